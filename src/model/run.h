@@ -1,0 +1,127 @@
+// A run: one durable piece of work. Its state changes only through advance(), a pure function; the store saves
+// what it returns. Times are milliseconds since the Unix epoch, UTC.
+//
+//   queued --launching--> starting --started--> running --ended--> succeeded | failed | cancelled
+//      \                     |                                        ^
+//       +--------------------+---------------- ended -----------------+
+//
+// What never happens: a run leaves a terminal state; a terminal state without an Outcome.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "model/limits.h"
+#include "model/usage.h"
+
+namespace tare::model {
+
+enum class RunState : std::uint8_t { queued, starting, running, succeeded, failed, cancelled };
+
+// Why a run ended. Kept as text in the store and shown to users; the table is in run.cpp.
+enum class EndReason : std::uint8_t {
+  exited,          // by itself, with an exit status
+  signalled,       // by a signal it caused or sent itself
+  timeout,         // wall time limit
+  killed,          // somebody asked for it
+  memory_limit,    // cgroup OOM
+  output_limit,    // more output than allowed
+  not_found,       // the program does not exist (127)
+  not_executable,  // it exists and cannot be executed (126)
+  setup_failed,    // the sandbox could not be made: step and errno are in the message
+  launcher_lost,   // tare-launcher died; its sandboxes die with it
+  daemon_error,    // our own fault
+};
+
+std::string_view to_string(RunState state);
+std::string_view to_string(EndReason reason);
+Result<RunState> run_state_from(std::string_view text);
+Result<EndReason> end_reason_from(std::string_view text);
+bool is_terminal(RunState state);
+
+// How it ended.
+struct Outcome {
+  EndReason reason = EndReason::exited;
+  int exit_code = 0;    // valid for `exited`
+  int signal = 0;       // valid for `signalled`, `killed`, `memory_limit`, `timeout`: the signal that ended it
+  std::string message;  // one line for a person: names the limit, the step, the program
+
+  friend bool operator==(const Outcome&, const Outcome&) = default;
+};
+
+// What the shell would see: the exit code; 124 timeout; 126, 127; 137 killed or out of memory; 128+N; 125 for
+// what is Tare's own failure (setup_failed, launcher_lost, daemon_error).
+int exit_status_of(const Outcome& outcome);
+
+// An input file: a name below /input and the content (a blob, see runs/blobs.h).
+struct InputFile {
+  std::string name;
+  std::string digest;  // "sha256:<64 hex>"
+  std::uint64_t size = 0;
+
+  friend bool operator==(const InputFile&, const InputFile&) = default;
+};
+
+// What is asked for: all that is needed to make the sandbox again. Immutable once the run exists.
+struct RunRequest {
+  std::string agent;         // name of the agent, "" for an ad-hoc run
+  std::uint32_t version = 0; // its version, 0 for an ad-hoc run
+  std::string environment;   // "host" or an environment's name or digest as asked for
+  std::string environment_digest;  // what it was resolved to; "" for host (unreproducible)
+  std::string files_digest;  // layer with the agent's own files, "" for none
+  std::vector<std::string> argv;
+  std::vector<std::string> env;  // "NAME=value"
+  std::string user = "agent";    // "agent" or "root"
+  std::string profile = "default";  // "strict", "default" or "build"
+  std::vector<InputFile> inputs;
+  Limits limits;
+  bool with_stdin = false;
+  std::string idempotency_key;  // "" for none
+
+  friend bool operator==(const RunRequest&, const RunRequest&) = default;
+};
+
+struct Run {
+  std::string tenant;
+  std::string id;  // sortable by time, see base/ids.h
+  RunRequest request;
+  RunState state = RunState::queued;
+  std::uint64_t created_ms = 0;
+  std::uint64_t started_ms = 0;  // 0 = not yet
+  std::uint64_t ended_ms = 0;
+  std::uint32_t attempt = 0;     // fence: counts from 1 at the first launch
+  std::optional<Outcome> outcome;
+  Usage usage;
+  bool log_cut = false;  // more output than the kept log holds
+
+  friend bool operator==(const Run&, const Run&) = default;
+};
+
+// What can happen to a run.
+enum class RunEventType : std::uint8_t { created, launching, started, kill_requested, reattached, ended };
+std::string_view to_string(RunEventType type);
+Result<RunEventType> run_event_type_from(std::string_view text);
+
+struct RunEvent {
+  std::uint64_t sequence = 0;  // counts from 1 within a run
+  std::uint64_t at_ms = 0;
+  RunEventType type = RunEventType::created;
+  std::string message;
+
+  // Only for `ended`.
+  std::optional<Outcome> outcome;
+  Usage usage;
+  bool log_cut = false;
+
+  friend bool operator==(const RunEvent&, const RunEvent&) = default;
+};
+
+// The run after the event, or a refusal (Errc::conflict) when the event cannot happen in its state.
+// Pure: the time is in the event.
+Result<Run> advance(Run run, const RunEvent& event);
+
+}  // namespace tare::model
