@@ -1,0 +1,83 @@
+#include "sys/process.h"
+
+#include <linux/sched.h>
+#include <linux/wait.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "sys/retry.h"
+
+namespace tare::sys {
+
+namespace {
+
+long wait_pidfd(int pidfd, siginfo_t* info, int options, rusage* usage) {
+  return retry([&] { return ::syscall(SYS_waitid, P_PIDFD, pidfd, info, options, usage); });
+}
+
+ExitStatus status_of(const siginfo_t& info) {
+  return ExitStatus{info.si_code != CLD_EXITED, info.si_status};
+}
+
+}  // namespace
+
+Child& Child::operator=(Child&& other) noexcept {
+  if (this != &other) {
+    Child old(std::exchange(pid_, std::exchange(other.pid_, 0)), std::move(pidfd_));
+    pidfd_ = std::move(other.pidfd_);
+  }
+  return *this;
+}
+
+Child::~Child() {
+  if (!valid()) return;
+  (void)signal(SIGKILL);
+  (void)wait(nullptr);
+}
+
+Result<> Child::signal(int number) const {
+  if (::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0) != 0) {
+    return sys_error(errno, "pidfd_send_signal");
+  }
+  return ok();
+}
+
+Result<std::optional<ExitStatus>> Child::peek() const {
+  siginfo_t info = {};
+  if (wait_pidfd(pidfd_.get(), &info, WEXITED | WNOHANG | WNOWAIT, nullptr) != 0) {
+    return sys_error(errno, "waitid");
+  }
+  if (info.si_pid == 0) return std::optional<ExitStatus>();
+  return std::optional<ExitStatus>(status_of(info));
+}
+
+Result<ExitStatus> Child::wait(rusage* usage) {
+  siginfo_t info = {};
+  if (wait_pidfd(pidfd_.get(), &info, WEXITED | __WALL, usage) != 0) return sys_error(errno, "waitid");
+  pid_ = 0;
+  pidfd_.reset();
+  return status_of(info);
+}
+
+Result<Child> clone_child(std::uint64_t flags, int cgroup) {
+  int pidfd = -1;
+  clone_args args = {};
+  args.flags = flags | CLONE_PIDFD;
+  args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
+  args.exit_signal = SIGCHLD;
+  if (cgroup >= 0) {
+    args.flags |= CLONE_INTO_CGROUP;
+    args.cgroup = static_cast<std::uint64_t>(cgroup);
+  }
+  const long pid = ::syscall(SYS_clone3, &args, sizeof args);
+  if (pid < 0) return sys_error(errno, "clone3");
+  if (pid == 0) return Child();
+  return Child(static_cast<pid_t>(pid), UniqueFd(pidfd));
+}
+
+}  // namespace tare::sys

@@ -1,0 +1,50 @@
+// Processes by descriptor, never by number: a pidfd names one process for ever, a pid can be reused.
+// Sources: clone3 (clone(2)), pidfd_open(2), pidfd_send_signal(2), waitid(2) P_PIDFD.
+#pragma once
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+
+#include "base/result.h"
+#include "sys/fd.h"
+
+namespace tare::sys {
+
+struct ExitStatus {
+  bool signalled = false;
+  int code = 0;  // exit code, or the signal's number
+};
+
+// A child process of ours. The destructor kills and reaps it.
+class [[nodiscard]] Child {
+ public:
+  Child() = default;
+  Child(pid_t pid, UniqueFd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
+  Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, 0)), pidfd_(std::move(other.pidfd_)) {}
+  Child& operator=(Child&& other) noexcept;
+  ~Child();
+
+  bool valid() const { return pid_ > 0; }
+  pid_t pid() const { return pid_; }
+  int pidfd() const { return pidfd_.get(); }
+
+  Result<> signal(int number) const;
+  // Has it ended? Without taking the zombie away, so that /proc/<pid> can still be read.
+  Result<std::optional<ExitStatus>> peek() const;
+  // Waits for the end, reaps, and gives up ownership. `usage` (may be null) covers it and all it has reaped.
+  Result<ExitStatus> wait(rusage* usage);
+
+ private:
+  pid_t pid_ = 0;
+  UniqueFd pidfd_;
+};
+
+// clone3 with CLONE_PIDFD. Returns an invalid Child in the child process. `flags` are CLONE_NEW* flags;
+// `cgroup` (>= 0) is for CLONE_INTO_CGROUP. The caller must be single-threaded, and the child may only make
+// async-signal-safe calls until it execs.
+Result<Child> clone_child(std::uint64_t flags, int cgroup = -1);
+
+}  // namespace tare::sys
