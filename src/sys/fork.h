@@ -1,0 +1,18 @@
+// A plain child process of a single-threaded program: fork(2) and a pidfd for it. The child dies with its
+// parent (PR_SET_PDEATHSIG; a parent that was already gone ends it at once). Unlike clone_child it may go on
+// with ordinary code: fork runs libc's own handlers, so allocation and stdio are safe in the child.
+// Sources: fork(2), pidfd_open(2), PR_SET_PDEATHSIG(2const). The caller must be single-threaded.
+#pragma once
+
+#include "base/result.h"
+#include "sys/process.h"
+
+namespace tare::sys {
+
+// Returns an invalid Child in the child process.
+Result<Child> fork_child();
+
+// RLIMIT_*: soft and hard limit alike, of the calling process.
+Result<> limit_resource(int resource, std::uint64_t value);
+
+}  // namespace tare::sys
