@@ -1,0 +1,90 @@
+#include "base/hash.h"
+
+#include <openssl/evp.h>
+
+#include <fmt/core.h>
+
+#include "base/check.h"
+#include "base/text.h"
+
+namespace tare {
+
+namespace {
+
+constexpr std::string_view kPrefix = "sha256:";
+
+// -1 for anything but a lower-case hex digit: a digest has one spelling only.
+int hex_value(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  return -1;
+}
+
+}  // namespace
+
+void Sha256::Free::operator()(evp_md_ctx_st* context) const { EVP_MD_CTX_free(context); }
+
+// OpenSSL fails here only when memory is out or the library is broken: neither is the caller's to handle.
+Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
+  CHECK(context_ != nullptr);
+  CHECK(EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
+}
+
+void Sha256::update(std::span<const std::byte> data) {
+  CHECK(EVP_DigestUpdate(context_.get(), data.data(), data.size()) == 1);
+}
+
+void Sha256::update(std::string_view data) { update(std::as_bytes(std::span(data))); }
+
+Sha256Digest Sha256::finish() {
+  Sha256Digest out{};
+  unsigned length = 0;
+  CHECK(EVP_DigestFinal_ex(context_.get(), out.data(), &length) == 1);
+  CHECK(length == out.size());
+  return out;
+}
+
+Sha256Digest sha256(std::string_view data) {
+  Sha256 hash;
+  hash.update(data);
+  return hash.finish();
+}
+
+std::string to_hex(std::span<const std::uint8_t> bytes) {
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string out;
+  out.reserve(bytes.size() * 2);
+  for (const std::uint8_t byte : bytes) {
+    out += kHex[byte >> 4U];
+    out += kHex[byte & 0xFU];
+  }
+  return out;
+}
+
+std::string digest_text(const Sha256Digest& digest) {
+  return std::string(kPrefix) + to_hex(digest);
+}
+
+std::string sha256_text(std::string_view data) { return digest_text(sha256(data)); }
+
+Result<Sha256Digest> parse_digest(std::string_view text) {
+  const auto refused = [&] {
+    return Error{Errc::invalid, fmt::format("{} is not a digest: expected sha256: and 64 lower-case "
+                                            "hexadecimal digits",
+                                            quote(text))};
+  };
+  Sha256Digest out{};
+  if (!text.starts_with(kPrefix) || text.size() != kPrefix.size() + 2 * out.size()) return refused();
+  const std::string_view hex = text.substr(kPrefix.size());
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const int high = hex_value(hex[2 * i]);
+    const int low = hex_value(hex[2 * i + 1]);
+    if (high < 0 || low < 0) return refused();
+    out[i] = static_cast<std::uint8_t>(high * 16 + low);
+  }
+  return out;
+}
+
+bool is_digest(std::string_view text) { return parse_digest(text).ok(); }
+
+}  // namespace tare
