@@ -17,14 +17,21 @@ set(TARE_SANITIZE "" CACHE STRING "Sanitizers, comma-separated: address,undefine
 option(TARE_FUZZ "Build the fuzz targets with libFuzzer (clang only)" OFF)
 
 # ---- Compiler cache and linker --------------------------------------------------------------------------------
-# Paths below the source folder are made relative before they are hashed, so a fresh clone elsewhere, or a build
-# folder of the same depth, hits what another one has built. -ffile-prefix-map keeps the debug information and
-# __FILE__ right (and short) in spite of it.
+# Paths are made relative to the build folder before they are hashed, so a fresh clone elsewhere, or a build folder
+# beside this one, hits what another has built. -ffile-prefix-map keeps __FILE__ and the debug information the same
+# in spite of it: src/base/error.cpp, whether the compiler was given the absolute or the relative path.
+string(FIND "${PROJECT_BINARY_DIR}/" "${PROJECT_SOURCE_DIR}/" inside)
+set(TARE_CACHE_BASE /)
+if(inside EQUAL 0)
+  set(TARE_CACHE_BASE ${PROJECT_SOURCE_DIR})
+endif()
+file(RELATIVE_PATH TARE_SOURCE_FROM_BUILD ${PROJECT_BINARY_DIR} ${PROJECT_SOURCE_DIR})
+string(REGEX REPLACE "([^/])$" "\\1/" TARE_SOURCE_FROM_BUILD ${TARE_SOURCE_FROM_BUILD})
 find_program(CCACHE ccache)
 if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
       CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
-      CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1 ${CCACHE})
+      CCACHE_BASEDIR=${TARE_CACHE_BASE} CCACHE_NOHASHDIR=1 ${CCACHE})
   set(CMAKE_C_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
 endif()
 find_program(MOLD mold)
@@ -34,9 +41,11 @@ endif()
 
 # ---- Flags ----------------------------------------------------------------------------------------------------
 add_compile_options(-Wall -Wextra -Wconversion -Wshadow -fno-omit-frame-pointer
-                    -ffile-prefix-map=${PROJECT_SOURCE_DIR}/=)
+                    -ffile-prefix-map=${PROJECT_SOURCE_DIR}/= -ffile-prefix-map=${TARE_SOURCE_FROM_BUILD}=)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   add_compile_options(-Werror -fpch-preprocess)  # ccache can only hash what it can see
+else()
+  add_compile_options("SHELL:-Xclang -fno-pch-timestamp")  # the same for clang
 endif()
 add_compile_definitions(_GNU_SOURCE TARE_VERSION="${PROJECT_VERSION}")
 # Line tables are what a backtrace and a profiler need; full types cost a third of the build and most of the disk.
@@ -63,9 +72,18 @@ set(TARE_TEST_RESULTS ${PROJECT_BINARY_DIR}/test_results)
 
 # ---- Modules and programs -------------------------------------------------------------------------------------
 
-# The precompiled header of a target. The marker makes the file differ when the flags do, no more.
-function(tare_precompile target header)
-  target_precompile_headers(${target} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/${header})
+# Two precompiled headers for the whole tree (pch: modules; pch_test: tests), compiled once and shared by all.
+# A unit whose flags do not fit compiles without it (a warning, not an error).
+foreach(pch pch pch_test)
+  add_library(tare_${pch} OBJECT ${PROJECT_SOURCE_DIR}/cmake/pch.cpp)
+  target_link_libraries(tare_${pch} PRIVATE fmt::fmt)
+  target_precompile_headers(tare_${pch} PRIVATE ${PROJECT_SOURCE_DIR}/cmake/${pch}.h)
+endforeach()
+target_link_libraries(tare_pch_test PRIVATE GTest::gtest GTest::gmock)
+
+function(tare_precompile target pch)
+  target_precompile_headers(${target} REUSE_FROM tare_${pch})
+  target_compile_options(${target} PRIVATE -Wno-error=invalid-pch)
 endfunction()
 
 # Declares `command` as the ctest test `name`, whose cases are counted from its XML.
@@ -102,11 +120,11 @@ function(tare_module name)
   target_include_directories(tare_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
   list(TRANSFORM M_DEPS PREPEND tare_)
   target_link_libraries(tare_${name} PUBLIC ${M_DEPS} fmt::fmt ${M_LIBS})
-  tare_precompile(tare_${name} pch.h)
+  tare_precompile(tare_${name} pch)
   if(tests AND NOT TARE_FUZZ)
     add_executable(${name}_tests ${tests})
     target_link_libraries(${name}_tests PRIVATE tare_${name} GTest::gtest_main GTest::gmock)
-    tare_precompile(${name}_tests pch_test.h)
+    tare_precompile(${name}_tests pch_test)
     tare_gtest(${name} ${name}_tests LABELS unit)
   endif()
 endfunction()
@@ -159,7 +177,7 @@ function(tare_kernel_test name)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/tests)
   target_compile_definitions(${name} PRIVATE TARE_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}"
                              TARE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
-  tare_precompile(${name} pch_test.h)
+  tare_precompile(${name} pch_test)
   foreach(program IN LISTS K_PROGRAMS)
     add_dependencies(${name} ${program})
   endforeach()
