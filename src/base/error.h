@@ -32,6 +32,7 @@ struct [[nodiscard]] Error {
   Errc code = Errc::internal;
   std::string message;
   int sys = 0;  // errno, or 0 where the kernel was not involved
+  std::string field = {};  // path of the input field at fault ("limits.pids"), or ""
 
   // Puts what was being attempted in front: "cgroup limit: open memory.max: No such file or directory".
   Error context(std::string_view what) &&;
