@@ -85,8 +85,8 @@ class Listener {
 
 struct UnixListenOptions {
   mode_t mode = 0600;
-  std::optional<uid_t> owner;  // left as created when not set
-  std::optional<gid_t> group;
+  std::optional<uid_t> owner = std::nullopt;  // left as created when not set
+  std::optional<gid_t> group = std::nullopt;
   int backlog = 1024;
 };
 
