@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include "base/bytes.h"
+#include "base/hash.h"
 #include "base/text.h"
 
 namespace tare {
@@ -210,6 +211,28 @@ Result<std::uint32_t> read_thousandths(const Node& node, std::uint32_t min, std:
   const double scaled = std::round(value * 1000);
   if (std::abs(scaled - value * 1000) > 1e-6 || scaled < min || scaled > max) return refused();
   return static_cast<std::uint32_t>(scaled);
+}
+
+Result<std::string> read_choice(const Node& node, const std::vector<std::string_view>& choices) {
+  const boost::json::string* value = node.value().if_string();
+  if (value == nullptr || !contains(choices, *value)) {
+    return node.expected(fmt::format("one of {}", joined(choices)));
+  }
+  return std::string(*value);
+}
+
+Result<std::string> read_digest(const Node& node) {
+  const boost::json::string* value = node.value().if_string();
+  if (value == nullptr || !is_digest(*value)) {
+    return node.expected("a digest (sha256: and 64 lower-case hexadecimal digits)");
+  }
+  return std::string(*value);
+}
+
+Result<std::string> read_digest_or_empty(const Node& node) {
+  const boost::json::string* value = node.value().if_string();
+  if (value != nullptr && value->empty()) return std::string();
+  return read_digest(node);
 }
 
 Result<const JsonArray*> read_array(const Node& node, std::size_t max_items, std::size_t min_items) {

@@ -19,6 +19,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <initializer_list>
 #include <limits>
 #include <optional>
 #include <string>
@@ -137,11 +138,16 @@ Result<bool> read_boolean(const Node& node);
 Result<std::uint64_t> read_size_text(const Node& node, std::uint64_t min, std::uint64_t max);
 Result<std::uint64_t> read_duration_text(const Node& node, std::uint64_t min_ms, std::uint64_t max_ms);
 Result<std::uint32_t> read_thousandths(const Node& node, std::uint32_t min, std::uint32_t max);
+Result<std::string> read_choice(const Node& node, const std::vector<std::string_view>& choices);
 Result<const JsonArray*> read_array(const Node& node, std::size_t max_items, std::size_t min_items);
 
 inline auto text(std::size_t max_bytes, std::size_t min_bytes = 0) {
   return [=](const Node& node) { return read_text(node, max_bytes, min_bytes); };
 }
+
+// Lower-case "sha256:..."; see hash.h.
+Result<std::string> read_digest(const Node& node);
+Result<std::string> read_digest_or_empty(const Node& node);
 
 inline auto boolean() {
   return [](const Node& node) { return read_boolean(node); };
@@ -172,6 +178,13 @@ inline auto duration_text(std::uint64_t min_ms, std::uint64_t max_ms) {
 // A number with at most three decimals -> thousandths: 0.5 -> 500.
 inline auto thousandths(std::uint32_t min, std::uint32_t max) {
   return [=](const Node& node) { return read_thousandths(node, min, max); };
+}
+
+// One of a few words: choice({"agent", "root"}).
+inline auto choice(std::initializer_list<std::string_view> choices) {
+  return [list = std::vector<std::string_view>(choices)](const Node& node) {
+    return read_choice(node, list);
+  };
 }
 
 // Text that `parse` (Result<T>(std::string_view)) accepts; its refusal is passed on with the place.

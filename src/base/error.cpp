@@ -69,4 +69,11 @@ Error sys_error(int error, std::string_view what) {
   return Error{kind_of(error), std::move(message), error};
 }
 
+Error field_error(std::string_view field, std::string_view why) {
+  std::string message(field);
+  message += ": ";
+  message += why;
+  return Error{Errc::invalid, std::move(message), 0, std::string(field)};
+}
+
 }  // namespace tare

@@ -42,4 +42,7 @@ struct [[nodiscard]] Error {
 // The kind follows from errno: ENOENT is not_found, EACCES and EPERM denied, ENOSPC exhausted, and so on.
 Error sys_error(int error, std::string_view what);
 
+// Errc::invalid about one field: the message is "<field>: <why>", and `field` is set.
+Error field_error(std::string_view field, std::string_view why);
+
 }  // namespace tare

@@ -42,6 +42,13 @@ TEST(Error, context_goes_in_front_and_keeps_kind_and_errno) {
   EXPECT_EQ(error.sys, EACCES);
 }
 
+TEST(Error, an_error_about_a_field_carries_its_path) {
+  const Error error = field_error("limits.pids", "too many");
+  EXPECT_EQ(error.code, Errc::invalid);
+  EXPECT_EQ(error.message, "limits.pids: too many");
+  EXPECT_EQ(error.field, "limits.pids");
+}
+
 TEST(Error, every_kind_has_a_spelling_of_its_own) {
   std::set<std::string_view> seen;
   for (int i = 0; i <= static_cast<int>(Errc::internal); ++i) seen.insert(to_string(static_cast<Errc>(i)));

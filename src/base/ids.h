@@ -43,7 +43,7 @@ bool is_run_id(std::string_view text);
 std::uint64_t run_id_ms(std::string_view run_id);
 
 bool is_name(std::string_view text);
-// `what` is the field or kind of name: "agent name: \"A b\" is not a name: ...".
-Result<> check_name(std::string_view what, std::string_view text);
+// `field` is its path: "agent: \"A b\" is not a name: ...".
+Result<> check_name(std::string_view field, std::string_view text);
 
 }  // namespace tare

@@ -82,9 +82,9 @@ TEST(Name, refuses_everything_else_and_names_the_field) {
         std::string(64, 'a')}) {
     EXPECT_FALSE(is_name(bad)) << bad;
   }
-  EXPECT_THAT(check_name("agent name", "A b").error().message,
-              testing::StartsWith("agent name: \"A b\" is not a name: use 1 to 63 of a-z"));
-  EXPECT_TRUE(check_name("agent name", "a").ok());
+  EXPECT_THAT(check_name("agent", "A b").error().message,
+              testing::StartsWith("agent: \"A b\" is not a name: use 1 to 63 of a-z"));
+  EXPECT_TRUE(check_name("agent", "a").ok());
 }
 
 }  // namespace
