@@ -1,0 +1,37 @@
+#include "sys/pipe_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "sys/retry.h"
+
+namespace tare::sys {
+
+Result<Spliced> splice_to_file(int pipe, int file, std::uint64_t offset, std::size_t max_bytes) {
+  auto position = static_cast<off64_t>(offset);
+  const ssize_t n = retry([&] {
+    return ::splice(pipe, nullptr, file, &position, max_bytes, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+  });
+  if (n > 0) return Spliced{static_cast<std::size_t>(n), PipeState::moved};
+  if (n == 0) return Spliced{0, PipeState::ended};
+  if (errno == EAGAIN) return Spliced{0, PipeState::drained};
+  return sys_error(errno, "splice");
+}
+
+Result<> punch_hole(int fd, std::uint64_t offset, std::uint64_t length) {
+  constexpr int kMode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+  const int result = retry([&] {
+    return ::fallocate(fd, kMode, static_cast<off_t>(offset), static_cast<off_t>(length));
+  });
+  if (result != 0) return sys_error(errno, "fallocate PUNCH_HOLE");
+  return ok();
+}
+
+Result<> sync_data(int fd) {
+  if (::fdatasync(fd) != 0) return sys_error(errno, "fdatasync");
+  return ok();
+}
+
+}  // namespace tare::sys
