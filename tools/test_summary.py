@@ -1,9 +1,10 @@
 """Counts test cases after ctest: python3 tools/test_summary.py BUILD CTEST_STATUS
 
-Reads BUILD/test_results: ctest.junit (one entry per ctest test) and, per GoogleTest program, <test>.xml (its cases).
-A script that prints "Ran N tests" (unittest) or "N passed, N failed" counts as so many; any other test as one.
-A program that failed without a failed case to show for it (a crash, a time-out, no XML) adds one failed case.
-Prints cases and time of each suite (ctest label), the names of what failed, and last "N passed, N failed".
+Reads BUILD/test_results: ctest.junit (one entry per ctest test) and, per GoogleTest program,
+<test>.xml (its cases). A script that prints "Ran N tests" (unittest) or "N passed, N failed" counts
+as so many; any other test as one. A program that failed without a failed case to show for it (a
+crash, a time-out, no XML) adds one failed case. Prints cases and time of each suite (ctest label),
+the names of what failed, and last "N passed, N failed".
 Exit status: 1 when anything failed or nothing ran, else 0.
 """
 
@@ -37,7 +38,8 @@ class Count:
 def parse_xml(path):
     """The root element; characters that XML forbids (a test printed them) are dropped first."""
     text = path.read_text(encoding="utf-8", errors="replace")
-    return xml.fromstring(re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", text))
+    forbidden = "[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+    return xml.fromstring(re.sub(forbidden, "?", text))
 
 
 def count_gtest(root):
@@ -93,8 +95,8 @@ def count_test(entry, results):
 
 def labels_of(build):
     """ctest name -> label; ctest does not write it into its results."""
-    shown = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1"], capture_output=True,
-                           text=True, check=True, stdin=subprocess.DEVNULL).stdout
+    shown = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1"], text=True,
+                           capture_output=True, check=True, stdin=subprocess.DEVNULL).stdout
     labels = {}
     for test in json.loads(shown)["tests"]:
         for item in test.get("properties", []):
@@ -133,7 +135,8 @@ def main(build, ctest_status):
         total.failures.append(f"ctest ended with status {ctest_status}")
     print(f"\n{'suite':<12}{'passed':>8}{'failed':>8}{'skipped':>9}{'time':>10}")
     for name, count in suites.items():
-        print(f"{name:<12}{count.passed:>8}{count.failed:>8}{count.skipped:>9}{count.seconds:>8.1f} s")
+        print(f"{name:<12}{count.passed:>8}{count.failed:>8}{count.skipped:>9}"
+              f"{count.seconds:>8.1f} s")
     for kind, names in (("skipped", total.skips), ("failed", total.failures)):
         if names:
             print(f"\n{kind}:\n  " + "\n  ".join(names))

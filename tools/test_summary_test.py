@@ -36,8 +36,10 @@ class CountTest(unittest.TestCase):
     def test_cases_of_a_gtest_program_are_counted_one_by_one(self):
         report = """<testsuites><testsuite>
           <testcase classname="A" name="good" status="run" result="completed"/>
-          <testcase classname="A" name="bad" status="run" result="completed"><failure message="x"/></testcase>
-          <testcase classname="A" name="not_here" status="run" result="skipped"><skipped/></testcase>
+          <testcase classname="A" name="bad" status="run" result="completed">
+            <failure message="x"/></testcase>
+          <testcase classname="A" name="not_here" status="run" result="skipped">
+            <skipped/></testcase>
           <testcase classname="A" name="DISABLED_x" status="notrun" result="suppressed"/>
         </testsuite></testsuites>"""
         self.assertEqual(self.count("fail", gtest=report), (1, 1, 2))
@@ -63,7 +65,8 @@ class CountTest(unittest.TestCase):
     def test_suites_follow_the_labels(self):
         root = xml.Element("testsuite")
         root.extend([entry("run", name="a"), entry("fail", name="b"), entry("run", name="c")])
-        suites = test_summary.summarise(root, self.results, {"a": "unit", "b": "kernel", "c": "unit"})
+        labels = {"a": "unit", "b": "kernel", "c": "unit"}
+        suites = test_summary.summarise(root, self.results, labels)
         self.assertEqual({k: (v.passed, v.failed) for k, v in suites.items()},
                          {"unit": (2, 0), "kernel": (0, 1)})
         self.assertEqual(suites["kernel"].failures, ["b (failed)"])
