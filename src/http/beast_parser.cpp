@@ -1,0 +1,99 @@
+#include "http/beast_parser.h"
+
+#include <boost/beast/http/basic_parser.hpp>
+
+#include "base/check.h"
+
+namespace tare::http {
+namespace {
+
+namespace beast = boost::beast::http;
+using boost::beast::error_code;
+using BeastText = boost::beast::string_view;
+
+// "\r\n", 16 hexadecimal digits, "\r\n"; a last chunk has one more "\r\n". Without extensions nothing is longer.
+constexpr std::size_t kMaxChunkLineBytes = 24;
+
+template <bool kIsRequest>
+class Parser final : public beast::basic_parser<kIsRequest>, public BeastParser {
+  using Base = beast::basic_parser<kIsRequest>;
+
+ public:
+  Parser() {
+    Base::eager(false);  // one piece a call
+    Base::body_limit(boost::none);
+    Base::header_limit(1U << 20);  // the decoder has a stricter one
+  }
+
+  Result<> check_head(std::string_view head, const Head& expected, bool no_body) override {
+    if constexpr (!kIsRequest) Base::skip(no_body);
+    error_code failure;
+    const auto consumed = Base::put({head.data(), head.size()}, failure);
+    if (failure) return refusal(failure);
+    if (consumed != head.size() || !Base::is_header_done()) return disagreement();
+    const Framing framing = no_body ? Framing{} : expected.framing;
+    if (framing_seen(framing) != framing) return disagreement();
+    head_done_ = true;
+    return {};
+  }
+
+  Result<Piece> read_chunked(std::string_view input) override {
+    piece_ = {};
+    if (input.empty()) return piece_;
+    error_code failure;
+    piece_.consumed = Base::put({input.data(), input.size()}, failure);
+    if (failure == beast::error::need_more) {
+      if (input.size() - piece_.consumed >= kMaxChunkLineBytes) {
+        return Error{Errc::invalid, "a chunk header is too long; trailers are not accepted", 400};
+      }
+      return piece_;
+    }
+    if (failure) return refusal(failure);
+    piece_.done = Base::is_done();
+    return piece_;
+  }
+
+ private:
+  static Error refusal(const error_code& failure) {
+    return Error{Errc::invalid, "malformed HTTP: " + failure.message(), 400};
+  }
+  static Error disagreement() { return Error{Errc::invalid, "the framing is ambiguous", 400}; }
+
+  // A message that Beast finds to have no body matches both "no length given" and "length 0".
+  Framing framing_seen(const Framing& wanted) const {
+    if (Base::is_done()) return Framing{};
+    if (Base::chunked()) return {Framing::Kind::chunked, 0};
+    if (const auto length = Base::content_length()) return {Framing::Kind::length, *length};
+    return {Framing::Kind::until_close, wanted.length};
+  }
+
+  void on_request_impl(beast::verb, BeastText, BeastText, int, error_code&) override {}
+  void on_response_impl(int, BeastText, int, error_code&) override {}
+  void on_header_impl(error_code&) override {}
+  void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
+  void on_finish_impl(error_code&) override {}
+
+  void on_field_impl(beast::field, BeastText, BeastText, error_code& failure) override {
+    if (head_done_) failure = beast::error::bad_chunk;  // a trailer
+  }
+  std::size_t on_body_impl(BeastText body, error_code&) override { return body.size(); }
+  void on_chunk_header_impl(std::uint64_t, BeastText extensions, error_code& failure) override {
+    if (!extensions.empty()) failure = beast::error::bad_chunk_extension;
+  }
+  std::size_t on_chunk_body_impl(std::uint64_t, BeastText body, error_code&) override {
+    piece_.body = {body.data(), body.size()};
+    return body.size();
+  }
+
+  bool head_done_ = false;
+  Piece piece_;
+};
+
+}  // namespace
+
+std::unique_ptr<BeastParser> BeastParser::create(Kind kind) {
+  if (kind == Kind::request) return std::make_unique<Parser<true>>();
+  return std::make_unique<Parser<false>>();
+}
+
+}  // namespace tare::http

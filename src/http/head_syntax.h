@@ -1,0 +1,20 @@
+// Our own reading of a head, strict by RFC 9112 and stricter where the RFC leaves a choice (see codec.h).
+// Pure functions; used by codec.cpp only. `head` is a complete head up to and including its empty line, in which
+// every line ends with CRLF (the decoder has seen to that).
+#pragma once
+
+#include <string_view>
+
+#include "base/result.h"
+#include "http/message.h"
+
+namespace tare::http {
+
+// The error's `sys` holds the HTTP status to answer with.
+Result<RequestHead> parse_request_head(std::string_view head);
+Result<ResponseHead> parse_response_head(std::string_view head);
+
+bool is_token(std::string_view text);        // RFC 9110 section 5.6.2
+bool is_field_value(std::string_view text);  // no control character but HTAB; no space at either end
+
+}  // namespace tare::http
