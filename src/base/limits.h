@@ -15,6 +15,8 @@ inline constexpr std::size_t kMaxConnections = 1024;
 inline constexpr std::uint64_t kHttpIdleTimeoutMs = 60'000;
 
 // JSON and TOML.
+// No count, size or time in our JSON is larger: JavaScript keeps integers up to this one apart.
+inline constexpr std::uint64_t kMaxCount = (std::uint64_t{1} << 53) - 1;
 inline constexpr std::size_t kMaxJsonDepth = 32;
 inline constexpr std::size_t kMaxTomlBytes = std::size_t{64} << 10;
 inline constexpr std::size_t kMaxTomlDepth = 16;

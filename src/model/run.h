@@ -5,6 +5,8 @@
 //      \                     |                                        ^
 //       +--------------------+---------------- ended -----------------+
 //
+// Structs have a default for every member, so that designated initialisers may name only some.
+//
 // What never happens: a run leaves a terminal state; a terminal state without an Outcome.
 #pragma once
 
@@ -48,7 +50,7 @@ struct Outcome {
   EndReason reason = EndReason::exited;
   int exit_code = 0;    // valid for `exited`
   int signal = 0;       // valid for `signalled`, `killed`, `memory_limit`, `timeout`: the signal that ended it
-  std::string message;  // one line for a person: names the limit, the step, the program
+  std::string message = {};  // one line for a person: names the limit, the step, the program
 
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };
@@ -59,8 +61,8 @@ int exit_status_of(const Outcome& outcome);
 
 // An input file: a name below /input and the content (a blob, see runs/blobs.h).
 struct InputFile {
-  std::string name;
-  std::string digest;  // "sha256:<64 hex>"
+  std::string name = {};
+  std::string digest = {};  // "sha256:<64 hex>"
   std::uint64_t size = 0;
 
   friend bool operator==(const InputFile&, const InputFile&) = default;
@@ -68,34 +70,34 @@ struct InputFile {
 
 // What is asked for: all that is needed to make the sandbox again. Immutable once the run exists.
 struct RunRequest {
-  std::string agent;         // name of the agent, "" for an ad-hoc run
+  std::string agent = {};         // name of the agent, "" for an ad-hoc run
   std::uint32_t version = 0; // its version, 0 for an ad-hoc run
-  std::string environment;   // "host" or an environment's name or digest as asked for
-  std::string environment_digest;  // what it was resolved to; "" for host (unreproducible)
-  std::string files_digest;  // layer with the agent's own files, "" for none
-  std::vector<std::string> argv;
-  std::vector<std::string> env;  // "NAME=value"
+  std::string environment = {};   // "host" or an environment's name or digest as asked for
+  std::string environment_digest = {};  // what it was resolved to; "" for host (unreproducible)
+  std::string files_digest = {};  // layer with the agent's own files, "" for none
+  std::vector<std::string> argv = {};
+  std::vector<std::string> env = {};  // "NAME=value"
   std::string user = "agent";    // "agent" or "root"
   std::string profile = "default";  // "strict", "default" or "build"
-  std::vector<InputFile> inputs;
-  Limits limits;
+  std::vector<InputFile> inputs = {};
+  Limits limits = {};
   bool with_stdin = false;
-  std::string idempotency_key;  // "" for none
+  std::string idempotency_key = {};  // "" for none
 
   friend bool operator==(const RunRequest&, const RunRequest&) = default;
 };
 
 struct Run {
-  std::string tenant;
-  std::string id;  // sortable by time, see base/ids.h
-  RunRequest request;
+  std::string tenant = {};
+  std::string id = {};  // sortable by time, see base/ids.h
+  RunRequest request = {};
   RunState state = RunState::queued;
   std::uint64_t created_ms = 0;
   std::uint64_t started_ms = 0;  // 0 = not yet
   std::uint64_t ended_ms = 0;
   std::uint32_t attempt = 0;     // fence: counts from 1 at the first launch
-  std::optional<Outcome> outcome;
-  Usage usage;
+  std::optional<Outcome> outcome = {};
+  Usage usage = {};
   bool log_cut = false;  // more output than the kept log holds
 
   friend bool operator==(const Run&, const Run&) = default;
@@ -110,11 +112,11 @@ struct RunEvent {
   std::uint64_t sequence = 0;  // counts from 1 within a run
   std::uint64_t at_ms = 0;
   RunEventType type = RunEventType::created;
-  std::string message;
+  std::string message = {};
 
   // Only for `ended`.
-  std::optional<Outcome> outcome;
-  Usage usage;
+  std::optional<Outcome> outcome = {};
+  Usage usage = {};
   bool log_cut = false;
 
   friend bool operator==(const RunEvent&, const RunEvent&) = default;

@@ -1,0 +1,68 @@
+// Environments: the frozen file trees that runs start from.
+//
+// EnvironmentSource is what people write to name one:
+//   host                        the host's own /usr and friends; has no digest, not reproducible
+//   debian:SUITE                a minimal Debian of that suite
+//   debian:SUITE:PKG,PKG,...    with these packages; the canonical text has them sorted, each once
+//   sha256:...                  exactly this one
+//   NAME                        one that was built before and given a name
+// Pure values and functions. Errors: Errc::invalid quoting the text and naming the fault.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/decode.h"
+#include "base/json.h"
+#include "base/result.h"
+
+namespace tare::model {
+
+struct EnvironmentSource {
+  enum class Kind : std::uint8_t { host, debian, digest, name };
+  Kind kind = Kind::host;
+  std::string suite = {};                  // of `debian`
+  std::vector<std::string> packages = {};  // of `debian`: sorted, each once; may be empty
+  std::string reference = {};              // the name or digest
+
+  // The one spelling that all texts with this meaning have.
+  std::string text() const;
+
+  friend bool operator==(const EnvironmentSource&, const EnvironmentSource&) = default;
+};
+
+Result<EnvironmentSource> parse_environment_source(std::string_view text);
+
+// Debian Policy 5.6.7: at least two of a-z, 0-9, + - . starting with a letter or digit.
+bool is_package_name(std::string_view text);
+// "bookworm", "bookworm-backports": a-z, 0-9, - and ., starting with a letter.
+bool is_suite_name(std::string_view text);
+
+enum class EnvironmentState : std::uint8_t { ready, building, failed };
+std::string_view to_string(EnvironmentState state);
+Result<EnvironmentState> environment_state_from(std::string_view text);
+
+struct Environment {
+  std::string tenant = {};
+  std::string name = {};    // a name, or the source's text when none was given
+  std::string source = {};  // canonical
+  EnvironmentState state = EnvironmentState::ready;
+  std::string digest = {};               // "" for `host` and until it is ready
+  std::vector<std::string> layers = {};  // digests, lowest first
+  std::uint64_t size_bytes = 0;
+  std::uint64_t files = 0;
+  std::uint64_t created_ms = 0;
+  std::string build = {};  // id of the run that builds or built it, or ""
+  bool reproducible = false;
+
+  friend bool operator==(const Environment&, const Environment&) = default;
+};
+
+Json to_json(const Environment& environment);
+Result<Environment> read_environment(const Node& node);
+// Passes over keys it does not know.
+Result<Environment> environment_from_json(const Json& json);
+
+}  // namespace tare::model

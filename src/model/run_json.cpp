@@ -1,0 +1,189 @@
+#include "model/run_json.h"
+
+#include "base/ids.h"
+#include "base/limits.h"
+#include "base/time_text.h"
+
+namespace tare::model {
+
+namespace {
+
+Json text_list(const std::vector<std::string>& items) {
+  JsonArray array;
+  array.reserve(items.size());
+  for (const std::string& item : items) array.emplace_back(item);
+  return array;
+}
+
+auto count() { return integer<std::uint64_t>(0, kMaxCount); }
+
+// The time as text, where there is one.
+void add_time(JsonObject& object, std::string_view key, std::uint64_t wall_ms) {
+  if (wall_ms != 0) object[key] = format_utc(wall_ms);
+}
+
+Result<std::string> read_run_id(const Node& node) {
+  std::string id = TRY(read_text(node, kRunIdBytes, 0));
+  if (!is_run_id(id)) return node.expected("a run id");
+  return id;
+}
+
+}  // namespace
+
+Json to_json(const InputFile& input) {
+  return JsonObject{{"name", input.name}, {"digest", input.digest}, {"size", input.size}};
+}
+
+Result<InputFile> read_input_file(const Node& node) {
+  InputFile input;
+  Fields fields(node);
+  fields.required("name", input.name, text(kMaxPathBytes, 1));
+  fields.required("digest", input.digest, read_digest);
+  fields.optional("size", input.size, integer<std::uint64_t>(0, kMaxUploadBytes));
+  TRY(fields.finish());
+  return input;
+}
+
+Json to_json(const Outcome& outcome) {
+  return JsonObject{{"reason", to_string(outcome.reason)},
+                    {"exit_code", outcome.exit_code},
+                    {"signal", outcome.signal},
+                    {"message", outcome.message}};
+}
+
+Result<Outcome> read_outcome(const Node& node) {
+  Outcome outcome;
+  Fields fields(node);
+  fields.required("reason", outcome.reason, parsed(end_reason_from));
+  fields.required("exit_code", outcome.exit_code, integer<int>(0, 255));
+  fields.required("signal", outcome.signal, integer<int>(0, 64));
+  fields.required("message", outcome.message, text(kMaxMessageBytes));
+  TRY(fields.finish());
+  return outcome;
+}
+
+Json to_json(const RunRequest& request) {
+  JsonArray inputs;
+  for (const InputFile& input : request.inputs) inputs.push_back(to_json(input));
+  return JsonObject{
+      {"agent", request.agent},
+      {"version", request.version},
+      {"environment", request.environment},
+      {"environment_digest", request.environment_digest},
+      {"files_digest", request.files_digest},
+      {"argv", text_list(request.argv)},
+      {"env", text_list(request.env)},
+      {"user", request.user},
+      {"profile", request.profile},
+      {"inputs", inputs},
+      {"limits", to_json(request.limits)},
+      {"with_stdin", request.with_stdin},
+      {"idempotency_key", request.idempotency_key},
+  };
+}
+
+Result<RunRequest> read_run_request(const Node& node) {
+  RunRequest request;
+  Fields fields(node);
+  fields.optional("agent", request.agent, text(kMaxNameBytes));
+  fields.optional("version", request.version, integer<std::uint32_t>());
+  fields.required("environment", request.environment, text(kMaxEnvironmentTextBytes));
+  fields.optional("environment_digest", request.environment_digest, read_digest_or_empty);
+  fields.optional("files_digest", request.files_digest, read_digest_or_empty);
+  fields.required("argv", request.argv, list_of(text(kMaxArgBytes), kMaxArgs, 1));
+  fields.optional("env", request.env, list_of(text(kMaxEnvBytes), kMaxEnv));
+  fields.optional("user", request.user, choice({"agent", "root"}));
+  fields.optional("profile", request.profile, choice({"strict", "default", "build"}));
+  fields.optional("inputs", request.inputs, list_of(read_input_file, kMaxInputFiles));
+  fields.optional("limits", request.limits, read_limits);
+  fields.optional("with_stdin", request.with_stdin, boolean());
+  fields.optional("idempotency_key", request.idempotency_key, text(kMaxIdempotencyKeyBytes));
+  TRY(fields.finish());
+  return request;
+}
+
+Json to_json(const RunEvent& event) {
+  JsonObject object{{"sequence", event.sequence},
+                    {"at_ms", event.at_ms},
+                    {"at", format_utc(event.at_ms)},
+                    {"type", to_string(event.type)},
+                    {"message", event.message}};
+  if (event.type == RunEventType::ended) {
+    if (event.outcome) object["outcome"] = to_json(*event.outcome);
+    object["usage"] = to_json(event.usage);
+    object["log_cut"] = event.log_cut;
+  }
+  return object;
+}
+
+Result<RunEvent> read_run_event(const Node& node) {
+  RunEvent event;
+  std::string for_people;
+  Fields fields(node);
+  fields.required("sequence", event.sequence, integer<std::uint64_t>(1, kMaxCount));
+  fields.required("at_ms", event.at_ms, count());
+  fields.optional("at", for_people, text(kMaxNameBytes));
+  fields.required("type", event.type, parsed(run_event_type_from));
+  fields.required("message", event.message, text(kMaxMessageBytes));
+  fields.optional("outcome", event.outcome, read_outcome);
+  fields.optional("usage", event.usage, read_usage);
+  fields.optional("log_cut", event.log_cut, boolean());
+  TRY(fields.finish());
+  if ((event.type == RunEventType::ended) != event.outcome.has_value()) {
+    return node.refuse("an outcome belongs to the event ended, and to no other");
+  }
+  return event;
+}
+
+Json to_json(const Run& run) {
+  JsonObject object{{"tenant", run.tenant},
+                    {"id", run.id},
+                    {"state", to_string(run.state)},
+                    {"request", to_json(run.request)},
+                    {"created_ms", run.created_ms},
+                    {"started_ms", run.started_ms},
+                    {"ended_ms", run.ended_ms},
+                    {"attempt", run.attempt}};
+  add_time(object, "created_at", run.created_ms);
+  add_time(object, "started_at", run.started_ms);
+  add_time(object, "ended_at", run.ended_ms);
+  if (run.outcome) object["outcome"] = to_json(*run.outcome);
+  object["usage"] = to_json(run.usage);
+  object["log_cut"] = run.log_cut;
+  return object;
+}
+
+Result<Run> read_run(const Node& node) {
+  Run run;
+  std::string for_people;
+  Fields fields(node);
+  fields.required("tenant", run.tenant, text(kMaxNameBytes, 1));
+  fields.required("id", run.id, read_run_id);
+  fields.required("request", run.request, read_run_request);
+  fields.required("state", run.state, parsed(run_state_from));
+  fields.required("created_ms", run.created_ms, count());
+  fields.required("started_ms", run.started_ms, count());
+  fields.required("ended_ms", run.ended_ms, count());
+  for (const std::string_view key : {"created_at", "started_at", "ended_at"}) {
+    fields.optional(key, for_people, text(kMaxNameBytes));
+  }
+  fields.required("attempt", run.attempt, integer<std::uint32_t>());
+  fields.optional("outcome", run.outcome, read_outcome);
+  fields.required("usage", run.usage, read_usage);
+  fields.required("log_cut", run.log_cut, boolean());
+  TRY(fields.finish());
+  if (is_terminal(run.state) != run.outcome.has_value()) {
+    return node.refuse("an outcome belongs to a terminal state, and to no other");
+  }
+  return run;
+}
+
+Result<RunRequest> run_request_from_json(const Json& json) {
+  return read_run_request(Node(json, Unknown::ignore));
+}
+Result<RunEvent> run_event_from_json(const Json& json) {
+  return read_run_event(Node(json, Unknown::ignore));
+}
+Result<Run> run_from_json(const Json& json) { return read_run(Node(json, Unknown::ignore)); }
+
+}  // namespace tare::model

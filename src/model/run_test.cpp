@@ -1,0 +1,145 @@
+#include "model/run.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+namespace tare::model {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr RunState kAllStates[] = {RunState::queued,    RunState::starting, RunState::running,
+                                   RunState::succeeded, RunState::failed,   RunState::cancelled};
+constexpr RunEventType kAllEvents[] = {RunEventType::created,        RunEventType::launching,
+                                       RunEventType::started,        RunEventType::kill_requested,
+                                       RunEventType::reattached,     RunEventType::ended};
+constexpr EndReason kAllReasons[] = {
+    EndReason::exited,        EndReason::signalled,     EndReason::timeout,      EndReason::killed,
+    EndReason::memory_limit,  EndReason::output_limit,  EndReason::not_found,    EndReason::not_executable,
+    EndReason::setup_failed,  EndReason::launcher_lost, EndReason::daemon_error};
+
+Run a_run(RunState state) {
+  Run run;
+  run.tenant = "default";
+  run.id = "run_x";
+  run.state = state;
+  run.created_ms = 10;
+  if (state != RunState::queued) run.attempt = 1;
+  if (is_terminal(state)) run.outcome = Outcome{};
+  return run;
+}
+
+RunEvent an_event(RunEventType type) {
+  RunEvent event{.sequence = 1, .at_ms = 99, .type = type};
+  if (type == RunEventType::ended) event.outcome = Outcome{.reason = EndReason::killed, .signal = 9};
+  return event;
+}
+
+TEST(Run, every_state_and_event_leads_where_the_table_says) {
+  using S = RunState;
+  using E = RunEventType;
+  // Pairs that are not here must be refused.
+  const std::map<std::pair<S, E>, S> table = {
+      {{S::queued, E::launching}, S::starting},        {{S::queued, E::kill_requested}, S::queued},
+      {{S::queued, E::ended}, S::cancelled},           {{S::starting, E::started}, S::running},
+      {{S::starting, E::kill_requested}, S::starting}, {{S::starting, E::reattached}, S::starting},
+      {{S::starting, E::ended}, S::cancelled},         {{S::running, E::kill_requested}, S::running},
+      {{S::running, E::reattached}, S::running},       {{S::running, E::ended}, S::cancelled},
+  };
+  for (const RunState state : kAllStates) {
+    for (const RunEventType type : kAllEvents) {
+      const auto after = advance(a_run(state), an_event(type));
+      const auto row = table.find({state, type});
+      if (row == table.end()) {
+        ASSERT_FALSE(after.ok()) << to_string(state) << " " << to_string(type);
+        EXPECT_EQ(after.error().code, Errc::conflict);
+        EXPECT_THAT(after.error().message, HasSubstr(std::string(to_string(state))));
+        EXPECT_THAT(after.error().message, HasSubstr(std::string(to_string(type))));
+      } else {
+        ASSERT_TRUE(after.ok()) << after.error().message;
+        EXPECT_EQ(after->state, row->second);
+      }
+    }
+  }
+}
+
+TEST(Run, the_end_reason_decides_the_terminal_state) {
+  for (const EndReason reason : kAllReasons) {
+    for (const int exit_code : {0, 3}) {
+      RunEvent event = an_event(RunEventType::ended);
+      event.outcome = Outcome{.reason = reason, .exit_code = exit_code};
+      const RunState expected = reason == EndReason::killed                      ? RunState::cancelled
+                                : reason == EndReason::exited && exit_code == 0 ? RunState::succeeded
+                                                                                : RunState::failed;
+      EXPECT_EQ(advance(a_run(RunState::running), event).value().state, expected) << to_string(reason);
+      EXPECT_EQ(advance(a_run(RunState::starting), event).value().state, expected) << to_string(reason);
+    }
+  }
+}
+
+TEST(Run, what_was_never_launched_ends_only_for_reasons_that_need_no_program) {
+  for (const EndReason reason : kAllReasons) {
+    RunEvent event = an_event(RunEventType::ended);
+    event.outcome = Outcome{.reason = reason};
+    const bool possible = reason == EndReason::killed || reason == EndReason::setup_failed ||
+                          reason == EndReason::launcher_lost || reason == EndReason::daemon_error;
+    EXPECT_EQ(advance(a_run(RunState::queued), event).ok(), possible) << to_string(reason);
+  }
+}
+
+TEST(Run, an_end_without_an_outcome_is_refused) {
+  RunEvent event = an_event(RunEventType::ended);
+  event.outcome.reset();
+  EXPECT_EQ(advance(a_run(RunState::running), event).error().code, Errc::invalid);
+}
+
+TEST(Run, the_events_of_a_life_fill_the_record) {
+  model::Run run;
+  run.id = "run_x";
+  run = advance(run, {.sequence = 1, .at_ms = 10, .type = RunEventType::created}).value();
+  EXPECT_EQ(run.created_ms, 10U);
+  EXPECT_FALSE(advance(run, {.at_ms = 11, .type = RunEventType::created}).ok());
+  run = advance(run, {.sequence = 2, .at_ms = 20, .type = RunEventType::launching}).value();
+  EXPECT_EQ(run.attempt, 1U);
+  run = advance(run, {.sequence = 3, .at_ms = 30, .type = RunEventType::started}).value();
+  EXPECT_EQ(run.started_ms, 30U);
+  const Outcome outcome{.reason = EndReason::exited, .exit_code = 4, .message = "exit status 4"};
+  const RunEvent end{.sequence = 4, .at_ms = 40, .type = RunEventType::ended, .outcome = outcome,
+                     .usage = {.cpu_us = 5}, .log_cut = true};
+  run = advance(run, end).value();
+  EXPECT_EQ(run.state, RunState::failed);
+  EXPECT_EQ(run.ended_ms, 40U);
+  EXPECT_EQ(run.outcome, outcome);
+  EXPECT_EQ(run.usage.cpu_us, 5U);
+  EXPECT_TRUE(run.log_cut);
+}
+
+TEST(Run, the_shell_sees_the_usual_exit_statuses) {
+  EXPECT_EQ(exit_status_of({.reason = EndReason::exited, .exit_code = 0}), 0);
+  EXPECT_EQ(exit_status_of({.reason = EndReason::exited, .exit_code = 255}), 255);
+  EXPECT_EQ(exit_status_of({.reason = EndReason::signalled, .signal = 11}), 139);
+  EXPECT_EQ(exit_status_of({.reason = EndReason::timeout, .signal = 9}), 124);
+  EXPECT_EQ(exit_status_of({.reason = EndReason::killed, .signal = 9}), 137);
+  EXPECT_EQ(exit_status_of({.reason = EndReason::memory_limit, .signal = 9}), 137);
+  EXPECT_EQ(exit_status_of({.reason = EndReason::output_limit, .signal = 9}), 137);
+  EXPECT_EQ(exit_status_of({.reason = EndReason::not_found}), 127);
+  EXPECT_EQ(exit_status_of({.reason = EndReason::not_executable}), 126);
+  EXPECT_EQ(exit_status_of({.reason = EndReason::setup_failed}), 125);
+  EXPECT_EQ(exit_status_of({.reason = EndReason::launcher_lost}), 125);
+  EXPECT_EQ(exit_status_of({.reason = EndReason::daemon_error}), 125);
+}
+
+TEST(Run, every_enumerator_turns_into_text_and_back) {
+  for (const RunState state : kAllStates) EXPECT_EQ(run_state_from(to_string(state)).value(), state);
+  for (const EndReason reason : kAllReasons) EXPECT_EQ(end_reason_from(to_string(reason)).value(), reason);
+  for (const RunEventType type : kAllEvents) EXPECT_EQ(run_event_type_from(to_string(type)).value(), type);
+  EXPECT_EQ(run_state_from("done").error().message,
+            "\"done\" is not a run state; allowed: queued, starting, running, succeeded, failed, cancelled");
+  EXPECT_FALSE(end_reason_from("").ok());
+  EXPECT_FALSE(run_event_type_from("Created").ok());
+}
+
+}  // namespace
+}  // namespace tare::model

@@ -1,0 +1,165 @@
+#include "model/validate.h"
+
+#include <set>
+
+#include <fmt/core.h>
+
+#include "base/hash.h"
+#include "base/ids.h"
+#include "base/limits.h"
+#include "base/text.h"
+#include "model/environment.h"
+#include "model/limits_json.h"
+#include "model/profile.h"
+#include "model/relative_path.h"
+
+namespace tare::model {
+
+namespace {
+
+constexpr std::string_view kReservedPrefix = "TARE_";
+
+std::string item(std::string_view field, std::size_t index) {
+  return fmt::format("{}[{}]", field, index);
+}
+
+bool has_nul(std::string_view text) { return text.find('\0') != std::string_view::npos; }
+
+Result<> check_count(std::string_view field, std::size_t count, std::size_t max) {
+  if (count <= max) return ok();
+  return field_error(field, fmt::format("{} items, at most {} are allowed", count, max));
+}
+
+// All texts of a list with the NUL that ends each of them.
+Result<> check_total(std::string_view field, const std::vector<std::string>& list, std::size_t max) {
+  std::size_t total = 0;
+  for (const std::string& text : list) total += text.size() + 1;
+  if (total <= max) return ok();
+  return field_error(field, fmt::format("{} bytes in all, at most {} are allowed", total, max));
+}
+
+Result<> check_optional_digest(std::string_view field, std::string_view text) {
+  if (text.empty() || is_digest(text)) return ok();
+  return field_error(field, parse_digest(text).error().message);
+}
+
+Result<> check_agent(const RunRequest& request) {
+  if (request.agent.empty()) {
+    if (request.version == 0) return ok();
+    return field_error("version", "is only for an agent, and no agent is named");
+  }
+  TRY(check_name("agent", request.agent));
+  if (request.version == 0) return field_error("version", "an agent's versions count from 1");
+  return ok();
+}
+
+Result<> check_environment(const RunRequest& request) {
+  const auto source = parse_environment_source(request.environment);
+  if (!source) return field_error("environment", source.error().message);
+  return check_optional_digest("environment_digest", request.environment_digest);
+}
+
+Result<> check_inputs(const std::vector<InputFile>& inputs) {
+  TRY(check_count("inputs", inputs.size(), kMaxInputFiles));
+  std::vector<std::string_view> names;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const std::string field = item("inputs", i);
+    TRY(check_relative_path(field + ".name", inputs[i].name));
+    if (!is_digest(inputs[i].digest)) {
+      return field_error(field + ".digest", parse_digest(inputs[i].digest).error().message);
+    }
+    if (inputs[i].size > kMaxUploadBytes) {
+      return field_error(field + ".size", fmt::format("{} bytes, at most {} are allowed",
+                                                      inputs[i].size, kMaxUploadBytes));
+    }
+    names.push_back(inputs[i].name);
+  }
+  const auto clash = find_path_clash(names);
+  if (!clash) return ok();
+  return field_error(item("inputs", clash->second) + ".name",
+                     fmt::format("{} {} {} of inputs[{}]", quote(names[clash->second]),
+                                 clash->same ? "is the same as" : "cannot be there together with",
+                                 quote(names[clash->first]), clash->first));
+}
+
+}  // namespace
+
+Result<> check_argv(std::string_view field, const std::vector<std::string>& argv) {
+  if (argv.empty()) return field_error(field, "must not be empty");
+  TRY(check_count(field, argv.size(), kMaxArgs));
+  if (argv.front().empty()) return field_error(item(field, 0), "the program must not be empty");
+  for (std::size_t i = 0; i < argv.size(); ++i) {
+    if (has_nul(argv[i])) return field_error(item(field, i), "must not hold a NUL character");
+    if (argv[i].size() > kMaxArgBytes) {
+      return field_error(item(field, i), fmt::format("{} bytes long, at most {} are allowed",
+                                                     argv[i].size(), kMaxArgBytes));
+    }
+  }
+  return check_total(field, argv, kMaxArgvBytes);
+}
+
+Result<> check_env_name(std::string_view field, std::string_view name) {
+  const auto letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  };
+  const bool starts_well = !name.empty() && letter(name.front());
+  for (const char c : name) {
+    if (starts_well && (letter(c) || (c >= '0' && c <= '9'))) continue;
+    return field_error(field, fmt::format("{} cannot be the name of a variable: use letters, digits "
+                                          "and _, not starting with a digit",
+                                          quote(name)));
+  }
+  if (name.empty()) return field_error(field, "a variable needs a name");
+  if (name.size() > kMaxEnvNameBytes) {
+    return field_error(field, fmt::format("a name of {} bytes, at most {} are allowed", name.size(),
+                                          kMaxEnvNameBytes));
+  }
+  if (name.starts_with(kReservedPrefix)) {
+    return field_error(field, fmt::format("{} is reserved: Tare sets the variables TARE_... itself",
+                                          quote(name)));
+  }
+  return ok();
+}
+
+Result<> check_env(std::string_view field, const std::vector<std::string>& env) {
+  TRY(check_count(field, env.size(), kMaxEnv));
+  std::set<std::string_view> names;
+  for (std::size_t i = 0; i < env.size(); ++i) {
+    const std::string_view variable = env[i];
+    const std::size_t equals = variable.find('=');
+    if (equals == std::string_view::npos) {
+      return field_error(item(field, i), fmt::format("{} is not NAME=value", quote(variable)));
+    }
+    const std::string_view name = variable.substr(0, equals);
+    TRY(check_env_name(item(field, i), name));
+    if (has_nul(variable)) return field_error(item(field, i), "must not hold a NUL character");
+    if (!names.insert(name).second) {
+      return field_error(item(field, i), fmt::format("{} is there twice", quote(name)));
+    }
+  }
+  return check_total(field, env, kMaxEnvBytes);
+}
+
+Result<> validate(const RunRequest& request) {
+  TRY(check_agent(request));
+  TRY(check_environment(request));
+  TRY(check_optional_digest("files_digest", request.files_digest));
+  TRY(check_argv("argv", request.argv));
+  TRY(check_env("env", request.env));
+  if (const auto uid = uid_of_user(request.user); !uid) {
+    return field_error("user", uid.error().message);
+  }
+  if (const auto profile = profile_from(request.profile); !profile) {
+    return field_error("profile", profile.error().message);
+  }
+  TRY(check_inputs(request.inputs));
+  TRY(check_limits(request.limits));
+  if (request.idempotency_key.size() > kMaxIdempotencyKeyBytes) {
+    return field_error("idempotency_key",
+                       fmt::format("{} bytes long, at most {} are allowed",
+                                   request.idempotency_key.size(), kMaxIdempotencyKeyBytes));
+  }
+  return ok();
+}
+
+}  // namespace tare::model
