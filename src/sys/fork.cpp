@@ -6,7 +6,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <climits>
+#include <vector>
 
 namespace tare::sys {
 
@@ -27,6 +30,23 @@ Result<Child> fork_child() {
     return sys_error(error, "pidfd_open");
   }
   return Child(pid, UniqueFd(pidfd));
+}
+
+Result<> close_all_but(std::span<const int> kept) {
+  std::vector<int> sorted(kept.begin(), kept.end());
+  std::erase_if(sorted, [](int fd) { return fd < 0; });
+  std::sort(sorted.begin(), sorted.end());
+  unsigned first = 0;
+  const auto close_until = [&](unsigned last) {
+    return first > last || ::syscall(SYS_close_range, first, last, 0) == 0;
+  };
+  for (const int fd : sorted) {
+    const auto here = static_cast<unsigned>(fd);
+    if (here > 0 && !close_until(here - 1)) return sys_error(errno, "close_range");
+    first = here + 1;
+  }
+  if (!close_until(UINT_MAX)) return sys_error(errno, "close_range");
+  return ok();
 }
 
 Result<> limit_resource(int resource, std::uint64_t value) {

@@ -4,6 +4,8 @@
 // Sources: fork(2), pidfd_open(2), PR_SET_PDEATHSIG(2const). The caller must be single-threaded.
 #pragma once
 
+#include <span>
+
 #include "base/result.h"
 #include "sys/process.h"
 
@@ -11,6 +13,10 @@ namespace tare::sys {
 
 // Returns an invalid Child in the child process.
 Result<Child> fork_child();
+
+// Closes every descriptor of the process but those named (-1 is passed over), also those not known of. For a
+// child about to be confined. Source: close_range(2).
+Result<> close_all_but(std::span<const int> kept);
 
 // RLIMIT_*: soft and hard limit alike, of the calling process.
 Result<> limit_resource(int resource, std::uint64_t value);

@@ -1,7 +1,6 @@
 #include "sys/process.h"
 
 #include <linux/sched.h>
-#include <linux/wait.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>

@@ -1,0 +1,256 @@
+#include "sandbox/cgroup/cgroup.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+
+#include "sandbox/cgroup/settings.h"
+#include "sys/files.h"
+
+namespace tare::sandbox {
+
+namespace {
+
+// The number behind `key ` in a file of "key value" lines, or the whole file for an empty key.
+std::optional<std::uint64_t> number_in(int dir, std::string_view file, std::string_view key) {
+  auto text = sys::read_file_at(dir, file, 16384);
+  if (!text) return std::nullopt;
+  std::string_view rest = *text;
+  while (!rest.empty()) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+    if (!line.starts_with(key)) continue;
+    std::string_view digits = line.substr(key.size());
+    if (!key.empty() && !digits.starts_with(' ')) continue;
+    if (!key.empty()) digits.remove_prefix(1);
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (error == std::errc()) return value;
+  }
+  return std::nullopt;
+}
+
+Result<> enable_controllers(int folder, const Hierarchy& hierarchy) {
+  for (const std::string_view controller : {"memory", "pids", "cpu"}) {
+    if (!hierarchy.has(controller)) continue;
+    TRY(sys::write_control(folder, "cgroup.subtree_control", "+" + std::string(controller))
+            .context("enabling the cgroup controller (a systemd unit needs Delegate=yes)"));
+  }
+  return ok();
+}
+
+// Pure v1: a frozen task does not act on SIGKILL before it is thawed, and a thawed one could fork away.
+Result<> kill_by_freezer(int folder) {
+  TRY(sys::write_control(folder, "freezer.state", "FROZEN"));
+  const std::string members = TRY(sys::read_file_at(folder, "cgroup.procs", 1 << 22));
+  const char* at = members.data();
+  const char* const end = at + members.size();
+  while (at < end) {
+    pid_t pid = 0;
+    const auto [next, error] = std::from_chars(at, end, pid);
+    if (error != std::errc()) break;
+    ::kill(pid, SIGKILL);  // frozen: the number cannot be reused before it is thawed
+    at = next + 1;
+  }
+  return sys::write_control(folder, "freezer.state", "THAWED");
+}
+
+Result<> kill_in(int folder, bool unified) {
+  return unified ? sys::write_control(folder, "cgroup.kill", "1") : kill_by_freezer(folder);
+}
+
+// A cgroup can be removed when the last of its processes has been reaped, which SIGKILL only begins.
+Result<> remove_folder(int parent, const std::string& name) {
+  constexpr int kTries = 200;
+  constexpr useconds_t kPauseUs = 5'000;
+  for (int i = 0;; ++i) {
+    auto removed = sys::remove_dir_at(parent, name);
+    if (removed || removed.error().sys != EBUSY || i == kTries) return removed;
+    ::usleep(kPauseUs);
+  }
+}
+
+}  // namespace
+
+Result<> read_controllers(Hierarchy& hierarchy) {
+  const std::string text = TRY(sys::read_file_at(sys::kCwd, hierarchy.path + "/cgroup.controllers"));
+  std::string word;
+  for (const char c : text + " ") {
+    if (c != ' ' && c != '\n') {
+      word += c;
+    } else if (!word.empty()) {
+      hierarchy.controllers.push_back(std::exchange(word, ""));
+    }
+  }
+  return ok();
+}
+
+Result<CgroupRoot> CgroupRoot::open(const std::vector<Hierarchy>& needed, std::string_view tag) {
+  CgroupRoot root;
+  root.name_ = "tare-" + std::string(tag);
+  for (const Hierarchy& hierarchy : needed) {
+    sys::UniqueFd mount = TRY(sys::open_at(sys::kCwd, hierarchy.path, O_RDONLY | O_DIRECTORY));
+    TRY(sys::ensure_dir_at(mount.get(), root.name_, 0755).context("cgroup hierarchy " + hierarchy.path));
+    sys::UniqueFd folder = TRY(sys::open_at(mount.get(), root.name_, O_RDONLY | O_DIRECTORY));
+    if (hierarchy.unified) {
+      TRY(enable_controllers(mount.get(), hierarchy));
+      TRY(enable_controllers(folder.get(), hierarchy));
+    }
+    root.folders_.push_back({hierarchy, std::move(mount), std::move(folder)});
+  }
+  return root;
+}
+
+std::string_view CgroupRoot::mode() const {
+  const auto unified = [](const Folder& f) { return f.hierarchy.unified; };
+  if (std::ranges::all_of(folders_, unified)) return "v2";
+  return std::ranges::any_of(folders_, unified) ? "hybrid" : "v1";
+}
+
+Result<int> CgroupRoot::sweep() {
+  int swept = 0;
+  // First what can kill, then the removal everywhere.
+  for (const Folder& folder : folders_) {
+    if (!folder.hierarchy.unified && !folder.hierarchy.has("freezer")) continue;
+    for (const std::string& name : TRY(sys::list_dir(folder.folder.get(), "."))) {
+      auto child = sys::open_at(folder.folder.get(), name, O_RDONLY | O_DIRECTORY);
+      if (!child) continue;  // a control file
+      TRY(kill_in(child->get(), folder.hierarchy.unified).context("sweep " + name));
+      ++swept;
+    }
+  }
+  for (const Folder& folder : folders_) {
+    for (const std::string& name : TRY(sys::list_dir(folder.folder.get(), "."))) {
+      auto child = sys::open_at(folder.folder.get(), name, O_PATH | O_DIRECTORY);
+      if (child) TRY(remove_folder(folder.folder.get(), name).context("sweep " + name));
+    }
+  }
+  return swept;
+}
+
+Result<> CgroupRoot::remove() {
+  for (const Folder& folder : folders_) TRY(remove_folder(folder.mount.get(), name_));
+  return ok();
+}
+
+Result<Cgroup> Cgroup::create(const CgroupRoot& root, std::string_view name, const model::Limits& limits) {
+  Cgroup cgroup;
+  cgroup.name_ = name;
+  for (const CgroupRoot::Folder& folder : root.folders_) {
+    Part part;
+    part.parent = TRY(sys::dup_fd(folder.folder.get()));
+    TRY(sys::ensure_dir_at(part.parent.get(), name, 0755).context("cgroup"));
+    part.folder = TRY(sys::open_at(part.parent.get(), name, O_RDONLY | O_DIRECTORY));
+    part.unified = folder.hierarchy.unified;
+    part.memory = folder.hierarchy.has("memory");
+    part.pids = folder.hierarchy.has("pids");
+    part.cpu = folder.hierarchy.has("cpu");
+    part.cpuacct = folder.hierarchy.has("cpuacct") || (part.unified && part.cpu);
+    part.freezer = folder.hierarchy.has("freezer");
+    cgroup.parts_.push_back(std::move(part));
+    const Part& made = cgroup.parts_.back();
+    const auto version = made.unified ? CgroupVersion::v2 : CgroupVersion::v1;
+    for (const CgroupSetting& setting : cgroup_settings(limits, version)) {
+      if (!folder.hierarchy.has(setting.controller)) continue;
+      auto written = sys::write_control(made.folder.get(), setting.file, setting.value);
+      const bool absent = !written && written.error().sys == ENOENT;
+      if (!written && (setting.required || !absent)) {
+        return std::move(written).error().context("cannot arm the limit " + std::string(setting.controller));
+      }
+    }
+  }
+  TRY(cgroup.watch_oom().context("watching for the memory limit"));
+  return cgroup;
+}
+
+Cgroup::~Cgroup() {
+  if (parts_.empty()) return;
+  (void)kill();
+  (void)remove();
+}
+
+const Cgroup::Part* Cgroup::part(bool Part::*controller) const {
+  const auto found = std::ranges::find_if(parts_, [&](const Part& p) { return p.*controller; });
+  return found == parts_.end() ? nullptr : &*found;
+}
+
+Result<> Cgroup::watch_oom() {
+  const Part* memory = part(&Part::memory);
+  if (memory == nullptr) return Error{Errc::unavailable, "no memory controller"};
+  if (memory->unified) {
+    oom_ = sys::UniqueFd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+    if (!oom_.valid()) return sys_error(errno, "inotify_init");
+    const std::string path = "/proc/self/fd/" + std::to_string(memory->folder.get()) + "/memory.events";
+    if (::inotify_add_watch(oom_.get(), path.c_str(), IN_MODIFY) < 0) return sys_error(errno, "inotify memory.events");
+    return ok();
+  }
+  oom_ = sys::UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!oom_.valid()) return sys_error(errno, "eventfd");
+  const sys::UniqueFd control = TRY(sys::open_at(memory->folder.get(), "memory.oom_control", O_RDONLY));
+  return sys::write_control(memory->folder.get(), "cgroup.event_control",
+                            std::to_string(oom_.get()) + " " + std::to_string(control.get()));
+}
+
+int Cgroup::clone_into() const {
+  const bool all_v2 = std::ranges::all_of(parts_, [](const Part& p) { return p.unified; });
+  return all_v2 && !parts_.empty() ? parts_.front().folder.get() : -1;
+}
+
+Result<> Cgroup::attach(pid_t pid) const {
+  if (clone_into() >= 0) return ok();  // it was born inside
+  const std::string text = std::to_string(pid);
+  for (const Part& p : parts_) TRY(sys::write_control(p.folder.get(), "cgroup.procs", text).context("cgroup attach"));
+  return ok();
+}
+
+Result<> Cgroup::kill() const {
+  for (const Part& p : parts_) {
+    if (p.unified || p.freezer) return kill_in(p.folder.get(), p.unified).context("cgroup kill");
+  }
+  return Error{Errc::unavailable, "no hierarchy that can kill"};
+}
+
+std::uint64_t Cgroup::oom_kills() const {
+  const Part* memory = part(&Part::memory);
+  if (memory == nullptr) return 0;
+  return number_in(memory->folder.get(), memory->unified ? "memory.events" : "memory.oom_control", "oom_kill").value_or(0);
+}
+
+bool Cgroup::populated() const {
+  const Part* pids = part(&Part::pids);
+  if (pids == nullptr) return false;
+  auto members = sys::read_file_at(pids->folder.get(), "cgroup.procs", 1 << 22);
+  return members && !members->empty();
+}
+
+void Cgroup::read_usage(model::Usage& usage) const {
+  if (const Part* p = part(&Part::cpuacct); p != nullptr) {
+    usage.cpu_us = p->unified ? number_in(p->folder.get(), "cpu.stat", "usage_usec").value_or(0)
+                              : number_in(p->folder.get(), "cpuacct.usage", "").value_or(0) / 1000;
+  }
+  if (const Part* p = part(&Part::cpu); p != nullptr) {
+    usage.cpu_throttled_us = p->unified
+                                 ? number_in(p->folder.get(), "cpu.stat", "throttled_usec").value_or(0)
+                                 : number_in(p->folder.get(), "cpu.stat", "throttled_time").value_or(0) / 1000;
+  }
+  if (const Part* p = part(&Part::memory); p != nullptr) {
+    usage.memory_peak_bytes =
+        number_in(p->folder.get(), p->unified ? "memory.peak" : "memory.max_usage_in_bytes", "").value_or(0);
+  }
+}
+
+Result<> Cgroup::remove() {
+  while (!parts_.empty()) {
+    TRY(remove_folder(parts_.back().parent.get(), name_));
+    parts_.pop_back();
+  }
+  return ok();
+}
+
+}  // namespace tare::sandbox

@@ -1,0 +1,97 @@
+// The cgroups of one sandbox, in every hierarchy that is needed, as one thing: made with their limits armed,
+// killed as a whole, read back, removed. CgroupRoot is the folder of one TARE_HOME; Cgroup is one sandbox.
+//
+//   <memory hierarchy>/tare-<tag>/<slot>     one of these per hierarchy; tag names the TARE_HOME, so several
+//   <pids hierarchy>/tare-<tag>/<slot>       launchers live side by side and each sweeps only its own
+//   <unified>/tare-<tag>/<slot>
+//
+// Owner: tare-launcher. Works on descriptors opened at start: the launcher's pruned mount namespace has no cgroupfs.
+// What never happens: a limit that was asked for is skipped in silence (create() fails instead).
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "model/limits.h"
+#include "model/usage.h"
+#include "sandbox/cgroup/hierarchies.h"
+#include "sys/fd.h"
+
+namespace tare::sandbox {
+
+class Cgroup;
+
+// Fills in the controllers of the unified hierarchy, from its cgroup.controllers.
+Result<> read_controllers(Hierarchy& hierarchy);
+
+class [[nodiscard]] CgroupRoot {
+ public:
+  // Makes tare-<tag> in every needed hierarchy, and on v2 hands the controllers down to it.
+  static Result<CgroupRoot> open(const std::vector<Hierarchy>& needed, std::string_view tag);
+
+  // Kills and removes what an earlier launcher left behind. How many.
+  Result<int> sweep();
+  // Removes the folders themselves; for the end of tests and of `tare down`.
+  Result<> remove();
+
+  // "v2", "v1" or "hybrid".
+  std::string_view mode() const;
+
+ private:
+  friend class Cgroup;
+  struct Folder {
+    Hierarchy hierarchy;
+    sys::UniqueFd mount;   // where it is mounted
+    sys::UniqueFd folder;  // tare-<tag>
+  };
+  std::vector<Folder> folders_;
+  std::string name_;
+};
+
+class [[nodiscard]] Cgroup {
+ public:
+  // All limits are armed when it returns.
+  static Result<Cgroup> create(const CgroupRoot& root, std::string_view name, const model::Limits& limits);
+  Cgroup(Cgroup&&) noexcept = default;
+  Cgroup& operator=(Cgroup&&) noexcept = delete;
+  ~Cgroup();
+
+  // For CLONE_INTO_CGROUP where all controllers are on v2; -1 elsewhere.
+  int clone_into() const;
+  // Moves a process into all of them (all but the v2 one when it was cloned into it).
+  Result<> attach(pid_t pid) const;
+  // SIGKILL to everything inside, also while it forks. Returns before the processes are reaped.
+  Result<> kill() const;
+  // Readable when the memory limit had to kill something (v1: eventfd; v2: inotify on memory.events).
+  int oom_fd() const { return oom_.get(); }
+  // How often it did; asks the kernel.
+  std::uint64_t oom_kills() const;
+  bool populated() const;
+  // CPU time, peak memory, throttled time.
+  void read_usage(model::Usage& usage) const;
+  // Removes the folders; Errc::conflict while a process is left inside.
+  Result<> remove();
+
+ private:
+  struct Part {
+    sys::UniqueFd parent;
+    sys::UniqueFd folder;
+    bool unified = false;
+    bool memory = false, pids = false, cpu = false, cpuacct = false, freezer = false;
+  };
+  Cgroup() = default;
+  Result<> watch_oom();
+  const Part* part(bool Part::*controller) const;
+
+  std::string name_;
+  std::vector<Part> parts_;
+  sys::UniqueFd oom_;
+};
+
+}  // namespace tare::sandbox

@@ -1,0 +1,206 @@
+#include "sandbox/init/apply.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/mount.h>
+#include <linux/openat2.h>
+#include <linux/securebits.h>
+#include <net/if.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sandbox/init/raw.h"
+
+namespace tare::sandbox::init {
+
+Fd::~Fd() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+namespace {
+
+constexpr unsigned long kQuiet = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+
+// The strings of a step lie in the plan with a NUL behind them (plan/reader.h).
+const char* c_str(std::string_view text) { return text.data(); }
+
+int loopback_up() {
+  const Fd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!socket.valid()) return errno;
+  ifreq request = {};
+  request.ifr_name[0] = 'l';
+  request.ifr_name[1] = 'o';
+  request.ifr_flags = IFF_UP | IFF_RUNNING;
+  return outcome(::ioctl(socket.get(), SIOCSIFFLAGS, &request));
+}
+
+// The staged root came locked from the launcher's namespace, and a locked mount cannot become the root. A copy of
+// the whole tree has an unlocked top and locks below it: that one can.
+int enter_root(const char* stage) {
+  const Fd tree(static_cast<int>(
+      ::syscall(SYS_open_tree, AT_FDCWD, stage, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE)));
+  if (!tree.valid()) return errno;
+  if (::syscall(SYS_move_mount, tree.get(), "", AT_FDCWD, stage, MOVE_MOUNT_F_EMPTY_PATH) != 0) return errno;
+  if (::chdir(stage) != 0) return errno;
+  if (::syscall(SYS_pivot_root, ".", ".") != 0) return errno;
+  if (::umount2(".", MNT_DETACH) != 0) return errno;
+  return outcome(::chdir("/"));
+}
+
+int mask_file(const char* path) {
+  if (::mount("/dev/null", path, nullptr, MS_BIND, nullptr) == 0) return 0;
+  return errno == ENOENT ? 0 : errno;
+}
+
+int mask_dir(const char* path) {
+  if (::mount("tmpfs", path, "tmpfs", kQuiet | MS_RDONLY, "size=4k,nr_inodes=2,mode=0555") == 0) return 0;
+  return errno == ENOENT ? 0 : errno;
+}
+
+int read_only(const char* path) {
+  if (::mount(path, path, nullptr, MS_BIND | MS_REC, nullptr) != 0) return errno == ENOENT ? 0 : errno;
+  return outcome(::mount(nullptr, path, nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | kQuiet, nullptr));
+}
+
+int make_dir(const StepView& step) {
+  const char* path = c_str(step.a);
+  if (::mkdir(path, static_cast<mode_t>(step.n)) != 0) return errno == EEXIST ? 0 : errno;
+  if (::chmod(path, static_cast<mode_t>(step.n)) != 0) return errno;
+  return outcome(::lchown(path, static_cast<uid_t>(step.m), static_cast<gid_t>(step.m)));
+}
+
+int write_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::write(fd, text.data(), text.size());
+    if (n < 0) return errno;
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return 0;
+}
+
+// The image may hold a symlink under this name: it is replaced, not followed.
+int write_file(const StepView& step) {
+  const char* path = c_str(step.a);
+  if (::unlink(path) != 0 && errno != ENOENT) return errno;
+  const Fd file(::open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, static_cast<mode_t>(step.n)));
+  if (!file.valid()) return errno;
+  if (::fchmod(file.get(), static_cast<mode_t>(step.n)) != 0) return errno;
+  return write_all(file.get(), step.b);
+}
+
+// Is there a line "name:x:<id>:..." in the text?
+bool has_id(std::string_view text, std::uint64_t id) {
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    for (int colons = 0; colons < 2; ++colons) {
+      const std::size_t colon = line.find(':');
+      line = colon == std::string_view::npos ? std::string_view() : line.substr(colon + 1);
+    }
+    std::uint64_t value = 0;
+    std::size_t digits = 0;
+    while (digits < line.size() && digits < 10 && line[digits] >= '0' && line[digits] <= '9') {
+      value = value * 10 + static_cast<std::uint64_t>(line[digits++] - '0');
+    }
+    if (digits > 0 && (digits == line.size() || line[digits] == ':') && value == id) return true;
+  }
+  return false;
+}
+
+constexpr std::size_t kAccountsBytes = 256 * 1024;
+
+// Appends `line` to an account file without an entry for `id`. A file that is a symlink, or too large to be one, is
+// left alone: then the id just has no name.
+int ensure_account(const char* path, std::uint64_t id, std::string_view line) {
+  static char text[kAccountsBytes];
+  open_how how = {};
+  how.flags = O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK;
+  how.mode = 0644;
+  how.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  const Fd file(static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how)));
+  if (!file.valid()) return errno == ELOOP ? 0 : errno;
+  std::size_t size = 0;
+  for (;;) {
+    const ssize_t n = ::read(file.get(), text + size, sizeof text - size);
+    if (n < 0) return errno;
+    if (n == 0) break;
+    size += static_cast<std::size_t>(n);
+    if (size == sizeof text) return 0;
+  }
+  if (has_id({text, size}, id)) return 0;
+  if (size > 0 && text[size - 1] != '\n') {
+    if (const int error = write_all(file.get(), "\n"); error != 0) return error;
+  }
+  return write_all(file.get(), line);
+}
+
+int ensure_user(const StepView& step) {
+  // Only `agent`, uid 1000: the one user that the contract promises.
+  if (step.a != "agent" || step.n != 1000) return EINVAL;
+  const int error = ensure_account("/etc/passwd", step.n, "agent:x:1000:1000:agent:/home/agent:/bin/sh\n");
+  return error != 0 ? error : ensure_account("/etc/group", step.n, "agent:x:1000:\n");
+}
+
+int keep_capabilities(std::uint64_t mask) {
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  data[0].effective = data[0].permitted = static_cast<std::uint32_t>(mask);
+  data[1].effective = data[1].permitted = static_cast<std::uint32_t>(mask >> 32);
+  return outcome(::syscall(SYS_capset, &header, data));
+}
+
+// From here on tare-init cannot be touched by a program that is root inside: another uid, not dumpable, and few
+// capabilities. Nothing started by it can have more than is left in the bounding set.
+int settle(std::uint64_t uid, std::uint64_t mask) {
+  constexpr std::uint64_t kOwn = (1U << CAP_KILL) | (1U << CAP_SETUID) | (1U << CAP_SETGID);
+  const bool program_has_none = (mask & ~kOwn) == 0;
+  unsigned long bits = SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED | SECBIT_NO_SETUID_FIXUP;
+  // Without capabilities for the program, being uid 0 is nothing special to exec either.
+  if (program_has_none) bits |= SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED;
+  if (::prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) != 0) return errno;
+  const std::uint64_t bounding = program_has_none ? 0 : mask;
+  for (unsigned long capability = 0; capability < 64; ++capability) {
+    if ((bounding >> capability & 1) != 0) continue;
+    if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 && errno != EINVAL) return errno;
+  }
+  const auto id = static_cast<unsigned>(uid);
+  if (::syscall(SYS_setgroups, 0, nullptr) != 0) return errno;
+  if (::syscall(SYS_setresgid, id, id, id) != 0) return errno;
+  if (::syscall(SYS_setresuid, id, id, id) != 0) return errno;
+  if (const int error = keep_capabilities(mask); error != 0) return error;
+  // Both are cleared or reset by the change of ids.
+  if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return errno;
+  return outcome(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));
+}
+
+}  // namespace
+
+int apply(const StepView& step) {
+  const char* path = c_str(step.a);
+  switch (step.op) {
+    case Op::hostname: return outcome(::sethostname(path, step.a.size()));
+    case Op::loopback: return loopback_up();
+    case Op::enter_root: return enter_root(path);
+    case Op::proc: return outcome(::mount("proc", path, "proc", kQuiet, nullptr));
+    case Op::devpts:
+      return outcome(::mount("devpts", path, "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5"));
+    case Op::mqueue: return outcome(::mount("mqueue", path, "mqueue", kQuiet, nullptr));
+    case Op::mask_file: return mask_file(path);
+    case Op::mask_dir: return mask_dir(path);
+    case Op::read_only: return read_only(path);
+    case Op::make_dir: return make_dir(step);
+    case Op::write_file: return write_file(step);
+    case Op::ensure_user: return ensure_user(step);
+    case Op::settle: return settle(step.n, step.m);
+    default: return EINVAL;  // a step of the program: not ours
+  }
+}
+
+}  // namespace tare::sandbox::init

@@ -1,0 +1,25 @@
+// Turns a child of tare-init into the agent's program, by the program steps of the plan.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+
+#include "sandbox/plan/plan.h"
+
+namespace tare::sandbox::init {
+
+struct StartedProgram {
+  pid_t pid = -1;
+  int error = 0;             // errno when it could not be started
+  std::uint32_t step = 0;    // the step that failed; the number of `execute` when it was execve itself
+  bool executed = false;     // false with step == execute: not_executed
+  std::uint64_t at_ns = 0;   // CLOCK_MONOTONIC just before execve
+};
+
+// `plan` is the whole encoded plan; stdio are the three descriptors that the program gets.
+StartedProgram start_program(std::string_view plan, const int (&stdio)[3]);
+
+std::uint64_t monotonic_ns();
+
+}  // namespace tare::sandbox::init

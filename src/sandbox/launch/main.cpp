@@ -1,0 +1,190 @@
+// tare-launcher: the only program of Tare that makes sandboxes. Root, one thread, no JSON, no network protocol, no
+// secret. Started by `tare up`; see launcher.h for its loop and rootfs/pruned.h for the world it lives in.
+//
+//   tare-launcher --home DIR [--user tare] [--uid-block N]
+//   tare-launcher --doctor --json [--home DIR]
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "sandbox/launch/launcher.h"
+#include "sandbox/rootfs/pruned.h"
+#include "sys/capabilities.h"
+#include "sys/files.h"
+#include "sys/memfd.h"
+#include "sys/seqpacket.h"
+#include "sys/users.h"
+
+namespace tare::sandbox {
+
+namespace {
+
+struct Options {
+  std::string home;
+  std::string user = "tare";
+  std::optional<std::uint32_t> uid_block;
+  bool doctor = false;
+};
+
+Result<Options> parse(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view flag = argv[i];
+    if (flag == "--doctor") {
+      options.doctor = true;
+      continue;
+    }
+    if (flag == "--json") continue;  // what the doctor says is always JSON
+    if (i + 1 == argc) return Error{Errc::invalid, "unknown or incomplete flag: " + std::string(flag)};
+    const std::string_view value = argv[++i];
+    if (flag == "--home") {
+      options.home = value;
+    } else if (flag == "--user") {
+      options.user = value;
+    } else if (flag == "--uid-block") {
+      std::uint32_t block = 0;
+      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), block);
+      if (error != std::errc() || end != value.data() + value.size() || block >= kUidBlocks) {
+        return Error{Errc::invalid, "--uid-block: expected a number from 0 to " + std::to_string(kUidBlocks - 1)};
+      }
+      options.uid_block = block;
+    } else {
+      return Error{Errc::invalid, "unknown flag: " + std::string(flag)};
+    }
+  }
+  if (!options.doctor && (options.home.empty() || options.home.front() != '/')) {
+    return Error{Errc::invalid, "--home: expected an absolute path"};
+  }
+  return options;
+}
+
+// A copy that nobody can change, whatever happens to the file (ATTACKS.md S1).
+Result<sys::UniqueFd> load_init() {
+  char self[4096];
+  const ssize_t n = ::readlink("/proc/self/exe", self, sizeof self);
+  if (n <= 0 || n == static_cast<ssize_t>(sizeof self)) return sys_error(errno, "readlink /proc/self/exe");
+  std::string path(self, static_cast<std::size_t>(n));
+  path.resize(path.rfind('/') + 1);
+  constexpr std::size_t kMaxInitBytes = 16 << 20;
+  const std::string program = TRY(sys::read_file_at(sys::kCwd, path + "tare-init", kMaxInitBytes));
+  return sys::sealed_memfd("tare-init", program, true);
+}
+
+Result<sys::UniqueFd> stop_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  if (::sigprocmask(SIG_BLOCK, &signals, nullptr) != 0) return sys_error(errno, "sigprocmask");
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGHUP, SIG_IGN);
+  sys::UniqueFd fd(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd.valid()) return sys_error(errno, "signalfd");
+  return fd;
+}
+
+// A sandbox takes about eight descriptors here, and a program may ask for as many open files as we may hand out.
+Result<> raise_open_files() {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return sys_error(errno, "getrlimit");
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return sys_error(errno, "setrlimit");
+  return ok();
+}
+
+// What is left of root after the start: what making, watching and ending sandboxes takes.
+Result<> drop_capabilities() {
+  const std::uint64_t wanted = sys::capability_mask(
+      {CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID, CAP_CHOWN, CAP_FOWNER, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_KILL,
+       CAP_SYS_CHROOT, CAP_SYS_PTRACE, CAP_SYS_RESOURCE, CAP_NET_ADMIN, CAP_SETPCAP});
+  const std::string status = TRY(sys::read_file_at(sys::kCwd, "/proc/self/status"));
+  const sys::CapabilitySets held = TRY(sys::parse_capability_status(status));
+  return sys::keep_only_capabilities(wanted & held.permitted);
+}
+
+Result<LaunchTools> prepare(const Options& options, std::string_view digest) {
+  const std::string& home = options.home;
+  const std::string folder = home + "/launcher";
+  TRY(sys::ensure_dir_at(sys::kCwd, folder, 0700));
+  TRY(sys::remove_tree_at(sys::kCwd, folder + "/images"));  // templates of an earlier mkfs
+  TRY(sys::make_dir_at(sys::kCwd, folder + "/images", 0700));
+  TRY(sys::ensure_dir_at(sys::kCwd, home + "/store", 0700));
+  TRY(sys::ensure_dir_at(sys::kCwd, home + "/store/layers", 0700));
+
+  const std::string mountinfo = TRY(sys::read_file_at(sys::kCwd, "/proc/self/mountinfo"));
+  std::vector<Hierarchy> mounted = parse_hierarchies(mountinfo);
+  for (Hierarchy& hierarchy : mounted) {
+    if (hierarchy.unified) TRY(read_controllers(hierarchy));
+  }
+  CgroupRoot cgroups = TRY(CgroupRoot::open(TRY(needed_hierarchies(mounted)), digest.substr(0, 12)));
+  TRY(cgroups.sweep().context("sweeping the cgroups of an earlier launcher"));
+
+  ImageTools images;
+  images.devices = TRY(sys::open_directory("/dev"));
+  images.loop_control = sys::open_at(images.devices.get(), "loop-control", O_RDWR).value_or(sys::UniqueFd());
+  images.host = kHostRoot;
+  images.folder = folder + "/images";
+  sys::UniqueFd init = TRY(load_init().context("tare-init"));
+  const std::uint32_t block =
+      options.uid_block.value_or(static_cast<std::uint32_t>(std::stoul(std::string(digest.substr(0, 6)), nullptr, 16)) %
+                                 kUidBlocks);
+
+  TRY(enter_pruned_namespace(home).context("mount namespace"));
+  const std::string inside = std::string(kHostRoot) + home;
+  Skeleton skeleton = TRY(make_skeleton(inside + "/launcher", std::string(kHostRoot)).context("skeleton"));
+  sys::UniqueFd null = TRY(sys::open_at(sys::kCwd, "/dev/null", O_RDWR));
+  return LaunchTools{std::move(cgroups), std::move(skeleton), std::move(images), SlotTable(block), std::string(kHostRoot),
+                     inside + "/store/layers", std::move(init), std::move(null)};
+}
+
+Result<> run(const Options& options, Logger& log) {
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  ::umask(0022);
+  TRY(raise_open_files());
+  const sys::SystemUser user = TRY(sys::find_user(options.user));
+  LauncherConfig config;
+  config.stop = TRY(stop_signals());
+  config.daemon_uid = user.uid;
+  config.log = &log;
+  LaunchTools tools = TRY(prepare(options, to_hex(sha256(options.home))));
+  TRY(drop_capabilities().context("dropping capabilities"));
+  const std::string socket = std::string(kHostRoot) + options.home + "/run/launcher.sock";
+  config.listener = TRY(sys::listen_seqpacket(socket, 0660, user.gid));
+  auto launcher = TRY(Launcher::create(std::move(config), std::move(tools)));
+  log.info("ready", {{"version", TARE_VERSION}, {"home", options.home}});
+  return launcher->run();
+}
+
+}  // namespace
+
+}  // namespace tare::sandbox
+
+int main(int argc, char** argv) {
+  using namespace tare;
+  auto options = sandbox::parse(argc, argv);
+  if (!options) {
+    std::fprintf(stderr, "tare-launcher: %s\n", options.error().message.c_str());
+    return 64;
+  }
+  RealClock clock;
+  FdLogSink sink(2);
+  Logger log(sink, clock);
+  if (auto ran = sandbox::run(*options, log); !ran) {
+    log.error("cannot go on", ran.error());
+    return 1;
+  }
+  return 0;
+}

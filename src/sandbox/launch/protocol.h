@@ -1,0 +1,102 @@
+// What tared and tare-launcher say to each other over $TARE_HOME/run/launcher.sock (SOCK_SEQPACKET): one message per
+// packet, base/wire.h encoding, descriptors beside it in the order given here. The launcher answers nobody but root
+// and the daemon's user (SO_PEERCRED), and believes neither: every field is checked.
+//
+//   tared                                launcher
+//   hello            ----------------->
+//                    <-----------------  welcome            (versions must be equal, else it closes)
+//   list             ----------------->
+//                    <-----------------  live, live, ... listed, and `ended` again for each not yet released
+//   launch + fds     ----------------->
+//                    <-----------------  started            (the program runs)
+//   kill, close_stdin ---------------->
+//                    <-----------------  ended + output fd  (all processes are gone, usage is final)
+//   release          ----------------->                     (scratch space and files are dropped)
+//
+// A sandbox that could not be made is `ended` without `started`. Only one tared is served at a time: the newest.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "model/limits.h"
+#include "model/run.h"
+#include "model/sandbox_spec.h"
+#include "model/usage.h"
+
+namespace tare::sandbox {
+
+inline constexpr std::uint32_t kLauncherProtocol = 1;
+
+// --- to the launcher ---
+
+struct HelloMessage {
+  std::uint32_t protocol = kLauncherProtocol;
+};
+struct ListMessage {};
+// Descriptors: plan (sealed memfd), stdout read end, stdout write end, stderr read end, stderr write end,
+// [stdin read end, stdin write end] if with_stdin, [input folder] if with_input.
+struct LaunchMessage {
+  std::string id;
+  bool host_root = false;
+  std::vector<std::string> layers;
+  bool with_stdin = false;
+  bool with_input = false;
+  model::Network network = model::Network::none;
+  model::Limits limits;
+
+  std::size_t descriptors() const { return 5 + (with_stdin ? 2U : 0U) + (with_input ? 1U : 0U); }
+};
+struct KillMessage {
+  std::string id;
+  model::EndReason reason = model::EndReason::killed;  // killed or output_limit
+};
+struct CloseStdinMessage {
+  std::string id;
+};
+struct ReleaseMessage {
+  std::string id;
+};
+using ToLauncher =
+    std::variant<HelloMessage, ListMessage, LaunchMessage, KillMessage, CloseStdinMessage, ReleaseMessage>;
+
+// --- from the launcher ---
+
+struct WelcomeMessage {
+  std::uint32_t protocol = kLauncherProtocol;
+  std::uint32_t pid = 0;
+  std::string cgroup_mode;
+};
+// Descriptors: stdout read end, stderr read end, [stdin write end].
+struct LiveMessage {
+  std::string id;
+  bool started = false;
+  bool with_stdin = false;
+};
+struct ListedMessage {};
+struct StartedMessage {
+  std::string id;
+  std::uint64_t start_us = 0;  // launch message read -> just before exec
+};
+// Descriptors: the output folder, when there is one.
+struct EndedMessage {
+  std::string id;
+  model::Outcome outcome;
+  model::Usage usage;
+  std::uint32_t failed_step = 0;  // of the plan, from 1; for setup_failed by tare-init
+  std::uint32_t uid_base = 0;     // host id of 0 inside: how the files of the output folder are owned
+  bool with_output = false;
+};
+using FromLauncher = std::variant<WelcomeMessage, LiveMessage, ListedMessage, StartedMessage, EndedMessage>;
+
+Result<std::string> encode(const ToLauncher& message);
+Result<std::string> encode(const FromLauncher& message);
+// `fds`: how many descriptors came with it; a wrong number is refused.
+Result<ToLauncher> decode_to_launcher(std::string_view bytes, std::size_t fds);
+Result<FromLauncher> decode_from_launcher(std::string_view bytes, std::size_t fds);
+
+}  // namespace tare::sandbox

@@ -1,0 +1,21 @@
+// compile: a SandboxSpec becomes the steps of tare-init. Pure: the same spec gives the same bytes on every
+// machine; golden-tested without a kernel. Validation is here too, so that what is refused is refused before
+// anything is made.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "model/sandbox_spec.h"
+#include "sandbox/plan/codec.h"
+
+namespace tare::sandbox {
+
+// `filter` is the compiled system call filter of the spec's profile (seccomp/build.h).
+Result<std::vector<Step>> compile(const model::SandboxSpec& spec, std::string_view filter);
+
+// Capabilities a program may hold, as a bit mask, by profile.
+std::uint64_t capabilities_of(model::Profile profile);
+
+}  // namespace tare::sandbox

@@ -1,0 +1,36 @@
+#include "sandbox/plan/plan.h"
+
+namespace tare::sandbox {
+
+std::string_view op_name(Op op) {
+  switch (op) {
+    case Op::hostname: return "set hostname";
+    case Op::loopback: return "bring up lo";
+    case Op::enter_root: return "enter root";
+    case Op::proc: return "mount proc";
+    case Op::devpts: return "mount devpts";
+    case Op::mqueue: return "mount mqueue";
+    case Op::mask_file: return "mask file";
+    case Op::mask_dir: return "mask folder";
+    case Op::read_only: return "make read-only";
+    case Op::make_dir: return "make folder";
+    case Op::write_file: return "write file";
+    case Op::ensure_user: return "ensure user";
+    case Op::settle: return "settle init as uid";
+    case Op::resource: return "limit resource";
+    case Op::working_dir: return "working folder";
+    case Op::identity: return "become";
+    case Op::capabilities: return "capabilities";
+    case Op::filter: return "system call filter";
+    case Op::argument: return "argument";
+    case Op::variable: return "variable";
+    case Op::execute: return "execute";
+  }
+  return "unknown step";
+}
+
+bool is_op(std::uint8_t value) {
+  return value >= static_cast<std::uint8_t>(Op::hostname) && value <= static_cast<std::uint8_t>(Op::execute);
+}
+
+}  // namespace tare::sandbox

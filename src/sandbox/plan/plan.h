@@ -1,0 +1,63 @@
+// The plan: what tare-init does inside a new sandbox, as a list of steps. A SandboxSpec is compiled to it by a
+// pure function (compile.h); tare-init interprets it (init/apply.cpp); `tare run --dry-run` prints it (render.h).
+// Encoded flat (codec.h) and handed over in a sealed memfd.
+//
+// Shared with tare-init, so: no allocation, no exceptions, nothing but values here.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace tare::sandbox {
+
+enum class Op : std::uint8_t {
+  // The sandbox itself, by tare-init with the rights of root in its own user namespace.
+  hostname = 1,  // a: the name
+  loopback,      // brings lo up
+  enter_root,    // a: where the launcher assembled the root; becomes "/", all else is detached
+  proc,          // a: mount point
+  devpts,        // a
+  mqueue,        // a
+  mask_file,     // a: shows /dev/null instead
+  mask_dir,      // a: shows an empty read-only folder instead
+  read_only,     // a: a subtree becomes read-only
+  make_dir,      // a, n: mode, m: owner inside
+  write_file,    // a, b: content, n: mode; replaces a file or symlink of that name
+  ensure_user,   // a: name, n: uid; added to /etc/passwd and /etc/group if no entry has the uid
+  settle,        // n: the reserved uid tare-init lives on as, m: capabilities it keeps (bit mask)
+
+  // The program, in the child that will become it.
+  resource,      // n: RLIMIT_*, m: soft and hard value
+  working_dir,   // a
+  identity,      // n: uid, m: gid
+  capabilities,  // m: bit mask that the program may hold (0 for all but the build profile)
+  filter,        // a: BPF program (struct sock_filter array)
+  argument,      // a: appended to argv
+  variable,      // a: "NAME=value", appended to the environment
+  execute,       // last step; nothing else may follow
+};
+
+struct StepView {
+  Op op = Op::execute;
+  std::string_view a, b;
+  std::uint64_t n = 0, m = 0;
+};
+
+// Where the launcher assembles the root of a new sandbox, in its own mount namespace.
+inline constexpr std::string_view kStageRoot = "/stage/root";
+
+inline constexpr std::uint32_t kPlanMagic = 0x4C504154;  // "TAPL"
+inline constexpr std::uint32_t kPlanVersion = 1;         // launcher, init and tared must agree
+inline constexpr std::uint32_t kMaxPlanBytes = 4U << 20;
+inline constexpr std::uint32_t kMaxPlanSteps = 16'384;
+// The uid inside that only tare-init has: an agent that is root inside still cannot touch it.
+inline constexpr std::uint32_t kInitUid = 65'533;
+inline constexpr std::uint32_t kIdRange = 65'536;  // ids of one sandbox
+
+// "mount proc", "enter root", ...: for people.
+std::string_view op_name(Op op);
+bool is_op(std::uint8_t value);
+// Done by the child that becomes the program, rather than by tare-init itself.
+constexpr bool is_program_step(Op op) { return op >= Op::resource; }
+
+}  // namespace tare::sandbox

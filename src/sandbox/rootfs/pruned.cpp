@@ -1,0 +1,114 @@
+#include "sandbox/rootfs/pruned.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+#include "sys/files.h"
+#include "sys/mountfs.h"
+
+namespace tare::sandbox {
+
+namespace {
+
+struct DeviceNode {
+  const char* name;
+  unsigned minor_number;
+  unsigned major_number;
+};
+constexpr std::array<DeviceNode, 6> kDevices = {{
+    {"null", 3, 1}, {"zero", 5, 1}, {"full", 7, 1}, {"random", 8, 1}, {"urandom", 9, 1}, {"tty", 0, 5},
+}};
+struct Link {
+  const char* target;
+  const char* name;
+};
+constexpr std::array<Link, 5> kDeviceLinks = {{
+    {"/proc/self/fd", "fd"},
+    {"/proc/self/fd/0", "stdin"},
+    {"/proc/self/fd/1", "stdout"},
+    {"/proc/self/fd/2", "stderr"},
+    {"pts/ptmx", "ptmx"},
+}};
+
+Result<sys::UniqueFd> make_devices() {
+  sys::FsContext context = TRY(sys::FsContext::create("tmpfs"));
+  TRY(context.set("size", "64k"));
+  TRY(context.set("mode", "0755"));
+  sys::UniqueFd mount = TRY(context.mount({.nodev = false, .noexec = true}));
+  for (const DeviceNode& node : kDevices) {
+    const dev_t device = ::makedev(node.major_number, node.minor_number);
+    if (::mknodat(mount.get(), node.name, S_IFCHR | 0666, device) != 0) return sys_error(errno, "mknod");
+    if (::fchmodat(mount.get(), node.name, 0666, 0) != 0) return sys_error(errno, "chmod device");
+  }
+  for (const Link& link : kDeviceLinks) {
+    if (::symlinkat(link.target, mount.get(), link.name) != 0) return sys_error(errno, "symlink device");
+  }
+  for (const char* folder : {"pts", "shm", "mqueue"}) TRY(sys::make_dir_at(mount.get(), folder, 0755));
+  return mount;
+}
+
+// A bind of one mount alone: what is mounted below it on the host stays out.
+Result<> show(std::string_view from, int base, std::string_view at, const sys::MountFlags& flags) {
+  const sys::UniqueFd tree = TRY(sys::clone_tree(sys::kCwd, from, false));
+  TRY(sys::restrict_mount(tree.get(), flags, false));
+  return sys::attach_mount(tree.get(), base, at);
+}
+
+Result<bool> is_own_mount(const char* path) {
+  struct stat it = {};
+  struct stat root = {};
+  if (::stat(path, &it) != 0 || ::stat("/", &root) != 0) return sys_error(errno, std::string("stat ") + path);
+  return it.st_dev != root.st_dev;
+}
+
+Result<> show_host(int base) {
+  const sys::MountFlags read_only = {.read_only = true};
+  TRY(show("/", base, "host", read_only));
+  for (const char* path : {"/usr", "/bin", "/sbin", "/lib", "/lib64"}) {
+    struct stat status = {};
+    if (::lstat(path, &status) != 0 || !S_ISDIR(status.st_mode)) continue;
+    if (TRY(is_own_mount(path))) TRY(show(path, base, std::string("host") + path, read_only));
+  }
+  return ok();
+}
+
+Result<> switch_root(int base) {
+  if (::fchdir(base) != 0) return sys_error(errno, "fchdir");
+  if (::syscall(SYS_pivot_root, ".", ".") != 0) return sys_error(errno, "pivot_root");
+  // The old root now lies on top of the new one, at ".": take it away.
+  return sys::unmount(".", true);
+}
+
+}  // namespace
+
+Result<> enter_pruned_namespace(std::string_view home) {
+  if (::unshare(CLONE_NEWNS) != 0) return sys_error(errno, "unshare mount namespace");
+  TRY(sys::make_private("/"));
+  const std::string base_path = std::string(home) + "/launcher/root";
+  TRY(sys::ensure_dir_at(sys::kCwd, base_path, 0700));
+
+  sys::FsContext context = TRY(sys::FsContext::create("tmpfs"));
+  TRY(context.set("size", "1m"));
+  TRY(context.set("mode", "0755"));
+  const sys::UniqueFd base = TRY(context.mount({}));
+  TRY(sys::attach_mount(base.get(), sys::kCwd, base_path));
+  for (const char* folder : {"proc", "host", "stage", "dev"}) TRY(sys::make_dir_at(base.get(), folder, 0755));
+
+  sys::FsContext proc = TRY(sys::FsContext::create("proc"));
+  const sys::UniqueFd proc_mount = TRY(proc.mount({.noexec = true}));
+  TRY(sys::attach_mount(proc_mount.get(), base.get(), "proc"));
+  TRY(show_host(base.get()));
+  TRY(show(home, base.get(), std::string(kHostRoot.substr(1)) + std::string(home), {}));
+  const sys::UniqueFd devices = TRY(make_devices());
+  TRY(sys::attach_mount(devices.get(), base.get(), "dev"));
+  return switch_root(base.get());
+}
+
+}  // namespace tare::sandbox
