@@ -1,0 +1,160 @@
+#include "snapshot/jobs.h"
+
+#include <fcntl.h>
+#include <poll.h>
+
+#include <cerrno>
+
+#include "base/limits.h"
+#include "snapshot/collect.h"
+#include "snapshot/files_import.h"
+#include "snapshot/unpacker.h"
+#include "sys/files.h"
+#include "sys/seqpacket.h"
+
+namespace tare::snapshot {
+
+namespace {
+
+constexpr int kFolder = O_RDONLY | O_DIRECTORY;
+constexpr int kReplyTimeoutMs = 30'000;  // a client that reads nothing for so long has gone wrong
+constexpr int kChunkTimeoutMs = 60'000;  // between two FileChunks
+constexpr std::uint64_t kProgressEveryUs = 50'000;
+constexpr std::uint64_t kNever = UINT64_MAX;
+
+// Homes of agents: their files, the folders they lie in, and the three every layer has.
+constexpr TreeLimits kAgentLimits = {.max_entries = kMaxAgentFiles * (kMaxPathComponents + 1),
+                                     .max_bytes = kMaxAgentFilesBytes,
+                                     .max_file_bytes = kMaxAgentFilesBytes};
+
+Result<> wait_for(int connection, short event, int timeout_ms) {
+  for (;;) {
+    pollfd waiting = {connection, event, 0};
+    const int ready = ::poll(&waiting, 1, timeout_ms);
+    if (ready > 0) return ok();
+    if (ready == 0) return Error{Errc::timeout, "the client does not answer"};
+    if (errno != EINTR) return sys_error(errno, "poll");
+  }
+}
+
+class Job {
+ public:
+  explicit Job(const JobContext& context) : context_(context) {}
+
+  Result<Reply> run(const Request& request, std::vector<sys::UniqueFd> fds);
+
+ private:
+  Result<Reply> import_tar_stream(const ImportTar& request, sys::UniqueFd archive);
+  Result<Reply> import_files(const ImportFiles& request);
+  Result<sys::Message> receive();
+  Result<sys::UniqueFd> staged_root();
+  OnProgress progress(bool hashing);
+  void set_deadline(std::uint64_t timeout_ms);
+
+  const JobContext& context_;
+  std::uint64_t deadline_us_ = kNever;
+  std::uint64_t told_us_ = 0;
+};
+
+void Job::set_deadline(std::uint64_t timeout_ms) {
+  const std::uint64_t now_us = context_.clock.monotonic_us();
+  deadline_us_ = timeout_ms > (kNever - now_us) / 1000 ? kNever : now_us + timeout_ms * 1000;
+}
+
+OnProgress Job::progress(bool hashing) {
+  return [this, hashing](std::uint64_t entries, std::uint64_t bytes) -> Result<> {
+    const std::uint64_t now_us = context_.clock.monotonic_us();
+    if (now_us >= deadline_us_) return Error{Errc::timeout, "its time is over"};
+    if (now_us < told_us_ + kProgressEveryUs) return ok();
+    told_us_ = now_us;
+    auto sent = sys::send_message(context_.connection, TRY(encode(Reply(Progress{entries, bytes, hashing}))));
+    if (!sent && sent.error().sys != EAGAIN) return Error{Errc::cancelled, "the client is gone"};
+    return ok();
+  };
+}
+
+Result<sys::UniqueFd> Job::staged_root() {
+  const sys::UniqueFd stage = TRY(context_.store.stage(context_.name));
+  TRY(sys::make_dir_at(stage.get(), "root", 0700));
+  return sys::open_beneath(stage.get(), "root", kFolder);
+}
+
+Result<Reply> Job::import_tar_stream(const ImportTar& request, sys::UniqueFd archive) {
+  set_deadline(request.timeout_ms);
+  sys::UniqueFd root = TRY(staged_root());
+  const TarCounts dropped = TRY(unpack(std::move(archive), std::move(root), request.limits, progress(false),
+                                       {context_.clock, deadline_us_, context_.store.lock_fd()}));
+  Imported imported = TRY(context_.store.publish(context_.name, progress(true)));
+  imported.dropped = dropped;
+  return Reply(std::move(imported));
+}
+
+Result<sys::Message> Job::receive() {
+  TRY(wait_for(context_.connection, POLLIN, kChunkTimeoutMs));
+  auto message = TRY(sys::receive_message(context_.connection));
+  if (!message) return Error{Errc::cancelled, "the client is gone"};
+  return std::move(*message);
+}
+
+Result<Reply> Job::import_files(const ImportFiles& request) {
+  if (request.files > kMaxAgentFiles) {
+    return Error{Errc::exhausted, "an agent has at most " + std::to_string(kMaxAgentFiles) + " files", 0, "files"};
+  }
+  TreeWriter writer(TRY(staged_root()), kAgentLimits);
+  TRY(add_agent_home(writer));
+  for (std::size_t left = request.files; left > 0;) {
+    const sys::Message message = TRY(receive());
+    const Request next = TRY(decode_request(message.bytes));
+    const auto* chunk = std::get_if<FileChunk>(&next);
+    if (chunk == nullptr || chunk->files.size() > left || message.fds.size() != descriptors_of(next)) {
+      return Error{Errc::invalid, "message: a FileChunk with one descriptor a file is expected"};
+    }
+    TRY(add_agent_files(writer, chunk->files, message.fds));
+    left -= chunk->files.size();
+  }
+  TRY(writer.finish());
+  return Reply(TRY(context_.store.publish(context_.name, progress(true))));
+}
+
+Result<Reply> Job::run(const Request& request, std::vector<sys::UniqueFd> fds) {
+  const LayerStore& store = context_.store;
+  if (const auto* m = std::get_if<ImportTar>(&request)) return import_tar_stream(*m, std::move(fds[0]));
+  if (const auto* m = std::get_if<ImportFiles>(&request)) return import_files(*m);
+  if (const auto* m = std::get_if<Collect>(&request)) {
+    set_deadline(m->timeout_ms);
+    return Reply(TRY(collect(store, context_.name, fds[0].get(), *m, progress(false))));
+  }
+  if (const auto* m = std::get_if<VerifyLayer>(&request)) return Reply(TRY(store.verify(m->digest, progress(true))));
+  if (const auto* m = std::get_if<StatLayer>(&request)) return Reply(TRY(store.stat(m->digest)));
+  if (const auto* m = std::get_if<ListLayers>(&request)) return Reply(TRY(store.list(m->after)));
+  if (const auto* m = std::get_if<RemoveLayer>(&request)) {
+    TRY(store.remove(m->digest, context_.name));
+    return Reply(Done{});
+  }
+  if (const auto* m = std::get_if<RemoveRun>(&request)) {
+    TRY(remove_run(store, context_.name, m->run));
+    return Reply(Done{});
+  }
+  return Error{Errc::invalid, "message: it does not begin a request"};
+}
+
+}  // namespace
+
+Reply run_job(const Request& request, std::vector<sys::UniqueFd> fds, const JobContext& context) {
+  Job job(context);
+  auto reply = job.run(request, std::move(fds));
+  if (reply) return std::move(reply).value();
+  (void)context.store.discard(context.name);  // the first error is the one to report; the next start sweeps
+  return failed(reply.error());
+}
+
+Result<> send_reply(int connection, const Reply& reply) {
+  const std::string message = TRY(encode(reply));
+  for (;;) {
+    auto sent = sys::send_message(connection, message);
+    if (sent || sent.error().sys != EAGAIN) return sent;
+    TRY(wait_for(connection, POLLOUT, kReplyTimeoutMs));
+  }
+}
+
+}  // namespace tare::snapshot

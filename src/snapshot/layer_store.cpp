@@ -1,0 +1,202 @@
+#include "snapshot/layer_store.h"
+
+#include <fcntl.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/text.h"
+#include "sys/entries.h"
+#include "sys/files.h"
+
+namespace tare::snapshot {
+
+namespace {
+
+constexpr int kFolder = O_RDONLY | O_DIRECTORY;
+constexpr std::string_view kRoot = "root";
+constexpr std::string_view kManifest = "manifest";
+constexpr std::size_t kMaxManifestBytes = std::size_t{1} << 30;
+constexpr std::size_t kHexBytes = 64;
+
+std::string hex_of(const std::string& digest) {
+  CHECK(is_digest(digest));
+  return digest.substr(digest.size() - kHexBytes);
+}
+
+Result<sys::UniqueFd> folder_below(int dir, const std::string& name, unsigned mode, uid_t uid, gid_t gid) {
+  TRY(sys::ensure_dir_at(dir, name, mode));
+  sys::UniqueFd fd = TRY(sys::open_beneath(dir, name, kFolder));
+  TRY(sys::own_fd(fd.get(), uid, gid));
+  TRY(sys::chmod_fd(fd.get(), mode));
+  return fd;
+}
+
+Result<ManifestSummary> tail_of(int layer) {
+  const sys::UniqueFd fd = TRY(sys::open_beneath(layer, kManifest, O_RDONLY));
+  const auto size = static_cast<std::uint64_t>(TRY(sys::stat_fd(fd.get())).st_size);
+  std::string tail(std::min<std::uint64_t>(size, kManifestTailBytes), '\0');
+  const auto into = std::as_writable_bytes(std::span(tail));
+  if (TRY(sys::read_at(fd.get(), into, size - tail.size())) != tail.size()) {
+    return Error{Errc::internal, "manifest: short read"};
+  }
+  return parse_manifest_tail(tail);
+}
+
+}  // namespace
+
+Result<LayerStore> LayerStore::open(int home, uid_t user_uid, gid_t user_gid) {
+  LayerStore store;
+  store.user_uid_ = user_uid;
+  store.user_gid_ = user_gid;
+  store.store_ = TRY(folder_below(home, "store", 0700, 0, 0).context("store"));
+  store.layers_ = TRY(folder_below(store.store_.get(), "layers", 0700, 0, 0).context("store/layers"));
+  store.staging_ = TRY(folder_below(store.store_.get(), "staging", 0700, 0, 0).context("store/staging"));
+  store.runs_ = TRY(folder_below(home, "runs", 0700, user_uid, user_gid).context("runs"));
+  return store;
+}
+
+Result<> LayerStore::lock(std::uint64_t wait_ms) {
+  constexpr int kStepMs = 20;
+  sys::UniqueFd fd = TRY(sys::open_at(store_.get(), "lock", O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+  for (std::uint64_t waited_ms = 0;; waited_ms += kStepMs) {
+    if (TRY(sys::try_lock_exclusive(fd.get()))) {
+      lock_ = std::move(fd);
+      return ok();
+    }
+    if (waited_ms >= wait_ms) return Error{Errc::unavailable, "another tare-store runs with this home"};
+    (void)::poll(nullptr, 0, kStepMs);
+  }
+}
+
+Result<std::size_t> LayerStore::sweep() const {
+  const auto names = TRY(sys::list_dir(staging_.get(), "."));
+  for (const std::string& name : names) TRY(discard(name).context("sweep staging"));
+  return names.size();
+}
+
+Result<sys::UniqueFd> LayerStore::stage(const std::string& name) const {
+  TRY(sys::make_dir_at(staging_.get(), name, 0700));
+  return sys::open_beneath(staging_.get(), name, kFolder);
+}
+
+Result<> LayerStore::discard(const std::string& name) const {
+  return sys::remove_tree_at(staging_.get(), name);
+}
+
+Result<Imported> LayerStore::publish(const std::string& name, const OnProgress& progress) const {
+  const sys::UniqueFd stage = TRY(sys::open_beneath(staging_.get(), name, kFolder));
+  ManifestSummary summary;
+  {
+    const sys::UniqueFd root = TRY(sys::open_beneath(stage.get(), kRoot, kFolder));
+    const sys::UniqueFd file =
+        TRY(sys::open_at(stage.get(), kManifest, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
+    const auto sink = [&](std::string_view text) { return sys::write_all(file.get(), text); };
+    summary = TRY(write_manifest_of(root.get(), sink, progress).context("manifest"));
+  }
+  Imported imported;
+  imported.layer = LayerInfo{digest_text(summary.digest), summary.entries, summary.bytes};
+  const std::string hex = hex_of(imported.layer.digest);
+  imported.reused = sys::exists_at(layers_.get(), hex);
+  if (!imported.reused) {
+    TRY(sys::sync_filesystem(stage.get()));
+    auto renamed = sys::rename_at(staging_.get(), name, layers_.get(), hex);
+    // Somebody imported the same meanwhile: theirs is as good.
+    imported.reused = !renamed && (renamed.error().sys == ENOTEMPTY || renamed.error().sys == EEXIST);
+    if (!renamed && !imported.reused) return std::move(renamed).error();
+    TRY(sys::sync_fd(layers_.get()));
+    TRY(sys::sync_fd(staging_.get()));
+  }
+  if (imported.reused) TRY(discard(name));
+  return imported;
+}
+
+Result<sys::UniqueFd> LayerStore::open_layer(const std::string& digest) const {
+  auto layer = sys::open_beneath(layers_.get(), hex_of(digest), kFolder);
+  if (layer || layer.error().sys != ENOENT) return layer;
+  return Error{Errc::not_found, "layer " + digest + " is not in the store"};
+}
+
+Result<LayerInfo> LayerStore::stat(const std::string& digest) const {
+  const sys::UniqueFd layer = TRY(open_layer(digest));
+  const ManifestSummary summary = TRY(tail_of(layer.get()).context("layer " + digest));
+  return LayerInfo{digest, summary.entries, summary.bytes};
+}
+
+Result<LayerPage> LayerStore::list(const std::string& after) const {
+  auto names = TRY(sys::list_dir(layers_.get(), "."));
+  std::sort(names.begin(), names.end());
+  LayerPage page;
+  for (const std::string& name : names) {
+    const std::string digest = "sha256:" + name;
+    if (!is_digest(digest) || digest <= after) continue;
+    page.more = page.layers.size() == kMaxLayersPerPage;
+    if (page.more) break;
+    auto layer = stat(digest);
+    if (!layer && layer.error().code == Errc::not_found) continue;  // removed since
+    page.layers.push_back(TRY(std::move(layer)));
+  }
+  return page;
+}
+
+// ---- Verification ---------------------------------------------------------------------------------------------
+
+namespace {
+
+std::string_view next_line(std::string_view& text) {
+  const std::size_t newline = std::min(text.find('\n'), text.size());
+  const std::string_view line = text.substr(0, newline);
+  text.remove_prefix(std::min(newline + 1, text.size()));
+  return line;
+}
+
+// Two manifests that differ, as text: the first line that does, in both spellings.
+std::string first_difference(std::string_view kept, std::string_view found) {
+  constexpr std::size_t kMaxLine = 2000;
+  for (;;) {
+    if (kept.empty() && found.empty()) return "the layer is not the one its digest names";
+    const std::string_view a = next_line(kept);
+    const std::string_view b = next_line(found);
+    if (a != b) {
+      return "the manifest says \"" + std::string(a.substr(0, kMaxLine)) + "\", on disk is \"" +
+             std::string(b.substr(0, kMaxLine)) + "\"";
+    }
+  }
+}
+
+}  // namespace
+
+Result<Verified> LayerStore::verify(const std::string& digest, const OnProgress& progress) const {
+  const sys::UniqueFd layer = TRY(open_layer(digest));
+  Verified verified;
+  auto kept = sys::read_file_at(layer.get(), kManifest, kMaxManifestBytes);
+  if (!kept) return Verified{false, "the manifest cannot be read: " + kept.error().message};
+  auto root = sys::open_beneath(layer.get(), kRoot, kFolder);
+  if (!root) return Verified{false, "the folder root cannot be read: " + root.error().message};
+  std::string found;
+  const auto sink = [&](std::string_view text) {
+    found += text;
+    return ok();
+  };
+  auto summary = write_manifest_of(root->get(), sink, progress);
+  if (!summary) {
+    if (summary.error().code != Errc::invalid) return std::move(summary).error();
+    return Verified{false, summary.error().message};
+  }
+  verified.intact = digest_text(summary->digest) == digest && *kept == found;
+  if (!verified.intact) verified.difference = first_difference(*kept, found);
+  return verified;
+}
+
+Result<> LayerStore::remove(const std::string& digest, const std::string& name) const {
+  auto renamed = sys::rename_at(layers_.get(), hex_of(digest), staging_.get(), name);
+  if (!renamed) {
+    if (renamed.error().sys != ENOENT) return std::move(renamed).error();
+    return Error{Errc::not_found, "layer " + digest + " is not in the store"};
+  }
+  TRY(sys::sync_fd(layers_.get()));
+  return discard(name);
+}
+
+}  // namespace tare::snapshot

@@ -1,0 +1,65 @@
+// LayerStore: the folder $TARE_HOME/store on disk: layers/<hex>/{root/,manifest} and staging/<name>/.
+//
+//   staging/<name>/root       filled by a job; nothing outside staging/ names it
+//   staging/<name>/manifest   computed from what is on disk; its SHA-256 is <hex>
+//   syncfs                    both are durable
+//   rename -> layers/<hex>    atomic: a layer is there whole, or not at all
+//   fsync of layers/ and staging/
+//
+// Owner: the service makes one; jobs use it in their own process. What never happens: a name in layers/ whose
+// content is incomplete, also after SIGKILL or power loss; anything here reachable by another user (store/ is
+// root's, 0700). Errors name the layer. Threads: one.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "snapshot/manifest.h"
+#include "snapshot/protocol.h"
+#include "snapshot/tree_manifest.h"
+#include "sys/fd.h"
+
+namespace tare::snapshot {
+
+class LayerStore {
+ public:
+  // Makes what is missing below the home. `user` is tare: owner of runs/.
+  static Result<LayerStore> open(int home, uid_t user_uid, gid_t user_gid);
+
+  // Exclusive for as long as any process has the descriptor, children included; unavailable after `wait_ms`.
+  Result<> lock(std::uint64_t wait_ms);
+  int lock_fd() const { return lock_.get(); }  // for a child that closes all else
+  // Removes everything in staging/. Only with the lock just taken: then no job is left.
+  Result<std::size_t> sweep() const;
+
+  // A new folder staging/<name>; `name` is a fresh random one of the caller's.
+  Result<sys::UniqueFd> stage(const std::string& name) const;
+  Result<> discard(const std::string& name) const;  // fine when absent
+  // Manifest of staging/<name>/root, then the steps above.
+  Result<Imported> publish(const std::string& name, const OnProgress& progress) const;
+
+  Result<LayerInfo> stat(const std::string& digest) const;
+  Result<LayerPage> list(const std::string& after) const;
+  // Computes the digest again, and names the first entry that differs.
+  Result<Verified> verify(const std::string& digest, const OnProgress& progress) const;
+  // Gone from layers/ at once, then deleted through staging/<name>.
+  Result<> remove(const std::string& digest, const std::string& name) const;
+
+  int staging() const { return staging_.get(); }
+  int runs() const { return runs_.get(); }
+  uid_t user_uid() const { return user_uid_; }
+  gid_t user_gid() const { return user_gid_; }
+
+ private:
+  LayerStore() = default;
+  Result<sys::UniqueFd> open_layer(const std::string& digest) const;
+
+  sys::UniqueFd store_, layers_, staging_, runs_, lock_;
+  uid_t user_uid_ = 0;
+  gid_t user_gid_ = 0;
+};
+
+}  // namespace tare::snapshot

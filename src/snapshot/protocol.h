@@ -1,0 +1,189 @@
+// What tared (or root) and tare-store say to each other: fixed binary messages (base/wire.h) over a SOCK_SEQPACKET
+// unix socket, descriptors beside them (SCM_RIGHTS). One message is one packet.
+//
+//   client                          store
+//   Hello            ------------->          first, both ways; another version is refused with Failed
+//                    <-------------  Hello
+//   ImportTar  +1 fd ------------->          then one request at a time
+//                    <-------------  Progress ...        any number, while it works
+//                    <-------------  Imported | Failed   exactly one closing reply
+//   ImportFiles      ------------->
+//   FileChunk  +n fd ------------->  until `files` files have come
+//                    <-------------  Imported | Failed
+//
+// Closing the connection cancels the request that is running; what it had made is removed. After a message that
+// cannot be decoded, or comes out of turn, the store answers Failed and closes.
+//
+// Pure: encode and decode only. Units: bytes, milliseconds. Errors: Errc::invalid or exhausted, naming the field.
+// Changing anything here means kProtocolVersion + 1.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+#include "snapshot/tar_import.h"
+#include "snapshot/tree_writer.h"
+
+namespace tare::snapshot {
+
+inline constexpr std::uint32_t kProtocolMagic = 0x53455254;  // "TRES" on the wire
+inline constexpr std::uint32_t kProtocolVersion = 1;
+
+inline constexpr std::size_t kMaxFilesPerChunk = 64;  // as many as descriptors fit (sys/seqpacket.h)
+inline constexpr std::size_t kMaxLayersPerPage = 512;
+inline constexpr std::size_t kMaxListedSkips = 64;  // names in Collected; the counts are complete
+inline constexpr std::size_t kMaxSkippedPathBytes = 512;  // a longer one is cut
+inline constexpr std::size_t kMaxDigestBytes = 71;  // "sha256:<64 hex>"
+inline constexpr std::size_t kMaxFailureBytes = 4096;
+
+struct Hello {
+  std::uint32_t version = kProtocolVersion;
+  std::string program;  // its version, for the log
+  friend bool operator==(const Hello&, const Hello&) = default;
+};
+
+// ---- Requests -------------------------------------------------------------------------------------------------
+
+// One descriptor: a tar stream (tar_import.h), file or pipe.
+struct ImportTar {
+  TreeLimits limits;
+  std::uint64_t timeout_ms = 0;  // for all of it; 1 or more
+  friend bool operator==(const ImportTar&, const ImportTar&) = default;
+};
+
+// The agent's own files: a layer with them in /home/agent, owned by uid and gid 1000.
+struct ImportFiles {
+  std::uint32_t files = 0;  // how many will follow, in FileChunks; 1 or more
+  friend bool operator==(const ImportFiles&, const ImportFiles&) = default;
+};
+struct FileItem {
+  std::string path;        // below /home/agent; at most kMaxPathBytes
+  std::uint32_t mode = 0;  // permission bits only
+  friend bool operator==(const FileItem&, const FileItem&) = default;
+};
+// One descriptor a file, in the same order: regular files, read from their beginning.
+struct FileChunk {
+  std::vector<FileItem> files;
+  friend bool operator==(const FileChunk&, const FileChunk&) = default;
+};
+
+// One descriptor: the sandbox's /output. Copied to runs/<run>/output (collect.h).
+struct Collect {
+  std::string run;
+  std::uint32_t owner_base = 0;   // the ids the sandbox can own files with, as that descriptor shows them:
+  std::uint32_t owner_count = 0;  // owner_base <= id < owner_base + owner_count
+  TreeLimits limits;
+  std::uint64_t timeout_ms = 0;
+  friend bool operator==(const Collect&, const Collect&) = default;
+};
+
+struct VerifyLayer {
+  std::string digest;
+  friend bool operator==(const VerifyLayer&, const VerifyLayer&) = default;
+};
+struct StatLayer {
+  std::string digest;
+  friend bool operator==(const StatLayer&, const StatLayer&) = default;
+};
+// The caller says that nothing refers to it.
+struct RemoveLayer {
+  std::string digest;
+  friend bool operator==(const RemoveLayer&, const RemoveLayer&) = default;
+};
+// Those after `after` ("" for the first page), by digest.
+struct ListLayers {
+  std::string after;
+  friend bool operator==(const ListLayers&, const ListLayers&) = default;
+};
+// runs/<run> with all that is in it; fine when it is not there.
+struct RemoveRun {
+  std::string run;
+  friend bool operator==(const RemoveRun&, const RemoveRun&) = default;
+};
+
+using Request = std::variant<Hello, ImportTar, ImportFiles, FileChunk, Collect, VerifyLayer, StatLayer, RemoveLayer,
+                             ListLayers, RemoveRun>;
+
+// ---- Replies --------------------------------------------------------------------------------------------------
+
+struct Progress {
+  std::uint64_t entries = 0, bytes = 0;  // so far
+  bool hashing = false;                  // false: unpacking or copying; true: computing the digest
+  friend bool operator==(const Progress&, const Progress&) = default;
+};
+struct LayerInfo {
+  std::string digest;
+  std::uint64_t entries = 0, bytes = 0;
+  friend bool operator==(const LayerInfo&, const LayerInfo&) = default;
+};
+struct Imported {
+  LayerInfo layer;
+  bool reused = false;  // an identical layer was there already
+  TarCounts dropped;
+  friend bool operator==(const Imported&, const Imported&) = default;
+};
+
+enum class SkipReason : std::uint8_t {
+  special,     // device, FIFO or socket
+  too_large,   // one file's length, or what was left of the bytes
+  too_many,    // no entries left: the walk ended here
+  bad_name,    // a path longer or deeper than allowed
+  foreign,     // owned by an id that is not the sandbox's
+  unreadable,  // the kernel refused; another file system
+};
+std::string_view to_string(SkipReason reason);
+inline constexpr std::size_t kSkipReasons = 6;
+
+struct Skip {
+  SkipReason reason = SkipReason::special;
+  std::string path;  // bytes from the sandbox
+  friend bool operator==(const Skip&, const Skip&) = default;
+};
+struct Collected {
+  std::uint64_t files = 0, folders = 0, links = 0;  // links: symlinks and further names of a file
+  std::uint64_t bytes = 0;                          // data copied, holes not counted
+  std::uint64_t skipped[kSkipReasons] = {};         // by SkipReason
+  std::vector<Skip> skips;                          // the first of them
+  std::uint64_t skipped_in_all() const;
+  friend bool operator==(const Collected&, const Collected&) = default;
+};
+struct Verified {
+  bool intact = false;
+  std::string difference;  // the first, in words; empty when intact
+  friend bool operator==(const Verified&, const Verified&) = default;
+};
+struct LayerPage {
+  std::vector<LayerInfo> layers;
+  bool more = false;
+  friend bool operator==(const LayerPage&, const LayerPage&) = default;
+};
+struct Done {
+  friend bool operator==(const Done&, const Done&) = default;
+};
+struct Failed {
+  Errc code = Errc::internal;
+  std::string message;
+  std::int32_t sys = 0;
+  friend bool operator==(const Failed&, const Failed&) = default;
+};
+Failed failed(const Error& error);
+Error error_of(const Failed& failed);
+
+using Reply =
+    std::variant<Hello, Progress, Imported, Collected, Verified, LayerInfo, LayerPage, Done, Failed>;
+
+// ---- Encoding -------------------------------------------------------------------------------------------------
+
+Result<std::string> encode(const Request& request);
+Result<std::string> encode(const Reply& reply);
+Result<Request> decode_request(std::string_view message);
+Result<Reply> decode_reply(std::string_view message);
+
+// How many descriptors come beside a request: exactly so many, or the request is refused.
+std::size_t descriptors_of(const Request& request);
+
+}  // namespace tare::snapshot

@@ -1,0 +1,73 @@
+// The store's service: accepts connections, checks who calls (root or tare), greets, and forks one job a request.
+//
+// Owner: main. One thread, one poll loop, nothing in it waits: what can take long is a job's. Limits: connections
+// and jobs are bounded; beyond them, calls wait unread in the socket. Errors: only what makes the service itself
+// impossible; a bad client is answered Failed and disconnected.
+// What never happens: two requests of one connection at a time; a job that outlives its client or the service.
+#pragma once
+
+#include <list>
+#include <string>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/result.h"
+#include "snapshot/layer_store.h"
+#include "sys/fd.h"
+#include "sys/process.h"
+#include "sys/seqpacket.h"
+
+namespace tare::snapshot {
+
+inline constexpr std::size_t kMaxStoreConnections = 512;
+inline constexpr std::size_t kMaxStoreJobs = 64;
+
+class Service {
+ public:
+  struct Deps {
+    const LayerStore& store;
+    const Logger& log;
+    const Clock& clock;
+    Random& random;
+  };
+  // `stop` becomes readable when the service shall end (a signalfd).
+  Service(Deps deps, sys::UniqueFd listener, int stop);
+
+  Result<> run();
+
+ private:
+  struct Connection {
+    sys::UniqueFd fd;
+    bool greeted = false;
+    bool closing = false;  // no more requests; goes when no job is left
+    sys::Child job;
+    std::string job_name;
+  };
+  using Connections = std::list<Connection>;
+
+  Result<> accept_all();
+  bool is_welcome(int fd) const;
+  void serve(Connection& connection);
+  void handle(Connection& connection, sys::Message message);
+  void greet(Connection& connection, const Hello& hello);
+  bool answer_at_once(Connection& connection, const Request& request, const sys::Message& message);
+  void start_job(Connection& connection, const Request& request, std::vector<sys::UniqueFd> fds);
+  [[noreturn]] void job_main(Connection& connection, const Request& request, std::vector<sys::UniqueFd> fds);
+  void refuse(Connection& connection, const Error& error);
+  void end_job(Connection& connection);
+  void cancel(Connection& connection);
+  void leave_service(const Connection* kept);
+  void sweep_later(std::string name);
+  void reap_sweepers();
+  std::string fresh_name();
+
+  Deps deps_;
+  sys::UniqueFd listener_;
+  int stop_;
+  Connections connections_;
+  std::list<sys::Child> sweepers_;  // remove what cancelled jobs left
+  std::size_t jobs_ = 0;
+};
+
+}  // namespace tare::snapshot

@@ -1,0 +1,141 @@
+#include "snapshot/tree_manifest.h"
+
+#include <fcntl.h>
+
+#include <map>
+
+#include "base/text.h"
+#include "snapshot/tree_walk.h"
+#include "sys/entries.h"
+#include "sys/files.h"
+
+namespace tare::snapshot {
+
+bool is_kept_xattr(std::string_view name) {
+  return name.starts_with(kXattrPrefix) && !name.starts_with(kOverlayXattrPrefix);
+}
+
+namespace {
+
+constexpr std::size_t kReadBytes = 256 * 1024;
+constexpr std::uint64_t kProgressEveryEntries = 512;
+constexpr std::uint64_t kProgressEveryBytes = std::uint64_t{8} << 20;
+
+class TreeManifest {
+ public:
+  TreeManifest(const ManifestWriter::Sink& sink, const OnProgress& progress) : writer_(sink), progress_(progress) {}
+
+  Result<> add(const WalkStep& step);
+  Result<ManifestSummary> finish() { return writer_.finish(); }
+
+ private:
+  Result<> add_leaf(const WalkStep& step, ManifestEntry entry);
+  Result<> add_file(const WalkStep& step, ManifestEntry entry);
+  Result<Sha256Digest> hash(int fd, std::uint64_t size);
+  Result<> tell();
+
+  ManifestWriter writer_;
+  const OnProgress& progress_;
+  std::map<std::pair<dev_t, ino_t>, std::string> linked_;  // files with several names: the first of them
+  std::vector<std::byte> buffer_ = std::vector<std::byte>(kReadBytes);
+  std::uint64_t entries_ = 0, bytes_ = 0;
+  std::uint64_t told_entries_ = 0, told_bytes_ = 0;
+};
+
+Result<std::vector<ManifestXattr>> kept_xattrs(int fd) {
+  std::vector<ManifestXattr> kept;
+  for (auto& xattr : TRY(sys::xattrs_fd(fd, kXattrPrefix))) {
+    if (is_kept_xattr(xattr.name)) kept.push_back({std::move(xattr.name), std::move(xattr.value)});
+  }
+  return kept;
+}
+
+Error refused(const WalkStep& step, std::string_view why) {
+  return Error{Errc::invalid, "entry " + quote(step.path) + ": " + std::string(why)};
+}
+
+void set_metadata(ManifestEntry& entry, const struct stat& status) {
+  entry.mode = status.st_mode & 07777;
+  entry.uid = status.st_uid;
+  entry.gid = status.st_gid;
+  entry.mtime_s = status.st_mtim.tv_sec;
+}
+
+Result<> TreeManifest::add(const WalkStep& step) {
+  if (step.kind == WalkStep::Kind::leave) return ok();
+  if (step.kind == WalkStep::Kind::unentered) return refused(step, step.trouble);
+  ++entries_;
+  TRY(tell());
+  ManifestEntry entry;
+  entry.path = step.path;
+  set_metadata(entry, step.status);
+  if (step.kind == WalkStep::Kind::leaf) return add_leaf(step, std::move(entry));
+  entry.type = EntryType::directory;
+  entry.xattrs = TRY(kept_xattrs(step.folder));
+  return writer_.add(entry);
+}
+
+Result<> TreeManifest::add_leaf(const WalkStep& step, ManifestEntry entry) {
+  if (S_ISREG(step.status.st_mode)) return add_file(step, std::move(entry));
+  if (!S_ISLNK(step.status.st_mode)) return refused(step, "is a device, FIFO or socket");
+  entry.type = EntryType::symlink;
+  entry.mode = 0;
+  entry.target = TRY(sys::read_link_at(step.parent, step.name));
+  return writer_.add(entry);
+}
+
+Result<> TreeManifest::add_file(const WalkStep& step, ManifestEntry entry) {
+  if (step.status.st_nlink > 1) {
+    const auto [first, is_new] = linked_.try_emplace({step.status.st_dev, step.status.st_ino}, step.path);
+    if (!is_new) {
+      ManifestEntry link;
+      link.type = EntryType::hardlink;
+      link.path = step.path;
+      link.target = first->second;
+      return writer_.add(link);
+    }
+  }
+  const sys::UniqueFd fd = TRY(sys::open_at(step.parent, step.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+  const struct stat status = TRY(sys::stat_fd(fd.get()));
+  if (!S_ISREG(status.st_mode)) return refused(step, "changed while it was read");
+  set_metadata(entry, status);
+  entry.type = EntryType::file;
+  entry.size = static_cast<std::uint64_t>(status.st_size);
+  entry.content = TRY(hash(fd.get(), entry.size).context(quote(step.path)));
+  entry.xattrs = TRY(kept_xattrs(fd.get()));
+  return writer_.add(entry);
+}
+
+Result<Sha256Digest> TreeManifest::hash(int fd, std::uint64_t size) {
+  Sha256 hash;
+  for (std::uint64_t offset = 0; offset < size;) {
+    const std::size_t n = TRY(sys::read_at(fd, buffer_, offset));
+    if (n == 0) return Error{Errc::conflict, "file became shorter while it was read"};
+    hash.update(std::span(buffer_).first(n));
+    offset += n;
+    bytes_ += n;
+    TRY(tell());
+  }
+  return hash.finish();
+}
+
+Result<> TreeManifest::tell() {
+  if (entries_ < told_entries_ + kProgressEveryEntries && bytes_ < told_bytes_ + kProgressEveryBytes) return ok();
+  told_entries_ = entries_;
+  told_bytes_ = bytes_;
+  return progress_ ? progress_(entries_, bytes_) : ok();
+}
+
+}  // namespace
+
+Result<ManifestSummary> write_manifest_of(int root, const ManifestWriter::Sink& sink, const OnProgress& progress) {
+  TreeWalk walk = TRY(TreeWalk::start(root));
+  TreeManifest manifest(sink, progress);
+  for (;;) {
+    const auto step = TRY(walk.next());
+    if (!step) return manifest.finish();
+    TRY(manifest.add(*step));
+  }
+}
+
+}  // namespace tare::snapshot

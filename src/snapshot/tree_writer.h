@@ -1,0 +1,90 @@
+// TreeWriter: makes entries below one folder, from names and metadata that are not to be trusted. Whatever it is
+// given, nothing outside that folder is made, changed or read: every name is checked (paths.h), every folder on
+// the way is opened beneath the root without following a symlink, every entry is made new (no overwriting).
+//
+// Owner: one job. Errors: Errc::invalid for an entry that cannot be, Errc::exhausted beyond the limits, both
+// naming the path. Units: bytes, seconds. Threads: one. The caller's umask does not matter.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "snapshot/paths.h"
+#include "sys/entries.h"
+#include "sys/fd.h"
+
+namespace tare::snapshot {
+
+struct TreeLimits {
+  std::uint64_t max_entries = 0;     // all kinds, folders made in passing included
+  std::uint64_t max_bytes = 0;       // data written, holes not counted
+  std::uint64_t max_file_bytes = 0;  // length of one file, holes included
+
+  friend bool operator==(const TreeLimits&, const TreeLimits&) = default;
+};
+
+struct EntryMetadata {
+  std::uint32_t mode = 0755;
+  std::uint32_t uid = 0, gid = 0;
+  std::int64_t mtime_s = 0;
+  std::vector<sys::Xattr> xattrs = {};  // folders and files only
+};
+
+// For a folder that has no entry of its own: 0755, root, and the first moment a zip file can hold (some programs
+// refuse earlier ones): 1980-01-01T00:00:00Z.
+inline constexpr std::int64_t kImplicitMtime = 315'532'800;
+
+// Times outside 1970..2106 are moved to the nearest end: what every file system we may stand on can keep.
+std::int64_t clamp_mtime(std::int64_t seconds);
+
+class TreeWriter {
+ public:
+  // A file being written. Dropping it leaves the file: abandon() removes it.
+  struct File {
+    sys::UniqueFd fd;
+    std::string path;
+    std::uint64_t written = 0;  // data bytes
+  };
+
+  TreeWriter(sys::UniqueFd root, const TreeLimits& limits);
+
+  // Again for a folder that exists: the later metadata hold.
+  Result<> add_folder(std::string_view path, const EntryMetadata& metadata);
+  Result<File> begin_file(std::string_view path);
+  Result<> write(File& file, std::span<const std::byte> bytes, std::uint64_t offset);
+  Result<> finish_file(File& file, std::uint64_t size, const EntryMetadata& metadata);
+  Result<> abandon(File& file);
+  Result<> add_symlink(std::string_view path, const std::string& target, const EntryMetadata& metadata);
+  // `target` names a file made before.
+  Result<> add_hardlink(std::string_view path, std::string_view target);
+  // Sets the folders' times, which making entries has changed. Last.
+  Result<> finish();
+
+  std::uint64_t entries() const { return entries_; }
+  std::uint64_t bytes() const { return bytes_; }
+
+ private:
+  struct Place {
+    int folder = -1;  // borrowed: valid until the next place
+    std::string name;
+  };
+  Result<> count_entry(std::string_view path);
+  Result<int> folder_at(const std::string& path);
+  Result<int> make_folders(const std::string& path);
+  Result<Place> place_for(const std::string& path);
+  Result<> set_folder(const std::string& path, int parent, const std::string& name, const EntryMetadata& metadata);
+
+  sys::UniqueFd root_;
+  TreeLimits limits_;
+  std::uint64_t entries_ = 0, bytes_ = 0;
+  std::string near_path_;  // the folder of the last entry: the next one is mostly there too
+  sys::UniqueFd near_;
+  std::map<std::string, std::int64_t, std::less<>> folder_mtimes_;
+};
+
+}  // namespace tare::snapshot

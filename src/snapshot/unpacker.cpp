@@ -1,0 +1,132 @@
+#include "snapshot/unpacker.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/bytes.h"
+#include "snapshot/privileges.h"
+#include "snapshot/protocol.h"
+#include "sys/capabilities.h"
+#include "sys/fork.h"
+#include "sys/landlock.h"
+#include "sys/seqpacket.h"
+
+namespace tare::snapshot {
+
+namespace {
+
+constexpr std::uint64_t kMemoryBytes = 2 * kGiB;  // zstd and xz windows included
+constexpr std::uint64_t kCpuSeconds = 3600;
+constexpr std::uint64_t kOpenFiles = 64;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kLimitMemory = false;  // a sanitizer's shadow memory alone is terabytes of addresses
+#else
+constexpr bool kLimitMemory = true;
+#endif
+
+Result<> confine(int root, const TreeLimits& limits) {
+  // A write beyond RLIMIT_FSIZE then fails with EFBIG, which can be reported.
+  if (::signal(SIGXFSZ, SIG_IGN) == SIG_ERR) return sys_error(errno, "signal");
+  TRY(sys::limit_resource(RLIMIT_CORE, 0));
+  TRY(sys::limit_resource(RLIMIT_NOFILE, kOpenFiles));
+  TRY(sys::limit_resource(RLIMIT_CPU, kCpuSeconds));
+  TRY(sys::limit_resource(RLIMIT_FSIZE, std::max<std::uint64_t>(limits.max_file_bytes, 1)));
+  if (kLimitMemory) TRY(sys::limit_resource(RLIMIT_AS, kMemoryBytes));
+  TRY(sys::keep_only_capabilities(kStoreCapabilities));
+  // A second wall: a kernel without Landlock still has the first one (tree_writer.h) and the limits.
+  (void)TRY(sys::confine_writes_beneath(root));
+  return ok();
+}
+
+Result<> tell(int channel, const Reply& reply) { return sys::send_message(channel, TRY(encode(reply))); }
+
+Result<TarCounts> unpack_confined(int archive, sys::UniqueFd root, const TreeLimits& limits, int channel) {
+  TRY(confine(root.get(), limits));
+  TreeWriter writer(std::move(root), limits);
+  EntryMetadata root_metadata;
+  root_metadata.mtime_s = kImplicitMtime;
+  TRY(writer.add_folder(kRootPath, root_metadata));  // the archive's own entry for it, if any, comes later
+  const OnProgress progress = [&](std::uint64_t entries, std::uint64_t bytes) {
+    return tell(channel, Progress{entries, bytes, false});
+  };
+  const TarCounts counts = TRY(import_tar(archive, writer, limits, progress));
+  TRY(writer.finish());
+  return counts;
+}
+
+[[noreturn]] void unpacker_main(sys::UniqueFd archive, sys::UniqueFd root, const TreeLimits& limits, int channel,
+                                int lock) {
+  const int kept[] = {STDERR_FILENO, archive.get(), root.get(), channel, lock};
+  if (!sys::close_all_but(kept)) ::_exit(1);
+  auto counts = unpack_confined(archive.get(), std::move(root), limits, channel);
+  Reply reply = Failed{};
+  if (counts) {
+    Imported imported;
+    imported.layer.digest = digest_text(Sha256Digest{});  // not known here
+    imported.dropped = *counts;
+    reply = imported;
+  } else {
+    reply = failed(counts.error());
+  }
+  ::_exit(tell(channel, reply) ? 0 : 1);
+}
+
+// Waits until the channel has a message.
+Result<> wait_readable(int channel, const Clock& clock, std::uint64_t deadline_us) {
+  for (;;) {
+    const std::uint64_t now_us = clock.monotonic_us();
+    if (now_us >= deadline_us) return Error{Errc::timeout, "import: its time is over"};
+    const std::uint64_t left_ms = std::min<std::uint64_t>((deadline_us - now_us) / 1000 + 1, 60'000);
+    pollfd waiting = {channel, POLLIN, 0};
+    const int ready = ::poll(&waiting, 1, static_cast<int>(left_ms));
+    if (ready > 0) return ok();
+    if (ready < 0 && errno != EINTR) return sys_error(errno, "poll");
+  }
+}
+
+Error crashed(sys::Child& child) {
+  const auto status = child.wait(nullptr);
+  if (!status) return status.error();
+  return Error{Errc::unavailable,
+               status->signalled
+                   ? "the unpacker was ended by signal " + std::to_string(status->code) +
+                         " (a damaged or hostile archive, or one that needs more memory than allowed)"
+                   : "the unpacker ended without an answer"};
+}
+
+}  // namespace
+
+Result<TarCounts> unpack(sys::UniqueFd archive, sys::UniqueFd root, const TreeLimits& limits,
+                         const OnProgress& progress, const UnpackContext& context) {
+  auto [ours, theirs] = TRY(sys::seqpacket_pair());
+  sys::Child child = TRY(sys::fork_child());
+  if (!child.valid()) unpacker_main(std::move(archive), std::move(root), limits, theirs.get(), context.lock);
+  theirs.reset();
+  archive.reset();
+  for (;;) {
+    TRY(wait_readable(ours.get(), context.clock, context.deadline_us));
+    auto message = sys::receive_message(ours.get(), 64 * 1024);
+    if (!message) return std::move(message).error();
+    if (!*message) return crashed(child);
+    const Reply reply = TRY(decode_reply((*message)->bytes).context("unpacker"));
+    if (const auto* step = std::get_if<Progress>(&reply)) {
+      TRY(progress(step->entries, step->bytes));
+    } else if (const auto* failure = std::get_if<Failed>(&reply)) {
+      return error_of(*failure);
+    } else if (const auto* imported = std::get_if<Imported>(&reply)) {
+      const auto status = TRY(child.wait(nullptr));  // nothing is written after this
+      if (status.signalled || status.code != 0) return Error{Errc::internal, "unpacker: bad end"};
+      return imported->dropped;
+    } else {
+      return Error{Errc::internal, "unpacker: unexpected message"};
+    }
+  }
+}
+
+}  // namespace tare::snapshot
