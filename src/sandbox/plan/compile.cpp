@@ -58,8 +58,10 @@ Result<> validate(const model::SandboxSpec& spec) {
 void root_steps(const model::SandboxSpec& spec, std::vector<Step>& steps) {
   steps.push_back({Op::hostname, spec.hostname, "", 0, 0});
   if (spec.network == model::Network::none) steps.push_back({Op::loopback, "", "", 0, 0});
+  // Before the root is changed: a user namespace may mount proc only while it can see an unmasked one, and that is
+  // the launcher's.
+  steps.push_back({Op::proc, std::string(kStageRoot) + "/proc", "", 0, 0});
   steps.push_back({Op::enter_root, std::string(kStageRoot), "", 0, 0});
-  steps.push_back({Op::proc, "/proc", "", 0, 0});
   for (std::string_view path : kMaskedFiles) steps.push_back({Op::mask_file, std::string(path), "", 0, 0});
   for (std::string_view path : kMaskedFolders) steps.push_back({Op::mask_dir, std::string(path), "", 0, 0});
   for (std::string_view path : kReadOnlyFolders) steps.push_back({Op::read_only, std::string(path), "", 0, 0});

@@ -25,7 +25,10 @@ Result<> checked(int result, std::string_view what) {
   return ok();
 }
 
+constexpr int kDefaultError = ENOSYS;
+
 Result<> add(const Filter& filter, const SyscallRule& rule) {
+  if (!rule.allowed && rule.error == kDefaultError) return ok();  // libseccomp refuses what says nothing new
   std::vector<scmp_arg_cmp> tests;
   for (const ArgumentTest& test : rule.tests) {
     tests.push_back(scmp_arg_cmp{test.index, SCMP_CMP_MASKED_EQ, test.mask, test.value});
@@ -48,9 +51,9 @@ Result<std::string> exported(const Filter& filter) {
 }  // namespace
 
 Result<std::string> build_filter(model::Profile profile) {
-  const Filter filter(seccomp_init(SCMP_ACT_ERRNO(ENOSYS)), &seccomp_release);
+  const Filter filter(seccomp_init(SCMP_ACT_ERRNO(kDefaultError)), &seccomp_release);
   if (filter == nullptr) return Error{Errc::internal, "seccomp_init failed"};
-  TRY(checked(seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS)), "bad arch action"));
+  TRY(checked(seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(kDefaultError)), "bad arch action"));
   TRY(checked(seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2), "binary tree"));
   for (const SyscallRule& rule : rules_of(profile)) TRY(add(filter, rule).context("seccomp rule"));
   return exported(filter).context("seccomp filter");

@@ -1,0 +1,217 @@
+#include "support/launcher.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "base/clock.h"
+#include "base/ids.h"
+#include "base/random.h"
+#include "sandbox/plan/codec.h"
+#include "sandbox/plan/compile.h"
+#include "sandbox/seccomp/build.h"
+#include "sys/files.h"
+#include "sys/fork.h"
+#include "sys/memfd.h"
+#include "sys/seqpacket.h"
+
+namespace tare::testing {
+
+namespace {
+
+// Tests stop at once where the machine refuses what they stand on.
+template <class T>
+T must(Result<T> result) {
+  if (!result) {
+    ADD_FAILURE() << result.error().message;
+    throw std::runtime_error(result.error().message);
+  }
+  return std::move(result).value();
+}
+
+const std::string& filter_of(model::Profile profile) {
+  static std::array<std::string, 3> filters;
+  std::string& filter = filters[static_cast<std::size_t>(profile)];
+  if (filter.empty()) filter = must(sandbox::build_filter(profile));
+  return filter;
+}
+
+bool wait_for(int fd, int timeout_ms) {
+  pollfd wait = {fd, POLLIN, 0};
+  return ::poll(&wait, 1, timeout_ms) == 1;
+}
+
+}  // namespace
+
+std::string fresh_run_id() {
+  static RealClock clock;
+  static SystemRandom random;
+  static RunIdGenerator generator(clock, random);
+  return generator.next();
+}
+
+std::string read_to_end(int fd) { return must(sys::read_all(fd, std::size_t{4} << 30)); }
+
+model::SandboxSpec host_spec(std::vector<std::string> argv) {
+  model::SandboxSpec spec;
+  spec.id = fresh_run_id();
+  spec.hostname = "tare-test";
+  spec.host_root = true;
+  spec.argv = std::move(argv);
+  spec.env = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=/home/agent", "LANG=C.UTF-8", "TZ=UTC"};
+  spec.limits.memory_bytes = std::uint64_t{256} << 20;
+  spec.limits.disk_bytes = std::uint64_t{32} << 20;
+  spec.limits.disk_inodes = 4096;
+  spec.limits.time_ms = 60'000;
+  return spec;
+}
+
+model::SandboxSpec shell_spec(const std::string& script) { return host_spec({"/bin/sh", "-c", script}); }
+
+TestLauncher::TestLauncher() {
+  std::string path = "/tmp/tare-test-XXXXXX";
+  if (::mkdtemp(path.data()) == nullptr) throw std::runtime_error("mkdtemp");
+  home_ = path;
+  log_ = home_ + "/launcher.log";
+  must(sys::make_dir_at(sys::kCwd, home_ + "/run", 0750));
+  start();
+}
+
+void TestLauncher::start() {
+  const std::string program = std::string(TARE_BIN_DIR) + "/tare-launcher";
+  process_ = must(sys::fork_child());
+  if (!process_.valid()) {
+    const int log = ::open(log_.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    ::dup2(log, 1);
+    ::dup2(log, 2);
+    ::execl(program.c_str(), "tare-launcher", "--home", home_.c_str(), "--user", "nobody", nullptr);
+    ::_exit(127);
+  }
+  connect();
+}
+
+void TestLauncher::connect() {
+  const std::string path = home_ + "/run/launcher.sock";
+  for (int i = 0; i < 500; ++i) {
+    auto socket = sys::connect_seqpacket(path);
+    if (socket) {
+      socket_ = std::move(*socket);
+      send(sandbox::HelloMessage{});
+      (void)std::get<sandbox::WelcomeMessage>(next());
+      return;
+    }
+    ::usleep(10'000);
+  }
+  throw std::runtime_error("tare-launcher did not start: " + sys::read_file_at(sys::kCwd, log_).value_or("no log"));
+}
+
+void TestLauncher::kill() {
+  must(process_.signal(SIGKILL));
+  must(process_.wait(nullptr));
+  socket_.reset();
+}
+
+void TestLauncher::restart() {
+  if (process_.valid()) kill();
+  must(sys::remove_at(sys::kCwd, home_ + "/run/launcher.sock"));
+  start();
+}
+
+TestLauncher::~TestLauncher() {
+  socket_.reset();
+  if (process_.valid()) {
+    (void)process_.signal(SIGTERM);
+    (void)process_.wait(nullptr);
+  }
+  if (::testing::Test::HasFailure()) {
+    std::fputs(sys::read_file_at(sys::kCwd, log_).value_or("").c_str(), stderr);
+  }
+  (void)sys::remove_tree_at(sys::kCwd, home_);
+}
+
+void TestLauncher::send(const sandbox::ToLauncher& message, const std::vector<int>& fds) {
+  must(sys::send_message(socket_.get(), must(sandbox::encode(message)), fds));
+}
+
+sandbox::FromLauncher TestLauncher::next(std::vector<sys::UniqueFd>* fds, int timeout_ms) {
+  if (!wait_for(socket_.get(), timeout_ms)) throw std::runtime_error("tare-launcher says nothing");
+  auto message = must(sys::receive_message(socket_.get()));
+  if (!message) throw std::runtime_error("tare-launcher closed the connection");
+  auto decoded = must(sandbox::decode_from_launcher(message->bytes, message->fds.size()));
+  if (fds != nullptr) *fds = std::move(message->fds);
+  return decoded;
+}
+
+TestLauncher::Live TestLauncher::launch(const model::SandboxSpec& spec, int input_dir) {
+  const auto steps = must(sandbox::compile(spec, filter_of(spec.profile)));
+  const auto plan = must(sys::sealed_memfd("plan", must(sandbox::encode(steps)), false));
+  auto out = must(sys::make_pipe());
+  auto err = must(sys::make_pipe());
+  auto in = must(sys::make_pipe());
+  sandbox::LaunchMessage message;
+  message.id = spec.id;
+  message.host_root = spec.host_root;
+  message.layers = spec.layers;
+  message.with_stdin = spec.with_stdin;
+  message.with_input = input_dir >= 0;
+  message.network = spec.network;
+  message.limits = spec.limits;
+  std::vector<int> fds = {plan.get(), out.read.get(), out.write.get(), err.read.get(), err.write.get()};
+  if (spec.with_stdin) fds.insert(fds.end(), {in.read.get(), in.write.get()});
+  if (input_dir >= 0) fds.push_back(input_dir);
+  send(message, fds);
+  return Live{spec.id, std::move(out.read), std::move(err.read),
+              spec.with_stdin ? std::move(in.write) : sys::UniqueFd()};
+}
+
+RunResult TestLauncher::finish(Live live) {
+  RunResult result;
+  bool out_open = true;
+  bool err_open = true;
+  bool ended = false;
+  std::array<char, 65536> buffer;
+  const auto take = [&buffer](int fd, bool& open, std::string& into) {
+    const ssize_t n = ::read(fd, buffer.data(), buffer.size());
+    if (n <= 0) open = false;
+    if (n > 0) into.append(buffer.data(), static_cast<std::size_t>(n));
+  };
+  while (out_open || err_open || !ended) {
+    std::array<pollfd, 3> waits = {{{out_open ? live.out.get() : -1, POLLIN, 0},
+                                    {err_open ? live.err.get() : -1, POLLIN, 0},
+                                    {ended ? -1 : socket_.get(), POLLIN, 0}}};
+    if (::poll(waits.data(), waits.size(), 60'000) <= 0) throw std::runtime_error("the run does not end");
+    if (waits[0].revents != 0) take(live.out.get(), out_open, result.out);
+    if (waits[1].revents != 0) take(live.err.get(), err_open, result.err);
+    if (waits[2].revents == 0) continue;
+    std::vector<sys::UniqueFd> fds;
+    auto message = next(&fds);
+    if (auto* started = std::get_if<sandbox::StartedMessage>(&message); started != nullptr) {
+      if (started->id == live.id) result.started = *started;
+    } else if (auto* end = std::get_if<sandbox::EndedMessage>(&message); end != nullptr && end->id == live.id) {
+      result.ended = *end;
+      if (!fds.empty()) result.output = std::move(fds.front());
+      ended = true;
+    }
+  }
+  send(sandbox::ReleaseMessage{live.id});
+  return result;
+}
+
+RunResult TestLauncher::run(const model::SandboxSpec& spec, const std::string& input) {
+  model::SandboxSpec wanted = spec;
+  wanted.with_stdin = wanted.with_stdin || !input.empty();
+  Live live = launch(wanted);
+  if (wanted.with_stdin) {
+    must(sys::write_all(live.in.get(), input));  // small inputs only: they fit into the pipe
+    live.in.reset();
+    send(sandbox::CloseStdinMessage{live.id});
+  }
+  return finish(std::move(live));
+}
+
+}  // namespace tare::testing

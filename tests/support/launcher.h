@@ -1,0 +1,68 @@
+// A real tare-launcher on a TARE_HOME of its own in a temporary folder, spoken to as tared does, but blocking: for the
+// kernel tests and the benchmarks. The destructor ends it and audits that nothing is left (see leaks.h).
+//
+// Process: the test's. Needs root. The binaries are found in TARE_BIN_DIR.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "model/sandbox_spec.h"
+#include "sandbox/launch/protocol.h"
+#include "sys/fd.h"
+#include "sys/process.h"
+
+namespace tare::testing {
+
+struct RunResult {
+  sandbox::EndedMessage ended;
+  std::optional<sandbox::StartedMessage> started;
+  std::string out, err;
+  sys::UniqueFd output;  // the output folder
+};
+
+// A spec of the `host` environment with small limits: `/bin/sh -c script` unless argv is set.
+model::SandboxSpec host_spec(std::vector<std::string> argv);
+model::SandboxSpec shell_spec(const std::string& script);
+
+class TestLauncher {
+ public:
+  TestLauncher();
+  ~TestLauncher();
+
+  // Whole life of one run; reads stdout and stderr to the end. `input`: what the program reads on stdin.
+  RunResult run(const model::SandboxSpec& spec, const std::string& input = "");
+
+  // The same in steps, for tests that interfere. Pipes are kept in the handle.
+  struct Live {
+    std::string id;
+    sys::UniqueFd out, err, in;
+  };
+  Live launch(const model::SandboxSpec& spec, int input_dir = -1);
+  sandbox::FromLauncher next(std::vector<sys::UniqueFd>* fds = nullptr, int timeout_ms = 20'000);
+  void send(const sandbox::ToLauncher& message, const std::vector<int>& fds = {});
+  RunResult finish(Live live);
+
+  void connect();
+  void restart();  // SIGKILL and a new one on the same home
+  void kill();
+  pid_t pid() const { return process_.pid(); }
+  const std::string& home() const { return home_; }
+  const std::string& log_path() const { return log_; }
+
+ private:
+  void start();
+  std::string home_, log_;
+  sys::Child process_;
+  sys::UniqueFd socket_;
+};
+
+std::string fresh_run_id();
+std::string read_to_end(int fd);
+
+}  // namespace tare::testing
