@@ -43,6 +43,27 @@ struct ClientRequest {
   std::optional<std::uint64_t> source_length = std::nullopt;  // chunked when not set
 };
 
+class ClientResponse;
+
+class Client {
+ public:
+  static Client over_unix(std::string path);
+  static Client over_tcp(std::string address, std::uint16_t port);
+  Client(Client&&) noexcept;
+  Client& operator=(Client&&) noexcept;
+  ~Client();
+
+  // Sends the request and waits for the head of the response. ctx also bounds the sending of a streamed body,
+  // as long as the response lives.
+  Result<ClientResponse> send(ClientRequest request, const fiber::Context& ctx);
+
+ private:
+  friend class ClientResponse;
+  struct State;
+  explicit Client(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
 class ClientResponse {
  public:
   ClientResponse(ClientResponse&&) noexcept;
@@ -61,26 +82,9 @@ class ClientResponse {
 
  private:
   friend class Client;
-  explicit ClientResponse(std::unique_ptr<ClientConnection> connection);
+  ClientResponse(std::unique_ptr<ClientConnection> connection, Client::State* owner);
   std::unique_ptr<ClientConnection> connection_;
-};
-
-class Client {
- public:
-  static Client over_unix(std::string path);
-  static Client over_tcp(std::string address, std::uint16_t port);
-  Client(Client&&) noexcept;
-  Client& operator=(Client&&) noexcept;
-  ~Client();
-
-  // Sends the request and waits for the head of the response. ctx also bounds the sending of a streamed body,
-  // as long as the response lives.
-  Result<ClientResponse> send(ClientRequest request, const fiber::Context& ctx);
-
- private:
-  struct State;
-  explicit Client(std::unique_ptr<State> state);
-  std::unique_ptr<State> state_;
+  Client::State* owner_;  // where the connection goes back to
 };
 
 }  // namespace tare::http

@@ -10,7 +10,7 @@
 // Strict: it refuses and never repairs. One framing (Content-Length or chunked, never both, never twice), one
 // Host, no folded lines, no bare CR or LF, no space before a colon, no control character, no trailers, no chunk
 // extension, HTTP/1.0 and 1.1 only. Every head is read by two parsers, ours (head_syntax.h) and Boost.Beast's
-// (beast_parser.h), and refused when they do not agree on its framing; chunked bodies are decoded by Beast.
+// (beast_parser.h), and refused when they do not agree on its framing. The headers of chunks are read twice as well.
 // Limits: below; memory is bounded by them, bodies are passed through and never kept. Any split of the bytes
 // gives the same events and the same bodies, joined. After an error the decoder is of no more use.
 #pragma once

@@ -75,8 +75,11 @@ class Exchange {
   friend class Connection;
   Exchange(Connection& connection, const fiber::Context& context)
       : connection_(connection), context_(context) {}
-  Result<> send_head(int status, const Headers& headers, Framing framing, std::string_view body);
-  Result<> account(std::size_t bytes);
+  Result<> send_head(int status, const Headers& headers, Framing framing, std::string_view body,
+                     const fiber::Context& ctx);
+  Result<> send_whole(const Response& response, const fiber::Context& ctx);
+  fiber::Context write_context() const;
+  Error too_large() const;
 
   Connection& connection_;
   const fiber::Context& context_;
@@ -86,7 +89,8 @@ class Exchange {
 
   std::uint64_t received_ = 0;
   bool continue_sent_ = false;
-  std::optional<int> forced_status_;  // of the error response: 413, 408, 400 from reading the body
+  std::optional<int> forced_status_;  // of the error response, where HTTP says what it is
+  std::string allow_;                 // for 405
 
   bool started_ = false;
   bool finished_ = false;

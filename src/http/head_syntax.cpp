@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t kMaxHostBytes = 255;
 constexpr std::size_t kMaxLengthDigits = 18;  // fits 63 bits
+constexpr std::size_t kMaxChunkDigits = 16;
 
 Error refuse(int status, std::string message) {
   return Error{Errc::invalid, std::move(message), status};
@@ -19,6 +20,10 @@ bool is_token_char(char c) {
   constexpr std::string_view kOthers = "!#$%&'*+-.^_`|~";
   return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
          kOthers.find(c) != kOthers.npos;
+}
+
+bool is_hex(char c) {
+  return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
 bool is_value_char(char c) {
@@ -126,9 +131,6 @@ bool is_host(std::string_view host) {
     return !text.empty() && std::all_of(text.begin(), text.end(), allowed);
   };
   auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  auto is_hex = [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-  };
   auto is_name_char = [&](char c) {
     return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '.' ||
            c == '_';
@@ -193,6 +195,34 @@ Result<> parse_expect(RequestHead& request) {
 }
 
 }  // namespace
+
+Result<std::size_t> chunk_header_size(std::string_view input, bool first) {
+  std::size_t at = 0;
+  // True: a CRLF is there, false: it is not there yet.
+  auto take_line_end = [&]() -> Result<bool> {
+    for (const char want : {'\r', '\n'}) {
+      if (at == input.size()) return false;
+      if (input[at] != want) return refuse(400, "malformed chunk: CR LF expected");
+      ++at;
+    }
+    return true;
+  };
+  if (!first && !TRY(take_line_end())) return std::size_t{0};
+  const auto digits = at;
+  bool zero = true;
+  while (at < input.size() && is_hex(input[at])) {
+    zero = zero && input[at] == '0';
+    if (at - digits == kMaxChunkDigits) return refuse(400, "a chunk size of more than 16 digits");
+    ++at;
+  }
+  if (at == input.size()) return std::size_t{0};
+  if (at == digits) return refuse(400, "a chunk without a size");
+  if (input[at] == ';') return refuse(400, "chunk extensions are not accepted");
+  if (!TRY(take_line_end())) return std::size_t{0};
+  if (!zero) return at;
+  if (at < input.size() && input[at] != '\r') return refuse(400, "trailers are not accepted");
+  return TRY(take_line_end()) ? at : std::size_t{0};
+}
 
 bool is_token(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), is_token_char);
