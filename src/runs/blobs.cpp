@@ -62,8 +62,8 @@ Result<BlobWriter> Blobs::create(std::string_view expected, std::uint64_t max_by
   std::array<std::uint8_t, 16> name;
   random_->fill(std::as_writable_bytes(std::span(name)));
   std::string temporary = "tmp/" + to_hex(name);
-  auto file =
-      TRY(sys::open_at(root_.get(), temporary, O_WRONLY | O_CREAT | O_EXCL, 0600).context("blobs"));
+  auto file = TRY(
+      sys::open_at(root_.get(), temporary, O_WRONLY | O_CREAT | O_EXCL, 0600).context("blobs"));
   return BlobWriter(root_.get(), std::move(file), std::move(temporary), std::string(expected),
                     max_bytes);
 }

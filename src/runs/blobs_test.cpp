@@ -141,8 +141,8 @@ TEST_F(BlobFolder, on_another_file_system_it_is_a_copy) {
 
 TEST_F(BlobFolder, damage_is_found_by_verify) {
   const auto blob = put("text");
-  const std::string path =
-      folder_.path("blobs/" + blob->digest.substr(7, 2) + "/" + blob->digest.substr(7));
+  const std::string path = folder_.path("blobs/" + blob->digest.substr(7, 2) + "/" +
+                                        blob->digest.substr(7));
   ASSERT_EQ(::chmod(path.c_str(), 0644), 0);
   ASSERT_EQ(::truncate(path.c_str(), 2), 0);
   const auto found = blobs_.verify(blob->digest);

@@ -52,8 +52,8 @@ class KeptFrames {
   static constexpr std::size_t kRecordBytes = 16;
   static constexpr std::uint64_t kCoalesceMs = 10;
   static constexpr std::uint64_t kFreeFrames = 65'536;  // 1 MiB of records, whatever the output
-  static constexpr std::uint64_t kBytesPerFrame =
-      256;  // beyond those, one record more for so many bytes
+  static constexpr std::uint64_t
+      kBytesPerFrame = 256;  // beyond those, one record more for so many bytes
 
   // Reads what is there (an empty file is begun). Records that speak of more bytes than `lengths`
   // has, and all that follow, are dropped.

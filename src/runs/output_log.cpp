@@ -42,9 +42,9 @@ Result<std::unique_ptr<OutputLog>> OutputLog::open(int dir, std::string_view fol
     TRY(sys::punch_hole(files[stream], align_up(lengths[stream]), kHoleAlignment)
             .context("output log: the file system cannot make holes in files"));
   }
-  auto frames =
-      TRY(KeptFrames::open(TRY(open_file(at.get(), "frames.log")), lengths, clock.wall_ms())
-              .context("output log: frames.log"));
+  auto frames = TRY(
+      KeptFrames::open(TRY(open_file(at.get(), "frames.log")), lengths, clock.wall_ms())
+          .context("output log: frames.log"));
   std::unique_ptr<OutputLog> log(
       new OutputLog(std::move(files), std::move(frames), options, clock));
   log->lengths_ = lengths;
@@ -71,8 +71,8 @@ Result<> OutputLog::recover() {
 Result<> OutputLog::recover_cut() {
   for (const Stream stream : kStreams) {
     const auto data = TRY(sys::next_data(files_[stream], 0));
-    const std::uint64_t solid =
-        data && data->begin == 0 ? std::min(data->end, lengths_[stream]) : 0;
+    const std::uint64_t solid = data && data->begin == 0 ? std::min(data->end, lengths_[stream])
+                                                         : 0;
     const std::uint64_t framed = frames_.framed()[stream];
     if (solid > framed) TRY(frames_.add(stream, solid - framed, clock_.wall_ms()));
   }

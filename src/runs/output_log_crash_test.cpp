@@ -41,8 +41,8 @@ class Writer {
   // One write of a random size to a random stream; a full pipe takes less, or nothing.
   void write_some() {
     const Stream stream = random_.below(3) == 0 ? Stream::err : Stream::out;
-    const std::size_t size =
-        random_.below(2) == 0 ? 1 + random_.below(100) : 1 + random_.below(40'000);
+    const std::size_t size = random_.below(2) == 0 ? 1 + random_.below(100)
+                                                   : 1 + random_.below(40'000);
     const std::string text = pattern(stream, written[stream], size);
     const ssize_t n = ::write(bench_.pipe(stream).write.get(), text.data(), text.size());
     CHECK(n > 0 || errno == EAGAIN);

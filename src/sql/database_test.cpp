@@ -19,11 +19,11 @@ class Transactions : public ::testing::Test {
   }
   std::vector<std::int64_t> numbers() {
     std::vector<std::int64_t> found;
-    const auto rows =
-        database_->query("SELECT n FROM t ORDER BY n", {}, [&](const Row& row) -> Result<> {
-          found.push_back(TRY(row.integer(0)));
-          return ok();
-        });
+    const auto rows = database_->query("SELECT n FROM t ORDER BY n", {},
+                                       [&](const Row& row) -> Result<> {
+                                         found.push_back(TRY(row.integer(0)));
+                                         return ok();
+                                       });
     EXPECT_TRUE(rows.ok());
     return found;
   }

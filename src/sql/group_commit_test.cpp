@@ -20,11 +20,11 @@ class GroupCommit : public ::testing::Test {
   }
   std::int64_t count() {
     std::int64_t rows = -1;
-    const auto asked =
-        database_->query("SELECT count(*) FROM t", {}, [&](const Row& row) -> Result<> {
-          rows = TRY(row.integer(0));
-          return ok();
-        });
+    const auto asked = database_->query("SELECT count(*) FROM t", {},
+                                        [&](const Row& row) -> Result<> {
+                                          rows = TRY(row.integer(0));
+                                          return ok();
+                                        });
     EXPECT_TRUE(asked.ok());
     return rows;
   }

@@ -4,11 +4,9 @@
 #include <sqlite3.h>
 #include <sys/stat.h>
 
-#include <cerrno>
-
 #include <fmt/core.h>
 
-#include "sys/fd.h"
+#include "sys/files.h"
 
 namespace tare::sql {
 
@@ -95,16 +93,14 @@ int bind(sqlite3_stmt* statement, int index, const Param& param) {
 // database. So the file is made first, private. Answers whether a WAL was left behind: the last
 // program did not close it.
 Result<bool> prepare_file(const std::string& path) {
-  constexpr int kFlags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW;
-  const sys::UniqueFd file(::open(path.c_str(), kFlags, 0600));
-  if (!file.valid()) return sys_error(errno, "open database " + path);
-  struct stat status{};
-  if (::fstat(file.get(), &status) != 0) return sys_error(errno, "stat database " + path);
+  const auto file =
+      TRY(sys::open_at(sys::kCwd, path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600).context("database"));
+  const struct stat status = TRY(sys::stat_fd(file.get()).context("database " + path));
   if (!S_ISREG(status.st_mode)) {
     return Error{Errc::invalid, "database " + path + ": not a regular file"};
   }
-  if ((status.st_mode & 0077) != 0 && ::fchmod(file.get(), 0600) != 0) {
-    return sys_error(errno, "chmod 0600 database " + path);
+  if ((status.st_mode & 0077) != 0) {
+    TRY(sys::chmod_fd(file.get(), 0600).context("database " + path));
   }
   struct stat wal{};
   return ::stat((path + "-wal").c_str(), &wal) == 0 && wal.st_size > 0;

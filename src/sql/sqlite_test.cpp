@@ -122,8 +122,8 @@ TEST_F(SqliteStatements, every_kind_of_parameter_comes_back_as_it_was) {
   ASSERT_EQ(*database_->execute("INSERT INTO t VALUES(?1, ?2)", {bytes, std::int64_t{-5}}), 1U);
   ASSERT_EQ(*database_->execute("INSERT INTO t VALUES(?1, ?2)", {"", std::monostate{}}), 1U);
   std::vector<std::string> seen;
-  const auto rows =
-      database_->query("SELECT a, n FROM t ORDER BY a", {}, [&](const Row& row) -> Result<> {
+  const auto rows = database_->query(
+      "SELECT a, n FROM t ORDER BY a", {}, [&](const Row& row) -> Result<> {
         seen.push_back(TRY(row.string(0)) +
                        (row.is_null(1) ? "|null" : "|" + std::to_string(TRY(row.integer(1)))));
         return ok();
@@ -187,8 +187,8 @@ TEST_F(SqliteStatements, a_visitor_can_ask_the_same_question_again) {
 
 TEST_F(SqliteStatements, more_statements_than_the_cache_holds_still_work) {
   for (std::size_t i = 0; i < Sqlite::kMaxCachedStatements * 3; ++i) {
-    const std::string statement =
-        "SELECT " + std::to_string(i % (Sqlite::kMaxCachedStatements + 7));
+    const std::string statement = "SELECT " +
+                                  std::to_string(i % (Sqlite::kMaxCachedStatements + 7));
     EXPECT_EQ(answer(*database_, statement),
               std::to_string(i % (Sqlite::kMaxCachedStatements + 7)));
   }

@@ -19,9 +19,9 @@ struct Spliced {
   std::size_t bytes = 0;
   PipeState state = PipeState::moved;
 };
-// Moves up to `max_bytes` from a pipe into a file at `offset`, inside the kernel: a byte that has left
-// the pipe is in the file, whatever becomes of this process. Never waits for the pipe. The file must
-// not be O_APPEND.
+// Moves up to `max_bytes` from a pipe into a file at `offset`, inside the kernel: a byte that has
+// left the pipe is in the file, whatever becomes of this process. Never waits for the pipe. The
+// file must not be O_APPEND.
 Result<Spliced> splice_to_file(int pipe, int file, std::uint64_t offset, std::size_t max_bytes);
 
 // Gives the disk space of the range back; the length stays, the range reads as zeros.

@@ -1,0 +1,106 @@
+// What is kept about runs, agents and environments: the interface. Every row belongs to a tenant,
+// and no call reaches another tenant's rows. A run changes only by an event (model::advance), and
+// the event and what it makes of the run are stored together or not at all.
+//
+// Owner: tared. Threads: one, that of the database (sql/group_commit.h); calls block on the disk.
+// Each call is one transaction, or a part of the one that is open: durable when the outermost has
+// been committed. Errors: Errc::not_found, conflict (what the state or the key does not allow),
+// invalid (what was passed in), internal for a row that cannot be read (its key is named). What
+// never happens: a change of an agent's version or a run's request after it was stored; a row that
+// this program could not read back is written.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/limits.h"
+#include "base/result.h"
+#include "model/agent.h"
+#include "model/environment.h"
+#include "model/run.h"
+
+namespace tare::runs {
+
+// Events of one run; beyond it only `ended` is taken.
+inline constexpr std::uint64_t kMaxEventsPerRun = 10'000;
+// The JSON of one value in a row, bytes.
+inline constexpr std::size_t kMaxStoredJsonBytes = std::size_t{8} << 20;
+
+struct CreatedRun {
+  model::Run run;
+  bool existed = false;  // an earlier request with the same idempotency key made it
+};
+
+struct AppendedEvent {
+  model::Run run;  // after the event
+  model::RunEvent event;
+};
+
+struct RunFilter {
+  std::vector<model::RunState> states;  // empty: all
+  std::string agent;                    // empty: all
+  std::string cursor;                   // `next_cursor` of the page before; empty: from the newest
+  std::size_t limit = 100;              // 1 to kMaxListedRuns
+};
+struct RunPage {
+  std::vector<model::Run> runs;  // newest first
+  std::string next_cursor;       // empty: that was the last page
+};
+
+// For recovery: a row that cannot be read must not keep the others from being looked after.
+struct UnfinishedRuns {
+  std::vector<model::Run> runs;  // of all tenants, oldest first
+  std::vector<Error> damaged;
+};
+
+struct StoredAgent {
+  model::Agent agent;
+  bool existed = false;  // the newest version is the same: nothing was stored
+};
+struct AgentPage {
+  std::vector<model::Agent>
+      agents;  // the newest version of each (so `version` says how many there are), by name
+  std::string next_cursor;  // empty: that was the last page
+};
+
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  // `run` is queued, with id, created_ms and request set. With an idempotency key in the request,
+  // the same key and the same `request_digest` give the run that is there; another digest is a
+  // conflict. `request_digest` says what the client asked for, before names were resolved; when
+  // empty the request itself is compared.
+  virtual Result<CreatedRun> create_run(const model::Run& run, std::string_view request_digest) = 0;
+  // `event.sequence` is given by the store. Messages are cut to kMaxMessageBytes.
+  virtual Result<AppendedEvent> append_event(std::string_view tenant, std::string_view run_id,
+                                             const model::RunEvent& event) = 0;
+  virtual Result<model::Run> get_run(std::string_view tenant, std::string_view run_id) = 0;
+  virtual Result<RunPage> list_runs(std::string_view tenant, const RunFilter& filter) = 0;
+  virtual Result<std::vector<model::RunEvent>> events(std::string_view tenant,
+                                                      std::string_view run_id,
+                                                      std::uint64_t after_sequence) = 0;
+  virtual Result<UnfinishedRuns> unfinished_runs() = 0;
+  // Conflict while it has not ended.
+  virtual Result<> delete_run(std::string_view tenant, std::string_view run_id) = 0;
+
+  // Stored as the next version, unless it is the same as the newest but for version and created_ms.
+  virtual Result<StoredAgent> put_agent(const model::Agent& agent) = 0;
+  // nullopt: the newest.
+  virtual Result<model::Agent> get_agent(std::string_view tenant, std::string_view name,
+                                         std::optional<std::uint32_t> version) = 0;
+  virtual Result<AgentPage> list_agents(std::string_view tenant, std::string_view cursor,
+                                        std::size_t limit) = 0;
+
+  // Replaces the one of that name.
+  virtual Result<> put_environment(const model::Environment& environment) = 0;
+  // By name; else the newest with that canonical source; else the newest with that digest.
+  virtual Result<model::Environment> get_environment(std::string_view tenant,
+                                                     std::string_view reference) = 0;
+  virtual Result<std::vector<model::Environment>> list_environments(std::string_view tenant) = 0;
+};
+
+}  // namespace tare::runs

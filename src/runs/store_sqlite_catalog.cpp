@@ -1,0 +1,134 @@
+// Agents and environments of SqliteStore.
+#include <fmt/core.h>
+
+#include "base/ids.h"
+#include "base/text.h"
+#include "runs/rows.h"
+#include "runs/store_sqlite.h"
+
+namespace tare::runs {
+
+namespace {
+
+using sql::as_integer;
+using sql::Row;
+using sql::Transaction;
+
+// Equal but for what the store itself gives.
+bool same_agent(const model::Agent& a, model::Agent b) {
+  b.version = a.version;
+  b.created_ms = a.created_ms;
+  return a == b;
+}
+
+}  // namespace
+
+Result<StoredAgent> SqliteStore::put_agent(const model::Agent& agent) {
+  TRY(check_name("tenant", agent.tenant));
+  TRY(check_name("name", agent.name));
+  auto transaction = TRY(Transaction::begin(*database_));
+  auto newest = get_agent(agent.tenant, agent.name, std::nullopt);
+  if (!newest && newest.error().code != Errc::not_found) return std::move(newest).error();
+  if (newest && same_agent(*newest, agent)) return StoredAgent{std::move(*newest), true};
+  StoredAgent stored{agent, false};
+  stored.agent.version = newest ? newest->version + 1 : 1;
+  const std::string text = TRY(to_stored(stored.agent));
+  TRY(database_->execute(
+      "INSERT INTO agents(tenant, name, version, created_ms, agent) VALUES(?1, ?2, ?3, ?4, ?5)",
+      {agent.tenant, agent.name, std::int64_t{stored.agent.version},
+       TRY(as_integer(agent.created_ms, "created_ms")), text}));
+  TRY(transaction.commit());
+  return stored;
+}
+
+Result<model::Agent> SqliteStore::get_agent(std::string_view tenant, std::string_view name,
+                                            std::optional<std::uint32_t> version) {
+  std::optional<model::Agent> found;
+  const auto take = [&](const Row& row) -> Result<> {
+    found = TRY(read_agent_row(row));
+    return ok();
+  };
+  if (version) {
+    TRY(
+        database_->query("SELECT tenant, name, version, agent FROM agents "
+                         "WHERE tenant = ?1 AND name = ?2 AND version = ?3",
+                         {tenant, name, std::int64_t{*version}}, take));
+  } else {
+    TRY(
+        database_->query("SELECT tenant, name, version, agent FROM agents "
+                         "WHERE tenant = ?1 AND name = ?2 ORDER BY version DESC LIMIT 1",
+                         {tenant, name}, take));
+  }
+  if (found) return std::move(*found);
+  const std::string which = version ? fmt::format(" version {}", *version) : std::string();
+  return Error{Errc::not_found, fmt::format("there is no agent {}{}", quote(name), which)};
+}
+
+Result<AgentPage> SqliteStore::list_agents(std::string_view tenant, std::string_view cursor,
+                                           std::size_t limit) {
+  if (limit < 1 || limit > kMaxListedRuns) {
+    return Error{Errc::invalid,
+                 fmt::format("limit: {} is not from 1 to {}", limit, kMaxListedRuns)};
+  }
+  if (!cursor.empty()) TRY(check_name("cursor", cursor));
+  AgentPage page;
+  TRY(database_->query(
+      "SELECT tenant, name, version, agent FROM agents AS a WHERE tenant = ?1 AND name > ?2 AND "
+      "version = (SELECT max(version) FROM agents WHERE tenant = a.tenant AND name = a.name) "
+      "ORDER BY name LIMIT ?3",
+      {tenant, cursor, static_cast<std::int64_t>(limit + 1)}, [&](const Row& row) -> Result<> {
+        page.agents.push_back(TRY(read_agent_row(row)));
+        return ok();
+      }));
+  if (page.agents.size() > limit) {
+    page.agents.pop_back();
+    page.next_cursor = page.agents.back().name;
+  }
+  return page;
+}
+
+Result<> SqliteStore::put_environment(const model::Environment& environment) {
+  TRY(check_name("tenant", environment.tenant));
+  if (environment.name.empty()) return Error{Errc::invalid, "environment: name is empty"};
+  const std::string text = TRY(to_stored(environment));
+  TRY(database_->execute(
+      "INSERT INTO environments(tenant, name, source, digest, created_ms, environment) "
+      "VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (tenant, name) DO UPDATE SET "
+      "source = excluded.source, digest = excluded.digest, created_ms = excluded.created_ms, "
+      "environment = excluded.environment",
+      {environment.tenant, environment.name, environment.source, environment.digest,
+       TRY(as_integer(environment.created_ms, "created_ms")), text}));
+  return ok();
+}
+
+Result<model::Environment> SqliteStore::get_environment(std::string_view tenant,
+                                                        std::string_view reference) {
+  constexpr std::string_view kWays[] = {
+      "SELECT tenant, name, environment FROM environments WHERE tenant = ?1 AND name = ?2",
+      "SELECT tenant, name, environment FROM environments WHERE tenant = ?1 AND source = ?2 "
+      "ORDER BY created_ms DESC, name LIMIT 1",
+      "SELECT tenant, name, environment FROM environments WHERE tenant = ?1 AND digest = ?2 AND "
+      "digest <> '' ORDER BY created_ms DESC, name LIMIT 1"};
+  std::optional<model::Environment> found;
+  for (const std::string_view statement : kWays) {
+    TRY(database_->query(statement, {tenant, reference}, [&](const Row& row) -> Result<> {
+      found = TRY(read_environment_row(row));
+      return ok();
+    }));
+    if (found) return std::move(*found);
+  }
+  return Error{Errc::not_found, fmt::format("there is no environment {}", quote(reference))};
+}
+
+Result<std::vector<model::Environment>> SqliteStore::list_environments(std::string_view tenant) {
+  std::vector<model::Environment> found;
+  TRY(database_->query(
+      "SELECT tenant, name, environment FROM environments WHERE tenant = ?1 ORDER BY name",
+      {tenant}, [&](const Row& row) -> Result<> {
+        found.push_back(TRY(read_environment_row(row)));
+        return ok();
+      }));
+  return found;
+}
+
+}  // namespace tare::runs
