@@ -1,1 +1,1 @@
-// The one source of the targets that own the precompiled headers (see tare.cmake); empty on purpose.
+// The one source of the targets that own the precompiled headers (tare.cmake); empty on purpose.

@@ -13,6 +13,7 @@ model: base
 host: base sys model
 host/pure: model
 heavy boost/asio: src/sys
+heavy gtest/: @tests
 """
 
 
@@ -151,6 +152,9 @@ class LayersTest(unittest.TestCase):
     def test_a_heavy_header_stays_in_its_place(self):
         self.assertEqual(includes("src/sys/a.cpp", "boost/asio/ip/tcp.hpp", quoted=False), [])
         self.assertEqual(includes("src/host/a.cpp", "boost/asio.hpp", quoted=False), ["heavy"])
+        self.assertEqual(includes("src/host/a.cpp", "gtest/gtest.h", quoted=False), ["heavy"])
+        for path in ("src/host/a_test.cpp", "src/host/test_a.h"):
+            self.assertEqual(includes(path, "gtest/gtest.h", quoted=False), [])
 
     def test_the_law_itself_goes_down_only(self):
         found = tidy.Findings()

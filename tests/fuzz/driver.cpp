@@ -1,6 +1,7 @@
-// Runs a fuzz target without libFuzzer: every seed file as it is, then a bounded number of inputs made from the
-// seeds by mutations of a fixed generator, so that every run tries the same bytes. A crash or a failed CHECK ends
-// the process, after the input was written to a file that is named on stderr.
+// Runs a fuzz target without libFuzzer: every seed file as it is, then a bounded number of inputs
+// made from the seeds by mutations of a fixed generator, so that every run tries the same bytes. A
+// crash or a failed CHECK ends the process, after the input was written to a file that is named on
+// stderr.
 //
 //   fuzz_http SEED_FOLDER_OR_FILE...      TARE_FUZZ_ITERATIONS=20000 (default)
 //
@@ -57,7 +58,8 @@ std::vector<Input> load(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     std::error_code error;
     if (std::filesystem::is_directory(argv[i], error)) {
-      for (const auto& entry : std::filesystem::directory_iterator(argv[i])) paths.push_back(entry.path());
+      for (const auto& entry : std::filesystem::directory_iterator(argv[i]))
+        paths.push_back(entry.path());
     } else if (std::filesystem::exists(argv[i], error)) {
       paths.emplace_back(argv[i]);
     }
@@ -130,7 +132,8 @@ class Mutator {
         break;
       }
       default:  // a number at the edge of its range, little-endian
-        for (std::size_t i = 0, width = std::size_t{1} << below(4); i < std::min(width, rest); ++i) {
+        for (std::size_t i = 0, width = std::size_t{1} << below(4); i < std::min(width, rest);
+             ++i) {
           input[at + i] = below(2) == 0 ? 0x00 : 0xff;
         }
     }
