@@ -27,7 +27,8 @@ Error FrameDecoder::fail(Error error) {
 Result<> FrameDecoder::feed(std::string_view bytes, FrameSink& sink) {
   while (!bytes.empty()) {
     if (state_ == State::failed) return Error{Errc::invalid, "log stream: fed after an error"};
-    if (state_ == State::ended) return fail({Errc::invalid, "log stream: bytes after the end frame"});
+    if (state_ == State::ended)
+      return fail({Errc::invalid, "log stream: bytes after the end frame"});
     if (state_ == State::payload) {
       TRY(take_payload(bytes, sink));
       continue;
@@ -53,11 +54,15 @@ Result<> FrameDecoder::take_header() {
     return fail({Errc::invalid, "log stream: reserved header bytes are not zero"});
   }
   type_ = static_cast<FrameType>(byte(0));
-  left_ = (std::size_t{byte(4)} << 24) | (std::size_t{byte(5)} << 16) | (std::size_t{byte(6)} << 8) | byte(7);
+  left_ = (std::size_t{byte(4)} << 24) | (std::size_t{byte(5)} << 16) |
+          (std::size_t{byte(6)} << 8) | byte(7);
   const bool control = type_ == FrameType::cut || type_ == FrameType::end;
-  const std::size_t most = type_ == FrameType::keep_alive ? 0 : control ? kMaxControlPayload : kMaxFramePayload;
+  const std::size_t most = type_ == FrameType::keep_alive ? 0
+                           : control                      ? kMaxControlPayload
+                                                          : kMaxFramePayload;
   if (left_ > most) {
-    return fail({Errc::invalid, fmt::format("log stream: frame of {} bytes, at most {} allowed", left_, most)});
+    return fail({Errc::invalid,
+                 fmt::format("log stream: frame of {} bytes, at most {} allowed", left_, most)});
   }
   control_.clear();
   // Only control frames mean something when they are empty.

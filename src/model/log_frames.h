@@ -1,11 +1,12 @@
-// The log stream of a run on the wire (`GET /v1/runs/{id}/logs`, application/vnd.tare.frames): a header of 8
-// bytes, u8 type, three zero bytes, u32 length (big-endian), then `length` bytes of payload. The server encodes,
-// clients decode; docs/api/openapi.yaml says what each payload holds.
+// The log stream of a run on the wire (`GET /v1/runs/{id}/logs`, application/vnd.tare.frames): a
+// header of 8 bytes, u8 type, three zero bytes, u32 length (big-endian), then `length` bytes of
+// payload. The server encodes, clients decode; docs/api/openapi.yaml says what each payload holds.
 //
-// FrameDecoder takes the body in pieces of any size. Output is handed on as it arrives, without waiting for the
-// whole frame: no more than one control payload (kMaxControlPayload) is ever held. After an error the decoder
-// refuses everything; after the end frame every further byte is an error. Errors: Errc::invalid (the peer does
-// not speak this format) or what the sink returned. Threads: plain values.
+// FrameDecoder takes the body in pieces of any size. Output is handed on as it arrives, without
+// waiting for the whole frame: no more than one control payload (kMaxControlPayload) is ever held.
+// After an error the decoder refuses everything; after the end frame every further byte is an
+// error. Errors: Errc::invalid (the peer does not speak this format) or what the sink returned.
+// Threads: plain values.
 #pragma once
 
 #include <array>
@@ -33,7 +34,8 @@ std::string encode_frame(FrameType type, std::string_view payload);
 class FrameSink {
  public:
   virtual ~FrameSink() = default;
-  virtual Result<> on_output(FrameType stream, std::string_view bytes) = 0;  // `out` or `err`, never empty
+  virtual Result<> on_output(FrameType stream,
+                             std::string_view bytes) = 0;  // `out` or `err`, never empty
   virtual Result<> on_cut(std::string_view json) = 0;
   virtual Result<> on_end(std::string_view json) = 0;
 };

@@ -105,7 +105,8 @@ TEST(LogFrames, an_error_of_the_sink_ends_the_decoding) {
   FrameDecoder decoder;
   Recorder got;
   got.refuse_output = true;
-  const auto result = decoder.feed(encode_frame(FrameType::out, "x") + encode_frame(FrameType::err, "y"), got);
+  const auto result = decoder.feed(
+      encode_frame(FrameType::out, "x") + encode_frame(FrameType::err, "y"), got);
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.error().code, Errc::cancelled);
   EXPECT_EQ(got.err, "");

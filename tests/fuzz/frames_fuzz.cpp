@@ -1,4 +1,5 @@
-// The log stream decoder of the CLI, fed what a hostile server could send: split at a place the input chooses.
+// The log stream decoder of the CLI, fed what a hostile server could send: split at a place the
+// input chooses.
 #include <cstddef>
 #include <cstdint>
 
@@ -34,7 +35,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Count whole, parts;
   tare::model::FrameDecoder one, two;
   const bool a = one.feed(wire, whole).ok();
-  const bool b = two.feed(wire.substr(0, split), parts).ok() && two.feed(wire.substr(split), parts).ok();
+  const bool b = two.feed(wire.substr(0, split), parts).ok() &&
+                 two.feed(wire.substr(split), parts).ok();
   CHECK(a == b);
   CHECK(whole.output == parts.output && whole.control == parts.control && whole.ends == parts.ends);
   CHECK(whole.ends <= 1 && whole.output + whole.control <= wire.size());

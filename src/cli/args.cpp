@@ -1,0 +1,297 @@
+#include "cli/args.h"
+
+#include <algorithm>
+
+// The only unit that sees CLI11: it takes seconds to compile.
+#include <fmt/core.h>
+#include <CLI/CLI.hpp>
+
+#include "base/text.h"
+#include "cli/args_raw.h"
+
+namespace tare::cli {
+namespace {
+
+using Make = Result<Command> (*)(const Raw&);
+
+// The tree of commands, what each writes into Raw, and how Raw becomes its value.
+class Grammar {
+ public:
+  explicit Grammar(Raw& raw) : raw_(raw) {
+    app_.name("tare");
+    app_.require_subcommand(0, 1);
+    app_.fallthrough();
+    app_.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+    app_.set_help_flag("-h,--help", "Say how it is used");
+    app_.add_option("--home", raw_.home, "Home of the daemon (else $TARE_HOME, else /var/lib/tare)")
+        ->type_name("DIR");
+    app_.add_option("--url", raw_.url,
+                    "Reach tared by TCP (else $TARE_URL); the key is in $TARE_API_KEY")
+        ->type_name("URL");
+    app_.footer(
+        "First steps:\n"
+        "  tare up --detach                       start the daemons (as root)\n"
+        "  tare run --env host -- echo hello      run a command in an empty sandbox\n"
+        "  tare help run                          everything about one command\n"
+        "Exit status: 0; that of the program (run); 64 usage, 66 not found, 69 no daemon, 70 our "
+        "fault,\n"
+        "  73 not possible now, 75 a limit, 77 not allowed, 125 the run failed through Tare "
+        "itself.");
+    add_daemon_commands();
+    add_run_commands();
+    add_run_list_commands();
+    add_env_commands();
+    add_agent_commands();
+    add("help", "Say how a command is used", "tare help run", nullptr)
+        ->add_option("COMMAND", raw_.help_path, "Such as `run` or `env build`");
+  }
+
+  Result<Command> parse(std::vector<std::string> arguments, bool has_command);
+  const CLI::App& app() const { return app_; }
+
+ private:
+  struct Entry {
+    CLI::App* app;
+    Make make;
+  };
+
+  CLI::App* add_to(CLI::App& parent, std::string name, std::string what, std::string_view example,
+                   Make make) {
+    CLI::App* command = parent.add_subcommand(std::move(name), std::move(what));
+    command->footer(fmt::format("Example:\n  {}", example));
+    command->fallthrough();
+    if (make != nullptr) entries_.push_back({command, make});
+    return command;
+  }
+  CLI::App* add(std::string name, std::string what, std::string_view example, Make make) {
+    return add_to(app_, std::move(name), std::move(what), example, make);
+  }
+  void json_flag(CLI::App* command) { command->add_flag("--json", raw_.json, "Print JSON"); }
+
+  void add_daemon_commands();
+  void add_run_commands();
+  void add_limit_options(CLI::App* run);
+  void add_run_list_commands();
+  void add_env_commands();
+  void add_agent_commands();
+  Result<Command> help() const;
+
+  Raw& raw_;
+  CLI::App app_{"Runs AI agents in sandboxes that start empty."};
+  std::vector<Entry> entries_;
+};
+
+void Grammar::add_daemon_commands() {
+  auto* up = add("up", "Start the daemons that are not running (as root)", "tare up --detach",
+                 [](const Raw& raw) -> Result<Command> {
+                   return Command(UpCommand{raw.detach, raw.port, raw.system_user});
+                 });
+  up->add_flag("--detach,-d", raw_.detach,
+               "Return when they are ready; else stay, and end them on Ctrl-C");
+  up->add_option("--port", raw_.port, "TCP port on 127.0.0.1; 0 takes a free one")
+      ->type_name("N")
+      ->capture_default_str();
+  up->add_option("--user", raw_.system_user, "System user that tared runs as")
+      ->type_name("NAME")
+      ->capture_default_str();
+  add("down", "End the daemons and every run that is active", "tare down",
+      [](const Raw&) -> Result<Command> { return Command(DownCommand{}); });
+  json_flag(add(
+      "doctor", "Try what this host can do; say what is missing and what follows", "tare doctor",
+      [](const Raw& raw) -> Result<Command> { return Command(DoctorCommand{raw.json}); }));
+  json_flag(
+      add("version", "Versions of this program and of the daemons", "tare version",
+          [](const Raw& raw) -> Result<Command> { return Command(VersionCommand{raw.json}); }));
+}
+
+void Grammar::add_run_commands() {
+  auto* run = add(
+      "run",
+      "Run an agent, or a command in an environment; wait for it and exit with its status.\n"
+      "  tare run AGENT[@VERSION] [--input FILE...] [--out DIR] [OPTIONS] [-- ARGS...]\n"
+      "  tare run --env ENV [OPTIONS] -- COMMAND [ARGS...]",
+      "tare run stock-analyst --input stocks.csv --out result\n"
+      "  tare run --env host --mem 64M --timeout 10s -- sh -c 'echo $((6*7))'",
+      make_run);
+  run->add_option("AGENT", raw_.agent, "An agent, perhaps with @VERSION");
+  run->add_option("--env", raw_.environment,
+                  "Run a command in this environment (`host`, or see `tare env list`)")
+      ->type_name("ENV");
+  run->add_option("--input", raw_.inputs,
+                  "File or folder to show below /input; NAME=FILE gives it a name")
+      ->type_name("FILE")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  run->add_option("--out,-o", raw_.out, "Folder for what the program leaves in /output")
+      ->type_name("DIR");
+  run->add_option("--env-var,-e", raw_.variables, "Set a variable")
+      ->type_name("NAME=VALUE")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->expected(1);
+  run->add_flag("-i,--stdin", raw_.with_stdin,
+                "Pass our stdin on to the program (else it is empty)");
+  run->add_flag("--detach,-d", raw_.detach, "Print the run's id and return; it goes on");
+  run->add_flag("--dry-run", raw_.dry_run, "Print the plan of the sandbox; start nothing");
+  run->add_flag("--json", raw_.json,
+                "Print one JSON object at the end, with the output in it, instead of streaming");
+  run->add_option("--idempotency-key", raw_.key,
+                  "The same key gives the same run, however often it is sent")
+      ->type_name("TEXT");
+  add_limit_options(run);
+}
+
+void Grammar::add_limit_options(CLI::App* run) {
+  run->add_option("--mem", raw_.memory, "Memory of the whole process tree")->type_name("SIZE");
+  run->add_option("--cpus", raw_.cpus, "CPU time per time, such as 0.5")->type_name("N");
+  run->add_option("--pids", raw_.pids, "Processes and threads")->type_name("N");
+  run->add_option("--disk", raw_.disk, "Bytes it may write in all")->type_name("SIZE");
+  run->add_option("--inodes", raw_.inodes, "Files it may make")->type_name("N");
+  run->add_option("--timeout", raw_.time, "Wall time, such as 10s; it is killed then")
+      ->type_name("TIME");
+  run->add_option("--output-limit", raw_.output, "Bytes of stdout and stderr; it is killed beyond")
+      ->type_name("SIZE");
+  run->add_option("--open-files", raw_.open_files, "Open files per process")->type_name("N");
+  run->add_option("--user", raw_.user, "With --env: agent (default) or root")
+      ->type_name("USER")
+      ->check(CLI::IsMember({"agent", "root"}));
+  run->add_option("--profile", raw_.profile, "With --env: strict, default or build")
+      ->type_name("PROFILE")
+      ->check(CLI::IsMember({"strict", "default", "build"}));
+}
+
+void Grammar::add_run_list_commands() {
+  auto* ps = add("ps", "List runs: the active ones, or the newest of all", "tare ps -a",
+                 [](const Raw& raw) -> Result<Command> {
+                   return Command(PsCommand{raw.all, raw.json, raw.agent, raw.limit});
+                 });
+  ps->add_flag("-a,--all", raw_.all, "Ended runs too");
+  ps->add_option("--agent", raw_.agent, "Only runs of this agent")->type_name("NAME");
+  ps->add_option("-n,--limit", raw_.limit, "At most so many")
+      ->type_name("N")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000));
+  json_flag(ps);
+
+  const std::string id = "A run id, or the start or end of one";
+  auto* logs = add("logs", "Print the output of a run, byte-exact; with -f exit with its status",
+                   "tare logs -f 7xk2", [](const Raw& raw) -> Result<Command> {
+                     return Command(LogsCommand{raw.id, raw.follow});
+                   });
+  logs->add_flag("-f,--follow", raw_.follow, "Go on until the run has ended");
+  logs->add_option("ID", raw_.id, id)->required();
+  add("inspect", "Print everything about a run as JSON, with its events", "tare inspect 7xk2",
+      [](const Raw& raw) -> Result<Command> { return Command(InspectCommand{raw.id}); })
+      ->add_option("ID", raw_.id, id)
+      ->required();
+  auto* artifacts = add("artifacts", "List what a run left in /output, or fetch it",
+                        "tare artifacts 7xk2 --out result", [](const Raw& raw) -> Result<Command> {
+                          return Command(ArtifactsCommand{raw.id, raw.out, raw.json});
+                        });
+  artifacts->add_option("ID", raw_.id, id)->required();
+  artifacts->add_option("--out,-o", raw_.out, "Folder to put them in")->type_name("DIR");
+  json_flag(artifacts);
+  add("kill", "End runs now, with everything they started", "tare kill 7xk2",
+      [](const Raw& raw) -> Result<Command> { return Command(KillCommand{raw.ids}); })
+      ->add_option("ID", raw_.ids, id)
+      ->required();
+  add("rm", "Remove ended runs with their logs and artifacts", "tare rm 7xk2",
+      [](const Raw& raw) -> Result<Command> { return Command(RemoveCommand{raw.ids}); })
+      ->add_option("ID", raw_.ids, id)
+      ->required();
+}
+
+void Grammar::add_env_commands() {
+  auto* env = add("env", "Environments: frozen file trees that agents run in", "tare env list",
+                  nullptr);
+  env->require_subcommand(1);
+  auto* build = add_to(
+      *env, "build", "Build an environment; show the progress",
+      "tare env build debian:bookworm:python3-minimal --name py",
+      [](const Raw& raw) -> Result<Command> {
+        return Command(EnvBuildCommand{raw.source, raw.name, raw.rebuild, raw.json});
+      });
+  build->add_option("SOURCE", raw_.source, "What it is made from")->required();
+  build->add_option("--name", raw_.name, "Name to use it by (else the source's text)")
+      ->type_name("NAME");
+  build->add_flag("--rebuild", raw_.rebuild, "Also when it is there already");
+  json_flag(build);
+  json_flag(
+      add_to(*env, "list", "List environments", "tare env list",
+             [](const Raw& raw) -> Result<Command> { return Command(EnvListCommand{raw.json}); }));
+  auto* show = add_to(
+      *env, "show", "Show one environment", "tare env show py",
+      [](const Raw& raw) -> Result<Command> { return Command(EnvShowCommand{raw.ref, raw.json}); });
+  show->add_option("ENV", raw_.ref, "Name, digest or source")->required();
+  json_flag(show);
+}
+
+void Grammar::add_agent_commands() {
+  auto* agent = add("agent", "Agents: what to run, where, with which limits", "tare agent list",
+                    nullptr);
+  agent->require_subcommand(1);
+  auto* apply = add_to(*agent, "apply", "Make a version of the agent described by DIR/agent.toml",
+                       "tare agent apply examples/stock-analyst",
+                       [](const Raw& raw) -> Result<Command> {
+                         return Command(AgentApplyCommand{raw.directory, raw.json});
+                       });
+  apply->add_option("DIR", raw_.directory, "Folder with agent.toml and the files it names")
+      ->required();
+  json_flag(apply);
+  json_flag(add_to(
+      *agent, "list", "List agents", "tare agent list",
+      [](const Raw& raw) -> Result<Command> { return Command(AgentListCommand{raw.json}); }));
+  auto* show = add_to(*agent, "show", "Show one agent", "tare agent show stock-analyst@3",
+                      make_agent_show);
+  show->add_option("AGENT", raw_.name, "Its name, perhaps with @VERSION")->required();
+  json_flag(show);
+}
+
+Result<Command> Grammar::help() const {
+  if (raw_.help_path.empty()) {  // CLI11 would answer for the command that was parsed: `help`
+    Raw unused;
+    return Command(HelpCommand{Grammar(unused).app_.help()});
+  }
+  const CLI::App* at = &app_;
+  for (const auto& name : raw_.help_path) {
+    const auto all = at->get_subcommands(
+        [&](const CLI::App* sub) { return sub->get_name() == name; });
+    if (all.empty())
+      return Error{Errc::invalid, fmt::format("help: there is no command {}", quote(name))};
+    at = all.front();
+  }
+  return Command(HelpCommand{at->help("tare " + at->get_name())});
+}
+
+Result<Command> Grammar::parse(std::vector<std::string> arguments, bool has_command) {
+  std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants it
+  try {
+    app_.parse(std::move(arguments));
+  } catch (const CLI::CallForHelp&) {
+    return Command(HelpCommand{app_.help()});
+  } catch (const CLI::ParseError& error) {
+    return Error{Errc::invalid, error.what()};
+  }
+  for (const Entry& entry : entries_) {
+    if (!entry.app->parsed()) continue;
+    if (has_command && entry.make != &make_run) {
+      return Error{Errc::invalid, "`--` and a command after it belong to `tare run` only"};
+    }
+    return entry.make(raw_);
+  }
+  return help();
+}
+
+}  // namespace
+
+Result<Invocation> parse_args(const std::vector<std::string>& arguments,
+                              const Environment& environment) {
+  Raw raw;
+  // What follows the first `--` is the sandbox's business: CLI11 never sees it.
+  const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
+  const bool has_command = dashes != arguments.end();
+  if (has_command) raw.command.assign(dashes + 1, arguments.end());
+  Grammar grammar(raw);
+  auto command = TRY(grammar.parse({arguments.begin(), dashes}, has_command));
+  return Invocation{TRY(target_of(raw, environment)), std::move(command)};
+}
+
+}  // namespace tare::cli

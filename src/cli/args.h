@@ -1,0 +1,141 @@
+// The command line of `tare` as values: parse_args turns argv into one of these structs and does
+// nothing else. What is wrong with a command line is found here, before anything is connected to or
+// changed.
+//
+// Pure: the environment comes in as a struct. Errors: Errc::invalid with the fix in the message
+// (main prints it and exits with 64). CLI11 is seen by args.cpp only.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/result.h"
+
+namespace tare::cli {
+
+inline constexpr std::string_view kDefaultHome = "/var/lib/tare";
+inline constexpr std::uint16_t kDefaultPort = 7419;
+
+// What main found in the environment; "" is unset.
+struct Environment {
+  std::string home;     // TARE_HOME
+  std::string url;      // TARE_URL
+  std::string api_key;  // TARE_API_KEY
+};
+
+// Where the daemon is.
+struct Target {
+  std::string home{kDefaultHome};  // absolute
+  std::string url;                 // "http://127.0.0.1:7419"; "" for the unix socket below home
+  std::string api_key;             // for url
+};
+
+struct UpCommand {
+  bool detach = false;
+  std::uint16_t port = kDefaultPort;  // 0: any free one
+  std::string user = "tare";
+};
+struct DownCommand {};
+struct DoctorCommand {
+  bool json = false;
+};
+
+struct EnvBuildCommand {
+  std::string source, name;
+  bool rebuild = false, json = false;
+};
+struct EnvListCommand {
+  bool json = false;
+};
+struct EnvShowCommand {
+  std::string ref;
+  bool json = false;
+};
+
+struct AgentApplyCommand {
+  std::string directory;
+  bool json = false;
+};
+struct AgentListCommand {
+  bool json = false;
+};
+struct AgentShowCommand {
+  std::string name;
+  std::uint32_t version = 0;  // 0: the newest
+  bool json = false;
+};
+
+// Limits that were asked for; those that were not are left to the agent or the defaults.
+struct LimitOptions {
+  std::optional<std::uint64_t> memory_bytes, disk_bytes, disk_inodes, output_bytes, time_ms;
+  std::optional<std::uint32_t> cpu_millis, pids, open_files;
+};
+
+// A file or folder of this machine and the name it gets below /input ("" for its own).
+struct InputOption {
+  std::string name, path;
+
+  friend bool operator==(const InputOption&, const InputOption&) = default;
+};
+
+struct RunCommand {
+  std::string agent;          // either this
+  std::uint32_t version = 0;  // 0: the newest
+  std::string environment;    // or this
+  std::vector<std::string> argv;
+  std::vector<std::string> env;  // "NAME=value"
+  std::vector<InputOption> inputs;
+  LimitOptions limits;
+  std::optional<std::string> user, profile;
+  std::string out;  // where artifacts go; "" for nowhere
+  std::string idempotency_key;
+  bool with_stdin = false, json = false, dry_run = false, detach = false;
+};
+
+struct PsCommand {
+  bool all = false, json = false;
+  std::string agent;
+  std::uint32_t limit = 50;
+};
+struct LogsCommand {
+  std::string id;
+  bool follow = false;
+};
+struct InspectCommand {
+  std::string id;
+};
+struct ArtifactsCommand {
+  std::string id, out;
+  bool json = false;
+};
+struct KillCommand {
+  std::vector<std::string> ids;
+};
+struct RemoveCommand {
+  std::vector<std::string> ids;
+};
+struct VersionCommand {
+  bool json = false;
+};
+struct HelpCommand {
+  std::string text;
+};
+
+using Command = std::variant<UpCommand, DownCommand, DoctorCommand, EnvBuildCommand, EnvListCommand,
+                             EnvShowCommand, AgentApplyCommand, AgentListCommand, AgentShowCommand,
+                             RunCommand, PsCommand, LogsCommand, InspectCommand, ArtifactsCommand,
+                             KillCommand, RemoveCommand, VersionCommand, HelpCommand>;
+
+struct Invocation {
+  Target target;
+  Command command;
+};
+
+// `arguments` without the program's name.
+Result<Invocation> parse_args(const std::vector<std::string>& arguments,
+                              const Environment& environment);
+
+}  // namespace tare::cli

@@ -1,0 +1,157 @@
+#include "cli/args_raw.h"
+
+#include <charconv>
+#include <filesystem>
+
+#include <fmt/core.h>
+
+#include "base/bytes.h"
+#include "base/text.h"
+#include "cli/quantity.h"
+
+namespace tare::cli {
+namespace {
+
+// A name that is also its own wording on the command line, for messages.
+template <class T, class Parse>
+Result<> take(std::optional<T>& out, std::string_view option,
+              const std::optional<std::string>& text, Parse parse) {
+  if (text) out = TRY(parse(*text).context(option));
+  return ok();
+}
+
+// "name" or "name@3".
+Result<> split_version(std::string_view text, std::string& name, std::uint32_t& version) {
+  const auto at = text.find('@');
+  name = std::string(text.substr(0, at));
+  if (at == std::string_view::npos) return ok();
+  const std::string_view number = text.substr(at + 1);
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), version);
+  if (error != std::errc{} || end != number.data() + number.size() || version == 0) {
+    return Error{
+        Errc::invalid,
+        fmt::format("AGENT: {}: after @ comes a version, such as stock-analyst@3", quote(text))};
+  }
+  return ok();
+}
+
+Result<LimitOptions> limits_of(const Raw& raw) {
+  LimitOptions limits;
+  TRY(take(limits.memory_bytes, "--mem", raw.memory, parse_size));
+  TRY(take(limits.disk_bytes, "--disk", raw.disk, parse_size));
+  TRY(take(limits.output_bytes, "--output-limit", raw.output, parse_size));
+  TRY(take(limits.cpu_millis, "--cpus", raw.cpus, parse_cpu_millis));
+  TRY(take(limits.time_ms, "--timeout", raw.time, parse_duration));
+  limits.disk_inodes = raw.inodes;
+  limits.pids = raw.pids;
+  limits.open_files = raw.open_files;
+  return limits;
+}
+
+// "FILE" or "NAME=FILE". A path with a slash before the first = is a FILE, so any file can be
+// named.
+Result<InputOption> input_of(const std::string& text) {
+  const auto equals = text.find('=');
+  InputOption input;
+  if (equals == std::string::npos || text.find('/') < equals) {
+    input.path = text;
+  } else {
+    input.name = text.substr(0, equals);
+    input.path = text.substr(equals + 1);
+  }
+  if (input.path.empty() || equals == 0) {
+    return Error{Errc::invalid,
+                 fmt::format("--input: {} is neither FILE nor NAME=FILE", quote(text))};
+  }
+  return input;
+}
+
+Result<std::string> variable_of(const std::string& text) {
+  const auto equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    return Error{Errc::invalid, fmt::format("--env-var: {} is not NAME=VALUE", quote(text))};
+  }
+  return text;
+}
+
+Result<> check_run(const RunCommand& run) {
+  const auto refuse = [](std::string text) { return Error{Errc::invalid, std::move(text)}; };
+  const bool ad_hoc = !run.environment.empty();
+  if (run.agent.empty() && !ad_hoc) return refuse("run needs an AGENT, or --env ENV -- COMMAND");
+  if (!run.agent.empty() && ad_hoc) {
+    return refuse(
+        fmt::format("run takes an AGENT or --env, not both; put `--` before the command: "
+                    "tare run --env {} -- {} ...",
+                    run.environment, run.agent));
+  }
+  if (ad_hoc && run.argv.empty()) {
+    return refuse(fmt::format(
+        "run --env needs a command after `--`: tare run --env {} -- COMMAND ...", run.environment));
+  }
+  if (!ad_hoc && (run.user || run.profile))
+    return refuse("--user and --profile are set by the agent, not by run");
+  if (run.detach && run.with_stdin)
+    return refuse("-i needs the client to stay: not together with --detach");
+  if (run.detach && !run.out.empty()) {
+    return refuse(
+        "--out needs the client to stay: not together with --detach; fetch later with `tare "
+        "artifacts "
+        "ID --out DIR`");
+  }
+  if (run.dry_run && (run.detach || run.with_stdin || !run.out.empty())) {
+    return refuse("--dry-run starts nothing: not together with --detach, -i or --out");
+  }
+  return ok();
+}
+
+}  // namespace
+
+Result<Command> make_run(const Raw& raw) {
+  RunCommand run;
+  TRY(split_version(raw.agent, run.agent, run.version));
+  if (raw.environment) {
+    if (raw.environment->empty())
+      return Error{Errc::invalid, "--env: the name of an environment is missing"};
+    run.environment = *raw.environment;
+  }
+  run.argv = raw.command;
+  for (const auto& text : raw.variables) run.env.push_back(TRY(variable_of(text)));
+  for (const auto& text : raw.inputs) run.inputs.push_back(TRY(input_of(text)));
+  run.limits = TRY(limits_of(raw));
+  run.user = raw.user;
+  run.profile = raw.profile;
+  run.out = raw.out;
+  run.idempotency_key = raw.key;
+  run.with_stdin = raw.with_stdin;
+  run.json = raw.json;
+  run.dry_run = raw.dry_run;
+  run.detach = raw.detach;
+  TRY(check_run(run));
+  return Command(std::move(run));
+}
+
+Result<Command> make_agent_show(const Raw& raw) {
+  AgentShowCommand show{.name = {}, .version = 0, .json = raw.json};
+  TRY(split_version(raw.name, show.name, show.version));
+  return Command(std::move(show));
+}
+
+Result<Target> target_of(const Raw& raw, const Environment& environment) {
+  Target target;
+  if (!raw.home.empty()) {
+    target.home = raw.home;
+  } else if (!environment.home.empty()) {
+    target.home = environment.home;
+  }
+  std::error_code error;
+  const auto absolute = std::filesystem::absolute(target.home, error);
+  if (error)
+    return Error{Errc::internal, fmt::format("--home {}: {}", target.home, error.message())};
+  target.home = absolute.lexically_normal().string();
+  while (target.home.size() > 1 && target.home.back() == '/') target.home.pop_back();
+  target.url = !raw.url.empty() ? raw.url : !raw.home.empty() ? "" : environment.url;
+  target.api_key = environment.api_key;
+  return target;
+}
+
+}  // namespace tare::cli

@@ -1,0 +1,35 @@
+// From what the command line parser filled in (Raw) to the values of args.h, with every check that
+// needs more than one option. Pure, but for the working directory that a relative --home is taken
+// from. Errors: Errc::invalid with the fix. Private to args.cpp.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/args.h"
+
+namespace tare::cli {
+
+// What CLI11 writes into; turned into a Command by the function of the command that was given.
+struct Raw {
+  std::string home, url;
+  bool detach = false, json = false, rebuild = false, all = false, follow = false,
+       with_stdin = false, dry_run = false;
+  std::uint16_t port = kDefaultPort;
+  std::uint32_t limit = 50;
+  std::string system_user = "tare";
+  std::string source, name, ref, directory, agent, id, out, key;
+  std::vector<std::string> ids, inputs, variables, help_path, command;
+  std::optional<std::string> environment, memory, cpus, disk, time, output, user, profile;
+  std::optional<std::uint64_t> inodes;
+  std::optional<std::uint32_t> pids, open_files;
+};
+
+Result<Command> make_run(const Raw& raw);
+Result<Command> make_agent_show(const Raw& raw);
+Result<Target> target_of(const Raw& raw, const Environment& environment);
+
+}  // namespace tare::cli

@@ -1,0 +1,15 @@
+// Base64 with padding (RFC 4648, section 4). Decoding is strict: anything that encode() would not
+// have written is refused (Errc::invalid). Pure functions.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace tare::cli {
+
+std::string base64_encode(std::string_view bytes);
+Result<std::string> base64_decode(std::string_view text);
+
+}  // namespace tare::cli

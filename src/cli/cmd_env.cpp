@@ -1,0 +1,107 @@
+// tare env build, list, show.
+#include <cerrno>
+
+#include <fmt/core.h>
+
+#include "base/bytes.h"
+#include "base/time_text.h"
+#include "cli/commands.h"
+#include "cli/exit_status.h"
+#include "cli/foreground.h"
+#include "cli/render.h"
+#include "cli/run_output.h"
+#include "cli/run_request.h"
+#include "http/url.h"
+
+namespace tare::cli {
+namespace {
+
+std::string environment_path(std::string_view ref) {
+  return "/v1/environments/" + http::percent_encode(ref);
+}
+
+// "sha256:0123456789ab".
+std::string short_digest(const std::string& digest) {
+  return digest.empty() ? "-" : printable(digest.substr(0, 19));
+}
+
+std::string built_line(const Json& environment) {
+  return fmt::format("{} is ready: {}, {}, {} files\n", printable(text_at(environment, {"name"})),
+                     printable(text_at(environment, {"digest"})),
+                     format_size_rounded(number_at(environment, {"size_bytes"})),
+                     number_at(environment, {"files"}));
+}
+
+Result<int> print_built(const EnvBuildCommand& command, App& app, const Json& environment,
+                        const fiber::Context& ctx) {
+  TRY(app.print(command.json ? pretty_text(environment) : built_line(environment), ctx));
+  return kExitOk;
+}
+
+}  // namespace
+
+Result<int> run_command(const EnvBuildCommand& command, App& app, const fiber::Context& ctx) {
+  Foreground foreground(app, TRY(Foreground::block_signals()), ctx);
+  JsonObject body{{"source", command.source}};
+  if (!command.name.empty()) body["name"] = command.name;
+  if (command.rebuild) body["rebuild"] = true;
+  const auto answer = TRY(app.client.post("/v1/environments", body, ctx));
+  if (answer.status != 202) return print_built(command, app, answer.body, ctx);
+
+  ProgressSink sink(app);
+  auto run = foreground.attend(text_at(answer.body, {"build", "id"}), false, false, sink);
+  if (!run && run.error().sys == EPIPE) return kExitBrokenPipe;
+  if (foreground.interrupted() != 0) return 128 + foreground.interrupted();
+  if (!run) return std::move(run).error();
+  if (run->state != model::RunState::succeeded) {
+    const std::string line = ending_line(*run);
+    app.note(line.empty() ? fmt::format("{}: the build failed; see above", run->id) : line, ctx);
+    return model::exit_status_of(*run->outcome);
+  }
+  const auto built = TRY(app.client.get(environment_path(text_at(answer.body, {"ref"})), ctx));
+  return print_built(command, app, built.body, ctx);
+}
+
+Result<int> run_command(const EnvListCommand& command, App& app, const fiber::Context& ctx) {
+  const auto answer = TRY(app.client.get("/v1/environments", ctx));
+  if (command.json) {
+    TRY(app.print(pretty_text(answer.body), ctx));
+    return kExitOk;
+  }
+  Table table({"NAME", "STATE", "SIZE", "DIGEST", "SOURCE"});
+  for (const Json& environment : array_at(answer.body, "environments")) {
+    const auto size = number_at(environment, {"size_bytes"});
+    table.add(
+        {printable(text_at(environment, {"name"}), 40), printable(text_at(environment, {"state"})),
+         size > 0 ? format_size_rounded(size) : "-", short_digest(text_at(environment, {"digest"})),
+         printable(text_at(environment, {"source"}), 60)});
+  }
+  TRY(app.print(table.text(), ctx));
+  return kExitOk;
+}
+
+Result<int> run_command(const EnvShowCommand& command, App& app, const fiber::Context& ctx) {
+  const auto answer = TRY(app.client.get(environment_path(command.ref), ctx));
+  if (command.json) {
+    TRY(app.print(pretty_text(answer.body), ctx));
+    return kExitOk;
+  }
+  const Json& environment = answer.body;
+  const std::string digest = text_at(environment, {"digest"});
+  Table table({"name", printable(text_at(environment, {"name"}))});
+  table.add({"source", printable(text_at(environment, {"source"}))});
+  table.add({"state", printable(text_at(environment, {"state"}))});
+  table.add({"digest", digest.empty() ? "- (not reproducible)" : printable(digest)});
+  table.add({"size", format_size_rounded(number_at(environment, {"size_bytes"}))});
+  table.add({"files", std::to_string(number_at(environment, {"files"}))});
+  table.add({"created", format_utc(number_at(environment, {"created_ms"}))});
+  for (const Json& layer : array_at(environment, "layers")) {
+    table.add({"layer", printable(layer.is_string() ? std::string(layer.get_string()) : "")});
+  }
+  if (const auto build = text_at(environment, {"build"}); !build.empty())
+    table.add({"build", printable(build)});
+  TRY(app.print(table.text(), ctx));
+  return kExitOk;
+}
+
+}  // namespace tare::cli

@@ -1,0 +1,31 @@
+// The commands of `tare`, one function each; `app.h` says what they have in common. A group of
+// commands is a file cmd_<group>.cpp.
+#pragma once
+
+#include "base/result.h"
+#include "cli/app.h"
+#include "cli/args.h"
+#include "fiber/context.h"
+
+namespace tare::cli {
+
+Result<int> run_command(const UpCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const DownCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const DoctorCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const VersionCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const HelpCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const EnvBuildCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const EnvListCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const EnvShowCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const AgentApplyCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const AgentListCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const AgentShowCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const RunCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const PsCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const LogsCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const InspectCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const ArtifactsCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const KillCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const RemoveCommand& command, App& app, const fiber::Context& ctx);
+
+}  // namespace tare::cli

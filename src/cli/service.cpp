@@ -1,0 +1,161 @@
+#include "cli/service.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+
+#include <fmt/core.h>
+
+#include "base/limits.h"
+#include "cli/render.h"
+#include "fiber/timer.h"
+#include "sys/entries.h"
+#include "sys/files.h"
+
+namespace tare::cli {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr seconds kReadyWithin{10};
+constexpr seconds kLockWithin{15};
+constexpr seconds kRunsEndWithin{10};
+constexpr seconds kDaemonPatience{15};  // from SIGTERM to SIGKILL
+constexpr milliseconds kPause{10}, kLockPause{50};
+
+struct Plan {
+  std::string_view name;
+  std::string socket;
+  std::vector<std::string> arguments;
+};
+
+Plan plan_of(std::string_view name, const ServiceOptions& options) {
+  const Home& home = options.home;
+  Plan plan{name, {}, {"--home", home.path, "--user", options.user.name}};
+  if (name == kLauncher) plan.socket = home.launcher_socket();
+  if (name == kStore) plan.socket = home.store_socket();
+  if (name == kTared) {
+    plan.socket = home.tared_socket();
+    plan.arguments.insert(plan.arguments.end(), {"--port", std::to_string(options.port)});
+  }
+  return plan;
+}
+
+// Starts those that are not up at the same time, then waits for each.
+Result<> start_those(const std::vector<Plan>& plans, const Home& home, std::vector<Daemon>& started,
+                     const fiber::Context& ctx) {
+  std::vector<std::pair<std::size_t, const Plan*>> waiting;
+  for (const Plan& plan : plans) {
+    if (is_up(plan.socket)) continue;
+    started.push_back(TRY(start_daemon(home, plan.name, plan.arguments)));
+    waiting.emplace_back(started.size() - 1, &plan);
+  }
+  for (const auto& [index, plan] : waiting)
+    TRY(wait_until_up(home, started[index], plan->socket, ctx));
+  return ok();
+}
+
+// Why tared is not ready: the programs it misses, and what was logged.
+Error not_ready(const Json& health, const Home& home, const std::vector<Daemon>& started) {
+  std::string text = "tared is up but not ready";
+  for (const Json& program : array_at(health, "programs")) {
+    if (flag_at(program, {"connected"})) continue;
+    text += fmt::format("; {}: {}", text_at(program, {"name"}), text_at(program, {"detail"}));
+  }
+  for (const Daemon& daemon : started) {
+    const std::string lines = last_log_lines(home, daemon);
+    if (!lines.empty()) text += fmt::format("\nthe end of {}:{}", home.log_of(daemon.name), lines);
+  }
+  return Error{Errc::timeout, std::move(text)};
+}
+
+Result<> wait_ready(App& app, const Home& home, const std::vector<Daemon>& started,
+                    const fiber::Context& ctx) {
+  Json health;
+  for (;;) {
+    auto answer = app.client.get("/v1/health", ctx);
+    if (answer) health = std::move(answer->body);
+    if (answer && flag_at(health, {"ready"})) return ok();
+    if (!answer && answer.error().code != Errc::unavailable) return std::move(answer).error();
+    for (const Daemon& daemon : started) {
+      if (!daemon.process.ended()) continue;
+      return Error{Errc::internal,
+                   fmt::format("{} ended while starting; the end of {}:{}", daemon.name,
+                               home.log_of(daemon.name), last_log_lines(home, daemon))};
+    }
+    auto slept = fiber::sleep_for(kPause, ctx);
+    if (!slept && slept.error().code == Errc::timeout) return not_ready(health, home, started);
+    TRY(std::move(slept));
+  }
+}
+
+Result<std::vector<std::string>> active_runs(App& app, const fiber::Context& ctx) {
+  const auto page = TRY(
+      app.client.get(fmt::format("/v1/runs?state=active&limit={}", kMaxListedRuns), ctx));
+  std::vector<std::string> ids;
+  for (const Json& run : array_at(page.body, "runs")) ids.push_back(text_at(run, {"id"}));
+  return ids;
+}
+
+// Returns how many there were. A tared that does not answer is no reason not to end it.
+std::size_t kill_active_runs(App& app, const fiber::Context& ctx) {
+  const fiber::Context limited = ctx.with_timeout(kRunsEndWithin);
+  std::vector<std::string> killed;
+  for (;;) {
+    const auto ids = active_runs(app, limited);
+    if (!ids || ids->empty()) break;
+    for (const std::string& id : *ids) {
+      if (std::find(killed.begin(), killed.end(), id) != killed.end()) continue;
+      if (app.client.post_empty(run_path(id, "/kill"), limited)) killed.push_back(id);
+    }
+    if (!fiber::sleep_for(kPause, limited)) break;
+  }
+  return killed.size();
+}
+
+}  // namespace
+
+Result<sys::UniqueFd> lock_home(const Home& home, const fiber::Context& ctx) {
+  auto fd = TRY(sys::open_at(sys::kCwd, home.lock(), O_RDWR | O_CREAT | O_NOFOLLOW, 0600));
+  const fiber::Context limited = ctx.with_timeout(kLockWithin);
+  while (!TRY(sys::try_lock_exclusive(fd.get()))) {
+    auto slept = fiber::sleep_for(kLockPause, limited);
+    if (!slept && slept.error().code == Errc::timeout) {
+      return Error{Errc::conflict,
+                   fmt::format("another `tare up` or `tare down` holds {}", home.lock())};
+    }
+    TRY(std::move(slept));
+  }
+  return fd;
+}
+
+Result<> start_service(App& app, const ServiceOptions& options, std::vector<Daemon>& started,
+                       const fiber::Context& ctx) {
+  const fiber::Context limited = ctx.with_timeout(kReadyWithin);
+  TRY(start_those({plan_of(kLauncher, options), plan_of(kStore, options)}, options.home, started,
+                  limited));
+  TRY(start_those({plan_of(kTared, options)}, options.home, started, limited));
+  return wait_ready(app, options.home, started, limited);
+}
+
+Result<Stopped> stop_service(App& app, const Home& home, const fiber::Context& ctx) {
+  Stopped stopped;
+  if (is_up(home.tared_socket())) stopped.runs = kill_active_runs(app, ctx);
+  const std::pair<std::string_view, std::string> order[] = {{kTared, home.tared_socket()},
+                                                            {kStore, home.store_socket()},
+                                                            {kLauncher, home.launcher_socket()}};
+  for (const auto& [name, socket] : order) {
+    const auto process = TRY(find_daemon(name, socket, ctx));
+    if (!process) continue;
+    if (TRY(end_process(*process, kDaemonPatience, ctx))) {
+      app.note(fmt::format("{} did not end within {} s of SIGTERM: killed", name,
+                           kDaemonPatience.count()),
+               ctx);
+    }
+    stopped.programs.emplace_back(name);
+  }
+  return stopped;
+}
+
+}  // namespace tare::cli

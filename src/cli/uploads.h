@@ -1,0 +1,33 @@
+// Local files as inputs of a run or files of an agent: found, and uploaded as blobs where the
+// server does not have them yet. Symlinks given by name are followed; inside folders they are
+// refused, as are FIFOs and devices. Errors name the file. Bounds: base/limits.h.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "cli/app.h"
+#include "fiber/context.h"
+
+namespace tare::cli {
+
+struct LocalFile {
+  std::string name;  // relative, with slashes: below /input, or in the agent
+  std::string path;  // here
+  bool executable = false;
+  std::string digest;  // set by upload
+};
+
+// A file, or everything in a folder (names then start with the folder's), sorted by name.
+Result<std::vector<LocalFile>> find_files(const std::string& path, const std::string& name,
+                                          std::size_t max_files);
+
+// The last component of a path as a name: "data/x.csv" -> "x.csv", "data/" -> "data".
+Result<std::string> name_of_path(const std::string& path);
+
+// Sets the digest.
+Result<> upload(App& app, LocalFile& file, const fiber::Context& ctx);
+
+}  // namespace tare::cli
