@@ -21,9 +21,9 @@ struct NamedUnit {
 };
 
 constexpr std::array kSizeUnits = {
-    NamedUnit{"", 1},        NamedUnit{"B", 1},        NamedUnit{"K", kKiB},  NamedUnit{"KiB", kKiB},
-    NamedUnit{"M", kMiB},    NamedUnit{"MiB", kMiB},   NamedUnit{"G", kGiB},  NamedUnit{"GiB", kGiB},
-    NamedUnit{"T", kTiB},    NamedUnit{"TiB", kTiB},
+    NamedUnit{"", 1},     NamedUnit{"B", 1},      NamedUnit{"K", kKiB}, NamedUnit{"KiB", kKiB},
+    NamedUnit{"M", kMiB}, NamedUnit{"MiB", kMiB}, NamedUnit{"G", kGiB}, NamedUnit{"GiB", kGiB},
+    NamedUnit{"T", kTiB}, NamedUnit{"TiB", kTiB},
 };
 
 // Largest first: the order in which they must be written.
@@ -41,8 +41,8 @@ struct Decimal {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-// Takes a number off the front of `rest`: digits, or digits "." digits. Nothing where there is none, or it
-// does not fit.
+// Takes a number off the front of `rest`: digits, or digits "." digits. Nothing where there is
+// none, or it does not fit.
 std::optional<Decimal> take_decimal(std::string_view& rest) {
   Decimal out;
   if (rest.empty() || !is_digit(rest.front())) return std::nullopt;
@@ -72,8 +72,8 @@ std::string_view take_unit(std::string_view& rest) {
   return unit;
 }
 
-// Rounded down; nothing on overflow, for a fraction of the smallest unit, and where rounding would make nothing
-// of something.
+// Rounded down; nothing on overflow, for a fraction of the smallest unit, and where rounding would
+// make nothing of something.
 std::optional<std::uint64_t> scaled(const Decimal& number, std::uint64_t factor) {
   if (number.scale != 1 && factor == 1) return std::nullopt;
   if (number.whole > kMaxResult / factor) return std::nullopt;
@@ -87,17 +87,19 @@ std::optional<std::uint64_t> scaled(const Decimal& number, std::uint64_t factor)
 }
 
 Error not_a_size(std::string_view text) {
-  return Error{Errc::invalid,
-               fmt::format("{} is not a size: write a number and one of B, K, M, G, T, KiB, MiB, GiB, "
-                           "TiB (all powers of 1024), such as 512M or 1.5G; at most {}",
-                           quote(text), kMaxResult)};
+  return Error{
+      Errc::invalid,
+      fmt::format("{} is not a size: write a number and one of B, K, M, G, T, KiB, MiB, GiB, "
+                  "TiB (all powers of 1024), such as 512M or 1.5G; at most {}",
+                  quote(text), kMaxResult)};
 }
 
 Error not_a_duration(std::string_view text) {
-  return Error{Errc::invalid,
-               fmt::format("{} is not a duration: write numbers with the units d, h, m, s, ms, each at "
-                           "most once and in this order, such as 10s, 1h30m or 250ms; at most {} ms",
-                           quote(text), kMaxResult)};
+  return Error{
+      Errc::invalid,
+      fmt::format("{} is not a duration: write numbers with the units d, h, m, s, ms, each at "
+                  "most once and in this order, such as 10s, 1h30m or 250ms; at most {} ms",
+                  quote(text), kMaxResult)};
 }
 
 }  // namespace
@@ -155,7 +157,8 @@ std::string format_duration(std::uint64_t duration_ms) {
   if (duration_ms == 0) return "0s";
   std::string out;
   for (const NamedUnit& unit : kDurationUnits) {
-    if (duration_ms >= unit.factor) out += fmt::format("{}{}", duration_ms / unit.factor, unit.name);
+    if (duration_ms >= unit.factor)
+      out += fmt::format("{}{}", duration_ms / unit.factor, unit.name);
     duration_ms %= unit.factor;
   }
   return out;

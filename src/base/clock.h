@@ -1,8 +1,9 @@
-// Clock: the only way to learn the time. Passed in from main, so that tests and simulations own the time.
+// Clock: the only way to learn the time. Passed in from main, so that tests and simulations own the
+// time.
 //
-// Wall time is milliseconds since the Unix epoch, UTC: for records; it may jump. Monotonic time is microseconds
-// since some fixed moment: for measuring; it never goes back. Threads: RealClock any; ManualClock one.
-// Source: clock_gettime(2).
+// Wall time is milliseconds since the Unix epoch, UTC: for records; it may jump. Monotonic time is
+// microseconds since some fixed moment: for measuring; it never goes back. Threads: RealClock any;
+// ManualClock one. Source: clock_gettime(2).
 #pragma once
 
 #include <cstdint>

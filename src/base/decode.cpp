@@ -14,8 +14,8 @@ namespace tare {
 namespace {
 
 bool is_plain_key(std::string_view key) {
-  constexpr std::string_view kPlain =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+  constexpr std::string_view
+      kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
   return !key.empty() && key.size() <= kMaxQuotedBytes &&
          key.find_first_not_of(kPlain) == std::string_view::npos;
 }
@@ -42,39 +42,34 @@ bool contains(const std::vector<std::string_view>& list, std::string_view item) 
 
 }  // namespace
 
-void append_path_key(std::string& path, std::string_view key) {
-  if (is_plain_key(key)) {
-    if (!path.empty()) path += '.';
-    path += key;
-    return;
+std::string path_text(const std::vector<PathPart>& path) {
+  std::string text;
+  for (const PathPart& part : path) {
+    if (!part.is_key) {
+      text += fmt::format("[{}]", part.index);
+    } else if (is_plain_key(part.key)) {
+      if (!text.empty()) text += '.';
+      text += part.key;
+    } else {
+      text += fmt::format("[{}]", quote(part.key));
+    }
   }
-  path += '[';
-  path += quote(key);
-  path += ']';
+  return text;
 }
 
-void append_path_index(std::string& path, std::size_t index) { path += fmt::format("[{}]", index); }
-
-void Node::append_path(std::string& path) const {
-  if (parent_ == nullptr) return;
-  parent_->append_path(path);
-  if (is_member_) {
-    append_path_key(path, key_);
-  } else {
-    append_path_index(path, index_);
-  }
-}
-
-std::string Node::path() const {
-  std::string path;
-  append_path(path);
+std::vector<PathPart> Node::path() const {
+  std::vector<PathPart> path;
+  for (const Node* node = this; node->parent_ != nullptr; node = node->parent_)
+    path.push_back(node->part_);
+  std::reverse(path.begin(), path.end());
   return path;
 }
 
 Error Node::refuse(std::string_view why) const {
-  Error error{Errc::invalid, std::string(why), 0, path()};
+  const std::vector<PathPart> parts = path();
+  Error error{Errc::invalid, std::string(why), 0, path_text(parts)};
   if (!error.field.empty()) error.message = error.field + ": " + error.message;
-  if (source_ != nullptr) error.message = source_->locate(error.field) + ": " + error.message;
+  if (source_ != nullptr) error.message = source_->locate(parts) + ": " + error.message;
   return error;
 }
 
@@ -86,7 +81,9 @@ Fields::Fields(const Node& node) : node_(node), object_(node.value().if_object()
   if (object_ == nullptr) wrong_ = node.expected(node.object_word());
 }
 
-bool Fields::has(std::string_view key) const { return object_ != nullptr && object_->contains(key); }
+bool Fields::has(std::string_view key) const {
+  return object_ != nullptr && object_->contains(key);
+}
 
 const Json* Fields::declare(std::string_view key, bool must) {
   CHECK(!contains(allowed_, key));
@@ -129,11 +126,13 @@ Result<std::string> read_text(const Node& node, std::size_t max_bytes, std::size
   const boost::json::string* value = node.value().if_string();
   if (value == nullptr) return node.expected("text");
   if (value->size() > max_bytes) {
-    return node.refuse(fmt::format("{} bytes long, at most {} are allowed", value->size(), max_bytes));
+    return node.refuse(
+        fmt::format("{} bytes long, at most {} are allowed", value->size(), max_bytes));
   }
   if (value->size() < min_bytes) {
     if (min_bytes == 1) return node.refuse("must not be empty");
-    return node.refuse(fmt::format("{} bytes long, at least {} are needed", value->size(), min_bytes));
+    return node.refuse(
+        fmt::format("{} bytes long, at least {} are needed", value->size(), min_bytes));
   }
   if (std::string_view(*value).find('\0') != std::string_view::npos) {
     return node.refuse("must not hold a NUL character");
@@ -235,7 +234,8 @@ Result<std::string> read_digest_or_empty(const Node& node) {
   return read_digest(node);
 }
 
-Result<const JsonArray*> read_array(const Node& node, std::size_t max_items, std::size_t min_items) {
+Result<const JsonArray*> read_array(const Node& node, std::size_t max_items,
+                                    std::size_t min_items) {
   const JsonArray* array = node.value().if_array();
   if (array == nullptr) return node.expected("a list");
   if (array->size() > max_items) {

@@ -1,5 +1,5 @@
-// Strict decoding of JSON and TOML into typed values, with errors that name the place, the fault and what is
-// allowed: "agent.toml:12: limits.memroy: unknown key; allowed: memory, cpu, pids".
+// Strict decoding of JSON and TOML into typed values, with errors that name the place, the fault
+// and what is allowed: "agent.toml:12: limits.memroy: unknown key; allowed: memory, cpu, pids".
 //
 //   Result<Limits> read_limits(const Node& node) {
 //     Limits limits;
@@ -11,10 +11,11 @@
 //   }
 //   ... list_of(text(64), 10), fields.optional("limits", request.limits, read_limits) ...
 //
-// A reader is anything that can be called with a Node and gives a Result<T>; readers nest. A field that is left out
-// keeps the value it has. `null` never stands for "left out". Errors: Errc::invalid, with Error::field set to the
-// path. Threads: values of one. What never happens: a repeated or unknown key is passed over (except by a lenient
-// Node), a number is rounded or wrapped, a NUL is accepted in text.
+// A reader is anything that can be called with a Node and gives a Result<T>; readers nest. A field
+// that is left out keeps the value it has. `null` never stands for "left out". Errors:
+// Errc::invalid, with Error::field set to the path. Threads: values of one. What never happens: a
+// repeated or unknown key is passed over (except by a lenient Node), a number is rounded or
+// wrapped, a NUL is accepted in text.
 #pragma once
 
 #include <concepts>
@@ -32,35 +33,46 @@
 
 namespace tare {
 
-// Knows where in a file a path was written.
+// One step on the way to a value: the key of a member, or the index of an item.
+struct PathPart {
+  std::string_view key;
+  std::size_t index = 0;
+  bool is_key = false;
+};
+
+// Knows where in a file a value was written.
 class Source {
  public:
   virtual ~Source() = default;
   // "agent.toml:12", or the nearest thing known.
-  virtual std::string locate(std::string_view path) const = 0;
+  virtual std::string locate(const std::vector<PathPart>& path) const = 0;
 };
 
 // Responses of a newer peer may hold more than we know; requests and files may not.
 enum class Unknown : std::uint8_t { refuse, ignore };
 
-// ".key" or "[\"odd key\"]", and "[3]"; no dot at the very front.
-void append_path_key(std::string& path, std::string_view key);
-void append_path_index(std::string& path, std::size_t index);
+// "limits.memory", "files[3]", "env[\"odd key\"]".
+std::string path_text(const std::vector<PathPart>& path);
 
 // A value and the place where it stands. Lives on the stack: a child points at its parent.
 class Node {
  public:
-  explicit Node(const Json& value, Unknown unknown = Unknown::refuse) : value_(value), unknown_(unknown) {}
+  explicit Node(const Json& value, Unknown unknown = Unknown::refuse)
+      : value_(value), unknown_(unknown) {}
   Node(const Json& value, const Source& source) : value_(value), source_(&source) {}
   Node(const Node&) = delete;
   Node& operator=(const Node&) = delete;
 
-  Node member(std::string_view key, const Json& value) const { return Node(value, *this, key, 0); }
-  Node item(std::size_t index, const Json& value) const { return Node(value, *this, {}, index); }
+  Node member(std::string_view key, const Json& value) const {
+    return Node(value, *this, PathPart{key, 0, true});
+  }
+  Node item(std::size_t index, const Json& value) const {
+    return Node(value, *this, PathPart{{}, index, false});
+  }
 
   const Json& value() const { return value_; }
   Unknown unknown() const { return unknown_; }
-  std::string path() const;
+  std::vector<PathPart> path() const;
   // A refusal of this value: place, path, `why`.
   Error refuse(std::string_view why) const;
   // "expected <what>, found <the value, shortly>".
@@ -69,18 +81,18 @@ class Node {
   std::string_view object_word() const { return source_ != nullptr ? "a table" : "an object"; }
 
  private:
-  Node(const Json& value, const Node& parent, std::string_view key, std::size_t index)
-      : value_(value), unknown_(parent.unknown_), source_(parent.source_), parent_(&parent), key_(key),
-        index_(index), is_member_(key.data() != nullptr) {}
-  void append_path(std::string& path) const;
+  Node(const Json& value, const Node& parent, PathPart part)
+      : value_(value),
+        unknown_(parent.unknown_),
+        source_(parent.source_),
+        parent_(&parent),
+        part_(part) {}
 
   const Json& value_;
   Unknown unknown_ = Unknown::refuse;
   const Source* source_ = nullptr;
   const Node* parent_ = nullptr;
-  std::string_view key_;
-  std::size_t index_ = 0;
-  bool is_member_ = false;
+  PathPart part_;
 };
 
 template <class Reader>
@@ -136,7 +148,8 @@ Result<std::int64_t> read_signed(const Node& node, std::int64_t min, std::int64_
 Result<std::uint64_t> read_unsigned(const Node& node, std::uint64_t min, std::uint64_t max);
 Result<bool> read_boolean(const Node& node);
 Result<std::uint64_t> read_size_text(const Node& node, std::uint64_t min, std::uint64_t max);
-Result<std::uint64_t> read_duration_text(const Node& node, std::uint64_t min_ms, std::uint64_t max_ms);
+Result<std::uint64_t> read_duration_text(const Node& node, std::uint64_t min_ms,
+                                         std::uint64_t max_ms);
 Result<std::uint32_t> read_thousandths(const Node& node, std::uint32_t min, std::uint32_t max);
 Result<std::string> read_choice(const Node& node, const std::vector<std::string_view>& choices);
 Result<const JsonArray*> read_array(const Node& node, std::size_t max_items, std::size_t min_items);
@@ -203,7 +216,8 @@ auto list_of(Reader reader, std::size_t max_items, std::size_t min_items = 0) {
     const JsonArray* array = TRY(read_array(node, max_items, min_items));
     std::vector<ReadType<Reader>> out;
     out.reserve(array->size());
-    for (std::size_t i = 0; i < array->size(); ++i) out.push_back(TRY(reader(node.item(i, (*array)[i]))));
+    for (std::size_t i = 0; i < array->size(); ++i)
+      out.push_back(TRY(reader(node.item(i, (*array)[i]))));
     return out;
   };
 }

@@ -74,7 +74,8 @@ std::string refusal(std::string_view json) {
 }
 
 TEST(Decode, a_complete_object_is_read) {
-  const auto spec = decode(R"({"name":"a","memory":"64M","time":"1.5s","cpu":0.5,"nice":-5,"on":true,
+  const auto spec = decode(
+      R"({"name":"a","memory":"64M","time":"1.5s","cpu":0.5,"nice":-5,"on":true,
       "root":{"target":"/"},"mounts":[{"target":"/a","mode":448},{"target":"/b"}]})");
   ASSERT_TRUE(spec.ok()) << spec.error().message;
   EXPECT_EQ(spec->name, "a");
@@ -107,16 +108,23 @@ TEST(Decode, every_refusal_names_the_place_and_what_is_allowed) {
       {R"({"name":1})", "name: expected text, found 1"},
       {R"({"name":null})", "name: expected text, found null"},
       {R"({"name":"A"})", "name: not lower-case"},
-      {R"({"nam":"a"})", "nam: unknown key; allowed: name, memory, time, cpu, nice, on, root, mounts"},
+      {R"({"nam":"a"})",
+       "nam: unknown key; allowed: name, memory, time, cpu, nice, on, root, mounts"},
       {R"({"name":"a","runner":1})", "runner: reserved for a later version"},
-      {R"({"name":"a","memory":64})", R"(memory: expected a size in quotes such as "512M", found 64)"},
+      {R"({"name":"a","memory":64})",
+       R"(memory: expected a size in quotes such as "512M", found 64)"},
       {R"({"name":"a","memory":"1K"})", R"(memory: "1K" is out of range: allowed are 1M to 1G)"},
       {R"({"name":"a","time":"2m"})", R"(time: "2m" is out of range: allowed are 1ms to 1m)"},
-      {R"({"name":"a","time":10})", R"(time: expected a duration in quotes such as "30s", found 10)"},
-      {R"({"name":"a","cpu":"1"})", R"(cpu: expected a number from 0.01 to 4 with at most three decimals, found "1")"},
-      {R"({"name":"a","cpu":0.0105})", "cpu: expected a number from 0.01 to 4 with at most three decimals, found 0.0105"},
-      {R"({"name":"a","cpu":4.001})", "cpu: expected a number from 0.01 to 4 with at most three decimals, found 4.001"},
-      {R"({"name":"a","cpu":1e300})", "cpu: expected a number from 0.01 to 4 with at most three decimals, found 1e+300"},
+      {R"({"name":"a","time":10})",
+       R"(time: expected a duration in quotes such as "30s", found 10)"},
+      {R"({"name":"a","cpu":"1"})",
+       R"(cpu: expected a number from 0.01 to 4 with at most three decimals, found "1")"},
+      {R"({"name":"a","cpu":0.0105})",
+       "cpu: expected a number from 0.01 to 4 with at most three decimals, found 0.0105"},
+      {R"({"name":"a","cpu":4.001})",
+       "cpu: expected a number from 0.01 to 4 with at most three decimals, found 4.001"},
+      {R"({"name":"a","cpu":1e300})",
+       "cpu: expected a number from 0.01 to 4 with at most three decimals, found 1e+300"},
       {R"({"name":"a","nice":20})", "nice: expected an integer from -20 to 19, found 20"},
       {R"({"name":"a","nice":1.5})", "nice: expected an integer from -20 to 19, found 1.5"},
       {R"({"name":"a","on":"yes"})", R"(on: expected true or false, found "yes")"},
@@ -125,12 +133,15 @@ TEST(Decode, every_refusal_names_the_place_and_what_is_allowed) {
       {R"({"name":"a","mounts":{}})", "mounts: expected a list, found an object"},
       {R"({"name":"a","mounts":[{"target":"/"},{"target":"/","mode":-1}]})",
        "mounts[1].mode: expected an integer from 0 to 511, found -1"},
-      {R"({"name":"a","mounts":[{"target":"/","targt":1}]})", "mounts[0].targt: unknown key; allowed: target, mode"},
+      {R"({"name":"a","mounts":[{"target":"/","targt":1}]})",
+       "mounts[0].targt: unknown key; allowed: target, mode"},
       {R"({"name":"a","mounts":[{"target":"12345678901234567"}]})",
        "mounts[0].target: 17 bytes long, at most 16 are allowed"},
-      {R"({"name":"a","mounts":[{"target":"a\u0000b"}]})", "mounts[0].target: must not hold a NUL character"},
+      {R"({"name":"a","mounts":[{"target":"a\u0000b"}]})",
+       "mounts[0].target: must not hold a NUL character"},
       {R"({"name":"a","mounts":[1,2,3]})", "mounts: 3 items, at most 2 are allowed"},
-      {R"({"name":"a","x y\n":1})", R"(["x y\n"]: unknown key; allowed: name, memory, time, cpu, nice, on, root, mounts)"},
+      {R"({"name":"a","x y\n":1})",
+       R"(["x y\n"]: unknown key; allowed: name, memory, time, cpu, nice, on, root, mounts)"},
   };
   for (const auto& [json, message] : kCases) EXPECT_EQ(refusal(json), message) << json;
 }
@@ -153,7 +164,8 @@ TEST(Decode, integers_at_the_ends_of_their_types) {
   EXPECT_EQ(read("18446744073709551615", integer<std::uint64_t>()).value(), ~std::uint64_t{0});
   EXPECT_FALSE(read("18446744073709551616", integer<std::uint64_t>()).ok());
   EXPECT_FALSE(read("-1", integer<std::uint64_t>()).ok());
-  EXPECT_EQ(read("-9223372036854775808", integer<std::int64_t>()).value(), std::numeric_limits<std::int64_t>::min());
+  EXPECT_EQ(read("-9223372036854775808", integer<std::int64_t>()).value(),
+            std::numeric_limits<std::int64_t>::min());
   EXPECT_FALSE(read("9223372036854775808", integer<std::int64_t>()).ok());
   EXPECT_FALSE(read("256", integer<std::uint8_t>()).ok());
   EXPECT_EQ(read("255", integer<std::uint8_t>()).value(), 255);
@@ -169,14 +181,17 @@ TEST(Decode, every_thousandth_is_read_exactly) {
 }
 
 TEST(Decode, a_lenient_node_passes_over_unknown_keys_at_any_depth) {
-  const auto spec = decode(R"({"name":"a","new":1,"root":{"target":"/","new":2}})", Unknown::ignore);
+  const auto spec = decode(R"({"name":"a","new":1,"root":{"target":"/","new":2}})",
+                           Unknown::ignore);
   ASSERT_TRUE(spec.ok());
   EXPECT_EQ(spec->root->target, "/");
   EXPECT_FALSE(decode(R"({"name":1,"new":1})", Unknown::ignore).ok());
 }
 
 TEST(Decode, errors_in_a_file_name_its_line) {
-  const auto document = TomlDocument::parse("name = \"a\"\n\n[root]\ntarget = \"/\"\nmoed = 1\n", "agent.toml").value();
+  const auto document = TomlDocument::parse("name = \"a\"\n\n[root]\ntarget = \"/\"\nmoed = 1\n",
+                                            "agent.toml")
+                            .value();
   const auto spec = read_spec(document.root());
   ASSERT_FALSE(spec.ok());
   EXPECT_EQ(spec.error().message, "agent.toml:5: root.moed: unknown key; allowed: target, mode");
@@ -185,20 +200,35 @@ TEST(Decode, errors_in_a_file_name_its_line) {
   EXPECT_EQ(read_spec(empty.root()).error().message, "agent.toml: name: required, but missing");
 }
 
-// Whatever the input: either a value within its bounds, or an error that is printable and has the kind `invalid`.
+// Whatever the input: either a value within its bounds, or an error that is printable and has the
+// kind `invalid`.
 TEST(Decode, random_documents_are_refused_or_within_bounds) {
-  constexpr std::string_view kKeys[] = {"name", "memory", "time", "cpu", "nice", "on", "root", "mounts", "x"};
-  constexpr std::string_view kValues[] = {
-      R"("a")", R"("64M")", R"("10s")", "0.5", "3", "-3", "true", "null", "[]", "{}", "1e300", "18446744073709551615",
-      R"({"target":"/"})", R"([{"target":"/b","mode":1}])", R"("\u0000")"};
+  constexpr std::string_view kKeys[] = {"name", "memory", "time",   "cpu", "nice",
+                                        "on",   "root",   "mounts", "x"};
+  constexpr std::string_view kValues[] = {R"("a")",
+                                          R"("64M")",
+                                          R"("10s")",
+                                          "0.5",
+                                          "3",
+                                          "-3",
+                                          "true",
+                                          "null",
+                                          "[]",
+                                          "{}",
+                                          "1e300",
+                                          "18446744073709551615",
+                                          R"({"target":"/"})",
+                                          R"([{"target":"/b","mode":1}])",
+                                          R"("\u0000")"};
   SeededRandom random(51);
   int accepted = 0;
   for (int i = 0; i < 20'000; ++i) {
     JsonObject object;
     object["name"] = "a";
     for (std::uint64_t n = random.below(4); n > 0; --n) {
-      object[kKeys[random.below(std::size(kKeys))]] =
-          parse_json(kValues[random.below(std::size(kValues))]).value();
+      object[kKeys[random.below(std::size(kKeys))]] = parse_json(
+                                                          kValues[random.below(std::size(kValues))])
+                                                          .value();
     }
     const Json value(object);
     const auto spec = read_spec(Node(value));

@@ -51,7 +51,8 @@ TEST(Error, an_error_about_a_field_carries_its_path) {
 
 TEST(Error, every_kind_has_a_spelling_of_its_own) {
   std::set<std::string_view> seen;
-  for (int i = 0; i <= static_cast<int>(Errc::internal); ++i) seen.insert(to_string(static_cast<Errc>(i)));
+  for (int i = 0; i <= static_cast<int>(Errc::internal); ++i)
+    seen.insert(to_string(static_cast<Errc>(i)));
   EXPECT_EQ(seen.size(), static_cast<std::size_t>(Errc::internal) + 1);
 }
 

@@ -24,7 +24,8 @@ int hex_value(char c) {
 
 void Sha256::Free::operator()(evp_md_ctx_st* context) const { EVP_MD_CTX_free(context); }
 
-// OpenSSL fails here only when memory is out or the library is broken: neither is the caller's to handle.
+// OpenSSL fails here only when memory is out or the library is broken: neither is the caller's to
+// handle.
 Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
   CHECK(context_ != nullptr);
   CHECK(EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
@@ -69,12 +70,14 @@ std::string sha256_text(std::string_view data) { return digest_text(sha256(data)
 
 Result<Sha256Digest> parse_digest(std::string_view text) {
   const auto refused = [&] {
-    return Error{Errc::invalid, fmt::format("{} is not a digest: expected sha256: and 64 lower-case "
-                                            "hexadecimal digits",
-                                            quote(text))};
+    return Error{Errc::invalid,
+                 fmt::format("{} is not a digest: expected sha256: and 64 lower-case "
+                             "hexadecimal digits",
+                             quote(text))};
   };
   Sha256Digest out{};
-  if (!text.starts_with(kPrefix) || text.size() != kPrefix.size() + 2 * out.size()) return refused();
+  if (!text.starts_with(kPrefix) || text.size() != kPrefix.size() + 2 * out.size())
+    return refused();
   const std::string_view hex = text.substr(kPrefix.size());
   for (std::size_t i = 0; i < out.size(); ++i) {
     const int high = hex_value(hex[2 * i]);

@@ -1,7 +1,7 @@
 // SHA-256, hexadecimal, and the text of a digest: "sha256:" and 64 lower-case hex digits.
 //
-// Threads: a Sha256 belongs to one; the functions are pure. Errors: only parsing can fail (Errc::invalid).
-// Source: FIPS 180-4, through OpenSSL's EVP interface.
+// Threads: a Sha256 belongs to one; the functions are pure. Errors: only parsing can fail
+// (Errc::invalid). Source: FIPS 180-4, through OpenSSL's EVP interface.
 #pragma once
 
 #include <array>

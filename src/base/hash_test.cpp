@@ -8,8 +8,8 @@
 namespace tare {
 namespace {
 
-constexpr std::string_view kAbc =
-    "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+constexpr std::string_view
+    kAbc = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
 // FIPS 180-4 examples, and the empty message.
 TEST(Sha256, gives_the_published_answers) {
@@ -48,9 +48,9 @@ TEST(Digest, text_and_bytes_turn_into_each_other) {
 TEST(Digest, has_one_spelling_only) {
   const std::string hex(kAbc.substr(7));
   for (const std::string& bad :
-       {std::string(), std::string("sha256:"), hex, "SHA256:" + hex, "sha512:" + hex, "sha256:" + hex + "0",
-        "sha256:" + hex.substr(1), "sha256:B" + hex.substr(1), "sha256:g" + hex.substr(1),
-        " sha256:" + hex, "sha256:" + hex.substr(2) + "../"}) {
+       {std::string(), std::string("sha256:"), hex, "SHA256:" + hex, "sha512:" + hex,
+        "sha256:" + hex + "0", "sha256:" + hex.substr(1), "sha256:B" + hex.substr(1),
+        "sha256:g" + hex.substr(1), " sha256:" + hex, "sha256:" + hex.substr(2) + "../"}) {
     EXPECT_FALSE(is_digest(bad)) << bad;
   }
   EXPECT_THAT(parse_digest("x\n").error().message,

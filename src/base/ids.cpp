@@ -79,9 +79,10 @@ bool is_name(std::string_view text) {
 
 Result<> check_name(std::string_view field, std::string_view text) {
   if (is_name(text)) return ok();
-  return field_error(field, fmt::format("{} is not a name: use 1 to {} of a-z, 0-9, '.', '_' and '-', "
-                                       "starting with a letter or digit",
-                                       quote(text), kMaxNameBytes));
+  return field_error(field,
+                     fmt::format("{} is not a name: use 1 to {} of a-z, 0-9, '.', '_' and '-', "
+                                 "starting with a letter or digit",
+                                 quote(text), kMaxNameBytes));
 }
 
 }  // namespace tare

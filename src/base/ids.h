@@ -1,9 +1,10 @@
 // Ids of runs, and names of tenants, agents and environments.
 //
-// A run id is "run_" and 26 characters: a ULID (48 bits of wall time in ms, 80 random bits) in lower-case
-// Crockford base32, so ids sort by the time they were made. Names are 1 to 63 characters of a-z 0-9 . _ - and
-// start with a letter or digit: safe as a path component, in a URL and in a shell.
-// Threads: a RunIdGenerator belongs to one; the functions are pure. Source: github.com/ulid/spec.
+// A run id is "run_" and 26 characters: a ULID (48 bits of wall time in ms, 80 random bits) in
+// lower-case Crockford base32, so ids sort by the time they were made. Names are 1 to 63 characters
+// of a-z 0-9 . _ - and start with a letter or digit: safe as a path component, in a URL and in a
+// shell. Threads: a RunIdGenerator belongs to one; the functions are pure. Source:
+// github.com/ulid/spec.
 #pragma once
 
 #include <array>
@@ -22,7 +23,8 @@ inline constexpr std::string_view kRunIdPrefix = "run_";
 inline constexpr std::size_t kRunIdBytes = 30;
 inline constexpr std::size_t kMaxNameBytes = 63;
 
-// Each id is greater than the one before, also within one millisecond and when the wall clock goes back.
+// Each id is greater than the one before, also within one millisecond and when the wall clock goes
+// back.
 class RunIdGenerator {
  public:
   RunIdGenerator(Clock& clock, Random& random) : clock_(clock), random_(random) {}

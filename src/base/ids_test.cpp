@@ -63,23 +63,26 @@ TEST(RunId, anything_else_is_not_a_run_id) {
   for (const std::string& bad :
        {std::string(), std::string("run_"), good + "0", good.substr(0, 29), "RUN_" + good.substr(4),
         "run-" + good.substr(4), std::string("run_81aryz6s41tsv4rrffq69g5fav"),
-        std::string("run_01ARYZ6S41TSV4RRFFQ69G5FAV"), std::string("run_01aryz6s41tsv4rrffq69g5fai"),
-        std::string("run_01aryz6s41tsv4rrffq69g5fau"), std::string("run_../../../../../../etc/pass"),
+        std::string("run_01ARYZ6S41TSV4RRFFQ69G5FAV"),
+        std::string("run_01aryz6s41tsv4rrffq69g5fai"),
+        std::string("run_01aryz6s41tsv4rrffq69g5fau"),
+        std::string("run_../../../../../../etc/pass"),
         std::string("run_01aryz6s41tsv4rrffq69g5fa\n")}) {
     EXPECT_FALSE(is_run_id(bad)) << bad;
   }
 }
 
 TEST(Name, accepts_what_is_safe_in_a_path_a_url_and_a_shell) {
-  for (const auto good : {"a"sv, "0"sv, "stock-analyst"sv, "py3.11_x"sv, "a..b"sv}) EXPECT_TRUE(is_name(good));
+  for (const auto good : {"a"sv, "0"sv, "stock-analyst"sv, "py3.11_x"sv, "a..b"sv})
+    EXPECT_TRUE(is_name(good));
   EXPECT_TRUE(is_name(std::string(63, 'a')));
 }
 
 TEST(Name, refuses_everything_else_and_names_the_field) {
   for (const std::string& bad :
-       {std::string(), std::string("."), std::string(".."), std::string("-a"), std::string("_a"), std::string("A"),
-        std::string("a b"), std::string("a/b"), std::string("a\nb"), std::string("a\0b", 3), std::string("\xC3\xA9"),
-        std::string(64, 'a')}) {
+       {std::string(), std::string("."), std::string(".."), std::string("-a"), std::string("_a"),
+        std::string("A"), std::string("a b"), std::string("a/b"), std::string("a\nb"),
+        std::string("a\0b", 3), std::string("\xC3\xA9"), std::string(64, 'a')}) {
     EXPECT_FALSE(is_name(bad)) << bad;
   }
   EXPECT_THAT(check_name("agent", "A b").error().message,

@@ -1,11 +1,12 @@
 #include "base/json.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <vector>
 
-#include <boost/json/basic_parser_impl.hpp>
 #include <fmt/core.h>
+#include <boost/json/basic_parser_impl.hpp>
 
 #include "base/text.h"
 
@@ -15,8 +16,9 @@ namespace {
 
 using boost::json::error_code;
 
-// Builds the value while the parser walks the text. Boost's own builder keeps the last of two equal keys;
-// this one refuses the second, because two readers that choose differently can be played against each other.
+// Builds the value while the parser walks the text. Boost's own builder keeps the last of two equal
+// keys; this one refuses the second, because two readers that choose differently can be played
+// against each other.
 class Builder {
  public:
   static constexpr std::size_t max_array_size = kMaxJsonBodyBytes;
@@ -51,12 +53,17 @@ class Builder {
     text_.clear();
     return added;
   }
-  bool on_number_part(std::string_view, error_code&) { return true; }
-  bool on_int64(std::int64_t value, std::string_view, error_code&) { return add(Json(value)); }
-  bool on_uint64(std::uint64_t value, std::string_view, error_code&) { return add(Json(value)); }
-  bool on_double(double value, std::string_view, error_code& ec) {
-    if (!std::isfinite(value)) return refuse(ec, "a number is too large");
-    return add(Json(value));
+  bool on_number_part(std::string_view part, error_code&) { return collect(part); }
+  bool on_int64(std::int64_t value, std::string_view, error_code&) { return number(Json(value)); }
+  bool on_uint64(std::uint64_t value, std::string_view, error_code&) { return number(Json(value)); }
+  // Boost's own conversion can be off by the last bit; from_chars cannot.
+  bool on_double(double, std::string_view part, error_code& ec) {
+    collect(part);
+    double value = 0;
+    const auto [end, error] = std::from_chars(text_.data(), text_.data() + text_.size(), value);
+    const bool whole = error == std::errc{} && end == text_.data() + text_.size();
+    if (!whole) return refuse(ec, fmt::format("{} is out of range", quote(text_)));
+    return number(Json(value));
   }
   bool on_bool(bool value, error_code&) { return add(Json(value)); }
   bool on_null(error_code&) { return add(Json(nullptr)); }
@@ -72,6 +79,10 @@ class Builder {
   bool collect(std::string_view part) {
     text_ += part;
     return true;
+  }
+  bool number(Json value) {
+    text_.clear();
+    return add(std::move(value));
   }
   bool open(Json container) {
     open_.push_back(Open{std::move(container), {}});

@@ -1,9 +1,10 @@
 // JSON: a thin layer over Boost.JSON that is strict on the way in and predictable on the way out.
 //
-// Refused on parsing: anything but RFC 8259, a repeated key, nesting or size above the limits, invalid UTF-8, a
-// number that is not finite. Errors: Errc::invalid with line and column (Errc::exhausted for the size). Threads:
-// plain values. What never happens: an exception, an unbounded recursion, invalid UTF-8 in the output (it becomes
-// U+FFFD), a number that is not JSON (infinities are written as null).
+// Refused on parsing: anything but RFC 8259, a repeated key, nesting or size above the limits,
+// invalid UTF-8, a number that is not finite. Errors: Errc::invalid with line and column
+// (Errc::exhausted for the size). Threads: plain values. What never happens: an exception, an
+// unbounded recursion, invalid UTF-8 in the output (it becomes U+FFFD), a number that is not JSON
+// (infinities are written as null).
 #pragma once
 
 #include <string>

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <bit>
+#include <cmath>
+
 #include "base/random.h"
 #include "base/text.h"
 
@@ -18,10 +21,10 @@ std::string again(std::string_view text) {
 }
 
 TEST(Json, valid_documents_come_back_the_same) {
-  for (const auto text :
-       {"null"sv, "true"sv, "false"sv, "0"sv, "-1"sv, "18446744073709551615"sv, "-9223372036854775808"sv, "1.5"sv,
-        R"("")"sv, R"("a\"b\\\n\u0001")"sv, "[]"sv, "{}"sv, R"([1,[2,{"a":[]}],"x"])"sv,
-        R"({"b":1,"a":{"c":null,"d":"\u0000"}})"sv, "\"\xF0\x9F\x98\x80\""sv}) {
+  for (const auto text : {"null"sv, "true"sv, "false"sv, "0"sv, "-1"sv, "18446744073709551615"sv,
+                          "-9223372036854775808"sv, "1.5"sv, R"("")"sv, R"("a\"b\\\n\u0001")"sv,
+                          "[]"sv, "{}"sv, R"([1,[2,{"a":[]}],"x"])"sv,
+                          R"({"b":1,"a":{"c":null,"d":"\u0000"}})"sv, "\"\xF0\x9F\x98\x80\""sv}) {
     EXPECT_EQ(again(text), text);
   }
   EXPECT_EQ(again(" { \"a\" : [ 1 , 2 ] } \n"), R"({"a":[1,2]})");
@@ -29,15 +32,55 @@ TEST(Json, valid_documents_come_back_the_same) {
 }
 
 TEST(Json, anything_else_is_refused) {
-  for (const auto text :
-       {""sv, " "sv, "nul"sv, "tru e"sv, "01"sv, "+1"sv, "1."sv, ".5"sv, "0x1"sv, "NaN"sv, "Infinity"sv, "1e999"sv,
-        "'a'"sv, "\"a"sv, "\"\\x\""sv, "\"\n\""sv, "\"\xFF\""sv, "\"\xED\xA0\x80\""sv, R"("\ud83d")"sv, "[1,]"sv,
-        "[1 2]"sv, "[1"sv, "{"sv, R"({"a"})"sv, R"({"a":1,})"sv, R"({a:1})"sv, "// x\n1"sv, "1 2"sv, "{}{}"sv,
-        "\xEF\xBB\xBF{}"sv, "1\0"sv, "]"sv}) {
+  for (const auto text : {""sv,
+                          " "sv,
+                          "nul"sv,
+                          "tru e"sv,
+                          "01"sv,
+                          "+1"sv,
+                          "1."sv,
+                          ".5"sv,
+                          "0x1"sv,
+                          "NaN"sv,
+                          "Infinity"sv,
+                          "1e999"sv,
+                          "'a'"sv,
+                          "\"a"sv,
+                          "\"\\x\""sv,
+                          "\"\n\""sv,
+                          "\"\xFF\""sv,
+                          "\"\xED\xA0\x80\""sv,
+                          R"("\ud83d")"sv,
+                          "[1,]"sv,
+                          "[1 2]"sv,
+                          "[1"sv,
+                          "{"sv,
+                          R"({"a"})"sv,
+                          R"({"a":1,})"sv,
+                          R"({a:1})"sv,
+                          "// x\n1"sv,
+                          "1 2"sv,
+                          "{}{}"sv,
+                          "\xEF\xBB\xBF{}"sv,
+                          "1\0"sv,
+                          "]"sv}) {
     const auto value = parse_json(text);
     ASSERT_FALSE(value.ok()) << text;
     EXPECT_EQ(value.error().code, Errc::invalid);
     EXPECT_THAT(value.error().message, testing::StartsWith("not valid JSON: line "));
+  }
+}
+
+TEST(Json, numbers_with_a_fraction_are_read_exactly) {
+  EXPECT_EQ(parse_json("100000000001090374158.1111111111").value(),
+            Json(100000000001090374158.1111111111));
+  EXPECT_EQ(parse_json("-2.2250738585072014e-308").value(), Json(-2.2250738585072014e-308));
+  EXPECT_FALSE(parse_json("1e-9999").ok());
+  SeededRandom random(33);
+  for (int i = 0; i < 5000; ++i) {
+    const double value = std::bit_cast<double>(random.next_u64());
+    if (!std::isfinite(value)) continue;
+    ASSERT_EQ(parse_json(to_text(Json(value))).value(), Json(value)) << to_text(Json(value));
   }
 }
 
@@ -46,8 +89,10 @@ TEST(Json, a_fault_is_told_with_line_and_column) {
 }
 
 TEST(Json, a_repeated_key_is_refused_at_any_depth) {
-  EXPECT_THAT(parse_json(R"({"a":1,"b":2,"a":3})").error().message, HasSubstr(R"(the key "a" is there twice)"));
-  EXPECT_THAT(parse_json(R"([{"x":{"k":1,"\u006b":2}}])").error().message, HasSubstr(R"(key "k" is there twice)"));
+  EXPECT_THAT(parse_json(R"({"a":1,"b":2,"a":3})").error().message,
+              HasSubstr(R"(the key "a" is there twice)"));
+  EXPECT_THAT(parse_json(R"([{"x":{"k":1,"\u006b":2}}])").error().message,
+              HasSubstr(R"(key "k" is there twice)"));
   EXPECT_TRUE(parse_json(R"([{"a":1},{"a":2},{"b":{"a":3}}])").ok());
 }
 
@@ -58,7 +103,8 @@ TEST(Json, nesting_and_size_are_limited) {
   EXPECT_FALSE(parse_json(std::string(kMaxJsonBodyBytes, '[')).ok());
   const auto large = parse_json(std::string(kMaxJsonBodyBytes + 1, ' '));
   EXPECT_EQ(large.error().code, Errc::exhausted);
-  EXPECT_EQ(parse_json("[1,2]", {.max_bytes = 4}).error().message, "JSON of 5 bytes: at most 4 are allowed");
+  EXPECT_EQ(parse_json("[1,2]", {.max_bytes = 4}).error().message,
+            "JSON of 5 bytes: at most 4 are allowed");
 }
 
 TEST(Json, canonical_text_does_not_depend_on_the_order_of_keys) {
@@ -90,7 +136,8 @@ Json random_json(SeededRandom& random, int depth) {
     case 5: return Json(std::string(random.below(5), static_cast<char>(random.below(128))));
     case 6: {
       JsonArray array;
-      for (std::uint64_t i = random.below(4); i > 0; --i) array.push_back(random_json(random, depth - 1));
+      for (std::uint64_t i = random.below(4); i > 0; --i)
+        array.push_back(random_json(random, depth - 1));
       return array;
     }
     default: {

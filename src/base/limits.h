@@ -1,5 +1,6 @@
-// Every system-wide limit, in one place, with its unit. Reaching one is Errc::exhausted, or Errc::invalid where
-// the input itself is at fault; the message names the limit. What one run may use is model/limits.h.
+// Every system-wide limit, in one place, with its unit. Reaching one is Errc::exhausted, or
+// Errc::invalid where the input itself is at fault; the message names the limit. What one run may
+// use is model/limits.h.
 #pragma once
 
 #include <cstddef>
@@ -24,14 +25,16 @@ inline constexpr std::size_t kMaxTomlDepth = 16;
 // What a program is started with. Linux itself refuses a single argument above 128 KiB.
 inline constexpr std::size_t kMaxArgs = 1024;
 inline constexpr std::size_t kMaxArgBytes = std::size_t{64} << 10;
-inline constexpr std::size_t kMaxArgvBytes = std::size_t{256} << 10;  // all arguments with their NULs
+inline constexpr std::size_t kMaxArgvBytes = std::size_t{256}
+                                             << 10;  // all arguments with their NULs
 inline constexpr std::size_t kMaxEnv = 256;
 inline constexpr std::size_t kMaxEnvNameBytes = 256;
-inline constexpr std::size_t kMaxEnvBytes = std::size_t{256} << 10;  // all variables with their NULs
+inline constexpr std::size_t kMaxEnvBytes = std::size_t{256}
+                                            << 10;  // all variables with their NULs
 inline constexpr std::size_t kMaxHostnameBytes = 64;
 
 // Files given to a run, and shipped with an agent.
-inline constexpr std::size_t kMaxPathBytes = 1024;      // of one relative path
+inline constexpr std::size_t kMaxPathBytes = 1024;  // of one relative path
 inline constexpr std::size_t kMaxPathComponents = 32;
 inline constexpr std::size_t kMaxPathComponentBytes = 255;
 inline constexpr std::size_t kMaxInputFiles = 1024;
@@ -45,7 +48,8 @@ inline constexpr std::size_t kMaxPackages = 512;
 inline constexpr std::size_t kMaxEnvironmentTextBytes = std::size_t{32} << 10;
 
 // Runs.
-inline constexpr std::uint64_t kKeptLogBytes = std::uint64_t{64} << 20;  // both streams of a run together
+inline constexpr std::uint64_t kKeptLogBytes = std::uint64_t{64}
+                                               << 20;  // both streams of a run together
 inline constexpr std::size_t kMaxLiveRuns = 1024;
 inline constexpr std::size_t kMaxQueuedRuns = 100'000;
 inline constexpr std::size_t kMaxListedRuns = 1000;  // one page of a listing

@@ -1,11 +1,13 @@
 // Logger: one JSON object per line, to a sink that is passed in.
 //
 //   logger.info("run started", {{"run", id}, {"pid", pid}});
-//   {"time":"2026-11-22T06:45:19.123Z","level":"info","message":"run started","run":"run_...","pid":17}
+//   {"time":"2026-11-22T06:45:19.123Z","level":"info","message":"run
+//   started","run":"run_...","pid":17}
 //
-// Owner: main makes one; with() makes children that repeat fields. Threads: any (one write per line). Never
-// fails and never blocks the caller on an error: a line that cannot be written is dropped. Field text is hostile:
-// control characters, quotes and invalid UTF-8 are escaped, length is cut at kMaxLogTextBytes.
+// Owner: main makes one; with() makes children that repeat fields. Threads: any (one write per
+// line). Never fails and never blocks the caller on an error: a line that cannot be written is
+// dropped. Field text is hostile: control characters, quotes and invalid UTF-8 are escaped, length
+// is cut at kMaxLogTextBytes.
 #pragma once
 
 #include <concepts>
@@ -42,15 +44,18 @@ class FdLogSink final : public LogSink {
 
 class LogValue {
  public:
-  LogValue(std::string_view text) : value_(text) {}                      // NOLINT(google-explicit-constructor)
-  LogValue(const std::string& text) : value_(std::string_view(text)) {}  // NOLINT(google-explicit-constructor)
-  LogValue(const char* text) : value_(std::string_view(text)) {}         // NOLINT(google-explicit-constructor)
-  LogValue(bool value) : value_(value) {}                                // NOLINT(google-explicit-constructor)
+  // Implicit, so that a field reads {"pid", pid}.
+  // NOLINTBEGIN(google-explicit-constructor)
+  LogValue(std::string_view text) : value_(text) {}
+  LogValue(const std::string& text) : value_(std::string_view(text)) {}
+  LogValue(const char* text) : value_(std::string_view(text)) {}
+  LogValue(bool value) : value_(value) {}
   template <std::signed_integral T>
-  LogValue(T value) : value_(std::int64_t{value}) {}  // NOLINT(google-explicit-constructor)
+  LogValue(T value) : value_(std::int64_t{value}) {}
   template <std::unsigned_integral T>
     requires(!std::same_as<T, bool>)
-  LogValue(T value) : value_(std::uint64_t{value}) {}  // NOLINT(google-explicit-constructor)
+  LogValue(T value) : value_(std::uint64_t{value}) {}
+  // NOLINTEND(google-explicit-constructor)
 
   void append_to(std::string& line) const;
 
@@ -81,7 +86,8 @@ class Logger {
   Logger with(LogFields fields) const;
 
  private:
-  void log(LogLevel level, std::string_view message, std::string_view extra, LogFields fields) const;
+  void log(LogLevel level, std::string_view message, std::string_view extra,
+           LogFields fields) const;
 
   LogSink* sink_;
   const Clock* clock_;

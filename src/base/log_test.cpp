@@ -29,12 +29,17 @@ class LogTest : public testing::Test {
 
 TEST_F(LogTest, a_line_is_one_json_object_with_its_fields_in_order) {
   const std::string id = "run_1";
-  logger_.info("run started", {{"run", id}, {"pid", 17}, {"bytes", std::uint64_t{1} << 63}, {"ok", true},
-                               {"delta", -3}, {"why", "x"}});
-  EXPECT_EQ(lines_.text,
-            R"({"time":"2016-07-30T22:36:16.385Z","level":"info","message":"run started","run":"run_1",)"
-            R"("pid":17,"bytes":9223372036854775808,"ok":true,"delta":-3,"why":"x"})"
-            "\n");
+  logger_.info("run started", {{"run", id},
+                               {"pid", 17},
+                               {"bytes", std::uint64_t{1} << 63},
+                               {"ok", true},
+                               {"delta", -3},
+                               {"why", "x"}});
+  EXPECT_EQ(
+      lines_.text,
+      R"({"time":"2016-07-30T22:36:16.385Z","level":"info","message":"run started","run":"run_1",)"
+      R"("pid":17,"bytes":9223372036854775808,"ok":true,"delta":-3,"why":"x"})"
+      "\n");
 }
 
 TEST_F(LogTest, hostile_text_cannot_make_a_second_line_or_field) {
@@ -59,9 +64,11 @@ TEST_F(LogTest, lines_below_the_level_are_not_written) {
 
 TEST_F(LogTest, a_child_repeats_its_fields_on_each_line) {
   const Logger child = logger_.with({{"run", "r1"}}).with({{"attempt", 2}});
-  child.error("failed", Error{Errc::timeout, "late"}, {{"step", 3}});
-  EXPECT_THAT(lines_.text,
-              HasSubstr(R"("message":"failed","run":"r1","attempt":2,"step":3,"code":"timeout","error":"late"})"));
+  child.error("failed", Error{Errc::timeout, "x"}, {{"step", 3}});
+  EXPECT_THAT(
+      lines_.text,
+      HasSubstr(
+          R"("message":"failed","run":"r1","attempt":2,"step":3,"code":"timeout","error":"x"})"));
 }
 
 TEST_F(LogTest, a_descriptor_gets_the_whole_line) {
@@ -71,7 +78,8 @@ TEST_F(LogTest, a_descriptor_gets_the_whole_line) {
   Logger(sink, clock_).info("hello");
   std::array<char, 256> buffer{};
   const ssize_t n = ::read(ends[0], buffer.data(), buffer.size());
-  EXPECT_THAT(std::string(buffer.data(), static_cast<std::size_t>(n)), testing::EndsWith("\"hello\"}\n"));
+  EXPECT_THAT(std::string(buffer.data(), static_cast<std::size_t>(n)),
+              testing::EndsWith("\"hello\"}\n"));
   ::close(ends[0]);
   ::close(ends[1]);
 }

@@ -1,8 +1,8 @@
-// Random: the only source of random bytes. SystemRandom is the kernel's and fit for keys and tokens;
-// SeededRandom repeats itself for the same seed and is for tests and simulations only.
+// Random: the only source of random bytes. SystemRandom is the kernel's and fit for keys and
+// tokens; SeededRandom repeats itself for the same seed and is for tests and simulations only.
 //
-// Threads: SystemRandom any; SeededRandom one. Never fails: a kernel without getrandom is a bug (CHECK).
-// Source: getrandom(2); splitmix64 by Steele, Lea and Flood (2014).
+// Threads: SystemRandom any; SeededRandom one. Never fails: a kernel without getrandom is a bug
+// (CHECK). Source: getrandom(2); splitmix64 by Steele, Lea and Flood (2014).
 #pragma once
 
 #include <cstddef>

@@ -8,8 +8,8 @@ namespace {
 
 bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }
 
-// Bytes of the valid UTF-8 character at the front of `text`, or 0. Refuses overlong forms, surrogates and
-// what lies beyond U+10FFFF by the range of the second byte (RFC 3629, section 4).
+// Bytes of the valid UTF-8 character at the front of `text`, or 0. Refuses overlong forms,
+// surrogates and what lies beyond U+10FFFF by the range of the second byte (RFC 3629, section 4).
 std::size_t utf8_length(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned lead = byte(0);

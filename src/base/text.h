@@ -1,6 +1,6 @@
-// Text from outside made safe to print: UTF-8 checks, JSON string escapes, short quotes for error messages.
-// Pure functions; any bytes are accepted. What never happens: a control character or invalid UTF-8 in the output.
-// Source: RFC 3629 (UTF-8), RFC 8259 section 7 (JSON strings).
+// Text from outside made safe to print: UTF-8 checks, JSON string escapes, short quotes for error
+// messages. Pure functions; any bytes are accepted. What never happens: a control character or
+// invalid UTF-8 in the output. Source: RFC 3629 (UTF-8), RFC 8259 section 7 (JSON strings).
 #pragma once
 
 #include <cstddef>
@@ -12,8 +12,8 @@ namespace tare {
 
 bool is_utf8(std::string_view text);
 
-// Appends `text` as a JSON string with its quotes. Invalid bytes become U+FFFD; text beyond `max_bytes` is cut
-// at a character and marked with "...".
+// Appends `text` as a JSON string with its quotes. Invalid bytes become U+FFFD; text beyond
+// `max_bytes` is cut at a character and marked with "...".
 void append_json_string(std::string& out, std::string_view text, std::size_t max_bytes);
 
 // For error messages: in double quotes, escaped, cut to kMaxQuotedBytes.

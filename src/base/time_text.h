@@ -1,6 +1,6 @@
 // Times as text: RFC 3339 in UTC with milliseconds, "2026-11-22T06:45:19.123Z".
-// Pure functions. Units: milliseconds since the Unix epoch. Formatting never fails: a time beyond the year 9999
-// is shown as its last millisecond.
+// Pure functions. Units: milliseconds since the Unix epoch. Formatting never fails: a time beyond
+// the year 9999 is shown as its last millisecond.
 #pragma once
 
 #include <cstdint>

@@ -1,189 +1,253 @@
 #include "base/toml.h"
 
-// toml++ 3.3 asserts what hostile text can break ("[}", "a = [}"): it would abort in debug builds, and in release
-// it turns the same assertions into promises to the optimiser. The code behind them refuses such text properly, so
-// they are switched off in both. tests/fuzz/agent_toml_fuzz.cpp holds this to be so.
-#undef NDEBUG
-#define TOML_ASSERT(expr) static_cast<void>(0)
-#define TOML_EXCEPTIONS 0
-#define TOML_UNRELEASED_FEATURES 0
-#define TOML_MAX_NESTED_VALUES 16
-#include <toml++/toml.h>
-
-#include <cmath>
+#include <memory>
 
 #include <fmt/core.h>
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "base/toml_scanner.h"
 
 namespace tare {
 
 namespace {
 
-static_assert(TOML_MAX_NESTED_VALUES == kMaxTomlDepth);
+// How a table came to be decides who may add to it later.
+enum class Made : std::uint8_t {
+  in_passing,  // by a header that goes through it: [a.b] makes a; [a] may still come
+  by_header,   // [a], [[a]]: once
+  by_dots,     // a.b = 1: further dotted keys in the same table may add
+  closed,      // { } and values: nobody
+};
 
-using Lines = std::map<std::string, std::uint32_t, std::less<>>;
+struct Entry {
+  std::uint32_t line = 0;
+  Made made = Made::closed;
+  bool is_table = false;
+  bool is_table_array = false;  // made by [[a]]
+  Json scalar;                  // when neither table nor array
+  bool is_array = false;
+  std::map<std::string, std::unique_ptr<Entry>, std::less<>> members;
+  std::vector<std::unique_ptr<Entry>> items;
+};
 
-Error refused(std::string_view file, const toml::source_position& at, std::string_view why) {
-  return Error{Errc::invalid, fmt::format("{}:{}:{}: {}", file, at.line, at.column, why)};
+std::unique_ptr<Entry> new_table(std::uint32_t line, Made made) {
+  auto table = std::make_unique<Entry>();
+  table->line = line;
+  table->made = made;
+  table->is_table = true;
+  return table;
 }
 
-// Walks the text ahead of toml++ as a lexer does, knowing only strings, comments and dots, and refuses two things
-// that valid files never hold but that toml++ 3.3 does not survive: a dotted key of any length ("a.a.a..."), built
-// into tables as deep that then recurse to their end; and, outside of strings and comments, a character that is
-// not ASCII, which takes it to a place its authors held to be unreachable.
-class Precheck {
- public:
-  Precheck(std::string_view text, std::string_view file) : rest_(text), file_(file) {}
+using Key = std::vector<std::string>;
 
-  Result<> run() {
-    if (!is_utf8(rest_)) return Error{Errc::invalid, fmt::format("{}: not valid UTF-8", file_)};
-    while (!rest_.empty()) {
-      const char c = rest_.front();
-      if (c == '"' || c == '\'') {
-        skip_string(c);
-        continue;
+class Parser {
+ public:
+  Parser(std::string_view text, std::string_view file) : in_(text, file) {}
+
+  Result<std::unique_ptr<Entry>> document() {
+    auto root = new_table(0, Made::by_header);
+    Entry* table = root.get();
+    std::size_t depth = 0;
+    for (TRY(in_.skip_lines()); !in_.at_end(); TRY(in_.skip_lines())) {
+      if (in_.sees("[")) {
+        depth = 0;
+        table = TRY(header(*root, depth));
+      } else {
+        TRY(assignment(*table, depth));
       }
-      if (c == '#') {
-        skip_comment();
-        continue;
-      }
-      if (static_cast<unsigned char>(c) >= 0x80) return refuse("a character that needs quotes");
-      if (std::string_view("\n,={}[]").find(c) != std::string_view::npos) dots_ = 0;
-      if (c == '.' && ++dots_ >= kMaxTomlDepth) {
-        return refuse(fmt::format("a key with more than {} parts", kMaxTomlDepth));
-      }
-      skip(1);
+      TRY(in_.end_line());
     }
+    return root;
+  }
+
+ private:
+  Result<Key> key() {
+    Key parts;
+    do {
+      in_.skip_blanks();
+      if (parts.size() == kMaxTomlDepth) return too_deep();
+      parts.push_back(TRY(in_.key_part()));
+      in_.skip_blanks();
+    } while (in_.take("."));
+    return parts;
+  }
+
+  // [a.b] or [[a.b]]: the table that the lines below belong to. `depth` becomes its depth.
+  Result<Entry*> header(Entry& root, std::size_t& depth) {
+    in_.take("[");
+    const bool append = in_.take("[");
+    const std::uint32_t line = in_.line();
+    const Key name = TRY(key());
+    if (!in_.take(append ? "]]" : "]")) return in_.refuse(append ? "expected ]]" : "expected ]");
+    Entry* table = &root;
+    for (std::size_t i = 0; i + 1 < name.size(); ++i) {
+      table = TRY(pass_through(*table, name[i], line, depth));
+    }
+    Entry* found = TRY(append ? append_table(*table, name.back(), line, depth)
+                              : define_table(*table, name.back(), line, depth));
+    if (depth > kMaxTomlDepth) return too_deep();
+    return found;
+  }
+
+  Result<Entry*> pass_through(Entry& table, const std::string& name, std::uint32_t line,
+                              std::size_t& depth) {
+    ++depth;
+    auto& slot = table.members[name];
+    if (!slot) slot = new_table(line, Made::in_passing);
+    if (slot->is_table_array) {
+      ++depth;
+      return slot->items.back().get();
+    }
+    if (slot->is_table && slot->made != Made::closed) return slot.get();
+    return in_.refuse(fmt::format("{} is no table that could be added to", quote(name)));
+  }
+
+  Result<Entry*> define_table(Entry& table, const std::string& name, std::uint32_t line,
+                              std::size_t& depth) {
+    ++depth;
+    auto& slot = table.members[name];
+    if (!slot) {
+      slot = new_table(line, Made::by_header);
+    } else if (slot->is_table && slot->made == Made::in_passing) {
+      slot->made = Made::by_header;
+      slot->line = line;
+    } else {
+      return twice(name, *slot);
+    }
+    return slot.get();
+  }
+
+  Result<Entry*> append_table(Entry& table, const std::string& name, std::uint32_t line,
+                              std::size_t& depth) {
+    depth += 2;
+    auto& slot = table.members[name];
+    if (!slot) {
+      slot = std::make_unique<Entry>();
+      slot->line = line;
+      slot->is_array = slot->is_table_array = true;
+    } else if (!slot->is_table_array) {
+      return twice(name, *slot);
+    }
+    slot->items.push_back(new_table(line, Made::by_header));
+    return slot->items.back().get();
+  }
+
+  // a.b = value, below a table at `depth`.
+  Result<> assignment(Entry& into, std::size_t depth) {
+    const std::uint32_t line = in_.line();
+    const Key name = TRY(key());
+    Entry* table = &into;
+    for (std::size_t i = 0; i + 1 < name.size(); ++i) {
+      auto& slot = table->members[name[i]];
+      if (!slot) slot = new_table(line, Made::by_dots);
+      if (!slot->is_table || slot->made != Made::by_dots) return twice(name[i], *slot);
+      table = slot.get();
+    }
+    if (const auto found = table->members.find(name.back()); found != table->members.end()) {
+      return twice(name.back(), *found->second);
+    }
+    if (!in_.take("=")) return in_.refuse("expected =");
+    in_.skip_blanks();
+    auto entry = TRY(value(depth + name.size()));
+    entry->line = line;
+    table->members.emplace(name.back(), std::move(entry));
     return ok();
   }
 
- private:
-  Error refuse(std::string_view why) const {
-    return Error{Errc::invalid, fmt::format("{}:{}: {}", file_, line_, why)};
+  Result<std::unique_ptr<Entry>> value(std::size_t depth) {
+    if (depth > kMaxTomlDepth) return too_deep();
+    if (in_.sees("[")) return array(depth);
+    if (in_.sees("{")) return inline_table(depth);
+    auto entry = std::make_unique<Entry>();
+    entry->line = in_.line();
+    entry->scalar = TRY(in_.scalar());
+    return entry;
   }
 
-  void skip(std::size_t n) {
-    for (; n > 0 && !rest_.empty(); --n, rest_.remove_prefix(1)) line_ += rest_.front() == '\n' ? 1 : 0;
-  }
-
-  void skip_comment() {
-    while (!rest_.empty() && rest_.front() != '\n') skip(1);
-  }
-
-  void skip_string(char quote_mark) {
-    const std::string triple(3, quote_mark);
-    const bool multi_line = rest_.starts_with(triple);
-    skip(multi_line ? 3 : 1);
-    while (!rest_.empty()) {
-      if (quote_mark == '"' && rest_.front() == '\\') {
-        skip(2);
-      } else if (multi_line && rest_.starts_with(triple)) {
-        skip(3);
-        // Two quotes may stand in front of the closing three: """a""""" holds a"".
-        for (int i = 0; i < 2 && rest_.starts_with(quote_mark); ++i) skip(1);
-        return;
-      } else if (!multi_line && (rest_.front() == quote_mark || rest_.front() == '\n')) {
-        if (rest_.front() == quote_mark) skip(1);
-        return;
-      } else {
-        skip(1);
-      }
+  Result<std::unique_ptr<Entry>> array(std::size_t depth) {
+    auto entry = std::make_unique<Entry>();
+    entry->line = in_.line();
+    entry->is_array = true;
+    in_.take("[");
+    for (TRY(in_.skip_lines()); !in_.take("]"); TRY(in_.skip_lines())) {
+      entry->items.push_back(TRY(value(depth + 1)));
+      TRY(in_.skip_lines());
+      if (!in_.take(",") && !in_.sees("]")) return in_.refuse("expected , or ]");
     }
+    return entry;
   }
 
-  std::string_view rest_;
-  std::string_view file_;
-  std::uint32_t line_ = 1;
-  std::size_t dots_ = 0;
+  Result<std::unique_ptr<Entry>> inline_table(std::size_t depth) {
+    auto entry = new_table(in_.line(), Made::closed);
+    in_.take("{");
+    in_.skip_blanks();
+    if (in_.take("}")) return entry;
+    do {
+      TRY(assignment(*entry, depth));
+      in_.skip_blanks();
+    } while (in_.take(","));
+    if (!in_.take("}")) return in_.refuse("expected , or }");
+    return entry;
+  }
+
+  Error too_deep() const {
+    return in_.refuse(fmt::format("nested more than {} levels deep", kMaxTomlDepth));
+  }
+  Error twice(std::string_view name, const Entry& first) const {
+    return in_.refuse(fmt::format("{} is defined already, in line {}", quote(name), first.line));
+  }
+
+  TomlScanner in_;
 };
 
-// Turns the tree of toml++ into JSON and notes the line of each path.
-class Converter {
- public:
-  explicit Converter(std::string_view file) : file_(file) {}
-  Lines take_lines() { return std::move(lines_); }
-
-  Result<Json> value(const toml::node& node, const std::string& path, std::size_t depth) {
-    if (depth > kMaxTomlDepth) {
-      return refused(file_, node.source().begin,
-                     fmt::format("nested more than {} levels deep", kMaxTomlDepth));
-    }
-    switch (node.type()) {
-      case toml::node_type::table: return table(*node.as_table(), path, depth);
-      case toml::node_type::array: return array(*node.as_array(), path, depth);
-      case toml::node_type::string: return Json(std::string_view(node.as_string()->get()));
-      case toml::node_type::integer: return Json(node.as_integer()->get());
-      case toml::node_type::boolean: return Json(node.as_boolean()->get());
-      case toml::node_type::floating_point: return number(*node.as_floating_point());
-      default:
-        return refused(file_, node.source().begin, "dates and times are not used here; write text");
-    }
-  }
-
- private:
-  Result<Json> number(const toml::value<double>& node) {
-    if (std::isfinite(node.get())) return Json(node.get());
-    return refused(file_, node.source().begin, "inf and nan are not allowed");
-  }
-
-  Result<Json> table(const toml::table& table, const std::string& path, std::size_t depth) {
+// Splits the tree into the values and their lines. Not deeper than kMaxTomlDepth.
+Json take_values(Entry& entry, TomlPlace& place) {
+  place.line = entry.line;
+  if (entry.is_table) {
     JsonObject object;
-    for (const auto& [key, node] : table) {
-      std::string below = path;
-      append_path_key(below, key.str());
-      lines_.try_emplace(below, key.source().begin.line);
-      object.emplace(std::string_view(key.str()), TRY(value(node, below, depth + 1)));
+    for (auto& [key, member] : entry.members) {
+      object.emplace(key, take_values(*member, place.members[key]));
     }
-    return Json(std::move(object));
+    return object;
   }
-
-  Result<Json> array(const toml::array& items, const std::string& path, std::size_t depth) {
-    JsonArray array;
-    array.reserve(items.size());
-    for (std::size_t i = 0; i < items.size(); ++i) {
-      std::string below = path;
-      append_path_index(below, i);
-      lines_.try_emplace(below, items[i].source().begin.line);
-      array.push_back(TRY(value(items[i], below, depth + 1)));
-    }
-    return Json(std::move(array));
+  if (!entry.is_array) return std::move(entry.scalar);
+  JsonArray array;
+  place.items.resize(entry.items.size());
+  for (std::size_t i = 0; i < entry.items.size(); ++i) {
+    array.push_back(take_values(*entry.items[i], place.items[i]));
   }
-
-  std::string_view file_;
-  Lines lines_;
-};
+  return array;
+}
 
 }  // namespace
 
 Result<TomlDocument> TomlDocument::parse(std::string_view text, std::string file_name) {
   if (text.size() > kMaxTomlBytes) {
-    return Error{Errc::exhausted, fmt::format("{}: {} bytes long, at most {} are allowed", file_name,
-                                              text.size(), kMaxTomlBytes)};
+    return Error{Errc::exhausted, fmt::format("{}: {} bytes long, at most {} are allowed",
+                                              file_name, text.size(), kMaxTomlBytes)};
   }
-  TRY(Precheck(text, file_name).run());
-  const toml::parse_result parsed = toml::parse(text);
-  if (!parsed) {
-    const toml::parse_error& error = parsed.error();
-    // The description may quote the input: made printable, without the quotes around it.
-    const std::string why = quote(error.description());
-    return refused(file_name, error.source().begin, std::string_view(why).substr(1, why.size() - 2));
-  }
-  Converter converter(file_name);
-  Json value = TRY(converter.value(parsed.table(), "", 0));
-  return TomlDocument(std::move(value), std::move(file_name), converter.take_lines());
+  if (!is_utf8(text)) return Error{Errc::invalid, file_name + ": not valid UTF-8"};
+  const std::unique_ptr<Entry> root = TRY(Parser(text, file_name).document());
+  TomlPlace places;
+  Json value = take_values(*root, places);
+  return TomlDocument(std::move(value), std::move(places), std::move(file_name));
 }
 
-std::string TomlDocument::locate(std::string_view path) const {
-  while (!path.empty()) {
-    if (const auto found = lines_.find(path); found != lines_.end()) {
-      return fmt::format("{}:{}", file_name_, found->second);
+std::string TomlDocument::locate(const std::vector<PathPart>& path) const {
+  const TomlPlace* place = &places_;
+  for (const PathPart& part : path) {
+    if (part.is_key) {
+      const auto found = place->members.find(part.key);
+      if (found == place->members.end()) break;
+      place = &found->second;
+    } else {
+      if (part.index >= place->items.size()) break;
+      place = &place->items[part.index];
     }
-    const std::size_t cut = path.find_last_of(".[");
-    path = path.substr(0, cut == std::string_view::npos ? 0 : cut);
   }
-  return file_name_;
+  if (place->line == 0) return file_name_;
+  return fmt::format("{}:{}", file_name_, place->line);
 }
 
 }  // namespace tare

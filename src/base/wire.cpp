@@ -14,9 +14,10 @@ Error refused(std::string_view field, std::string_view why) {
   return Error{Errc::invalid, fmt::format("message field {}: {}", field, why)};
 }
 
-Error too_large(std::string_view field, std::uint64_t size, std::size_t max, std::string_view unit) {
-  return Error{Errc::exhausted,
-               fmt::format("message field {}: {} {}, at most {} are allowed", field, size, unit, max)};
+Error too_large(std::string_view field, std::uint64_t size, std::size_t max,
+                std::string_view unit) {
+  return Error{Errc::exhausted, fmt::format("message field {}: {} {}, at most {} are allowed",
+                                            field, size, unit, max)};
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
-// WireWriter and WireReader: the encoding of the fixed messages between our programs. Little-endian u8, u16,
-// u32, u64; text and bytes with a u32 length in front; lists with a u32 count in front.
+// WireWriter and WireReader: the encoding of the fixed messages between our programs. Little-endian
+// u8, u16, u32, u64; text and bytes with a u32 length in front; lists with a u32 count in front.
 //
-// Every field has a name (for errors) and every length a stated maximum. The bytes read are hostile, whoever
-// sent them. Errors: Errc::invalid naming the field, or Errc::exhausted for a field above its maximum. Threads: a
-// value of one. What never happens: a read beyond the message, an allocation larger than the message, a byte left
-// over (finish() refuses), a NUL in text().
+// Every field has a name (for errors) and every length a stated maximum. The bytes read are
+// hostile, whoever sent them. Errors: Errc::invalid naming the field, or Errc::exhausted for a
+// field above its maximum. Threads: a value of one. What never happens: a read beyond the message,
+// an allocation larger than the message, a byte left over (finish() refuses), a NUL in text().
 #pragma once
 
 #include <cstddef>
@@ -17,8 +17,8 @@
 
 namespace tare {
 
-// Collects a message. The first field that breaks its maximum is remembered and returned by finish(), so that
-// the calls in between need no checks.
+// Collects a message. The first field that breaks its maximum is remembered and returned by
+// finish(), so that the calls in between need no checks.
 class WireWriter {
  public:
   void u8(std::uint8_t value) { little_endian(value, 1); }
@@ -71,9 +71,11 @@ class WireReader {
 
   Result<std::string> text(std::string_view field, std::size_t max_bytes);
   Result<std::string> bytes(std::string_view field, std::size_t max_bytes);
-  // How many items follow. `min_item_bytes` is the least that one item takes on the wire (at least 1): a count
-  // that the rest of the message cannot hold is refused before anything is reserved for it.
-  Result<std::size_t> count(std::string_view field, std::size_t max_items, std::size_t min_item_bytes);
+  // How many items follow. `min_item_bytes` is the least that one item takes on the wire (at least
+  // 1): a count that the rest of the message cannot hold is refused before anything is reserved for
+  // it.
+  Result<std::size_t> count(std::string_view field, std::size_t max_items,
+                            std::size_t min_item_bytes);
 
   std::size_t left() const { return rest_.size(); }
   // Refuses a message that goes on.

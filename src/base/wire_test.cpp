@@ -75,8 +75,10 @@ TEST(Wire, the_reader_refuses_a_message_that_ends_early) {
   EXPECT_FALSE(WireReader("").u8("x").ok());
   EXPECT_FALSE(WireReader("1").u16("x").ok());
   EXPECT_FALSE(WireReader("123").u32("x").ok());
-  EXPECT_EQ(WireReader("1234567").u64("pid").error().message, "message field pid: 8 bytes needed, 7 left");
-  EXPECT_THAT(WireReader("\x03\0\0\0ab"sv).bytes("x", 10).error().message, HasSubstr("3 bytes needed, 2 left"));
+  EXPECT_EQ(WireReader("1234567").u64("pid").error().message,
+            "message field pid: 8 bytes needed, 7 left");
+  EXPECT_THAT(WireReader("\x03\0\0\0ab"sv).bytes("x", 10).error().message,
+              HasSubstr("3 bytes needed, 2 left"));
 }
 
 TEST(Wire, the_reader_refuses_values_outside_their_range) {
@@ -95,7 +97,8 @@ TEST(Wire, a_count_that_the_message_cannot_hold_is_refused) {
   EXPECT_EQ(WireReader("\x01\0\0\0\0\0\0\0"sv).count("argv", 100, 4).value(), 1U);
 }
 
-// Random sequences of fields: each decodes to what was encoded, each prefix is refused, and no byte is left.
+// Random sequences of fields: each decodes to what was encoded, each prefix is refused, and no byte
+// is left.
 TEST(Wire, every_truncation_of_a_random_message_is_refused) {
   SeededRandom random(21);
   for (int round = 0; round < 300; ++round) {

@@ -194,7 +194,8 @@ Json to_json(const Agent& agent) {
 }
 
 Result<Agent> agent_from_json(const Json& json) {
-  const Node node(json, Unknown::ignore);  // the flat copies of the manifest's fields are for people
+  const Node node(json,
+                  Unknown::ignore);  // the flat copies of the manifest's fields are for people
   Agent agent;
   Fields fields(node);
   fields.required("tenant", agent.tenant, text(kMaxNameBytes, 1));

@@ -10,8 +10,9 @@
 //   [env]
 //   MODE = "full"
 //
-// Pure values and functions; the text is hostile. Errors: Errc::invalid with file, line, key and what is allowed.
-// What never happens: a key that is passed over, a path that leads out of the agent's folder, a TARE_ variable.
+// Pure values and functions; the text is hostile. Errors: Errc::invalid with file, line, key and
+// what is allowed. What never happens: a key that is passed over, a path that leads out of the
+// agent's folder, a TARE_ variable.
 #pragma once
 
 #include <cstdint>
@@ -49,7 +50,8 @@ Result<AgentManifest> read_agent_manifest(const Node& node);
 
 // One line; the same for two agent.toml that mean the same.
 std::string canonical_text(const AgentManifest& manifest);
-// SHA-256 of the canonical text, "sha256:...": an apply that does not change it makes no new version.
+// SHA-256 of the canonical text, "sha256:...": an apply that does not change it makes no new
+// version.
 std::string manifest_digest(const AgentManifest& manifest);
 
 struct Agent {
@@ -64,8 +66,9 @@ struct Agent {
   friend bool operator==(const Agent&, const Agent&) = default;
 };
 
-// As docs/api/openapi.yaml has it: the manifest's fields flat for readers, and `manifest`, its canonical text,
-// from which agent_from_json takes them back. Keys it does not know are passed over.
+// As docs/api/openapi.yaml has it: the manifest's fields flat for readers, and `manifest`, its
+// canonical text, from which agent_from_json takes them back. Keys it does not know are passed
+// over.
 Json to_json(const Agent& agent);
 Result<Agent> agent_from_json(const Json& json);
 

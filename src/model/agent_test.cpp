@@ -83,50 +83,69 @@ TEST(AgentManifest, every_refusal_names_file_line_key_and_what_is_allowed) {
   // The least manifest has three lines; what is added starts on line 4.
   constexpr Case kCases[] = {
       {"[limits]\nmemroy = \"1G\"\n",
-       "agent.toml:5: limits.memroy: unknown key; allowed: memory, cpu, pids, disk, inodes, output, time, open_files"},
+       "agent.toml:5: limits.memroy: unknown key; allowed: memory, cpu, pids, disk, inodes, "
+       "output, time, open_files"},
       {"colour = 1\n",
-       "agent.toml:4: colour: unknown key; allowed: name, description, environment, entry, files, user, profile, "
+       "agent.toml:4: colour: unknown key; allowed: name, description, environment, entry, files, "
+       "user, profile, "
        "limits, env"},
-      {"runner = \"x\"\n", "agent.toml:4: runner: is reserved for a later version of Tare; leave it out"},
+      {"runner = \"x\"\n",
+       "agent.toml:4: runner: is reserved for a later version of Tare; leave it out"},
       {"name = \"b\"\n", "agent.toml:4:"},
       {"user = \"daemon\"\n", "agent.toml:4: user: expected one of agent, root, found \"daemon\""},
       {"profile = \"standard\"\n", "agent.toml:4: profile: expected one of strict, default, build"},
       {"description = 5\n", "agent.toml:4: description: expected text, found 5"},
       {"files = [\"/etc/passwd\"]\n", "agent.toml:4: files[0]: \"/etc/passwd\" must be relative"},
-      {"files = [\"a\",\n\"../b\"]\n", "agent.toml:5: files[1]: \"../b\" must not hold the names . and .."},
+      {"files = [\"a\",\n\"../b\"]\n",
+       "agent.toml:5: files[1]: \"../b\" must not hold the names . and .."},
       {"files = [\"a\", \"a\"]\n", "agent.toml:4: files: \"a\" is there twice"},
       {"files = [\"a\\u0000b\"]\n", "agent.toml:4: files[0]: must not hold a NUL character"},
       {"files = \"a\"\n", "agent.toml:4: files: expected a list, found \"a\""},
-      {"[limits]\nmemory = 512\n", "agent.toml:5: limits.memory: expected a size in quotes such as \"512M\", found 512"},
-      {"[limits]\nmemory = \"512\"\n", "agent.toml:5: limits.memory: \"512\" is out of range: allowed are 8M to 1T"},
-      {"[limits]\nmemory = \"512m\"\n", "agent.toml:5: limits.memory: \"512m\" is not a size: write a number and one of"},
+      {"[limits]\nmemory = 512\n",
+       "agent.toml:5: limits.memory: expected a size in quotes such as \"512M\", found 512"},
+      {"[limits]\nmemory = \"512\"\n",
+       "agent.toml:5: limits.memory: \"512\" is out of range: allowed are 8M to 1T"},
+      {"[limits]\nmemory = \"512m\"\n",
+       "agent.toml:5: limits.memory: \"512m\" is not a size: write a number and one of"},
       {"[limits]\ncpu = 0\n", "agent.toml:5: limits.cpu: expected a number from 0.01 to 1024"},
       {"[limits]\ncpu = \"2\"\n", "agent.toml:5: limits.cpu: expected a number from 0.01 to 1024"},
-      {"[limits]\npids = 0\n", "agent.toml:5: limits.pids: expected an integer from 1 to 32768, found 0"},
-      {"[limits]\ndisk = \"1K\"\n", "agent.toml:5: limits.disk: \"1K\" is out of range: allowed are 1M to 4T"},
-      {"[limits]\ntime = \"40d\"\n", "agent.toml:5: limits.time: \"40d\" is out of range: allowed are 0s to 30d"},
-      {"[limits]\ntime = 30\n", "agent.toml:5: limits.time: expected a duration in quotes such as \"30s\", found 30"},
+      {"[limits]\npids = 0\n",
+       "agent.toml:5: limits.pids: expected an integer from 1 to 32768, found 0"},
+      {"[limits]\ndisk = \"1K\"\n",
+       "agent.toml:5: limits.disk: \"1K\" is out of range: allowed are 1M to 4T"},
+      {"[limits]\ntime = \"40d\"\n",
+       "agent.toml:5: limits.time: \"40d\" is out of range: allowed are 0s to 30d"},
+      {"[limits]\ntime = 30\n",
+       "agent.toml:5: limits.time: expected a duration in quotes such as \"30s\", found 30"},
       {"limits = 5\n", "agent.toml:4: limits: expected a table, found 5"},
       {"[env]\nTARE_RUN = \"x\"\n", "agent.toml:5: env.TARE_RUN: \"TARE_RUN\" is reserved"},
-      {"[env]\n\"A-B\" = \"x\"\n", "agent.toml:5: env.A-B: \"A-B\" cannot be the name of a variable"},
+      {"[env]\n\"A-B\" = \"x\"\n",
+       "agent.toml:5: env.A-B: \"A-B\" cannot be the name of a variable"},
       {"[env]\n\"\" = \"x\"\n", "agent.toml:5: env[\"\"]: a variable needs a name"},
       {"[env]\nA = 5\n", "agent.toml:5: env.A: expected text, found 5"},
       {"[env]\nA = \"\\u0000\"\n", "agent.toml:5: env.A: must not hold a NUL character"},
       {"env = [\"A=1\"]\n", "agent.toml:4: env: expected a table, found a list"},
   };
-  for (const auto& [more, message] : kCases) EXPECT_THAT(refusal(more), StartsWith(std::string(message))) << more;
+  for (const auto& [more, message] : kCases)
+    EXPECT_THAT(refusal(more), StartsWith(std::string(message))) << more;
 }
 
 TEST(AgentManifest, the_required_keys_are_required_and_checked) {
   const auto refused = [](std::string_view text) { return parse_agent_toml(text).error().message; };
-  EXPECT_EQ(refused("environment = \"host\"\nentry = [\"a\"]\n"), "agent.toml: name: required, but missing");
-  EXPECT_EQ(refused("name = \"a\"\nentry = [\"a\"]\n"), "agent.toml: environment: required, but missing");
-  EXPECT_EQ(refused("name = \"a\"\nenvironment = \"host\"\n"), "agent.toml: entry: required, but missing");
+  EXPECT_EQ(refused("environment = \"host\"\nentry = [\"a\"]\n"),
+            "agent.toml: name: required, but missing");
+  EXPECT_EQ(refused("name = \"a\"\nentry = [\"a\"]\n"),
+            "agent.toml: environment: required, but missing");
+  EXPECT_EQ(refused("name = \"a\"\nenvironment = \"host\"\n"),
+            "agent.toml: entry: required, but missing");
   EXPECT_THAT(refused("name = \"A b\"\nenvironment = \"host\"\nentry = [\"a\"]\n"),
               StartsWith("agent.toml:1: name: \"A b\" is not a name: use 1 to 63"));
-  EXPECT_THAT(refused("name = \"a\"\nenvironment = \"debian:x:?\"\nentry = [\"a\"]\n"),
-              StartsWith("agent.toml:2: environment: \"debian:x:?\" names \"?\", which is not a Debian package"));
-  EXPECT_THAT(refused("name = \"a\"\nenvironment = \"host\"\nentry = []\n"), HasSubstr("entry: must not be empty"));
+  EXPECT_THAT(
+      refused("name = \"a\"\nenvironment = \"debian:x:?\"\nentry = [\"a\"]\n"),
+      StartsWith(
+          "agent.toml:2: environment: \"debian:x:?\" names \"?\", which is not a Debian package"));
+  EXPECT_THAT(refused("name = \"a\"\nenvironment = \"host\"\nentry = []\n"),
+              HasSubstr("entry: must not be empty"));
   EXPECT_THAT(refused("name = \"a\"\nenvironment = \"host\"\nentry = [\"\"]\n"),
               HasSubstr("entry: the program must not be empty"));
   EXPECT_THAT(refused("name = \"a\"\nenvironment = \"host\"\nentry = \"true\"\n"),
@@ -134,7 +153,8 @@ TEST(AgentManifest, the_required_keys_are_required_and_checked) {
 }
 
 TEST(AgentManifest, the_errors_use_the_name_of_the_file) {
-  EXPECT_THAT(parse_agent_toml("x = 1", "agents/a/agent.toml").error().message, StartsWith("agents/a/agent.toml:1: x:"));
+  EXPECT_THAT(parse_agent_toml("x = 1", "agents/a/agent.toml").error().message,
+              StartsWith("agents/a/agent.toml:1: x:"));
 }
 
 TEST(AgentManifest, the_digest_follows_the_meaning_not_the_text) {
@@ -188,7 +208,8 @@ TEST(AgentJson, an_agent_comes_back_the_same_and_shows_its_fields) {
   EXPECT_FALSE(agent_from_json(unversioned).ok());
 }
 
-// Whatever agent.toml holds: a refusal that can be printed and names the file, or a manifest that survives.
+// Whatever agent.toml holds: a refusal that can be printed and names the file, or a manifest that
+// survives.
 TEST(AgentManifest, damaged_files_are_refused_or_stable) {
   constexpr std::string_view kMarks = "\"'[]{}=.,#\n\\ -e0x/";
   SeededRandom random(81);

@@ -34,9 +34,10 @@ Result<std::vector<std::string>> parse_packages(std::string_view text, std::stri
     const std::size_t comma = rest.find(',');
     const std::string_view name = rest.substr(0, comma);
     if (!is_package_name(name)) {
-      return refused(text, fmt::format("names {}, which is not a Debian package: two or more of a-z, "
-                                       "0-9, +, - and ., starting with a letter or digit",
-                                       quote(name)));
+      return refused(text,
+                     fmt::format("names {}, which is not a Debian package: two or more of a-z, "
+                                 "0-9, +, - and ., starting with a letter or digit",
+                                 quote(name)));
     }
     packages.emplace_back(name);
     if (comma == std::string_view::npos) break;
@@ -56,9 +57,10 @@ Result<EnvironmentSource> parse_debian(std::string_view text) {
   const std::size_t colon = rest.find(':');
   const std::string_view suite = rest.substr(0, colon);
   if (!is_suite_name(suite)) {
-    return refused(text, fmt::format("names {}, which is not a Debian suite; write debian:SUITE:PACKAGE,"
-                                     "PACKAGE such as debian:bookworm:python3",
-                                     quote(suite)));
+    return refused(text,
+                   fmt::format("names {}, which is not a Debian suite; write debian:SUITE:PACKAGE,"
+                               "PACKAGE such as debian:bookworm:python3",
+                               quote(suite)));
   }
   EnvironmentSource source{.kind = EnvironmentSource::Kind::debian, .suite = std::string(suite)};
   if (colon != std::string_view::npos) {
@@ -79,9 +81,8 @@ bool is_package_name(std::string_view text) {
 
 bool is_suite_name(std::string_view text) {
   if (text.empty() || text.size() > kMaxSuiteBytes || !is_lower(text.front())) return false;
-  return std::all_of(text.begin(), text.end(), [](char c) {
-    return is_lower(c) || is_digit(c) || c == '-' || c == '.';
-  });
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return is_lower(c) || is_digit(c) || c == '-' || c == '.'; });
 }
 
 std::string EnvironmentSource::text() const {
@@ -108,10 +109,12 @@ Result<EnvironmentSource> parse_environment_source(std::string_view text) {
   }
   if (text == kHost) return EnvironmentSource{};
   if (text.starts_with(kDebian)) return parse_debian(text);
-  if (is_digest(text)) return EnvironmentSource{.kind = Kind::digest, .reference = std::string(text)};
+  if (is_digest(text))
+    return EnvironmentSource{.kind = Kind::digest, .reference = std::string(text)};
   if (is_name(text)) return EnvironmentSource{.kind = Kind::name, .reference = std::string(text)};
-  return refused(text, "is not an environment: write host, the name or digest of one that was built, or "
-                       "debian:SUITE:PACKAGE,PACKAGE");
+  return refused(text,
+                 "is not an environment: write host, the name or digest of one that was built, or "
+                 "debian:SUITE:PACKAGE,PACKAGE");
 }
 
 std::string_view to_string(EnvironmentState state) {
@@ -130,16 +133,11 @@ Json to_json(const Environment& environment) {
   JsonArray layers;
   for (const std::string& layer : environment.layers) layers.emplace_back(layer);
   JsonObject object{
-      {"tenant", environment.tenant},
-      {"name", environment.name},
-      {"source", environment.source},
-      {"state", to_string(environment.state)},
-      {"digest", environment.digest},
-      {"layers", layers},
-      {"size_bytes", environment.size_bytes},
-      {"files", environment.files},
-      {"created_ms", environment.created_ms},
-      {"reproducible", environment.reproducible},
+      {"tenant", environment.tenant},         {"name", environment.name},
+      {"source", environment.source},         {"state", to_string(environment.state)},
+      {"digest", environment.digest},         {"layers", layers},
+      {"size_bytes", environment.size_bytes}, {"files", environment.files},
+      {"created_ms", environment.created_ms}, {"reproducible", environment.reproducible},
   };
   if (environment.created_ms != 0) object["created_at"] = format_utc(environment.created_ms);
   if (!environment.build.empty()) object["build"] = environment.build;

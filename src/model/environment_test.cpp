@@ -28,9 +28,10 @@ TEST(EnvironmentSource, each_form_is_understood) {
 }
 
 TEST(EnvironmentSource, texts_with_one_meaning_have_one_spelling) {
-  EXPECT_EQ(parse_environment_source("debian:bookworm:b1,a1,b1").value().text(), "debian:bookworm:a1,b1");
-  for (const std::string& text : {std::string("host"), kDigest, std::string("py"), std::string("debian:sid"),
-                                 std::string("debian:sid:aa,bb")}) {
+  EXPECT_EQ(parse_environment_source("debian:bookworm:b1,a1,b1").value().text(),
+            "debian:bookworm:a1,b1");
+  for (const std::string& text : {std::string("host"), kDigest, std::string("py"),
+                                  std::string("debian:sid"), std::string("debian:sid:aa,bb")}) {
     EXPECT_EQ(parse_environment_source(text).value().text(), text);
   }
 }
@@ -58,7 +59,8 @@ TEST(EnvironmentSource, anything_else_is_refused_with_the_reason) {
       {"debian:bookworm:python3:amd64", "is not a Debian package"},
       {"debian:bookworm:x;rm", "is not a Debian package"},
       {"debian:bookworm:" + std::string(129, 'a'), "is not a Debian package"},
-      {"debian:bookworm:" + std::string(kMaxEnvironmentTextBytes, 'a'), "at most 32768 are allowed"},
+      {"debian:bookworm:" + std::string(kMaxEnvironmentTextBytes, 'a'),
+       "at most 32768 are allowed"},
   };
   for (const auto& [text, why] : kCases) {
     const auto source = parse_environment_source(text);
@@ -74,7 +76,8 @@ TEST(EnvironmentSource, whatever_is_accepted_has_a_stable_canonical_text) {
   int accepted = 0;
   for (int i = 0; i < 20'000; ++i) {
     std::string text = random.below(2) == 0 ? "debian:s:" : "";
-    for (std::uint64_t n = random.below(20); n > 0; --n) text += kAlphabet[random.below(kAlphabet.size())];
+    for (std::uint64_t n = random.below(20); n > 0; --n)
+      text += kAlphabet[random.below(kAlphabet.size())];
     const auto source = parse_environment_source(text);
     if (!source.ok()) continue;
     ++accepted;
@@ -97,17 +100,30 @@ TEST(EnvironmentJson, an_environment_comes_back_the_same) {
   environment.created_ms = 7;
   environment.build = "run_01aryz6s41tsv4rrffq69g5fav";
   environment.reproducible = true;
-  EXPECT_EQ(environment_from_json(parse_json(to_text(to_json(environment))).value()).value(), environment);
-  const Environment host{.tenant = "default", .name = "host", .source = "host", .digest = {}, .layers = {}, .build = {}};
+  EXPECT_EQ(environment_from_json(parse_json(to_text(to_json(environment))).value()).value(),
+            environment);
+  const Environment host{.tenant = "default",
+                         .name = "host",
+                         .source = "host",
+                         .digest = {},
+                         .layers = {},
+                         .build = {}};
   EXPECT_EQ(environment_from_json(to_json(host)).value(), host);
 }
 
 TEST(EnvironmentJson, what_does_not_fit_is_refused) {
-  const Environment host{.tenant = "default", .name = "host", .source = "host", .digest = {}, .layers = {}, .build = {}};
+  const Environment host{.tenant = "default",
+                         .name = "host",
+                         .source = "host",
+                         .digest = {},
+                         .layers = {},
+                         .build = {}};
   Json json = to_json(host);
   json.as_object()["state"] = "gone";
-  EXPECT_THAT(environment_from_json(json).error().message, HasSubstr("allowed: ready, building, failed"));
-  for (const EnvironmentState state : {EnvironmentState::ready, EnvironmentState::building, EnvironmentState::failed}) {
+  EXPECT_THAT(environment_from_json(json).error().message,
+              HasSubstr("allowed: ready, building, failed"));
+  for (const EnvironmentState state :
+       {EnvironmentState::ready, EnvironmentState::building, EnvironmentState::failed}) {
     EXPECT_EQ(environment_state_from(to_string(state)).value(), state);
   }
 }

@@ -12,7 +12,8 @@ using B = LimitBounds;
 
 Result<> check(std::string_view field, std::uint64_t value, std::uint64_t min, std::uint64_t max) {
   if (value >= min && value <= max) return ok();
-  return field_error(field, fmt::format("{} is out of range: allowed are {} to {}", value, min, max));
+  return field_error(field,
+                     fmt::format("{} is out of range: allowed are {} to {}", value, min, max));
 }
 
 auto count() { return integer<std::uint64_t>(0, kMaxCount); }
@@ -21,10 +22,14 @@ auto count() { return integer<std::uint64_t>(0, kMaxCount); }
 
 Json to_json(const Limits& limits) {
   return JsonObject{
-      {"memory_bytes", limits.memory_bytes}, {"cpu_millis", limits.cpu_millis},
-      {"pids", limits.pids},                 {"disk_bytes", limits.disk_bytes},
-      {"disk_inodes", limits.disk_inodes},   {"output_bytes", limits.output_bytes},
-      {"time_ms", limits.time_ms},           {"open_files", limits.open_files},
+      {"memory_bytes", limits.memory_bytes},
+      {"cpu_millis", limits.cpu_millis},
+      {"pids", limits.pids},
+      {"disk_bytes", limits.disk_bytes},
+      {"disk_inodes", limits.disk_inodes},
+      {"output_bytes", limits.output_bytes},
+      {"time_ms", limits.time_ms},
+      {"open_files", limits.open_files},
   };
 }
 

@@ -1,5 +1,6 @@
-// Limits and Usage as JSON: the representation of the REST API and of the store. Sizes are integer bytes, times
-// integers with their unit in the name. Pure functions. Errors: Errc::invalid naming the field and its range.
+// Limits and Usage as JSON: the representation of the REST API and of the store. Sizes are integer
+// bytes, times integers with their unit in the name. Pure functions. Errors: Errc::invalid naming
+// the field and its range.
 #pragma once
 
 #include <cstdint>

@@ -63,7 +63,8 @@ std::optional<PathClash> find_path_clash(const std::vector<std::string_view>& pa
   }
   for (std::size_t i = 0; i < paths.size(); ++i) {
     const std::string_view path = paths[i];
-    for (std::size_t at = path.find('/'); at != std::string_view::npos; at = path.find('/', at + 1)) {
+    for (std::size_t at = path.find('/'); at != std::string_view::npos;
+         at = path.find('/', at + 1)) {
       const auto found = index_of.find(path.substr(0, at));
       if (found != index_of.end()) return clash(found->second, i, false);
     }

@@ -11,8 +11,9 @@
 
 namespace tare::model {
 
-// One or more names with single slashes between them: relative, no empty name, no "." or "..", no NUL or other
-// control character, valid UTF-8, within kMaxPathBytes, kMaxPathComponents and kMaxPathComponentBytes.
+// One or more names with single slashes between them: relative, no empty name, no "." or "..", no
+// NUL or other control character, valid UTF-8, within kMaxPathBytes, kMaxPathComponents and
+// kMaxPathComponentBytes.
 Result<> check_relative_path(std::string_view field, std::string_view path);
 
 // Two paths that cannot both be files: the same, or one a folder of the other ("a" and "a/b").

@@ -18,9 +18,9 @@ struct Named {
 };
 
 constexpr std::array kStates = {
-    Named{RunState::queued, "queued"},       Named{RunState::starting, "starting"},
-    Named{RunState::running, "running"},     Named{RunState::succeeded, "succeeded"},
-    Named{RunState::failed, "failed"},       Named{RunState::cancelled, "cancelled"},
+    Named{RunState::queued, "queued"},   Named{RunState::starting, "starting"},
+    Named{RunState::running, "running"}, Named{RunState::succeeded, "succeeded"},
+    Named{RunState::failed, "failed"},   Named{RunState::cancelled, "cancelled"},
 };
 
 // What the shell sees for each reason; `kFromOutcome` where the outcome's own numbers decide.
@@ -57,7 +57,8 @@ constexpr std::array kEvents = {
 template <class Table, class E>
 const auto& row_of(const Table& table, E value) {
   const auto index = static_cast<std::size_t>(value);
-  CHECK(index < table.size() && table[index].value == value);  // tables are in the order of their enum
+  CHECK(index < table.size() &&
+        table[index].value == value);  // tables are in the order of their enum
   return table[index];
 }
 
@@ -68,8 +69,8 @@ Result<E> value_of(const Table& table, std::string_view name, std::string_view w
     if (row.name == name) return row.value;
     names.push_back(row.name);
   }
-  return Error{Errc::invalid, fmt::format("{} is not a {}; allowed: {}", quote(name), what,
-                                          joined(names))};
+  return Error{Errc::invalid,
+               fmt::format("{} is not a {}; allowed: {}", quote(name), what, joined(names))};
 }
 
 Error impossible(const Run& run, const RunEvent& event) {

@@ -1,5 +1,5 @@
-// A run: one durable piece of work. Its state changes only through advance(), a pure function; the store saves
-// what it returns. Times are milliseconds since the Unix epoch, UTC.
+// A run: one durable piece of work. Its state changes only through advance(), a pure function; the
+// store saves what it returns. Times are milliseconds since the Unix epoch, UTC.
 //
 //   queued --launching--> starting --started--> running --ended--> succeeded | failed | cancelled
 //      \                     |                                        ^
@@ -48,15 +48,16 @@ bool is_terminal(RunState state);
 // How it ended.
 struct Outcome {
   EndReason reason = EndReason::exited;
-  int exit_code = 0;    // valid for `exited`
-  int signal = 0;       // valid for `signalled`, `killed`, `memory_limit`, `timeout`: the signal that ended it
+  int exit_code = 0;  // valid for `exited`
+  int signal = 0;     // valid for `signalled`, `killed`, `memory_limit`, `timeout`: the signal that
+                      // ended it
   std::string message = {};  // one line for a person: names the limit, the step, the program
 
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };
 
-// What the shell would see: the exit code; 124 timeout; 126, 127; 137 killed or out of memory; 128+N; 125 for
-// what is Tare's own failure (setup_failed, launcher_lost, daemon_error).
+// What the shell would see: the exit code; 124 timeout; 126, 127; 137 killed or out of memory;
+// 128+N; 125 for what is Tare's own failure (setup_failed, launcher_lost, daemon_error).
 int exit_status_of(const Outcome& outcome);
 
 // An input file: a name below /input and the content (a blob, see runs/blobs.h).
@@ -70,18 +71,19 @@ struct InputFile {
 
 // What is asked for: all that is needed to make the sandbox again. Immutable once the run exists.
 struct RunRequest {
-  std::string agent = {};         // name of the agent, "" for an ad-hoc run
-  std::uint32_t version = 0; // its version, 0 for an ad-hoc run
-  std::string environment = {};   // "host" or an environment's name or digest as asked for
+  std::string agent = {};               // name of the agent, "" for an ad-hoc run
+  std::uint32_t version = 0;            // its version, 0 for an ad-hoc run
+  std::string environment = {};         // "host" or an environment's name or digest as asked for
   std::string environment_digest = {};  // what it was resolved to; "" for host (unreproducible)
-  std::string files_digest = {};  // layer with the agent's own files, "" for none
+  std::string files_digest = {};        // layer with the agent's own files, "" for none
   std::vector<std::string> argv = {};
   std::vector<std::string> env = {};  // "NAME=value"
-  std::string user = "agent";    // "agent" or "root"
-  std::string profile = "default";  // "strict", "default" or "build"
+  std::string user = "agent";         // "agent" or "root"
+  std::string profile = "default";    // "strict", "default" or "build"
   std::vector<InputFile> inputs = {};
   Limits limits = {};
   bool with_stdin = false;
+  bool attach = false;  // a client follows live: output beyond the kept log waits for it
   std::string idempotency_key = {};  // "" for none
 
   friend bool operator==(const RunRequest&, const RunRequest&) = default;
@@ -95,7 +97,7 @@ struct Run {
   std::uint64_t created_ms = 0;
   std::uint64_t started_ms = 0;  // 0 = not yet
   std::uint64_t ended_ms = 0;
-  std::uint32_t attempt = 0;     // fence: counts from 1 at the first launch
+  std::uint32_t attempt = 0;  // fence: counts from 1 at the first launch
   std::optional<Outcome> outcome = {};
   Usage usage = {};
   bool log_cut = false;  // more output than the kept log holds
@@ -104,7 +106,14 @@ struct Run {
 };
 
 // What can happen to a run.
-enum class RunEventType : std::uint8_t { created, launching, started, kill_requested, reattached, ended };
+enum class RunEventType : std::uint8_t {
+  created,
+  launching,
+  started,
+  kill_requested,
+  reattached,
+  ended
+};
 std::string_view to_string(RunEventType type);
 Result<RunEventType> run_event_type_from(std::string_view text);
 

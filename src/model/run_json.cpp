@@ -78,6 +78,7 @@ Json to_json(const RunRequest& request) {
       {"inputs", inputs},
       {"limits", to_json(request.limits)},
       {"with_stdin", request.with_stdin},
+      {"attach", request.attach},
       {"idempotency_key", request.idempotency_key},
   };
 }
@@ -97,6 +98,7 @@ Result<RunRequest> read_run_request(const Node& node) {
   fields.optional("inputs", request.inputs, list_of(read_input_file, kMaxInputFiles));
   fields.optional("limits", request.limits, read_limits);
   fields.optional("with_stdin", request.with_stdin, boolean());
+  fields.optional("attach", request.attach, boolean());
   fields.optional("idempotency_key", request.idempotency_key, text(kMaxIdempotencyKeyBytes));
   TRY(fields.finish());
   return request;
@@ -136,14 +138,10 @@ Result<RunEvent> read_run_event(const Node& node) {
 }
 
 Json to_json(const Run& run) {
-  JsonObject object{{"tenant", run.tenant},
-                    {"id", run.id},
-                    {"state", to_string(run.state)},
-                    {"request", to_json(run.request)},
-                    {"created_ms", run.created_ms},
-                    {"started_ms", run.started_ms},
-                    {"ended_ms", run.ended_ms},
-                    {"attempt", run.attempt}};
+  JsonObject object{{"tenant", run.tenant},          {"id", run.id},
+                    {"state", to_string(run.state)}, {"request", to_json(run.request)},
+                    {"created_ms", run.created_ms},  {"started_ms", run.started_ms},
+                    {"ended_ms", run.ended_ms},      {"attempt", run.attempt}};
   add_time(object, "created_at", run.created_ms);
   add_time(object, "started_at", run.started_ms);
   add_time(object, "ended_at", run.ended_ms);

@@ -1,10 +1,11 @@
-// Runs as JSON: the representation of the REST API (docs/api/openapi.yaml) and of the store. Names are snake_case,
-// sizes integer bytes, times integer milliseconds; `created_at`, `started_at` and `ended_at` repeat them as RFC 3339
-// for people and are passed over on the way in.
+// Runs as JSON: the representation of the REST API (docs/api/openapi.yaml) and of the store. Names
+// are snake_case, sizes integer bytes, times integer milliseconds; `created_at`, `started_at` and
+// `ended_at` repeat them as RFC 3339 for people and are passed over on the way in.
 //
-// Pure functions. The read_... functions are readers for decode.h: strict about types and ranges, and as lenient
-// about unknown keys as their Node; the ..._from_json ones pass over unknown keys, as responses and stored records
-// of a newer version may have them. Errors: Errc::invalid naming the field.
+// Pure functions. The read_... functions are readers for decode.h: strict about types and ranges,
+// and as lenient about unknown keys as their Node; the ..._from_json ones pass over unknown keys,
+// as responses and stored records of a newer version may have them. Errors: Errc::invalid naming
+// the field.
 #pragma once
 
 #include "base/decode.h"

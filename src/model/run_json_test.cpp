@@ -55,12 +55,17 @@ TEST(RunJson, a_run_comes_back_the_same) {
 
 TEST(RunJson, a_run_looks_like_this) {
   const std::string text = to_text(to_json(an_ended_run()));
-  EXPECT_THAT(text, testing::StartsWith(R"({"tenant":"default","id":"run_01aryz6s41tsv4rrffq69g5fav","state":"failed")"));
+  EXPECT_THAT(text,
+              testing::StartsWith(
+                  R"({"tenant":"default","id":"run_01aryz6s41tsv4rrffq69g5fav","state":"failed")"));
   EXPECT_THAT(text, HasSubstr(R"("inputs":[{"name":"data/x.csv","digest":"sha256:aaaa)"));
-  EXPECT_THAT(text, HasSubstr(R"("limits":{"memory_bytes":67108864,"cpu_millis":1000,"pids":256,)"));
+  EXPECT_THAT(text,
+              HasSubstr(R"("limits":{"memory_bytes":67108864,"cpu_millis":1000,"pids":256,)"));
   EXPECT_THAT(text, HasSubstr(R"("created_ms":1469918176385,"started_ms":1469918176386,)"));
   EXPECT_THAT(text, HasSubstr(R"("created_at":"2016-07-30T22:36:16.385Z")"));
-  EXPECT_THAT(text, HasSubstr(R"("outcome":{"reason":"timeout","exit_code":0,"signal":9,"message":"timeout after 1s"})"));
+  EXPECT_THAT(
+      text,
+      HasSubstr(R"("outcome":{"reason":"timeout","exit_code":0,"signal":9,"message":"timeout)"));
 }
 
 TEST(RunJson, what_has_not_happened_has_no_text_for_its_time) {
@@ -70,10 +75,11 @@ TEST(RunJson, what_has_not_happened_has_no_text_for_its_time) {
 }
 
 TEST(RunJson, events_come_back_the_same) {
-  const RunEvent started{.sequence = 2, .at_ms = 7, .type = RunEventType::started, .message = "pid 3"};
+  const RunEvent started{.sequence = 2, .at_ms = 7, .type = RunEventType::started, .message = "x"};
   EXPECT_EQ(run_event_from_json(to_json(started)).value(), started);
-  EXPECT_EQ(to_text(to_json(started)),
-            R"({"sequence":2,"at_ms":7,"at":"1970-01-01T00:00:00.007Z","type":"started","message":"pid 3"})");
+  EXPECT_EQ(
+      to_text(to_json(started)),
+      R"({"sequence":2,"at_ms":7,"at":"1970-01-01T00:00:00.007Z","type":"started","message":"x"})");
   RunEvent ended{.sequence = 3, .at_ms = 8, .type = RunEventType::ended};
   ended.outcome = Outcome{.reason = EndReason::exited, .exit_code = 3};
   ended.usage.cpu_us = 9;
@@ -86,7 +92,8 @@ TEST(RunJson, a_newer_peers_fields_are_passed_over) {
   json.as_object()["colour"] = "red";
   json.as_object()["request"].as_object()["mood"] = 1;
   EXPECT_EQ(run_from_json(json).value(), an_ended_run());
-  EXPECT_THAT(read_run(Node(json)).error().message, testing::StartsWith("colour: unknown key; allowed: tenant, id"));
+  EXPECT_THAT(read_run(Node(json)).error().message,
+              testing::StartsWith("colour: unknown key; allowed: tenant, id"));
 }
 
 TEST(RunJson, what_does_not_fit_is_refused_and_named) {
@@ -101,14 +108,17 @@ TEST(RunJson, what_does_not_fit_is_refused_and_named) {
       {"/state", "running", "an outcome belongs to a terminal state"},
       {"/attempt", -1, "attempt: expected an integer from 0 to 4294967295, found -1"},
       {"/created_ms", 1.5, "created_ms: expected an integer"},
-      {"/created_ms", std::uint64_t{1} << 53, "created_ms: expected an integer from 0 to 9007199254740991"},
+      {"/created_ms", std::uint64_t{1} << 53,
+       "created_ms: expected an integer from 0 to 9007199254740991"},
       {"/outcome/reason", "bored", "outcome.reason: \"bored\" is not a reason"},
-      {"/outcome/exit_code", 256, "outcome.exit_code: expected an integer from 0 to 255, found 256"},
+      {"/outcome/exit_code", 256,
+       "outcome.exit_code: expected an integer from 0 to 255, found 256"},
       {"/request/argv", JsonArray{}, "request.argv: must not be empty"},
       {"/request/argv/1", 5, "request.argv[1]: expected text, found 5"},
       {"/request/user", "daemon", "request.user: expected one of agent, root, found \"daemon\""},
       {"/request/environment_digest", "sha256:x", "request.environment_digest: expected a digest"},
-      {"/request/limits/pids", 0, "request.limits.pids: expected an integer from 1 to 32768, found 0"},
+      {"/request/limits/pids", 0,
+       "request.limits.pids: expected an integer from 1 to 32768, found 0"},
       {"/request/inputs/0/digest", "", "request.inputs[0].digest: expected a digest"},
       {"/usage/cpu_us", "1", "usage.cpu_us: expected an integer"},
       {"/log_cut", nullptr, "log_cut: expected true or false, found null"},
@@ -123,8 +133,8 @@ TEST(RunJson, what_does_not_fit_is_refused_and_named) {
 }
 
 TEST(RunJson, required_fields_are_required) {
-  for (const std::string_view key : {"tenant", "id", "request", "state", "created_ms", "started_ms", "ended_ms",
-                                     "attempt", "usage", "log_cut"}) {
+  for (const std::string_view key : {"tenant", "id", "request", "state", "created_ms", "started_ms",
+                                     "ended_ms", "attempt", "usage", "log_cut"}) {
     Json json = to_json(an_ended_run());
     json.as_object().erase(key);
     EXPECT_EQ(run_from_json(json).error().message, std::string(key) + ": required, but missing");
@@ -134,7 +144,8 @@ TEST(RunJson, required_fields_are_required) {
 TEST(LimitsJson, what_is_left_out_has_its_default_or_keeps_the_base) {
   const Json json = parse_json(R"({"pids":7})").value();
   EXPECT_EQ(read_limits(Node(json)).value(), (Limits{.pids = 7}));
-  EXPECT_EQ(read_limits_over(Node(json), Limits{.time_ms = 9}).value(), (Limits{.pids = 7, .time_ms = 9}));
+  EXPECT_EQ(read_limits_over(Node(json), Limits{.time_ms = 9}).value(),
+            (Limits{.pids = 7, .time_ms = 9}));
 }
 
 TEST(LimitsJson, each_limit_is_accepted_at_both_ends_of_its_range_and_not_beyond) {
@@ -144,10 +155,14 @@ TEST(LimitsJson, each_limit_is_accepted_at_both_ends_of_its_range_and_not_beyond
     std::uint64_t min, max;
   };
   constexpr Case kCases[] = {
-      {"memory_bytes", B::kMemoryMin, B::kMemoryMax}, {"cpu_millis", B::kCpuMin, B::kCpuMax},
-      {"pids", B::kPidsMin, B::kPidsMax},             {"disk_bytes", B::kDiskMin, B::kDiskMax},
-      {"disk_inodes", B::kInodesMin, B::kInodesMax},  {"output_bytes", 0, B::kOutputMax},
-      {"time_ms", 0, B::kTimeMaxMs},                  {"open_files", B::kOpenFilesMin, B::kOpenFilesMax},
+      {"memory_bytes", B::kMemoryMin, B::kMemoryMax},
+      {"cpu_millis", B::kCpuMin, B::kCpuMax},
+      {"pids", B::kPidsMin, B::kPidsMax},
+      {"disk_bytes", B::kDiskMin, B::kDiskMax},
+      {"disk_inodes", B::kInodesMin, B::kInodesMax},
+      {"output_bytes", 0, B::kOutputMax},
+      {"time_ms", 0, B::kTimeMaxMs},
+      {"open_files", B::kOpenFilesMin, B::kOpenFilesMax},
   };
   for (const auto& [key, min, max] : kCases) {
     for (const std::uint64_t good : {min, max}) {
@@ -162,7 +177,8 @@ TEST(LimitsJson, each_limit_is_accepted_at_both_ends_of_its_range_and_not_beyond
     const Json below = JsonObject{{key, static_cast<std::int64_t>(min) - 1}};
     EXPECT_FALSE(read_limits(Node(below)).ok()) << key;
   }
-  EXPECT_EQ(check_limits(Limits{.pids = 0}).error().message, "limits.pids: 0 is out of range: allowed are 1 to 32768");
+  EXPECT_EQ(check_limits(Limits{.pids = 0}).error().message,
+            "limits.pids: 0 is out of range: allowed are 1 to 32768");
 }
 
 // Any value put in any place of a run: it is refused, or what is read is written the same again.

@@ -12,13 +12,14 @@ using testing::HasSubstr;
 
 constexpr RunState kAllStates[] = {RunState::queued,    RunState::starting, RunState::running,
                                    RunState::succeeded, RunState::failed,   RunState::cancelled};
-constexpr RunEventType kAllEvents[] = {RunEventType::created,        RunEventType::launching,
-                                       RunEventType::started,        RunEventType::kill_requested,
-                                       RunEventType::reattached,     RunEventType::ended};
+constexpr RunEventType kAllEvents[] = {RunEventType::created,    RunEventType::launching,
+                                       RunEventType::started,    RunEventType::kill_requested,
+                                       RunEventType::reattached, RunEventType::ended};
 constexpr EndReason kAllReasons[] = {
-    EndReason::exited,        EndReason::signalled,     EndReason::timeout,      EndReason::killed,
-    EndReason::memory_limit,  EndReason::output_limit,  EndReason::not_found,    EndReason::not_executable,
-    EndReason::setup_failed,  EndReason::launcher_lost, EndReason::daemon_error};
+    EndReason::exited,        EndReason::signalled,      EndReason::timeout,
+    EndReason::killed,        EndReason::memory_limit,   EndReason::output_limit,
+    EndReason::not_found,     EndReason::not_executable, EndReason::setup_failed,
+    EndReason::launcher_lost, EndReason::daemon_error};
 
 Run a_run(RunState state) {
   Run run;
@@ -33,7 +34,8 @@ Run a_run(RunState state) {
 
 RunEvent an_event(RunEventType type) {
   RunEvent event{.sequence = 1, .at_ms = 99, .type = type};
-  if (type == RunEventType::ended) event.outcome = Outcome{.reason = EndReason::killed, .signal = 9};
+  if (type == RunEventType::ended)
+    event.outcome = Outcome{.reason = EndReason::killed, .signal = 9};
   return event;
 }
 
@@ -42,11 +44,16 @@ TEST(Run, every_state_and_event_leads_where_the_table_says) {
   using E = RunEventType;
   // Pairs that are not here must be refused.
   const std::map<std::pair<S, E>, S> table = {
-      {{S::queued, E::launching}, S::starting},        {{S::queued, E::kill_requested}, S::queued},
-      {{S::queued, E::ended}, S::cancelled},           {{S::starting, E::started}, S::running},
-      {{S::starting, E::kill_requested}, S::starting}, {{S::starting, E::reattached}, S::starting},
-      {{S::starting, E::ended}, S::cancelled},         {{S::running, E::kill_requested}, S::running},
-      {{S::running, E::reattached}, S::running},       {{S::running, E::ended}, S::cancelled},
+      {{S::queued, E::launching}, S::starting},
+      {{S::queued, E::kill_requested}, S::queued},
+      {{S::queued, E::ended}, S::cancelled},
+      {{S::starting, E::started}, S::running},
+      {{S::starting, E::kill_requested}, S::starting},
+      {{S::starting, E::reattached}, S::starting},
+      {{S::starting, E::ended}, S::cancelled},
+      {{S::running, E::kill_requested}, S::running},
+      {{S::running, E::reattached}, S::running},
+      {{S::running, E::ended}, S::cancelled},
   };
   for (const RunState state : kAllStates) {
     for (const RunEventType type : kAllEvents) {
@@ -70,11 +77,14 @@ TEST(Run, the_end_reason_decides_the_terminal_state) {
     for (const int exit_code : {0, 3}) {
       RunEvent event = an_event(RunEventType::ended);
       event.outcome = Outcome{.reason = reason, .exit_code = exit_code};
-      const RunState expected = reason == EndReason::killed                      ? RunState::cancelled
-                                : reason == EndReason::exited && exit_code == 0 ? RunState::succeeded
-                                                                                : RunState::failed;
-      EXPECT_EQ(advance(a_run(RunState::running), event).value().state, expected) << to_string(reason);
-      EXPECT_EQ(advance(a_run(RunState::starting), event).value().state, expected) << to_string(reason);
+      const RunState expected = reason == EndReason::killed ? RunState::cancelled
+                                : reason == EndReason::exited && exit_code == 0
+                                    ? RunState::succeeded
+                                    : RunState::failed;
+      EXPECT_EQ(advance(a_run(RunState::running), event).value().state, expected)
+          << to_string(reason);
+      EXPECT_EQ(advance(a_run(RunState::starting), event).value().state, expected)
+          << to_string(reason);
     }
   }
 }
@@ -106,8 +116,12 @@ TEST(Run, the_events_of_a_life_fill_the_record) {
   run = advance(run, {.sequence = 3, .at_ms = 30, .type = RunEventType::started}).value();
   EXPECT_EQ(run.started_ms, 30U);
   const Outcome outcome{.reason = EndReason::exited, .exit_code = 4, .message = "exit status 4"};
-  const RunEvent end{.sequence = 4, .at_ms = 40, .type = RunEventType::ended, .outcome = outcome,
-                     .usage = {.cpu_us = 5}, .log_cut = true};
+  const RunEvent end{.sequence = 4,
+                     .at_ms = 40,
+                     .type = RunEventType::ended,
+                     .outcome = outcome,
+                     .usage = {.cpu_us = 5},
+                     .log_cut = true};
   run = advance(run, end).value();
   EXPECT_EQ(run.state, RunState::failed);
   EXPECT_EQ(run.ended_ms, 40U);
@@ -132,11 +146,15 @@ TEST(Run, the_shell_sees_the_usual_exit_statuses) {
 }
 
 TEST(Run, every_enumerator_turns_into_text_and_back) {
-  for (const RunState state : kAllStates) EXPECT_EQ(run_state_from(to_string(state)).value(), state);
-  for (const EndReason reason : kAllReasons) EXPECT_EQ(end_reason_from(to_string(reason)).value(), reason);
-  for (const RunEventType type : kAllEvents) EXPECT_EQ(run_event_type_from(to_string(type)).value(), type);
+  for (const RunState state : kAllStates)
+    EXPECT_EQ(run_state_from(to_string(state)).value(), state);
+  for (const EndReason reason : kAllReasons)
+    EXPECT_EQ(end_reason_from(to_string(reason)).value(), reason);
+  for (const RunEventType type : kAllEvents)
+    EXPECT_EQ(run_event_type_from(to_string(type)).value(), type);
   EXPECT_EQ(run_state_from("done").error().message,
-            "\"done\" is not a run state; allowed: queued, starting, running, succeeded, failed, cancelled");
+            "\"done\" is not a run state; allowed: queued, starting, running, succeeded, failed, "
+            "cancelled");
   EXPECT_FALSE(end_reason_from("").ok());
   EXPECT_FALSE(run_event_type_from("Created").ok());
 }

@@ -31,7 +31,8 @@ Result<> check_count(std::string_view field, std::size_t count, std::size_t max)
 }
 
 // All texts of a list with the NUL that ends each of them.
-Result<> check_total(std::string_view field, const std::vector<std::string>& list, std::size_t max) {
+Result<> check_total(std::string_view field, const std::vector<std::string>& list,
+                     std::size_t max) {
   std::size_t total = 0;
   for (const std::string& text : list) total += text.size() + 1;
   if (total <= max) return ok();
@@ -105,9 +106,10 @@ Result<> check_env_name(std::string_view field, std::string_view name) {
   const bool starts_well = !name.empty() && letter(name.front());
   for (const char c : name) {
     if (starts_well && (letter(c) || (c >= '0' && c <= '9'))) continue;
-    return field_error(field, fmt::format("{} cannot be the name of a variable: use letters, digits "
-                                          "and _, not starting with a digit",
-                                          quote(name)));
+    return field_error(field,
+                       fmt::format("{} cannot be the name of a variable: use letters, digits "
+                                   "and _, not starting with a digit",
+                                   quote(name)));
   }
   if (name.empty()) return field_error(field, "a variable needs a name");
   if (name.size() > kMaxEnvNameBytes) {
@@ -115,8 +117,8 @@ Result<> check_env_name(std::string_view field, std::string_view name) {
                                           kMaxEnvNameBytes));
   }
   if (name.starts_with(kReservedPrefix)) {
-    return field_error(field, fmt::format("{} is reserved: Tare sets the variables TARE_... itself",
-                                          quote(name)));
+    return field_error(
+        field, fmt::format("{} is reserved: Tare sets the variables TARE_... itself", quote(name)));
   }
   return ok();
 }

@@ -1,5 +1,5 @@
-// Is a RunRequest fit to be run? The last look before it is made durable, whoever decoded it and from what.
-// Pure functions. Errors: Errc::invalid naming the field and what is allowed.
+// Is a RunRequest fit to be run? The last look before it is made durable, whoever decoded it and
+// from what. Pure functions. Errors: Errc::invalid naming the field and what is allowed.
 #pragma once
 
 #include <string>

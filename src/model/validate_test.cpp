@@ -18,7 +18,9 @@ using testing::StartsWith;
 const std::string kDigest = "sha256:" + std::string(64, 'a');
 
 RunRequest a_request() {
-  return RunRequest{.environment = "host", .argv = {"true"}, .env = {"A=1"},
+  return RunRequest{.environment = "host",
+                    .argv = {"true"},
+                    .env = {"A=1"},
                     .inputs = {{.name = "a/b", .digest = kDigest, .size = 1}}};
 }
 
@@ -50,7 +52,8 @@ TEST(Validate, each_refusal_names_its_field) {
       {[](auto& r) { r.argv = {}; }, "argv", "must not be empty"},
       {[](auto& r) { r.argv = {""}; }, "argv[0]", "must not be empty"},
       {[&](auto& r) { r.argv = {"a", nul}; }, "argv[1]", "NUL"},
-      {[](auto& r) { r.argv = {"a", std::string(kMaxArgBytes + 1, 'x')}; }, "argv[1]", "at most 65536"},
+      {[](auto& r) { r.argv = {"a", std::string(kMaxArgBytes + 1, 'x')}; }, "argv[1]",
+       "at most 65536"},
       {[](auto& r) { r.argv.assign(kMaxArgs + 1, "x"); }, "argv", "1025 items, at most 1024"},
       {[](auto& r) { r.argv.assign(6, std::string(kMaxArgBytes, 'x')); }, "argv", "bytes in all"},
       {[](auto& r) { r.env = {"A"}; }, "env[0]", "is not NAME=value"},
@@ -60,15 +63,18 @@ TEST(Validate, each_refusal_names_its_field) {
       {[](auto& r) { r.env = {"A=1", "TARE_RUN=x"}; }, "env[1]", "reserved"},
       {[](auto& r) { r.env = {"A=1", "A=2"}; }, "env[1]", "\"A\" is there twice"},
       {[&](auto& r) { r.env = {"A=" + nul}; }, "env[0]", "NUL"},
-      {[](auto& r) { r.env = {std::string(kMaxEnvNameBytes + 1, 'A') + "=1"}; }, "env[0]", "at most 256"},
+      {[](auto& r) { r.env = {std::string(kMaxEnvNameBytes + 1, 'A') + "=1"}; }, "env[0]",
+       "at most 256"},
       {[](auto& r) { r.env = {"A=" + std::string(kMaxEnvBytes, 'x')}; }, "env", "bytes in all"},
       {[](auto& r) { r.user = "daemon"; }, "user", "allowed: agent, root"},
       {[](auto& r) { r.profile = "standard"; }, "profile", "allowed: strict, default, build"},
       {[](auto& r) { r.inputs[0].name = "/etc/passwd"; }, "inputs[0].name", "must be relative"},
-      {[](auto& r) { r.inputs[0].name = "a/../b"; }, "inputs[0].name", "must not hold the names . and .."},
+      {[](auto& r) { r.inputs[0].name = "a/../b"; }, "inputs[0].name",
+       "must not hold the names . and .."},
       {[](auto& r) { r.inputs[0].digest = "sha256:"; }, "inputs[0].digest", "is not a digest"},
       {[](auto& r) { r.inputs[0].size = kMaxUploadBytes + 1; }, "inputs[0].size", "at most"},
-      {[](auto& r) { r.inputs.push_back(r.inputs[0]); }, "inputs[1].name", "is the same as \"a/b\" of inputs[0]"},
+      {[](auto& r) { r.inputs.push_back(r.inputs[0]); }, "inputs[1].name",
+       "is the same as \"a/b\" of inputs[0]"},
       {[](auto& r) { r.inputs.push_back({.name = "a", .digest = kDigest}); }, "inputs[1].name",
        "\"a\" cannot be there together with \"a/b\" of inputs[0]"},
       {[](auto& r) { r.inputs.assign(kMaxInputFiles + 1, {}); }, "inputs", "1025 items"},
@@ -95,7 +101,8 @@ TEST(Validate, each_refusal_names_its_field) {
 }
 
 TEST(RelativePath, accepts_what_stays_below_the_folder) {
-  for (const std::string_view good : {"a", "a/b/c", ".hidden", "..x", "a b", "x..", "\xC3\xA9.txt", "-rf"}) {
+  for (const std::string_view good :
+       {"a", "a/b/c", ".hidden", "..x", "a b", "x..", "\xC3\xA9.txt", "-rf"}) {
     EXPECT_TRUE(check_relative_path("f", good).ok()) << good;
   }
 }
@@ -107,10 +114,10 @@ TEST(RelativePath, refuses_what_leads_out_or_cannot_be_a_name) {
     return path;
   }();
   for (const std::string& bad :
-       {std::string(), std::string("/"), std::string("/a"), std::string("a/"), std::string("a//b"), std::string("."),
-        std::string(".."), std::string("a/.."), std::string("../a"), std::string("a/./b"), std::string("a\0b", 3),
-        std::string("a\nb"), std::string("a\x7F"), std::string("a\xFF"), std::string(256, 'a'),
-        std::string(kMaxPathBytes + 1, 'a'), many}) {
+       {std::string(), std::string("/"), std::string("/a"), std::string("a/"), std::string("a//b"),
+        std::string("."), std::string(".."), std::string("a/.."), std::string("../a"),
+        std::string("a/./b"), std::string("a\0b", 3), std::string("a\nb"), std::string("a\x7F"),
+        std::string("a\xFF"), std::string(256, 'a'), std::string(kMaxPathBytes + 1, 'a'), many}) {
     const auto checked = check_relative_path("files[0]", bad);
     ASSERT_FALSE(checked.ok()) << bad;
     EXPECT_EQ(checked.error().field, "files[0]");
@@ -120,7 +127,8 @@ TEST(RelativePath, refuses_what_leads_out_or_cannot_be_a_name) {
 TEST(RelativePath, clashes_are_found_whatever_the_order) {
   EXPECT_FALSE(find_path_clash({"a", "b/c", "b/d", "ab"}).has_value());
   EXPECT_TRUE(find_path_clash({"x", "a", "a"})->same);
-  for (const auto& paths : {std::vector<std::string_view>{"a/b/c", "x", "a"}, {"a", "x", "a/b/c"}}) {
+  for (const auto& paths :
+       {std::vector<std::string_view>{"a/b/c", "x", "a"}, {"a", "x", "a/b/c"}}) {
     const auto clash = find_path_clash(paths);
     ASSERT_TRUE(clash.has_value());
     EXPECT_EQ(clash->first, 0U);
