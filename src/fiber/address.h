@@ -1,5 +1,5 @@
-// Socket addresses from text. Private to src/fiber. Pure functions. Names are not resolved: a lookup blocks, and
-// where a connection may go is decided elsewhere.
+// Socket addresses from text. Private to src/fiber. Pure functions. Names are not resolved: a
+// lookup blocks, and where a connection may go is decided elsewhere.
 #pragma once
 
 #include <sys/socket.h>

@@ -1,6 +1,7 @@
 // CancelState: one node of the tree behind Context. Private to src/fiber. Loop thread only.
 //
-//   parent <- child <- child      a child keeps its parent alive; a parent knows its children to cancel them
+//   parent <- child <- child      a child keeps its parent alive; a parent knows its children to
+//   cancel them
 #pragma once
 
 #include <memory>

@@ -19,8 +19,8 @@ CancelState::~CancelState() {
   CHECK(first_child_ == nullptr);  // children keep us alive
   if (parent_ == nullptr) return;
   if (next_sibling_ != nullptr) next_sibling_->previous_sibling_ = previous_sibling_;
-  (previous_sibling_ != nullptr ? previous_sibling_->next_sibling_ : parent_->first_child_) =
-      next_sibling_;
+  (previous_sibling_ != nullptr ? previous_sibling_->next_sibling_
+                                : parent_->first_child_) = next_sibling_;
 }
 
 void CancelState::cancel() {

@@ -1,12 +1,13 @@
-// Context: how long a piece of work may go on, passed down the call tree by const reference. It ends when its
-// deadline passes (Errc::timeout) or when it, or a Context it was derived from, is cancelled (Errc::cancelled).
-// Every wait takes one and returns that error; nothing is thrown.
+// Context: how long a piece of work may go on, passed down the call tree by const reference. It
+// ends when its deadline passes (Errc::timeout) or when it, or a Context it was derived from, is
+// cancelled (Errc::cancelled). Every wait takes one and returns that error; nothing is thrown.
 //
 //   Result<> fetch(const Context& parent) {
 //     Context ctx = parent.with_timeout(5s);
 //     TRY(socket.read_some(buffer, ctx));
 //
-// Owner: whoever holds it; a cheap value. Loop thread only. A child may only end sooner than its parent.
+// Owner: whoever holds it; a cheap value. Loop thread only. A child may only end sooner than its
+// parent.
 #pragma once
 
 #include <memory>
@@ -37,12 +38,13 @@ class Context {
   friend class Waiter;
   Context() = default;
 
-  std::shared_ptr<CancelState> cancel_;        // null: cannot be cancelled
+  std::shared_ptr<CancelState> cancel_;  // null: cannot be cancelled
   TimePoint deadline_ = TimePoint::max();
 };
 
-// Makes a Context that its owner can cancel. Cancelling reaches everything derived from it, wakes every fiber
-// that waits with it, and is final. The destructor cancels: who can no longer be reached must not go on.
+// Makes a Context that its owner can cancel. Cancelling reaches everything derived from it, wakes
+// every fiber that waits with it, and is final. The destructor cancels: who can no longer be
+// reached must not go on.
 class CancelScope {
  public:
   explicit CancelScope(const Context& parent);

@@ -1,10 +1,12 @@
-// Event: what fibers wait on for a condition that another fiber changes. It remembers nothing: test the
-// condition first, as with a condition variable; no lock is needed, for fibers of a loop never run at once.
+// Event: what fibers wait on for a condition that another fiber changes. It remembers nothing: test
+// the condition first, as with a condition variable; no lock is needed, for fibers of a loop never
+// run at once.
 //
 //   TRY(changed.wait_until([&] { return !queue.empty(); }, ctx));
 //
 // Owner: what the condition is about. Loop thread only; notify may also be called outside a fiber.
-// Errors: Errc::cancelled, Errc::timeout. What never happens: an Event dies while a fiber waits on it (CHECK).
+// Errors: Errc::cancelled, Errc::timeout. What never happens: an Event dies while a fiber waits on
+// it (CHECK).
 #pragma once
 
 #include "base/result.h"

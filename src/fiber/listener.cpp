@@ -63,7 +63,8 @@ Result<bool> is_live(const Address& address) {
   return sys_error(errno, "look for a listener");
 }
 
-// Gives the socket at `path` its owner and mode and starts listening: nobody can connect before that.
+// Gives the socket at `path` its owner and mode and starts listening: nobody can connect before
+// that.
 Result<> finish_unix(int fd, const std::string& path, const UnixListenOptions& options) {
   if (options.owner || options.group) {
     const uid_t owner = options.owner.value_or(static_cast<uid_t>(-1));
@@ -84,8 +85,8 @@ Result<UnixListener> UnixListener::bind(const std::string& path, const UnixListe
   }
   struct stat status{};
   if (::lstat(path.c_str(), &status) == 0 && !S_ISSOCK(status.st_mode)) {
-    return Error{Errc::conflict, path + " exists and is not a socket; remove it or choose another path",
-                 EEXIST};
+    return Error{Errc::conflict,
+                 path + " exists and is not a socket; remove it or choose another path", EEXIST};
   }
   auto fd = TRY(make_socket(AF_UNIX));
   const std::string temporary = path + "." + std::to_string(::getpid() % 100'000);
@@ -162,7 +163,8 @@ Result<TcpListener> TcpListener::adopt(sys::UniqueFd fd) {
   TRY(set_non_blocking(fd.get()));
   Address bound;
   bound.length = sizeof bound.storage;
-  if (::getsockname(fd.get(), bound.get(), &bound.length) != 0) return sys_error(errno, "getsockname");
+  if (::getsockname(fd.get(), bound.get(), &bound.length) != 0)
+    return sys_error(errno, "getsockname");
   return TcpListener(std::move(fd), tcp_peer_of(bound).port);
 }
 

@@ -20,8 +20,7 @@ Loop::~Loop() {
 }
 
 void Loop::spawn(UniqueFunction<void(const Context&)> body) {
-  scheduler_->start(
-      [body = std::move(body), ctx = root_->context()]() mutable { body(ctx); });
+  scheduler_->start([body = std::move(body), ctx = root_->context()]() mutable { body(ctx); });
 }
 
 void Loop::run() { scheduler_->run(); }

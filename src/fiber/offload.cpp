@@ -38,7 +38,8 @@ struct Offload::State {
         queue.pop_front();
       }
       job->call(job->argument);
-      // The post orders what the function wrote before what the fiber reads, and keeps the job alive until then.
+      // The post orders what the function wrote before what the fiber reads, and keeps the job
+      // alive until then.
       job->scheduler->post([job] {
         job->done = true;
         job->waiter->wake(Wake::notified);
@@ -82,7 +83,8 @@ Result<> Offload::run_job(void (*call)(void*), void* argument, const Context& ct
   {
     const std::lock_guard lock(state_->mutex);
     if (state_->queue.size() >= state_->queue_limit) {
-      return Error{Errc::exhausted, "too much work is waiting for a worker thread; try again later", 0};
+      return Error{Errc::exhausted, "too much work is waiting for a worker thread; try again later",
+                   0};
     }
     state_->queue.push_back(&job);
   }

@@ -1,14 +1,15 @@
-// Offload: runs functions that block (SQLite, fsync, hashing a large file) on threads of their own while the
-// fiber waits.
+// Offload: runs functions that block (SQLite, fsync, hashing a large file) on threads of their own
+// while the fiber waits.
 //
 //   Offload writer(1, 1024);                             // one thread: its jobs never run at once
 //   auto row = TRY(writer.run([&] { return db.insert(run); }, ctx));
 //
-// Owner: the thing that blocks (one thread for a database), or the program (a small pool for files). The
-// function may refer to the caller's stack: run() returns only when the function has returned, or when it was
-// taken from the queue before it began (Errc::cancelled, Errc::timeout). So a running function is not cancelled;
-// give it a limit of its own. Errors: Errc::exhausted when the queue is full.
-// The function runs outside the loop: it must not call anything of src/fiber and must not throw.
+// Owner: the thing that blocks (one thread for a database), or the program (a small pool for
+// files). The function may refer to the caller's stack: run() returns only when the function has
+// returned, or when it was taken from the queue before it began (Errc::cancelled, Errc::timeout).
+// So a running function is not cancelled; give it a limit of its own. Errors: Errc::exhausted when
+// the queue is full. The function runs outside the loop: it must not call anything of src/fiber and
+// must not throw.
 #pragma once
 
 #include <cstddef>

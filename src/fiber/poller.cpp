@@ -98,7 +98,8 @@ void Poller::drop(int fd) {
   if (found == foreign_.end()) return;
   if (found->second->readers.empty() && found->second->writers.empty()) {
     epoll_event ignored{};
-    // May fail when the owner has closed it meanwhile, against our rule; the kernel has then forgotten it.
+    // May fail when the owner has closed it meanwhile, against our rule; the kernel has then
+    // forgotten it.
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, &ignored);
     foreign_.erase(found);
     return;
@@ -109,8 +110,7 @@ void Poller::drop(int fd) {
 void Poller::poll(std::optional<Duration> timeout) {
   timespec limit{};
   if (timeout) {
-    const auto ns =
-        std::max<std::int64_t>(0, std::chrono::nanoseconds(*timeout).count());
+    const auto ns = std::max<std::int64_t>(0, std::chrono::nanoseconds(*timeout).count());
     limit.tv_sec = ns / 1'000'000'000;
     limit.tv_nsec = ns % 1'000'000'000;
   }
@@ -122,14 +122,16 @@ void Poller::poll(std::optional<Duration> timeout) {
     return;
   }
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
-    if (events[i].data.ptr == nullptr) continue;  // interrupt(): the scheduler looks at its posts anyway
+    if (events[i].data.ptr == nullptr)
+      continue;  // interrupt(): the scheduler looks at its posts anyway
     static_cast<Source*>(events[i].data.ptr)->on_events(events[i].events);
   }
 }
 
 void Poller::interrupt() {
   const std::uint64_t one = 1;
-  // EAGAIN (the counter is full) still leaves it readable; the edge is what counts, so empty it once.
+  // EAGAIN (the counter is full) still leaves it readable; the edge is what counts, so empty it
+  // once.
   if (::write(wake_.get(), &one, sizeof one) == sizeof one) return;
   std::uint64_t drained = 0;
   (void)!::read(wake_.get(), &drained, sizeof drained);

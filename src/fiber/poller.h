@@ -1,8 +1,9 @@
-// Poller: the epoll instance of a loop and its wake-up eventfd. Private to src/fiber. Loop thread only, except
-// interrupt(). Source: epoll(7).
+// Poller: the epoll instance of a loop and its wake-up eventfd. Private to src/fiber. Loop thread
+// only, except interrupt(). Source: epoll(7).
 //
-// Two ways to be told: `Source` for our own sockets (edge-triggered, registered once for life), and the readiness
-// lists for descriptors of others (wait.h; level-triggered, one shot, removed when nobody waits).
+// Two ways to be told: `Source` for our own sockets (edge-triggered, registered once for life), and
+// the readiness lists for descriptors of others (wait.h; level-triggered, one shot, removed when
+// nobody waits).
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,8 @@ namespace tare::fiber {
 
 class Poller {
  public:
-  // A descriptor of ours. on_events may wake waiters and cancel scopes; it must not destroy a Source.
+  // A descriptor of ours. on_events may wake waiters and cancel scopes; it must not destroy a
+  // Source.
   class Source {
    public:
     virtual void on_events(std::uint32_t epoll_events) = 0;

@@ -1,15 +1,16 @@
-// Tells ASan and TSan about stack switches, so that they judge fibers as well as threads; empty otherwise.
-// Private to src/fiber. Source: sanitizer/common_interface_defs.h, sanitizer/tsan_interface.h.
+// Tells ASan and TSan about stack switches, so that they judge fibers as well as threads; empty
+// otherwise. Private to src/fiber. Source: sanitizer/common_interface_defs.h,
+// sanitizer/tsan_interface.h.
 #pragma once
 
 #include <cstddef>
 
 #ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
+  #include <sanitizer/asan_interface.h>
+  #include <sanitizer/common_interface_defs.h>
 #endif
 #ifdef __SANITIZE_THREAD__
-#include <sanitizer/tsan_interface.h>
+  #include <sanitizer/tsan_interface.h>
 #endif
 
 namespace tare::fiber {
@@ -60,7 +61,8 @@ inline void sanitizer_destroy([[maybe_unused]] SanitizerStack& stack) {
 #endif
 }
 
-inline void sanitizer_forget_stack([[maybe_unused]] void* bottom, [[maybe_unused]] std::size_t size) {
+inline void sanitizer_forget_stack([[maybe_unused]] void* bottom,
+                                   [[maybe_unused]] std::size_t size) {
 #ifdef __SANITIZE_ADDRESS__
   __asan_unpoison_memory_region(bottom, size);
 #endif

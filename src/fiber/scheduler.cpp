@@ -12,8 +12,8 @@ namespace {
 
 thread_local Scheduler* current_scheduler = nullptr;
 
-// Not inlined: a fiber must not keep the address of a thread_local across a switch. (Fibers do not change
-// threads, but the compiler may mix what is before and after.)
+// Not inlined: a fiber must not keep the address of a thread_local across a switch. (Fibers do not
+// change threads, but the compiler may mix what is before and after.)
 [[gnu::noinline]] Scheduler*& current_slot() { return current_scheduler; }
 
 class Current {
@@ -49,7 +49,8 @@ Scheduler& Scheduler::current() {
 }
 
 void Scheduler::start(UniqueFunction<void()> body) {
-  auto* fiber = new Fiber{};  // NOLINT: deleted in resume() when it has ended, or in drop_unstarted()
+  auto*
+      fiber = new Fiber{};  // NOLINT: deleted in resume() when it has ended, or in drop_unstarted()
   fiber->body = std::move(body);
   ++live_;
   make_ready(*fiber);
@@ -62,7 +63,8 @@ void Scheduler::resume(Fiber& fiber) {
     fiber.stack.size = stack.size;
     sanitizer_make(fiber.stack);
     fiber.inside = boost::context::fiber(
-        std::allocator_arg, PooledStack(stacks_, stack), [this, &fiber](boost::context::fiber&& from) {
+        std::allocator_arg, PooledStack(stacks_, stack),
+        [this, &fiber](boost::context::fiber&& from) {
           sanitizer_arrive(fiber.stack, &own_stack_);
           fiber.outside = std::move(from);
           fiber.body();

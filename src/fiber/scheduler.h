@@ -1,9 +1,9 @@
-// Scheduler: the inside of a Loop: ready queue, timers, posts from other threads, and the switch between
-// fibers. Private to src/fiber. Loop thread only, except post().
+// Scheduler: the inside of a Loop: ready queue, timers, posts from other threads, and the switch
+// between fibers. Private to src/fiber. Loop thread only, except post().
 #pragma once
 
-#include <boost/context/fiber.hpp>
 #include <atomic>
+#include <boost/context/fiber.hpp>
 #include <cstdint>
 #include <deque>
 #include <map>

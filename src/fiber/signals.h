@@ -1,6 +1,7 @@
 // Signals as values: a fiber waits for SIGTERM or SIGINT as for anything else. Source: signalfd(2).
-// Owner: main, which creates it before any other thread starts (the signals are blocked in this thread and in
-// those started later; children must unblock them, see sys/process.h). Never a handler, never a race.
+// Owner: main, which creates it before any other thread starts (the signals are blocked in this
+// thread and in those started later; children must unblock them, see sys/process.h). Never a
+// handler, never a race.
 #pragma once
 
 #include <initializer_list>

@@ -28,7 +28,8 @@ Error closed_error() { return Error{Errc::unavailable, "the stream is closed", 0
 Result<Peer> peer_of(int fd) {
   Address address;
   address.length = sizeof address.storage;
-  if (::getpeername(fd, address.get(), &address.length) != 0) return sys_error(errno, "getpeername");
+  if (::getpeername(fd, address.get(), &address.length) != 0)
+    return sys_error(errno, "getpeername");
   if (address.storage.ss_family != AF_UNIX) return Peer(tcp_peer_of(address));
   ucred credentials{};
   socklen_t size = sizeof credentials;
@@ -44,7 +45,8 @@ struct Socket::Impl final : Poller::Source {
   Impl(sys::UniqueFd owned, Peer who) : fd(std::move(owned)), peer(std::move(who)) {}
   ~Impl() { close(); }
 
-  // From here on the loop tells about edges. Registering late is safe: adding reports what is ready already.
+  // From here on the loop tells about edges. Registering late is safe: adding reports what is ready
+  // already.
   Result<> watch() {
     if (scheduler != nullptr) return {};
     if (!fd.valid()) return closed_error();
@@ -66,7 +68,8 @@ struct Socket::Impl final : Poller::Source {
   void on_events(std::uint32_t events) override {
     const bool gone = (events & (EPOLLHUP | EPOLLERR)) != 0;
     const bool ended = (events & EPOLLRDHUP) != 0;
-    if (reader != nullptr && (gone || ended || (events & EPOLLIN) != 0)) reader->wake(Wake::notified);
+    if (reader != nullptr && (gone || ended || (events & EPOLLIN) != 0))
+      reader->wake(Wake::notified);
     if (writer != nullptr && (gone || (events & EPOLLOUT) != 0)) writer->wake(Wake::notified);
     const auto seen = gone ? Hangup::gone : ended ? Hangup::sending : Hangup::none;
     if (seen <= hangup) return;
@@ -206,7 +209,8 @@ Result<Socket> connect_unix(std::string_view path, const Context& ctx) {
 Result<Socket> connect_tcp(std::string_view text, std::uint16_t port, const Context& ctx) {
   const Address address = TRY(tcp_address(text, port));
   const std::string what = "connect to " + std::string(text) + " port " + std::to_string(port);
-  sys::UniqueFd fd(::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  sys::UniqueFd fd(
+      ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return sys_error(errno, "socket");
   TRY(ctx.check());
   if (::connect(fd.get(), address.get(), address.length) != 0) {

@@ -1,9 +1,9 @@
-// Stream sockets: UNIX and TCP, connecting and listening. Every descriptor is owned here, close-on-exec and
-// non-blocking. TCP_NODELAY is always set. Call from a fiber; loop thread only.
+// Stream sockets: UNIX and TCP, connecting and listening. Every descriptor is owned here,
+// close-on-exec and non-blocking. TCP_NODELAY is always set. Call from a fiber; loop thread only.
 //
-// Errors: Errc::cancelled, Errc::timeout; Errc::unavailable when nobody listens or the other side is gone;
-// Errc::invalid for an address that is not numeric (names are not resolved here); Errc::conflict when another
-// process already listens. Source: unix(7), tcp(7), socket(7).
+// Errors: Errc::cancelled, Errc::timeout; Errc::unavailable when nobody listens or the other side
+// is gone; Errc::invalid for an address that is not numeric (names are not resolved here);
+// Errc::conflict when another process already listens. Source: unix(7), tcp(7), socket(7).
 #pragma once
 
 #include <sys/types.h>
@@ -52,12 +52,14 @@ class Socket final : public Stream {
   const Peer& peer() const;
   int fd() const;
 
-  // How much of the other side has ended. `sending`: it sends no more (a TCP peer that has gone looks the same
-  // until we write). `gone`: both directions are dead. Kept up to date by the loop from the first call on.
+  // How much of the other side has ended. `sending`: it sends no more (a TCP peer that has gone
+  // looks the same until we write). `gone`: both directions are dead. Kept up to date by the loop
+  // from the first call on.
   enum class Hangup : std::uint8_t { none, sending, gone };
   Hangup hangup();
-  // Called once for each change, from the loop, outside any fiber: it must not wait; it may cancel a scope.
-  // Called at once (from here) if there is something to tell already. An empty function unsets it.
+  // Called once for each change, from the loop, outside any fiber: it must not wait; it may cancel
+  // a scope. Called at once (from here) if there is something to tell already. An empty function
+  // unsets it.
   void on_hangup(UniqueFunction<void(Hangup)> callback);
   // Waits until `hangup()` is at least the level asked for.
   Result<> wait_hangup(Hangup level, const Context& ctx);
@@ -77,8 +79,8 @@ Result<Socket> connect_tcp(std::string_view address, std::uint16_t port, const C
 class Listener {
  public:
   virtual ~Listener() = default;
-  // Waits for a connection. A connection that dies in the queue is skipped; when descriptors run out it waits
-  // and tries again.
+  // Waits for a connection. A connection that dies in the queue is skipped; when descriptors run
+  // out it waits and tries again.
   virtual Result<Socket> accept(const Context& ctx) = 0;
   virtual int fd() const = 0;
 };
@@ -92,8 +94,9 @@ struct UnixListenOptions {
 
 class UnixListener final : public Listener {
  public:
-  // The socket appears at `path` in one step with its final mode and owner (made under a temporary name, then
-  // renamed). A stale socket is replaced; one that somebody listens on is Errc::conflict.
+  // The socket appears at `path` in one step with its final mode and owner (made under a temporary
+  // name, then renamed). A stale socket is replaced; one that somebody listens on is
+  // Errc::conflict.
   static Result<UnixListener> bind(const std::string& path, const UnixListenOptions& options);
   // Takes over a socket that listens already.
   static Result<UnixListener> adopt(sys::UniqueFd fd);

@@ -1,5 +1,6 @@
-// Stacks of fibers: mmap'd, with a guard page below, kept for reuse (making one costs more than a whole
-// request). Private to src/fiber. Loop thread only. A free stack keeps the pages it has touched.
+// Stacks of fibers: mmap'd, with a guard page below, kept for reuse (making one costs more than a
+// whole request). Private to src/fiber. Loop thread only. A free stack keeps the pages it has
+// touched.
 #pragma once
 
 #include <boost/context/stack_context.hpp>
@@ -22,7 +23,8 @@ class StackPool {
   StackPool(const StackPool&) = delete;
   StackPool& operator=(const StackPool&) = delete;
 
-  // Aborts when the process has no more memory or mappings: a fiber that was promised a stack needs it.
+  // Aborts when the process has no more memory or mappings: a fiber that was promised a stack needs
+  // it.
   boost::context::stack_context take();
   void give_back(const boost::context::stack_context& stack);
 

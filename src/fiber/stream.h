@@ -1,8 +1,9 @@
-// Stream: bytes in both directions, as a fiber sees them. Sockets implement it; so do test doubles that fail on
-// purpose, and TLS later. Loop thread only; at most one fiber reads and one writes at a time.
+// Stream: bytes in both directions, as a fiber sees them. Sockets implement it; so do test doubles
+// that fail on purpose, and TLS later. Loop thread only; at most one fiber reads and one writes at
+// a time.
 //
-// Errors: Errc::cancelled, Errc::timeout from the Context; Errc::unavailable when the other side is gone.
-// After an error in a write it is not known how much was written: close the stream.
+// Errors: Errc::cancelled, Errc::timeout from the Context; Errc::unavailable when the other side is
+// gone. After an error in a write it is not known how much was written: close the stream.
 #pragma once
 
 #include <cstddef>
@@ -18,8 +19,8 @@ class Stream {
  public:
   virtual ~Stream() = default;
 
-  // Waits for at least one byte and returns how many were read; 0 means the other side has ended its sending.
-  // `buffer` must not be empty.
+  // Waits for at least one byte and returns how many were read; 0 means the other side has ended
+  // its sending. `buffer` must not be empty.
   virtual Result<std::size_t> read_some(std::span<char> buffer, const Context& ctx) = 0;
 
   // Writes all parts, in order, with one system call where possible.
@@ -31,7 +32,8 @@ class Stream {
   // Tells the other side that no more bytes come; reading goes on.
   virtual Result<> shutdown_write() = 0;
 
-  // Ends both directions at once; a fiber that waits on the stream gets Errc::cancelled. May be repeated.
+  // Ends both directions at once; a fiber that waits on the stream gets Errc::cancelled. May be
+  // repeated.
   virtual void close() = 0;
 };
 

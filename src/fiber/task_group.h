@@ -1,5 +1,6 @@
-// TaskGroup: the owner of fibers. Every fiber but a root belongs to one, and none outlives it: the destructor
-// cancels their Context and then waits for them, so what they refer to must be declared before the group.
+// TaskGroup: the owner of fibers. Every fiber but a root belongs to one, and none outlives it: the
+// destructor cancels their Context and then waits for them, so what they refer to must be declared
+// before the group.
 //
 //   TaskGroup group(ctx);
 //   group.spawn([&](const Context& task) { pump(a, b, task); });
@@ -25,8 +26,8 @@ class TaskGroup {
   TaskGroup(const TaskGroup&) = delete;
   TaskGroup& operator=(const TaskGroup&) = delete;
 
-  // Starts a fiber; it first runs when the caller waits. Also allowed after cancel(): it then starts with a
-  // Context that has ended.
+  // Starts a fiber; it first runs when the caller waits. Also allowed after cancel(): it then
+  // starts with a Context that has ended.
   void spawn(UniqueFunction<void(const Context&)> body);
 
   // Ends the Context of all its fibers; does not wait.

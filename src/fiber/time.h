@@ -1,4 +1,5 @@
-// Time as the loop sees it: monotonic, so a change of the wall clock moves no deadline. Threads: any.
+// Time as the loop sees it: monotonic, so a change of the wall clock moves no deadline. Threads:
+// any.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,6 @@
-// Sleeping fibers. Call from a fiber. Errors: Errc::cancelled, or Errc::timeout when the Context's own deadline
-// comes first. Ends not before the time asked for; fibers due at the same time wake in the order they slept.
+// Sleeping fibers. Call from a fiber. Errors: Errc::cancelled, or Errc::timeout when the Context's
+// own deadline comes first. Ends not before the time asked for; fibers due at the same time wake in
+// the order they slept.
 #pragma once
 
 #include "base/result.h"

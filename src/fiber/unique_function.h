@@ -1,5 +1,6 @@
-// UniqueFunction<R(Args...)>: a callable that may own move-only things (a Socket, a UniqueFd); std::function
-// would demand a copy. Move-only; calling an empty one is a bug. Threads: a plain value, not shared.
+// UniqueFunction<R(Args...)>: a callable that may own move-only things (a Socket, a UniqueFd);
+// std::function would demand a copy. Move-only; calling an empty one is a bug. Threads: a plain
+// value, not shared.
 #pragma once
 
 #include <memory>

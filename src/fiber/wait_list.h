@@ -1,6 +1,6 @@
-// WaitList: the fibers that wait for one thing, in order of arrival. Intrusive: the links live in the waiters
-// (on the waiting fibers' stacks), so waiting allocates nothing. Loop thread only.
-// What never happens: a list dies while a fiber is still linked to it (CHECK in the destructor).
+// WaitList: the fibers that wait for one thing, in order of arrival. Intrusive: the links live in
+// the waiters (on the waiting fibers' stacks), so waiting allocates nothing. Loop thread only. What
+// never happens: a list dies while a fiber is still linked to it (CHECK in the destructor).
 #pragma once
 
 #include "base/check.h"

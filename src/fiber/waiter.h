@@ -1,6 +1,6 @@
-// Waiter: the one way a fiber sleeps. Lives on the stack of the waiting fiber; is linked in the list of what it
-// waits for, in its Context's list, and in the timer queue; the first of them to wake it wins.
-// Private to src/fiber. Loop thread only.
+// Waiter: the one way a fiber sleeps. Lives on the stack of the waiting fiber; is linked in the
+// list of what it waits for, in its Context's list, and in the timer queue; the first of them to
+// wake it wins. Private to src/fiber. Loop thread only.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,8 @@ class Waiter {
   // Makes the fiber ready unless it was woken already. Never runs it at once.
   void wake(Wake reason);
 
-  // Suspends until woken; leaves every list. Ok when notified. After it the Waiter can be used again.
+  // Suspends until woken; leaves every list. Ok when notified. After it the Waiter can be used
+  // again.
   Result<> wait(const Context& ctx);
 
  private:

@@ -37,8 +37,9 @@ class Parser final : public beast::basic_parser<kIsRequest>, public BeastParser 
   Result<Piece> read_chunked(std::string_view input) override {
     piece_ = {};
     if (input.empty()) return piece_;
-    // Beast sees a chunk header only when it is whole and well-formed: given the last chunk of an empty body byte
-    // by byte, it fails an assertion of its own (parse_chunk_header, n >= 5; Boost 1.81).
+    // Beast sees a chunk header only when it is whole and well-formed: given the last chunk of an
+    // empty body byte by byte, it fails an assertion of its own (parse_chunk_header, n >= 5;
+    // Boost 1.81).
     if (remaining_ == 0 && TRY(chunk_header_size(input, first_)) == 0) return piece_;
     first_ = false;
     error_code failure;
@@ -72,7 +73,8 @@ class Parser final : public beast::basic_parser<kIsRequest>, public BeastParser 
     if (head_done_) failure = beast::error::bad_chunk;  // a trailer
   }
   std::size_t on_body_impl(BeastText body, error_code&) override { return body.size(); }
-  void on_chunk_header_impl(std::uint64_t size, BeastText extensions, error_code& failure) override {
+  void on_chunk_header_impl(std::uint64_t size, BeastText extensions,
+                            error_code& failure) override {
     if (!extensions.empty()) failure = beast::error::bad_chunk_extension;
     remaining_ = size;
   }

@@ -1,5 +1,6 @@
-// Boost.Beast's HTTP parser behind a small interface: second opinion on heads, decoder of chunked bodies.
-// Its .cpp is the only unit that includes Beast (and, through it, Asio's buffer types). No I/O.
+// Boost.Beast's HTTP parser behind a small interface: second opinion on heads, decoder of chunked
+// bodies. Its .cpp is the only unit that includes Beast (and, through it, Asio's buffer types). No
+// I/O.
 #pragma once
 
 #include <cstddef>
@@ -17,8 +18,8 @@ class BeastParser {
   static std::unique_ptr<BeastParser> create(Kind kind);
   virtual ~BeastParser() = default;
 
-  // Reads a complete head, which must be all of `head`. An error if Beast refuses it or sees another framing
-  // than `expected`. `no_body`: it answers a HEAD request.
+  // Reads a complete head, which must be all of `head`. An error if Beast refuses it or sees
+  // another framing than `expected`. `no_body`: it answers a HEAD request.
   virtual Result<> check_head(std::string_view head, const Head& expected, bool no_body) = 0;
 
   struct Piece {

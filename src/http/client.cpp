@@ -34,7 +34,8 @@ Result<> ClientConnection::begin(const ClientRequest& request, const fiber::Cont
     uploader_->spawn([this, source = request.source, chunked = !request.source_length](
                          const fiber::Context& task) { upload(source, chunked, task); });
   }
-  // A server may answer and close before it has read all: its answer counts, not our failure to send.
+  // A server may answer and close before it has read all: its answer counts, not our failure to
+  // send.
   if (!sent && sent.error().code != Errc::unavailable) return sent;
   auto received = read_head(ctx);
   if (!received && !source_result_) return source_result_;
@@ -48,8 +49,8 @@ Result<> ClientConnection::send_head(const ClientRequest& request, const fiber::
     framing = request.source_length ? Framing{Framing::Kind::length, *request.source_length}
                                     : Framing{Framing::Kind::chunked, 0};
   }
-  const auto head =
-      TRY(encode_request_head(request.method, request.target, host_, request.headers, framing));
+  const auto head = TRY(
+      encode_request_head(request.method, request.target, host_, request.headers, framing));
   const std::array<std::string_view, 2> parts{head, request.body};
   return socket_.write_parts(parts, ctx);
 }
@@ -111,9 +112,11 @@ Result<> ClientConnection::pump(const BodySource& source, bool chunked, const fi
     if (!count) return source_result_ = count.error();
     const std::string_view bytes(buffer.get(), *count);
     total += bytes.size();
-    const bool wrong = upload_length_ && (bytes.empty() ? total != *upload_length_ : total > *upload_length_);
+    const bool wrong = upload_length_ &&
+                       (bytes.empty() ? total != *upload_length_ : total > *upload_length_);
     if (wrong) {
-      return source_result_ = Error{Errc::invalid, "the request's body is not as long as was announced"};
+      return source_result_ = Error{Errc::invalid,
+                                    "the request's body is not as long as was announced"};
     }
     if (bytes.empty()) return chunked ? socket_.write_all(kLastChunk, ctx) : Result<>{};
     if (!chunked) {
@@ -132,7 +135,8 @@ Result<> ClientConnection::wait_uploaded(const fiber::Context& ctx) {
 }
 
 bool ClientConnection::settle() {
-  const bool whole = ended_ && !uploading_ && upload_result_ && response().keep_alive && input_.empty();
+  const bool whole = ended_ && !uploading_ && upload_result_ && response().keep_alive &&
+                     input_.empty();
   if (!whole) socket_.close();
   uploader_.reset();
   input_.shrink(kInputBytes);
@@ -231,7 +235,8 @@ Result<std::string> ClientResponse::read_all(std::size_t max_bytes, const fiber:
     const auto bytes = TRY(connection_->read(ctx));
     if (bytes.empty()) return all;
     if (bytes.size() > max_bytes - all.size()) {
-      return Error{Errc::exhausted, "the response is larger than " + std::to_string(max_bytes) + " bytes"};
+      return Error{Errc::exhausted,
+                   "the response is larger than " + std::to_string(max_bytes) + " bytes"};
     }
     all += bytes;
   }

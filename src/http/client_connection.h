@@ -19,7 +19,8 @@ class ClientConnection {
  public:
   ClientConnection(fiber::Socket socket, std::string host);
 
-  // Sends the request (a streamed body on a fiber of its own) and reads the head of the final response.
+  // Sends the request (a streamed body on a fiber of its own) and reads the head of the final
+  // response.
   Result<> begin(const ClientRequest& request, const fiber::Context& ctx);
   const ResponseHead& response() const { return decoder_.response(); }
   Result<std::string_view> read(const fiber::Context& ctx);
@@ -29,7 +30,8 @@ class ClientConnection {
   bool untouched() const { return !received_any_; }
   // Ends the request; true if the connection may carry another one.
   bool settle();
-  // A kept connection that the server has closed, or on which it says something unasked, is of no use.
+  // A kept connection that the server has closed, or on which it says something unasked, is of no
+  // use.
   bool alive() const;
 
  private:

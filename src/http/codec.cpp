@@ -37,8 +37,8 @@ Result<Decoder::Step> Decoder::next(std::string_view input) {
   return refuse(status_, "the message before could not be read");
 }
 
-// Looks at each byte once, so a head that comes byte by byte costs no more than one that comes whole. Returns
-// the length of the head, or 0 while it is incomplete.
+// Looks at each byte once, so a head that comes byte by byte costs no more than one that comes
+// whole. Returns the length of the head, or 0 while it is incomplete.
 Result<std::size_t> Decoder::find_head_end(std::string_view input) {
   for (; scanned_ < input.size(); ++scanned_) {
     const char c = input[scanned_];
@@ -72,12 +72,16 @@ Result<Decoder::Step> Decoder::read_head(std::string_view input) {
   Result<> parsed;
   if (side_ == Side::server) {
     auto request = parse_request_head(text);
-    if (request) request_ = std::move(*request);
-    else parsed = std::move(request).error();
+    if (request)
+      request_ = std::move(*request);
+    else
+      parsed = std::move(request).error();
   } else {
     auto response = parse_response_head(text);
-    if (response) response_ = std::move(*response);
-    else parsed = std::move(response).error();
+    if (response)
+      response_ = std::move(*response);
+    else
+      parsed = std::move(response).error();
   }
   if (!parsed) return refuse(parsed.error().sys, std::move(parsed).error().message);
   beast_ = BeastParser::create(side_ == Side::server ? BeastParser::Kind::request
@@ -141,7 +145,8 @@ Result<> append_fields(std::string& out, const Headers& headers) {
     }
     for (const auto* own : {"Content-Length", "Transfer-Encoding", "Connection"}) {
       if (equal_ignoring_case(name, own)) {
-        return Error{Errc::internal, std::string(own) + " is written by the codec, not by its caller"};
+        return Error{Errc::internal,
+                     std::string(own) + " is written by the codec, not by its caller"};
       }
     }
     out.append(name).append(": ").append(value).append("\r\n");
@@ -164,13 +169,15 @@ void append_framing(std::string& out, const Framing& framing) {
 Result<std::string> encode_request_head(Method method, std::string_view target,
                                         std::string_view host, const Headers& headers,
                                         Framing framing) {
-  const bool clean = std::all_of(target.begin(), target.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+  const bool clean = std::all_of(target.begin(), target.end(),
+                                 [](char c) { return c > 0x20 && c < 0x7f; });
   if (target.empty() || !clean || !is_field_value(host)) {
     return Error{Errc::invalid, "the request target has characters that must be escaped"};
   }
   std::string out = fmt::format("{} {} HTTP/1.1\r\nHost: {}\r\n", to_string(method), target, host);
   TRY(append_fields(out, headers));
-  const bool may_have_body = method == Method::post || method == Method::put || method == Method::patch;
+  const bool may_have_body = method == Method::post || method == Method::put ||
+                             method == Method::patch;
   if (may_have_body || framing != Framing{}) append_framing(out, framing);
   out += "\r\n";
   return out;

@@ -14,7 +14,8 @@ constexpr std::uint64_t kMaxDiscardedBytes = 64 << 10;
 constexpr std::chrono::milliseconds kDiscardTimeout = 2s;
 constexpr std::chrono::milliseconds kErrorWriteTimeout = 5s;
 constexpr std::uint64_t kMaxLingerBytes = 1 << 20;
-// A body may come slowly, but not for ever: beyond Route::body_timeout of waiting it must average this.
+// A body may come slowly, but not for ever: beyond Route::body_timeout of waiting it must average
+// this.
 constexpr std::uint64_t kMinBodyBytesPerSecond = 1 << 10;
 
 Error http_error(Errc code, std::string message) { return Error{code, std::move(message)}; }
@@ -50,8 +51,8 @@ Connection::Ready Connection::read_head() {
     if (step->event == Decoder::Event::head) return Ready::request;
     const bool idle = input_.empty();
     if (idle) input_.shrink(options_.head.head_bytes + 1);
-    auto received = input_.fill(socket_, idle ? stop_.with_timeout(options_.idle_timeout)
-                                              : stop_.with_deadline(deadline));
+    auto received = input_.fill(
+        socket_, idle ? stop_.with_timeout(options_.idle_timeout) : stop_.with_deadline(deadline));
     if (idle) deadline = Clock::now() + options_.head_timeout;
     if (received && *received != 0) continue;
     if (!received && received.error().code == Errc::timeout && !idle) {
@@ -80,13 +81,15 @@ bool Connection::serve_request() {
   bool intact = result.ok();
   if (!result && !exchange.started_) intact = answer_error(exchange, result.error()).ok();
   if (options_.on_done) {
-    options_.on_done({decoder_.request(), socket_.peer(), exchange.status_, exchange.received_,
-                      exchange.written_,
-                      std::chrono::duration_cast<std::chrono::microseconds>(fiber::Clock::now() - begin),
-                      result ? nullptr : &result.error()});
+    options_.on_done(
+        {decoder_.request(), socket_.peer(), exchange.status_, exchange.received_,
+         exchange.written_,
+         std::chrono::duration_cast<std::chrono::microseconds>(fiber::Clock::now() - begin),
+         result ? nullptr : &result.error()});
   }
   if (!intact) {
-    // The body did not end as its framing says: nothing may follow, and nothing may look like its end.
+    // The body did not end as its framing says: nothing may follow, and nothing may look like its
+    // end.
     socket_.close();
     return false;
   }
@@ -130,7 +133,8 @@ Result<> Connection::dispatch(Exchange& exchange) {
   }
   TRY(exchange.route_->handler(exchange));
   if (!exchange.started_) {
-    return http_error(Errc::internal, "the handler of " + exchange.route_->path + " gave no answer");
+    return http_error(Errc::internal,
+                      "the handler of " + exchange.route_->path + " gave no answer");
   }
   return exchange.finish();
 }
@@ -159,9 +163,11 @@ void Connection::refuse_busy() {
 
 Result<std::size_t> Connection::fill_body(Exchange& exchange) {
   using std::chrono::milliseconds;
-  const milliseconds timeout = exchange.route_ != nullptr ? exchange.route_->body_timeout : kDiscardTimeout;
+  const milliseconds timeout = exchange.route_ != nullptr ? exchange.route_->body_timeout
+                                                          : kDiscardTimeout;
   if (decoder_.request().framing.length > input_.view().size()) input_.grow(kBodyBufferBytes);
-  if (decoder_.request().framing.kind == Framing::Kind::chunked && exchange.received_ > kMaxDiscardedBytes) {
+  if (decoder_.request().framing.kind == Framing::Kind::chunked &&
+      exchange.received_ > kMaxDiscardedBytes) {
     input_.grow(kBodyBufferBytes);
   }
   if (timeout == 0ms) return input_.fill(socket_, exchange.context());

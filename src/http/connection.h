@@ -1,5 +1,5 @@
-// Connection: one accepted connection, from its first byte to its close; runs on its own fiber. Private to
-// src/http. Reads heads, dispatches, decides whether the connection goes on.
+// Connection: one accepted connection, from its first byte to its close; runs on its own fiber.
+// Private to src/http. Reads heads, dispatches, decides whether the connection goes on.
 #pragma once
 
 #include <chrono>
@@ -36,7 +36,8 @@ class Connection {
 
   Result<std::string_view> read_body(Exchange& exchange);
   Result<std::size_t> fill_body(Exchange& exchange);
-  // Reads what the handler has left of the body, if it is little. False: too much, or it does not come.
+  // Reads what the handler has left of the body, if it is little. False: too much, or it does not
+  // come.
   bool discard_body();
   bool can_keep_alive() const;
   // Lets the client read our last answer although we read no more of what it sends.

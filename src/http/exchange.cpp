@@ -63,7 +63,8 @@ fiber::Context Exchange::write_context() const {
 Result<> Exchange::send_head(int status, const Headers& headers, Framing framing,
                              std::string_view body, const fiber::Context& ctx) {
   CHECK(!started_ && status >= 200);
-  keep_alive_ = keep_alive_ && framing.kind != Framing::Kind::until_close && connection_.can_keep_alive();
+  keep_alive_ = keep_alive_ && framing.kind != Framing::Kind::until_close &&
+                connection_.can_keep_alive();
   const auto head = TRY(encode_response_head(status, headers, framing, keep_alive_));
   started_ = true;
   status_ = status;
@@ -75,8 +76,8 @@ Result<> Exchange::send_head(int status, const Headers& headers, Framing framing
 Result<> Exchange::send_whole(const Response& response, const fiber::Context& ctx) {
   const bool without_body = request().method == Method::head || has_no_body(response.status);
   const std::string_view body = without_body ? std::string_view{} : response.body;
-  TRY(send_head(response.status, response.headers, {Framing::Kind::length, response.body.size()}, body,
-                ctx));
+  TRY(send_head(response.status, response.headers, {Framing::Kind::length, response.body.size()},
+                body, ctx));
   written_ = body.size();
   finished_ = true;
   return {};

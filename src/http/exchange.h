@@ -1,9 +1,11 @@
-// Exchange: one request and its answer, as a handler sees them. Lives while the handler runs, on the connection's
-// fiber; the handler may share it with fibers of a TaskGroup of its own (one reading, one writing).
+// Exchange: one request and its answer, as a handler sees them. Lives while the handler runs, on
+// the connection's fiber; the handler may share it with fibers of a TaskGroup of its own (one
+// reading, one writing).
 //
 //   Result<> get_run(Exchange& ex) {
 //     const auto run = TRY(store.find(ex.parameter("id"), ex.context()));
-//     return ex.reply({.status = 200, .headers = {{"Content-Type", "application/json"}}, .body = to_text(run)});
+//     return ex.reply({.status = 200, .headers = {{"Content-Type", "application/json"}}, .body =
+//     to_text(run)});
 //   }
 //   Result<> follow_logs(Exchange& ex) {
 //     TRY(ex.start(200, {{"Content-Type", "application/octet-stream"}}, std::nullopt));
@@ -11,9 +13,10 @@
 //     return {};                                        // the server writes the end of the body
 //   }
 //
-// Errors: Errc::cancelled when the client is gone or the server shuts down (of context()); Errc::timeout when the
-// client stalls (Route::body_timeout, write_timeout); Errc::invalid for a malformed or too large body. What never
-// happens: a second answer to one request; a body that does not match its framing.
+// Errors: Errc::cancelled when the client is gone or the server shuts down (of context());
+// Errc::timeout when the client stalls (Route::body_timeout, write_timeout); Errc::invalid for a
+// malformed or too large body. What never happens: a second answer to one request; a body that does
+// not match its framing.
 #pragma once
 
 #include <cstdint>
@@ -44,22 +47,23 @@ class Exchange {
   // A path parameter, decoded; it must be in the route's template (CHECK).
   const std::string& parameter(std::string_view name) const;
   const fiber::Peer& peer() const;
-  // Ends when the client is gone (see Route::ends_with_peer) or the server's time to shut down has passed.
+  // Ends when the client is gone (see Route::ends_with_peer) or the server's time to shut down has
+  // passed.
   const fiber::Context& context() const { return context_; }
   // Waits until the client has ended its sending or is gone.
   Result<> wait_peer_closed(const fiber::Context& ctx);
 
   // ---- the request's body
-  // The next bytes, valid until the next call; empty at the end. The first call sends "100 Continue" if the
-  // client waits for it.
+  // The next bytes, valid until the next call; empty at the end. The first call sends "100
+  // Continue" if the client waits for it.
   Result<std::string_view> read();
   // All of it; Route::max_body_bytes is the limit.
   Result<std::string> read_all();
 
   // ---- the answer: either reply, or start, write..., finish
   Result<> reply(const Response& response);
-  // Sends the head. With a length, exactly that many bytes must be written; without, the body is chunked (or, for
-  // HTTP/1.0, ended by closing the connection).
+  // Sends the head. With a length, exactly that many bytes must be written; without, the body is
+  // chunked (or, for HTTP/1.0, ended by closing the connection).
   Result<> start(int status, const Headers& headers, std::optional<std::uint64_t> length);
   // Waits until the kernel has taken all of it: a slow reader slows the handler, nothing piles up.
   Result<> write(std::string_view bytes);
@@ -67,9 +71,9 @@ class Exchange {
   Result<> finish();
 
   bool started() const { return started_; }
-  int status() const { return status_; }                     // of the answer; 0 before it
-  std::uint64_t bytes_written() const { return written_; }   // of the answer's body
-  std::uint64_t bytes_read() const { return received_; }     // of the request's body
+  int status() const { return status_; }                    // of the answer; 0 before it
+  std::uint64_t bytes_written() const { return written_; }  // of the answer's body
+  std::uint64_t bytes_read() const { return received_; }    // of the request's body
 
  private:
   friend class Connection;

@@ -77,13 +77,16 @@ Result<> parse_fields(std::string_view head, Headers& headers) {
 
 // The one value of a field that may occur once, or not at all.
 Result<std::optional<std::string_view>> single(const Headers& headers, std::string_view name) {
-  if (headers.count(name) > 1) return refuse(400, "header " + std::string(name) + " is given twice");
+  if (headers.count(name) > 1)
+    return refuse(400, "header " + std::string(name) + " is given twice");
   return headers.get(name);
 }
 
 Result<std::uint64_t> parse_length(std::string_view text) {
-  const bool digits = std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
-  if (text.empty() || !digits) return refuse(400, "Content-Length is not a decimal number: " + quote(text));
+  const bool digits = std::all_of(text.begin(), text.end(),
+                                  [](char c) { return c >= '0' && c <= '9'; });
+  if (text.empty() || !digits)
+    return refuse(400, "Content-Length is not a decimal number: " + quote(text));
   if (text.size() > kMaxLengthDigits) return refuse(400, "Content-Length has more than 18 digits");
   std::uint64_t length = 0;
   for (const char c : text) length = length * 10 + static_cast<std::uint64_t>(c - '0');
@@ -116,7 +119,8 @@ Result<bool> parse_keep_alive(const Head& head) {
       const auto end = std::min(rest.find(','), rest.size());
       const auto option = trimmed(rest.substr(0, end));
       rest.remove_prefix(std::min(end + 1, rest.size()));
-      if (!is_token(option)) return refuse(400, "a malformed Connection header: " + quote(field.value));
+      if (!is_token(option))
+        return refuse(400, "a malformed Connection header: " + quote(field.value));
       close = close || equal_ignoring_case(option, "close");
       keep = keep || equal_ignoring_case(option, "keep-alive");
     }
@@ -132,8 +136,8 @@ bool is_host(std::string_view host) {
   };
   auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
   auto is_name_char = [&](char c) {
-    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '.' ||
-           c == '_';
+    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+           c == '.' || c == '_';
   };
   std::size_t end = 0;
   if (host.front() == '[') {
@@ -164,9 +168,10 @@ Result<> parse_request_line(std::string_view line, RequestHead& request) {
   const auto known = method_from(method);
   if (!known) return refuse(501, "method " + quote(method) + " is not known here");
   request.method = *known;
-  const bool visible =
-      std::all_of(target.begin(), target.end(), [](char c) { return c > 0x20 && c < 0x7f; });
-  if (target.empty() || !visible) return refuse(400, "the request target has characters that must be escaped");
+  const bool visible = std::all_of(target.begin(), target.end(),
+                                   [](char c) { return c > 0x20 && c < 0x7f; });
+  if (target.empty() || !visible)
+    return refuse(400, "the request target has characters that must be escaped");
   request.target = target;
   return {};
 }
@@ -229,7 +234,8 @@ bool is_token(std::string_view text) {
 }
 
 bool is_field_value(std::string_view text) {
-  return trimmed(text).size() == text.size() && std::all_of(text.begin(), text.end(), is_value_char);
+  return trimmed(text).size() == text.size() &&
+         std::all_of(text.begin(), text.end(), is_value_char);
 }
 
 Result<RequestHead> parse_request_head(std::string_view head) {
@@ -255,7 +261,8 @@ Result<ResponseHead> parse_response_head(std::string_view head) {
     if (c < '0' || c > '9') return refuse(400, "the status is not three digits");
     response.status = response.status * 10 + (c - '0');
   }
-  if (response.status < 100 || response.status > 599) return refuse(400, "the status is not 100 to 599");
+  if (response.status < 100 || response.status > 599)
+    return refuse(400, "the status is not 100 to 599");
   const auto reason = line.substr(kReasonAt);
   if (!std::all_of(reason.begin(), reason.end(), is_value_char)) {
     return refuse(400, "a control character in the reason phrase");

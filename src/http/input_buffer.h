@@ -1,5 +1,5 @@
-// InputBuffer: received bytes that are not yet consumed, contiguous. Shared by server and client; private to
-// src/http. Views into it are valid until the next fill().
+// InputBuffer: received bytes that are not yet consumed, contiguous. Shared by server and client;
+// private to src/http. Views into it are valid until the next fill().
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,8 @@
 
 namespace tare::http {
 
-// Enough that a large body costs few system calls; allocated when a body does not fit the first buffer.
+// Enough that a large body costs few system calls; allocated when a body does not fit the first
+// buffer.
 inline constexpr std::size_t kBodyBufferBytes = 128 << 10;
 
 class InputBuffer {
@@ -45,8 +46,8 @@ class InputBuffer {
     if (empty() && capacity < capacity_) *this = InputBuffer(capacity);
   }
 
-  // Receives more behind what is there; 0 when the other side has ended. There must be room (CHECK): the decoder
-  // refuses what cannot fit before the buffer is full.
+  // Receives more behind what is there; 0 when the other side has ended. There must be room
+  // (CHECK): the decoder refuses what cannot fit before the buffer is full.
   Result<std::size_t> fill(fiber::Stream& stream, const fiber::Context& ctx) {
     if (capacity_ - end_ < capacity_ / 4 && begin_ != 0) {
       std::memmove(bytes_.get(), bytes_.get() + begin_, end_ - begin_);
@@ -54,8 +55,7 @@ class InputBuffer {
       begin_ = 0;
     }
     CHECK(end_ < capacity_);
-    const auto count =
-        TRY(stream.read_some(std::span(bytes_.get() + end_, capacity_ - end_), ctx));
+    const auto count = TRY(stream.read_some(std::span(bytes_.get() + end_, capacity_ - end_), ctx));
     end_ += count;
     return count;
   }

@@ -6,13 +6,14 @@
 namespace tare::http {
 namespace {
 
-constexpr std::array<std::pair<Method, std::string_view>, 7> kMethods{{{Method::get, "GET"},
-                                                                      {Method::head, "HEAD"},
-                                                                      {Method::post, "POST"},
-                                                                      {Method::put, "PUT"},
-                                                                      {Method::del, "DELETE"},
-                                                                      {Method::patch, "PATCH"},
-                                                                      {Method::options, "OPTIONS"}}};
+constexpr std::array<std::pair<Method, std::string_view>, 7> kMethods{
+    {{Method::get, "GET"},
+     {Method::head, "HEAD"},
+     {Method::post, "POST"},
+     {Method::put, "PUT"},
+     {Method::del, "DELETE"},
+     {Method::patch, "PATCH"},
+     {Method::options, "OPTIONS"}}};
 
 constexpr std::pair<int, std::string_view> kReasons[] = {
     {100, "Continue"},
@@ -78,8 +79,8 @@ std::string_view reason_of(int status) {
 }
 
 bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  return a.size() == b.size() &&
-         std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) { return lower(x) == lower(y); });
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
+                                            [](char x, char y) { return lower(x) == lower(y); });
 }
 
 std::optional<std::string_view> Headers::get(std::string_view name) const {
@@ -90,9 +91,9 @@ std::optional<std::string_view> Headers::get(std::string_view name) const {
 }
 
 std::size_t Headers::count(std::string_view name) const {
-  return static_cast<std::size_t>(std::count_if(
-      fields_.begin(), fields_.end(),
-      [&](const Field& field) { return equal_ignoring_case(field.name, name); }));
+  return static_cast<std::size_t>(
+      std::count_if(fields_.begin(), fields_.end(),
+                    [&](const Field& field) { return equal_ignoring_case(field.name, name); }));
 }
 
 void Headers::add(std::string_view name, std::string_view value) {
@@ -105,8 +106,7 @@ void Headers::set(std::string_view name, std::string_view value) {
 }
 
 void Headers::remove(std::string_view name) {
-  std::erase_if(fields_,
-                [&](const Field& field) { return equal_ignoring_case(field.name, name); });
+  std::erase_if(fields_, [&](const Field& field) { return equal_ignoring_case(field.name, name); });
 }
 
 }  // namespace tare::http

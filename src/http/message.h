@@ -1,6 +1,7 @@
-// The parts of HTTP messages as plain values: methods, header fields, heads. Names of fields are compared without
-// regard to case. Values are bytes as received, without the spaces around them. Nothing here checks syntax: the
-// codec does, in both directions. Source: RFC 9110. Threads: plain values.
+// The parts of HTTP messages as plain values: methods, header fields, heads. Names of fields are
+// compared without regard to case. Values are bytes as received, without the spaces around them.
+// Nothing here checks syntax: the codec does, in both directions. Source: RFC 9110. Threads: plain
+// values.
 #pragma once
 
 #include <cstddef>

@@ -49,8 +49,8 @@ Result<> Server::serve(fiber::Listener& listener, const fiber::Context& ctx) con
       break;
     }
     if (connections.size() < options_.max_connections) {
-      connections.spawn([this, peer = std::move(*socket), until = stop.context()](
-                            const fiber::Context& work) mutable {
+      connections.spawn([this, peer = std::move(*socket),
+                         until = stop.context()](const fiber::Context& work) mutable {
         serve_connection(std::move(peer), until, work);
       });
     } else if (refusals.size() < kMaxRefusals) {

@@ -1,13 +1,15 @@
-// Server: accepts connections, reads requests strictly, finds the route, runs its handler on the connection's
-// fiber, keeps connections alive. HTTP/1.1 and 1.0 over any Listener.
+// Server: accepts connections, reads requests strictly, finds the route, runs its handler on the
+// connection's fiber, keeps connections alive. HTTP/1.1 and 1.0 over any Listener.
 //
 //   Server server(routes, {.on_error = api::error_response});
-//   group.spawn([&](auto& ctx) { server.serve(unix_listener, ctx); });      // one call for each listener
+//   group.spawn([&](auto& ctx) { server.serve(unix_listener, ctx); });      // one call for each
+//   listener
 //
-// Owner: main; must outlive serve(). Loop thread only. Bounds: connections (503 beyond), head size and time, idle
-// time, body size (413), stalls of the client in either direction. A request that is not understood is answered
-// and the connection closed: nothing is read behind it. Pipelined requests are answered in order.
-// What never happens: a handler's failure reaches another connection; an answer to a request that was not read.
+// Owner: main; must outlive serve(). Loop thread only. Bounds: connections (503 beyond), head size
+// and time, idle time, body size (413), stalls of the client in either direction. A request that is
+// not understood is answered and the connection closed: nothing is read behind it. Pipelined
+// requests are answered in order. What never happens: a handler's failure reaches another
+// connection; an answer to a request that was not read.
 #pragma once
 
 #include <chrono>
@@ -27,27 +29,31 @@
 
 namespace tare::http {
 
-// Makes the response for an error. `status` is set where HTTP itself says what it is (a request that could not be
-// read, 404 and 405 of the route table, 408, 413, 503); otherwise the hook derives it from the error's code.
+// Makes the response for an error. `status` is set where HTTP itself says what it is (a request
+// that could not be read, 404 and 405 of the route table, 408, 413, 503); otherwise the hook
+// derives it from the error's code.
 using ErrorHook = std::function<Response(const Error& error, std::optional<int> status)>;
 
-// {"error":{"code":"...","message":"..."}}, 500 where no status is given. For tests and as a fallback.
+// {"error":{"code":"...","message":"..."}}, 500 where no status is given. For tests and as a
+// fallback.
 Response plain_error_response(const Error& error, std::optional<int> status);
 
-// What is told about each request when it has ended; for the access log. Valid during the call only.
+// What is told about each request when it has ended; for the access log. Valid during the call
+// only.
 struct RequestRecord {
   const RequestHead& request;
   const fiber::Peer& peer;
-  int status;                  // 0: nothing was answered
-  std::uint64_t bytes_read;    // bodies only
+  int status;                // 0: nothing was answered
+  std::uint64_t bytes_read;  // bodies only
   std::uint64_t bytes_written;
   std::chrono::microseconds duration;
-  const Error* error;          // what the handler returned, or why the answer broke off; may be null
+  const Error* error;  // what the handler returned, or why the answer broke off; may be null
 };
 
 struct ServerOptions {
   ErrorHook on_error = plain_error_response;
-  // Looked at before the route table: who may speak at all (API key, Host, Origin). May be empty: everybody.
+  // Looked at before the route table: who may speak at all (API key, Host, Origin). May be empty:
+  // everybody.
   std::function<Result<>(Exchange&)> admit = nullptr;
   std::function<void(const RequestRecord&)> on_done = nullptr;
 
@@ -63,10 +69,11 @@ class Server {
  public:
   Server(std::vector<Route> routes, ServerOptions options);
 
-  // Serves until ctx ends, then lets running requests finish (drain_timeout), cancels the rest, and returns when
-  // every connection has ended. An error only when the listener fails.
+  // Serves until ctx ends, then lets running requests finish (drain_timeout), cancels the rest, and
+  // returns when every connection has ended. An error only when the listener fails.
   Result<> serve(fiber::Listener& listener, const fiber::Context& ctx) const;
-  // One connection, for streams that come from elsewhere. `stop` ends it between requests, `work` at once.
+  // One connection, for streams that come from elsewhere. `stop` ends it between requests, `work`
+  // at once.
   void serve_connection(fiber::Socket socket, const fiber::Context& stop,
                         const fiber::Context& work) const;
 

@@ -47,7 +47,8 @@ Result<std::string> decode(std::string_view text, std::string_view others) {
     const int low = i + 2 < text.size() ? hex_value(text[i + 2]) : -1;
     if (high < 0 || low < 0) return invalid("a % without two hexadecimal digits in " + quote(text));
     const int value = high * 16 + low;
-    if (value < 0x20 || value == 0x7f) return invalid("an escaped control character in " + quote(text));
+    if (value < 0x20 || value == 0x7f)
+      return invalid("an escaped control character in " + quote(text));
     escaped_high = escaped_high || value >= 0x80;
     out += static_cast<char>(value);
     i += 2;
@@ -121,7 +122,8 @@ Result<Target> parse_target(std::string_view text) {
     const auto end = std::min(rest.find('/'), rest.size());
     const bool last = end == rest.size();
     if (end == 0 && !last) return invalid("an empty segment (`//`) in the path");
-    if (target.segments.size() == kMaxPathSegments) return invalid("more than 32 segments in the path");
+    if (target.segments.size() == kMaxPathSegments)
+      return invalid("more than 32 segments in the path");
     target.segments.push_back(TRY(decode_segment(rest.substr(0, end))));
     if (last) return target;
     rest.remove_prefix(end + 1);

@@ -1,8 +1,9 @@
 // Request targets: strict decoding of paths and queries. Pure functions. Source: RFC 3986.
 //
-// Refused with Errc::invalid rather than interpreted: anything but the characters RFC 3986 allows, a broken
-// escape, an escaped `/`, `\` or control character, invalid UTF-8 after decoding, `.` and `..` segments (escaped
-// or not), an empty segment, a parameter that occurs twice. `+` is a plus sign. Decoding happens once.
+// Refused with Errc::invalid rather than interpreted: anything but the characters RFC 3986 allows,
+// a broken escape, an escaped `/`, `\` or control character, invalid UTF-8 after decoding, `.` and
+// `..` segments (escaped or not), an empty segment, a parameter that occurs twice. `+` is a plus
+// sign. Decoding happens once.
 #pragma once
 
 #include <optional>
@@ -36,8 +37,9 @@ class Query {
 };
 
 struct Target {
-  std::string path;                   // as spelled, without the query
-  std::vector<std::string> segments;  // decoded; "/v1/runs" has two; a trailing `/` adds an empty last one
+  std::string path;  // as spelled, without the query
+  std::vector<std::string>
+      segments;  // decoded; "/v1/runs" has two; a trailing `/` adds an empty last one
   Query query;
 };
 

@@ -28,11 +28,13 @@ TEST(Target, the_root_has_no_segments_and_a_slash_at_the_end_adds_an_empty_one) 
 
 TEST(Target, what_is_ambiguous_is_refused) {
   for (const std::string text :
-       {"", "v1", "*", "http://a/b", "a:443", "//", "//a", "/a//b", "/./a", "/a/..", "/a/../b", "/%2e%2e/b",
-        "/%2E", "/.%2e", "/a%2fb", "/a%2Fb", "/a%5cb", "/a\\b", "/a%00", "/a%0a", "/a%7f", "/%", "/%2",
-        "/%g0", "/%-1", "/a#b", "/a b", "/\xc3\xa9", "/%ff", "/%c3%28", "/%ed%a0%80", "/a\"", "/<", "/^",
-        "/`", "/{a}", "/|", "/a?b=c?d#e", "/?a=1&a=2", "/?a&%61", "/?=1", "/?&", "/?a=1&&b=2", "/?a=1&",
-        "/?a=%0d%0a", "/?a=%zz", "/?a=\xff"}) {
+       {"",           "v1",      "*",          "http://a/b", "a:443",     "//",    "//a",
+        "/a//b",      "/./a",    "/a/..",      "/a/../b",    "/%2e%2e/b", "/%2E",  "/.%2e",
+        "/a%2fb",     "/a%2Fb",  "/a%5cb",     "/a\\b",      "/a%00",     "/a%0a", "/a%7f",
+        "/%",         "/%2",     "/%g0",       "/%-1",       "/a#b",      "/a b",  "/\xc3\xa9",
+        "/%ff",       "/%c3%28", "/%ed%a0%80", "/a\"",       "/<",        "/^",    "/`",
+        "/{a}",       "/|",      "/a?b=c?d#e", "/?a=1&a=2",  "/?a&%61",   "/?=1",  "/?&",
+        "/?a=1&&b=2", "/?a=1&",  "/?a=%0d%0a", "/?a=%zz",    "/?a=\xff"}) {
     EXPECT_FALSE(parse_target(text).ok()) << text;
   }
 }
@@ -76,8 +78,8 @@ Route route(Method method, std::string path) {
 RouteTable table() {
   return RouteTable({route(Method::get, "/v1/runs"), route(Method::post, "/v1/runs"),
                      route(Method::get, "/v1/runs/{id}"), route(Method::del, "/v1/runs/{id}"),
-                     route(Method::get, "/v1/runs/{id}/files/{name}"), route(Method::post, "/v1/runs/latest"),
-                     route(Method::get, "/")});
+                     route(Method::get, "/v1/runs/{id}/files/{name}"),
+                     route(Method::post, "/v1/runs/latest"), route(Method::get, "/")});
 }
 
 std::string found(Method method, std::string_view path) {
@@ -93,10 +95,13 @@ TEST(RouteTable, finds_the_route_and_its_parameters) {
   EXPECT_EQ(found(Method::get, "/"), "/");
   EXPECT_EQ(found(Method::post, "/v1/runs"), "/v1/runs");
   EXPECT_EQ(found(Method::get, "/v1/runs/r%2D1"), "/v1/runs/{id} id=r-1");
-  EXPECT_EQ(found(Method::get, "/v1/runs/a/files/b.txt"), "/v1/runs/{id}/files/{name} id=a name=b.txt");
+  EXPECT_EQ(found(Method::get, "/v1/runs/a/files/b.txt"),
+            "/v1/runs/{id}/files/{name} id=a name=b.txt");
 }
 
-TEST(RouteTable, get_serves_head) { EXPECT_EQ(found(Method::head, "/v1/runs/x"), "/v1/runs/{id} id=x"); }
+TEST(RouteTable, get_serves_head) {
+  EXPECT_EQ(found(Method::head, "/v1/runs/x"), "/v1/runs/{id} id=x");
+}
 
 TEST(RouteTable, a_literal_wins_over_a_parameter) {
   EXPECT_EQ(found(Method::post, "/v1/runs/latest"), "/v1/runs/latest");

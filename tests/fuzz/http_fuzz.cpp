@@ -1,5 +1,6 @@
-// The HTTP codec on hostile bytes, as server and as client. The first byte chooses the side and how the rest is
-// cut; the whole and the pieces must give the same messages, and what is accepted must be bounded and consistent.
+// The HTTP codec on hostile bytes, as server and as client. The first byte chooses the side and how
+// the rest is cut; the whole and the pieces must give the same messages, and what is accepted must
+// be bounded and consistent.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
