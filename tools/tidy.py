@@ -33,7 +33,7 @@ TOKENS = [
      ["src/sys", "src/sandbox/init"], "use the wrapper in src/sys"),
     ("clock", r"(?:system|steady|high_resolution)_clock::now|\b(?:clock_gettime|gettimeofday)\s*\(",
      ["src/base", "src/sandbox/init"], "use base/clock.h"),
-    ("sleep", r"\bsleep_(?:for|until)\b|\b(?:u|nano)?sleep\s*\(",
+    ("sleep", r"(?<!fiber::)\bsleep_(?:for|until)\b|\b(?:u|nano)?sleep\s*\(",
      ["src/base", "src/fiber"], "wait on a timer (fiber/timer.h)"),
     ("random", r"\bs?rand\s*\(|\brandom_device\b|\bmt19937|\bgetrandom\s*\(", ["src/base"],
      "use base/random.h"),
