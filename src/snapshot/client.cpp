@@ -1,6 +1,7 @@
 #include "snapshot/client.h"
 
 #include <algorithm>
+#include <cerrno>
 
 #include "sys/seqpacket.h"
 
@@ -11,7 +12,8 @@ Result<StoreClient> StoreClient::connect(std::string_view socket_path, std::stri
   Hello hello;
   hello.program = program;
   const Hello answer = TRY(expect<Hello>(client.call(Request(hello))));
-  if (answer.version != kProtocolVersion) return Error{Errc::unavailable, "tare-store is of another release"};
+  if (answer.version != kProtocolVersion)
+    return Error{Errc::unavailable, "tare-store is of another release"};
   return client;
 }
 
@@ -21,7 +23,11 @@ Result<> StoreClient::send(const Request& request, std::span<const int> fds) {
 }
 
 Result<Reply> StoreClient::receive() {
-  auto message = TRY(sys::receive_message(fd_.get()).context("tare-store"));
+  auto received = sys::receive_message(fd_.get());
+  // The store closed with messages of ours unread. The kernel says so first; its last reply comes
+  // after that.
+  if (!received && received.error().sys == ECONNRESET) received = sys::receive_message(fd_.get());
+  auto message = TRY(std::move(received).context("tare-store"));
   if (!message) return Error{Errc::unavailable, "tare-store closed the connection"};
   return decode_reply(message->bytes).context("tare-store");
 }
@@ -42,7 +48,8 @@ Result<Reply> StoreClient::call(const Request& request, std::span<const int> fds
   return finish(on_progress);
 }
 
-Result<Imported> StoreClient::import_files(std::span<const FileItem> files, std::span<const int> fds) {
+Result<Imported> StoreClient::import_files(std::span<const FileItem> files,
+                                           std::span<const int> fds) {
   CHECK(files.size() == fds.size());
   TRY(send(ImportFiles{static_cast<std::uint32_t>(files.size())}));
   for (std::size_t at = 0; at < files.size();) {

@@ -1,8 +1,9 @@
 // StoreClient: a connection to tare-store, for tared and for tests. One request at a time.
 //
-// The calls here are plain blocking ones. A caller in a fiber waits for fd() itself and uses the pure parts
-// (encode, decode_reply in protocol.h), or offloads call(). Owner: the caller; closing it cancels what runs.
-// Errors: the store's own (error_of), or unavailable when it is gone. Threads: one at a time.
+// The calls here are plain blocking ones. A caller in a fiber waits for fd() itself and uses the
+// pure parts (encode, decode_reply in protocol.h), or offloads call(). Owner: the caller; closing
+// it cancels what runs. Errors: the store's own (error_of), or unavailable when it is gone.
+// Threads: one at a time.
 #pragma once
 
 #include <functional>

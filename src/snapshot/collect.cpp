@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <map>
 
+#include "snapshot/tree_sync.h"
 #include "snapshot/tree_walk.h"
 #include "sys/entries.h"
 #include "sys/files.h"
@@ -19,7 +20,8 @@ constexpr std::size_t kMaxNamesPerFolder = 262'144;
 
 class OutputCopy {
  public:
-  OutputCopy(TreeWriter& writer, const Collect& request, uid_t uid, gid_t gid, const OnProgress& progress)
+  OutputCopy(TreeWriter& writer, const Collect& request, uid_t uid, gid_t gid,
+             const OnProgress& progress)
       : writer_(writer), request_(request), uid_(uid), gid_(gid), progress_(progress) {}
 
   // False: no entries are left, the walk is over.
@@ -53,11 +55,13 @@ class OutputCopy {
 
 void OutputCopy::skip(SkipReason reason, const std::string& path) {
   ++result_.skipped[static_cast<std::size_t>(reason)];
-  if (result_.skips.size() < kMaxListedSkips) result_.skips.push_back({reason, path.substr(0, kMaxSkippedPathBytes)});
+  if (result_.skips.size() < kMaxListedSkips)
+    result_.skips.push_back({reason, path.substr(0, kMaxSkippedPathBytes)});
 }
 
 bool OutputCopy::is_foreign(const struct stat& status) const {
-  return status.st_uid < request_.owner_base || status.st_uid - request_.owner_base >= request_.owner_count;
+  return status.st_uid < request_.owner_base ||
+         status.st_uid - request_.owner_base >= request_.owner_count;
 }
 
 EntryMetadata OutputCopy::metadata(const WalkStep& step, std::uint32_t mode) const {
@@ -76,7 +80,8 @@ Result<bool> OutputCopy::add(const WalkStep& step) {
     return false;
   }
   if (step.kind == WalkStep::Kind::unentered) {
-    skip(step.trouble == "on another file system" ? SkipReason::unreadable : SkipReason::bad_name, step.path);
+    skip(step.trouble == "on another file system" ? SkipReason::unreadable : SkipReason::bad_name,
+         step.path);
     return true;
   }
   if (step.kind == WalkStep::Kind::enter) {
@@ -99,7 +104,8 @@ Result<> OutputCopy::add_folder(const WalkStep& step) {
 Result<> OutputCopy::settle(const WalkStep& step, Result<> outcome) {
   if (outcome) return ok();
   const Error& error = outcome.error();
-  const bool full = error.sys == ENOSPC || error.sys == EDQUOT || error.sys == EIO || error.sys == EROFS;
+  const bool full = error.sys == ENOSPC || error.sys == EDQUOT || error.sys == EIO ||
+                    error.sys == EROFS;
   if (error.code == Errc::timeout || error.code == Errc::cancelled || full) return outcome;
   if (error.code == Errc::exhausted || error.sys == EFBIG) {
     skip(SkipReason::too_large, step.path);
@@ -135,8 +141,8 @@ Result<> OutputCopy::add_file(const WalkStep& step) {
     }
   }
   // NONBLOCK: should a FIFO have taken the file's place since, opening it must not wait.
-  const sys::UniqueFd from =
-      TRY(sys::open_at(step.parent, step.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+  const sys::UniqueFd from = TRY(
+      sys::open_at(step.parent, step.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
   const struct stat status = TRY(sys::stat_fd(from.get()));
   if (!S_ISREG(status.st_mode)) {
     skip(SkipReason::special, step.path);
@@ -159,14 +165,16 @@ Result<> OutputCopy::add_file(const WalkStep& step) {
   return ok();
 }
 
-// Data only: what is a hole in the source stays one. Ends at the size the file had when it was opened.
+// Data only: what is a hole in the source stays one. Ends at the size the file had when it was
+// opened.
 Result<> OutputCopy::copy(int from, TreeWriter::File& file, std::uint64_t size) {
   for (std::uint64_t offset = 0; offset < size;) {
     const auto data = TRY(sys::next_data(from, offset));
     if (!data || data->begin >= size) return ok();
     const std::uint64_t end = std::min(data->end, size);
     for (offset = data->begin; offset < end;) {
-      const auto want = std::span(buffer_).first(std::min<std::uint64_t>(buffer_.size(), end - offset));
+      const auto want = std::span(buffer_).first(
+          std::min<std::uint64_t>(buffer_.size(), end - offset));
       const std::size_t n = TRY(sys::read_at(from, want, offset));
       if (n == 0) return ok();  // cut short since: the rest reads as zeros
       TRY(writer_.write(file, want.first(n), offset));
@@ -182,7 +190,8 @@ Result<sys::UniqueFd> run_folder(const LayerStore& store, const std::string& run
   auto folder = sys::open_beneath(store.runs(), run, kFolder | O_NOFOLLOW);
   if (!folder) return std::move(folder).error().context("run " + run);
   const struct stat status = TRY(sys::stat_fd(folder->get()));
-  if (status.st_uid != store.user_uid()) return Error{Errc::denied, "run " + run + ": its folder is not tare's"};
+  if (status.st_uid != store.user_uid())
+    return Error{Errc::denied, "run " + run + ": its folder is not tare's"};
   return folder;
 }
 
@@ -192,8 +201,8 @@ Error already_there(const std::string& run) {
 
 }  // namespace
 
-Result<Collected> copy_output(int source, TreeWriter& writer, const Collect& request, uid_t uid, gid_t gid,
-                              const OnProgress& progress) {
+Result<Collected> copy_output(int source, TreeWriter& writer, const Collect& request, uid_t uid,
+                              gid_t gid, const OnProgress& progress) {
   TreeWalk walk = TRY(TreeWalk::start(source, kMaxNamesPerFolder));
   OutputCopy copy(writer, request, uid, gid, progress);
   for (;;) {
@@ -204,19 +213,21 @@ Result<Collected> copy_output(int source, TreeWriter& writer, const Collect& req
   return copy.result();
 }
 
-Result<Collected> collect(const LayerStore& store, const std::string& name, int source, const Collect& request,
-                          const OnProgress& progress) {
+Result<Collected> collect(const LayerStore& store, const std::string& name, int source,
+                          const Collect& request, const OnProgress& progress) {
   const sys::UniqueFd run = TRY(run_folder(store, request.run));
   const sys::UniqueFd stage = TRY(store.stage(name));
   TRY(sys::make_dir_at(stage.get(), "output", 0700));
   TreeWriter writer(TRY(sys::open_beneath(stage.get(), "output", kFolder)), request.limits);
-  Collected collected =
-      TRY(copy_output(source, writer, request, store.user_uid(), store.user_gid(), progress).context("output"));
-  TRY(sys::sync_filesystem(stage.get()));
+  Collected collected = TRY(
+      copy_output(source, writer, request, store.user_uid(), store.user_gid(), progress)
+          .context("output"));
+  TRY(sync_tree(stage.get(), writer.entries()));
   auto renamed = sys::rename_at(stage.get(), "output", run.get(), "output");
   if (!renamed) {
     const int error = renamed.error().sys;
-    if (error == ENOTEMPTY || error == EEXIST || error == ENOTDIR) return already_there(request.run);
+    if (error == ENOTEMPTY || error == EEXIST || error == ENOTDIR)
+      return already_there(request.run);
     return std::move(renamed).error().context("output (store and runs must be on one file system)");
   }
   TRY(sys::sync_fd(run.get()));
@@ -224,7 +235,8 @@ Result<Collected> collect(const LayerStore& store, const std::string& name, int 
   return collected;
 }
 
-Result<std::optional<Collected>> collect_nothing(const LayerStore& store, int source, const Collect& request) {
+Result<std::optional<Collected>> collect_nothing(const LayerStore& store, int source,
+                                                 const Collect& request) {
   const auto names = sys::list_dir(source, ".", 1);
   if (!names || !names->empty()) return std::optional<Collected>();
   const sys::UniqueFd run = TRY(run_folder(store, request.run));

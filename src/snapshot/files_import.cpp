@@ -11,9 +11,12 @@ namespace {
 constexpr std::size_t kCopyBytes = 256 * 1024;
 constexpr std::uint32_t kFolderMode = 0755;
 
-EntryMetadata agents(std::uint32_t mode) { return EntryMetadata{mode, kAgentId, kAgentId, kImplicitMtime, {}}; }
+EntryMetadata agents(std::uint32_t mode) {
+  return EntryMetadata{mode, kAgentId, kAgentId, kImplicitMtime, {}};
+}
 
-// Folders between home/agent and the file: the agent's, not root's as the writer would make them by itself.
+// Folders between home/agent and the file: the agent's, not root's as the writer would make them by
+// itself.
 Result<> add_folders_to(TreeWriter& writer, std::string_view path) {
   for (std::size_t slash = path.find('/', kAgentHome.size() + 1); slash != std::string_view::npos;
        slash = path.find('/', slash + 1)) {

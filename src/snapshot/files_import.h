@@ -1,5 +1,6 @@
-// The agent's own files as a layer: what a FileChunk lists, below /home/agent, owned by uid and gid 1000. The
-// names come from tared and are not trusted. Times are one fixed moment, so that the same files give the same digest.
+// The agent's own files as a layer: what a FileChunk lists, below /home/agent, owned by uid and gid
+// 1000. The names come from tared and are not trusted. Times are one fixed moment, so that the same
+// files give the same digest.
 //
 // Errors: Errc::invalid naming the path. Threads: one; runs in a job of its own.
 #pragma once

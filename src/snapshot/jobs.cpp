@@ -67,7 +67,8 @@ OnProgress Job::progress(bool hashing) {
     if (now_us >= deadline_us_) return Error{Errc::timeout, "its time is over"};
     if (now_us < told_us_ + kProgressEveryUs) return ok();
     told_us_ = now_us;
-    auto sent = sys::send_message(context_.connection, TRY(encode(Reply(Progress{entries, bytes, hashing}))));
+    auto sent = sys::send_message(context_.connection,
+                                  TRY(encode(Reply(Progress{entries, bytes, hashing}))));
     if (!sent && sent.error().sys != EAGAIN) return Error{Errc::cancelled, "the client is gone"};
     return ok();
   };
@@ -82,7 +83,8 @@ Result<sys::UniqueFd> Job::staged_root() {
 Result<Reply> Job::import_tar_stream(const ImportTar& request, sys::UniqueFd archive) {
   set_deadline(request.timeout_ms);
   sys::UniqueFd root = TRY(staged_root());
-  const TarCounts dropped = TRY(unpack(std::move(archive), std::move(root), request.limits, progress(false),
+  const TarCounts dropped = TRY(unpack(std::move(archive), std::move(root), request.limits,
+                                       progress(false),
                                        {context_.clock, deadline_us_, context_.store.lock_fd()}));
   Imported imported = TRY(context_.store.publish(context_.name, progress(true)));
   imported.dropped = dropped;
@@ -98,7 +100,8 @@ Result<sys::Message> Job::receive() {
 
 Result<Reply> Job::import_files(const ImportFiles& request) {
   if (request.files > kMaxAgentFiles) {
-    return Error{Errc::exhausted, "an agent has at most " + std::to_string(kMaxAgentFiles) + " files", 0, "files"};
+    return Error{Errc::exhausted,
+                 "an agent has at most " + std::to_string(kMaxAgentFiles) + " files", 0, "files"};
   }
   TreeWriter writer(TRY(staged_root()), kAgentLimits);
   TRY(add_agent_home(writer));
@@ -106,7 +109,8 @@ Result<Reply> Job::import_files(const ImportFiles& request) {
     const sys::Message message = TRY(receive());
     const Request next = TRY(decode_request(message.bytes));
     const auto* chunk = std::get_if<FileChunk>(&next);
-    if (chunk == nullptr || chunk->files.size() > left || message.fds.size() != descriptors_of(next)) {
+    if (chunk == nullptr || chunk->files.size() > left ||
+        message.fds.size() != descriptors_of(next)) {
       return Error{Errc::invalid, "message: a FileChunk with one descriptor a file is expected"};
     }
     TRY(add_agent_files(writer, chunk->files, message.fds));
@@ -118,13 +122,15 @@ Result<Reply> Job::import_files(const ImportFiles& request) {
 
 Result<Reply> Job::run(const Request& request, std::vector<sys::UniqueFd> fds) {
   const LayerStore& store = context_.store;
-  if (const auto* m = std::get_if<ImportTar>(&request)) return import_tar_stream(*m, std::move(fds[0]));
+  if (const auto* m = std::get_if<ImportTar>(&request))
+    return import_tar_stream(*m, std::move(fds[0]));
   if (const auto* m = std::get_if<ImportFiles>(&request)) return import_files(*m);
   if (const auto* m = std::get_if<Collect>(&request)) {
     set_deadline(m->timeout_ms);
     return Reply(TRY(collect(store, context_.name, fds[0].get(), *m, progress(false))));
   }
-  if (const auto* m = std::get_if<VerifyLayer>(&request)) return Reply(TRY(store.verify(m->digest, progress(true))));
+  if (const auto* m = std::get_if<VerifyLayer>(&request))
+    return Reply(TRY(store.verify(m->digest, progress(true))));
   if (const auto* m = std::get_if<StatLayer>(&request)) return Reply(TRY(store.stat(m->digest)));
   if (const auto* m = std::get_if<ListLayers>(&request)) return Reply(TRY(store.list(m->after)));
   if (const auto* m = std::get_if<RemoveLayer>(&request)) {
@@ -144,7 +150,8 @@ Reply run_job(const Request& request, std::vector<sys::UniqueFd> fds, const JobC
   Job job(context);
   auto reply = job.run(request, std::move(fds));
   if (reply) return std::move(reply).value();
-  (void)context.store.discard(context.name);  // the first error is the one to report; the next start sweeps
+  (void)context.store.discard(
+      context.name);  // the first error is the one to report; the next start sweeps
   return failed(reply.error());
 }
 

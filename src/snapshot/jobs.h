@@ -1,13 +1,16 @@
-// One request, carried out in a process of its own: the service forks, the child calls run_job and exits. So a
-// hostile archive or an endless tree can neither stall nor crash the service, and killing the child cancels.
+// One request, carried out in a process of its own: the service forks, the child calls run_job and
+// exits. So a hostile archive or an endless tree can neither stall nor crash the service, and
+// killing the child cancels.
 //
 //   service --fork--> job --fork--> unpacker (ImportTar only)
-//                      |               parses the archive; Landlock: writes beneath staging/<name>/root only;
-//                      |               memory, CPU time, file length limited; tells the job by messages
+//                      |               parses the archive; Landlock: writes beneath
+//                      staging/<name>/root only; |               memory, CPU time, file length
+//                      limited; tells the job by messages
 //                      +-> computes the manifest, publishes, answers on the connection itself
 //
-// Owner: the child. Errors become the reply Failed. Threads: single-threaded. What never happens: a staging folder
-// is left by a job that ends by itself (the service sweeps those of jobs that were killed).
+// Owner: the child. Errors become the reply Failed. Threads: single-threaded. What never happens: a
+// staging folder is left by a job that ends by itself (the service sweeps those of jobs that were
+// killed).
 #pragma once
 
 #include <string>

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "base/text.h"
+#include "snapshot/tree_sync.h"
 #include "sys/entries.h"
 #include "sys/files.h"
 
@@ -25,7 +25,8 @@ std::string hex_of(const std::string& digest) {
   return digest.substr(digest.size() - kHexBytes);
 }
 
-Result<sys::UniqueFd> folder_below(int dir, const std::string& name, unsigned mode, uid_t uid, gid_t gid) {
+Result<sys::UniqueFd> folder_below(int dir, const std::string& name, unsigned mode, uid_t uid,
+                                   gid_t gid) {
   TRY(sys::ensure_dir_at(dir, name, mode));
   sys::UniqueFd fd = TRY(sys::open_beneath(dir, name, kFolder));
   TRY(sys::own_fd(fd.get(), uid, gid));
@@ -51,8 +52,10 @@ Result<LayerStore> LayerStore::open(int home, uid_t user_uid, gid_t user_gid) {
   store.user_uid_ = user_uid;
   store.user_gid_ = user_gid;
   store.store_ = TRY(folder_below(home, "store", 0700, 0, 0).context("store"));
-  store.layers_ = TRY(folder_below(store.store_.get(), "layers", 0700, 0, 0).context("store/layers"));
-  store.staging_ = TRY(folder_below(store.store_.get(), "staging", 0700, 0, 0).context("store/staging"));
+  store.layers_ = TRY(
+      folder_below(store.store_.get(), "layers", 0700, 0, 0).context("store/layers"));
+  store.staging_ = TRY(
+      folder_below(store.store_.get(), "staging", 0700, 0, 0).context("store/staging"));
   store.runs_ = TRY(folder_below(home, "runs", 0700, user_uid, user_gid).context("runs"));
   return store;
 }
@@ -65,7 +68,8 @@ Result<> LayerStore::lock(std::uint64_t wait_ms) {
       lock_ = std::move(fd);
       return ok();
     }
-    if (waited_ms >= wait_ms) return Error{Errc::unavailable, "another tare-store runs with this home"};
+    if (waited_ms >= wait_ms)
+      return Error{Errc::unavailable, "another tare-store runs with this home"};
     (void)::poll(nullptr, 0, kStepMs);
   }
 }
@@ -90,8 +94,8 @@ Result<Imported> LayerStore::publish(const std::string& name, const OnProgress& 
   ManifestSummary summary;
   {
     const sys::UniqueFd root = TRY(sys::open_beneath(stage.get(), kRoot, kFolder));
-    const sys::UniqueFd file =
-        TRY(sys::open_at(stage.get(), kManifest, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
+    const sys::UniqueFd file = TRY(
+        sys::open_at(stage.get(), kManifest, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
     const auto sink = [&](std::string_view text) { return sys::write_all(file.get(), text); };
     summary = TRY(write_manifest_of(root.get(), sink, progress).context("manifest"));
   }
@@ -100,10 +104,11 @@ Result<Imported> LayerStore::publish(const std::string& name, const OnProgress& 
   const std::string hex = hex_of(imported.layer.digest);
   imported.reused = sys::exists_at(layers_.get(), hex);
   if (!imported.reused) {
-    TRY(sys::sync_filesystem(stage.get()));
+    TRY(sync_tree(stage.get(), summary.entries));
     auto renamed = sys::rename_at(staging_.get(), name, layers_.get(), hex);
     // Somebody imported the same meanwhile: theirs is as good.
-    imported.reused = !renamed && (renamed.error().sys == ENOTEMPTY || renamed.error().sys == EEXIST);
+    imported.reused = !renamed &&
+                      (renamed.error().sys == ENOTEMPTY || renamed.error().sys == EEXIST);
     if (!renamed && !imported.reused) return std::move(renamed).error();
     TRY(sys::sync_fd(layers_.get()));
     TRY(sys::sync_fd(staging_.get()));
@@ -140,7 +145,8 @@ Result<LayerPage> LayerStore::list(const std::string& after) const {
   return page;
 }
 
-// ---- Verification ---------------------------------------------------------------------------------------------
+// ---- Verification
+// ---------------------------------------------------------------------------------------------
 
 namespace {
 

@@ -1,14 +1,15 @@
-// LayerStore: the folder $TARE_HOME/store on disk: layers/<hex>/{root/,manifest} and staging/<name>/.
+// LayerStore: the folder $TARE_HOME/store on disk: layers/<hex>/{root/,manifest} and
+// staging/<name>/.
 //
 //   staging/<name>/root       filled by a job; nothing outside staging/ names it
 //   staging/<name>/manifest   computed from what is on disk; its SHA-256 is <hex>
-//   syncfs                    both are durable
+//   fsync or syncfs           both are durable (tree_sync.h)
 //   rename -> layers/<hex>    atomic: a layer is there whole, or not at all
 //   fsync of layers/ and staging/
 //
-// Owner: the service makes one; jobs use it in their own process. What never happens: a name in layers/ whose
-// content is incomplete, also after SIGKILL or power loss; anything here reachable by another user (store/ is
-// root's, 0700). Errors name the layer. Threads: one.
+// Owner: the service makes one; jobs use it in their own process. What never happens: a name in
+// layers/ whose content is incomplete, also after SIGKILL or power loss; anything here reachable by
+// another user (store/ is root's, 0700). Errors name the layer. Threads: one.
 #pragma once
 
 #include <optional>
@@ -29,7 +30,8 @@ class LayerStore {
   // Makes what is missing below the home. `user` is tare: owner of runs/.
   static Result<LayerStore> open(int home, uid_t user_uid, gid_t user_gid);
 
-  // Exclusive for as long as any process has the descriptor, children included; unavailable after `wait_ms`.
+  // Exclusive for as long as any process has the descriptor, children included; unavailable after
+  // `wait_ms`.
   Result<> lock(std::uint64_t wait_ms);
   int lock_fd() const { return lock_.get(); }  // for a child that closes all else
   // Removes everything in staging/. Only with the lock just taken: then no job is left.

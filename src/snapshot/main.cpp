@@ -1,8 +1,8 @@
 // tare-store: owns the layers and collects what agents leave behind. Started as root:
 //   tare-store --home DIR --user tare
-// It keeps uid 0 with four capabilities (privileges.h) and no network, and listens on DIR/run/store.sock. Ready
-// when that socket accepts connections. SIGTERM and SIGINT end it and its jobs; so does SIGKILL, and the next
-// start removes what they left unfinished.
+// It keeps uid 0 with four capabilities (privileges.h) and no network, and listens on
+// DIR/run/store.sock. Ready when that socket accepts connections. SIGTERM and SIGINT end it and its
+// jobs; so does SIGKILL, and the next start removes what they left unfinished.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -27,7 +27,8 @@
 namespace tare::snapshot {
 namespace {
 
-constexpr std::uint64_t kLockWaitMs = 10'000;  // jobs of a killed predecessor die at once, but not instantly
+constexpr std::uint64_t
+    kLockWaitMs = 10'000;  // jobs of a killed predecessor die at once, but not instantly
 constexpr std::string_view kUsage = "usage: tare-store --home DIR [--user NAME]\n";
 
 struct Options {
@@ -40,9 +41,12 @@ std::optional<Options> parse(int argc, char** argv) {
   for (int i = 1; i < argc; i += 2) {
     const std::string_view name = argv[i];
     if (i + 1 >= argc) return std::nullopt;
-    if (name == "--home") options.home = argv[i + 1];
-    else if (name == "--user") options.user = argv[i + 1];
-    else return std::nullopt;
+    if (name == "--home")
+      options.home = argv[i + 1];
+    else if (name == "--user")
+      options.user = argv[i + 1];
+    else
+      return std::nullopt;
   }
   if (options.home.empty() || options.home.front() != '/') return std::nullopt;
   return options;
@@ -78,7 +82,8 @@ Result<> serve(const Options& options, const Logger& log) {
   TRY(store.lock(kLockWaitMs));
   const std::size_t swept = TRY(store.sweep());
   const sys::UniqueFd stop = TRY(stop_signals());
-  sys::UniqueFd listener = TRY(sys::listen_seqpacket(options.home + "/run/store.sock", 0660, user.gid));
+  sys::UniqueFd listener = TRY(
+      sys::listen_seqpacket(options.home + "/run/store.sock", 0660, user.gid));
   TRY(drop_privileges());
   RealClock clock;
   SystemRandom random;

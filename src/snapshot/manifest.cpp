@@ -35,9 +35,12 @@ std::span<const std::uint8_t> bytes_of(std::string_view text) {
 std::string manifest_line(const ManifestEntry& e) {
   std::string line;
   switch (e.type) {
-    case EntryType::directory: line = fmt::format("d {:o} {} {} {} ", e.mode, e.uid, e.gid, e.mtime_s); break;
+    case EntryType::directory:
+      line = fmt::format("d {:o} {} {} {} ", e.mode, e.uid, e.gid, e.mtime_s);
+      break;
     case EntryType::file:
-      line = fmt::format("f {:o} {} {} {} {} {} ", e.mode, e.uid, e.gid, e.mtime_s, e.size, to_hex(e.content));
+      line = fmt::format("f {:o} {} {} {} {} {} ", e.mode, e.uid, e.gid, e.mtime_s, e.size,
+                         to_hex(e.content));
       break;
     case EntryType::symlink: line = fmt::format("l {} {} {} ", e.uid, e.gid, e.mtime_s); break;
     case EntryType::hardlink: line = "h "; break;
@@ -72,7 +75,8 @@ Result<> ManifestWriter::flush() {
 }
 
 Result<> ManifestWriter::add(const ManifestEntry& entry) {
-  CHECK(last_path_.empty() ? entry.path == kRootPath : compare_entry_paths(last_path_, entry.path) < 0);
+  CHECK(last_path_.empty() ? entry.path == kRootPath
+                           : compare_entry_paths(last_path_, entry.path) < 0);
   last_path_ = entry.path;
   if (entry.path != kRootPath) ++summary_.entries;
   if (entry.type == EntryType::file) summary_.bytes += entry.size;
@@ -86,7 +90,8 @@ Result<ManifestSummary> ManifestWriter::finish() {
   return summary_;
 }
 
-// ---- Parsing --------------------------------------------------------------------------------------------------
+// ---- Parsing
+// --------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -126,7 +131,8 @@ Result<std::uint8_t> hex_byte(std::string_view two) {
   unsigned value = 0;
   if (two.size() == 2) {
     const auto parsed = std::from_chars(two.data(), two.data() + 2, value, 16);
-    if (parsed.ec == std::errc() && parsed.ptr == two.data() + 2) return static_cast<std::uint8_t>(value);
+    if (parsed.ec == std::errc() && parsed.ptr == two.data() + 2)
+      return static_cast<std::uint8_t>(value);
   }
   return Error{Errc::invalid, "two hexadecimal digits are expected"};
 }
@@ -151,7 +157,8 @@ Result<ManifestXattr> parse_xattr(std::string_view field) {
   ManifestXattr xattr;
   xattr.name = TRY(unescape(field.substr(0, equals)));
   const std::string_view hex = field.substr(equals + 1);
-  for (std::size_t i = 0; i < hex.size(); i += 2) xattr.value += static_cast<char>(TRY(hex_byte(hex.substr(i, 2))));
+  for (std::size_t i = 0; i < hex.size(); i += 2)
+    xattr.value += static_cast<char>(TRY(hex_byte(hex.substr(i, 2))));
   return xattr;
 }
 
@@ -173,7 +180,8 @@ Result<> check_entry(const ManifestEntry& entry) {
     }
   }
   for (std::size_t i = 1; i < entry.xattrs.size(); ++i) {
-    if (entry.xattrs[i - 1].name >= entry.xattrs[i].name) return Error{Errc::invalid, "attributes are not sorted"};
+    if (entry.xattrs[i - 1].name >= entry.xattrs[i].name)
+      return Error{Errc::invalid, "attributes are not sorted"};
   }
   return ok();
 }
@@ -206,13 +214,16 @@ class Sequence {
  public:
   Result<> accept(const ManifestEntry& entry) {
     const bool is_root = entry.path == kRootPath;
-    if (last_.empty() != is_root) return Error{Errc::invalid, "the first entry, and only it, is the root"};
+    if (last_.empty() != is_root)
+      return Error{Errc::invalid, "the first entry, and only it, is the root"};
     if (is_root) {
       if (entry.type != EntryType::directory) return Error{Errc::invalid, "the root is a folder"};
     } else {
-      if (compare_entry_paths(last_, entry.path) >= 0) return Error{Errc::invalid, "entries are not in order"};
+      if (compare_entry_paths(last_, entry.path) >= 0)
+        return Error{Errc::invalid, "entries are not in order"};
       const std::string parent = split_entry_path(entry.path).first;
-      if (!folders_.contains(parent)) return Error{Errc::invalid, "the entry's folder is not in the manifest"};
+      if (!folders_.contains(parent))
+        return Error{Errc::invalid, "the entry's folder is not in the manifest"};
     }
     if (entry.type == EntryType::directory) folders_.insert(entry.path);
     if (entry.type == EntryType::file) files_.insert(entry.path);
@@ -242,20 +253,24 @@ Result<Manifest> parse_manifest(std::string_view text) {
   Sequence sequence;
   for (std::size_t number = 2;; ++number) {
     const std::size_t newline = text.find('\n');
-    if (newline == std::string_view::npos) return Error{Errc::invalid, "manifest: its last line is missing"};
+    if (newline == std::string_view::npos)
+      return Error{Errc::invalid, "manifest: its last line is missing"};
     const std::string_view line = text.substr(0, newline + 1);
     text.remove_prefix(newline + 1);
     if (line.starts_with("end ")) {
       const auto& s = manifest.summary;
-      if (line != fmt::format("end {} {}\n", s.entries, s.bytes) || !text.empty() || manifest.entries.empty()) {
-        return at_line(number, Error{Errc::invalid, "the closing line does not fit what is above it"});
+      if (line != fmt::format("end {} {}\n", s.entries, s.bytes) || !text.empty() ||
+          manifest.entries.empty()) {
+        return at_line(number,
+                       Error{Errc::invalid, "the closing line does not fit what is above it"});
       }
       manifest.summary.digest = digest;
       return manifest;
     }
     auto entry = parse_line(line.substr(0, newline));
     if (!entry) return at_line(number, std::move(entry).error());
-    if (manifest_line(*entry) != line) return at_line(number, Error{Errc::invalid, "not in its canonical form"});
+    if (manifest_line(*entry) != line)
+      return at_line(number, Error{Errc::invalid, "not in its canonical form"});
     auto accepted = sequence.accept(*entry);
     if (!accepted) return at_line(number, std::move(accepted).error());
     if (entry->path != kRootPath) ++manifest.summary.entries;

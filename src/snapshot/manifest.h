@@ -1,5 +1,5 @@
-// The manifest: what is in a layer, as canonical text. The same tree gives the same bytes, so the SHA-256 of the
-// manifest is the layer's digest. The format is documented in docs/store_format.md:
+// The manifest: what is in a layer, as canonical text. The same tree gives the same bytes, so the
+// SHA-256 of the manifest is the layer's digest. The format is documented in docs/store_format.md:
 //
 //   tare-manifest 1
 //   d 755 0 0 1700000000 .
@@ -8,9 +8,9 @@
 //   l 0 0 1700000000 link hello.txt
 //   end 4 6
 //
-// Pure: text in, values out and back; no I/O. Units: mtime in seconds since the epoch, sizes in bytes. Errors:
-// Errc::invalid with the line's number. Never happens: two texts for one tree, or a text that parses but would be
-// written differently (non-canonical text is refused).
+// Pure: text in, values out and back; no I/O. Units: mtime in seconds since the epoch, sizes in
+// bytes. Errors: Errc::invalid with the line's number. Never happens: two texts for one tree, or a
+// text that parses but would be written differently (non-canonical text is refused).
 #pragma once
 
 #include <cstdint>
@@ -39,9 +39,9 @@ struct ManifestEntry {
   std::uint32_t mode = 0;  // permission bits with setuid, setgid, sticky; not for symlinks
   std::uint32_t uid = 0, gid = 0;
   std::int64_t mtime_s = 0;
-  std::uint64_t size = 0;    // files
-  Sha256Digest content{};    // files
-  std::string target = {};   // symlinks: any bytes; hard links: path of an earlier file
+  std::uint64_t size = 0;   // files
+  Sha256Digest content{};   // files
+  std::string target = {};  // symlinks: any bytes; hard links: path of an earlier file
   std::vector<ManifestXattr> xattrs = {};  // folders and files; sorted by name
 
   friend bool operator==(const ManifestEntry&, const ManifestEntry&) = default;
@@ -84,8 +84,8 @@ struct Manifest {
 };
 Result<Manifest> parse_manifest(std::string_view text);
 
-// Entries and bytes from the last line, given the manifest's last bytes (at least kManifestTailBytes of them, or
-// all). The digest is left zero.
+// Entries and bytes from the last line, given the manifest's last bytes (at least
+// kManifestTailBytes of them, or all). The digest is left zero.
 inline constexpr std::size_t kManifestTailBytes = 64;
 Result<ManifestSummary> parse_manifest_tail(std::string_view tail);
 

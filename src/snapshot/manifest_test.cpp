@@ -11,8 +11,12 @@ ManifestEntry root() {
   return {.type = EntryType::directory, .path = ".", .mode = 0755, .mtime_s = 1'700'000'000};
 }
 ManifestEntry file(std::string path, std::string_view content) {
-  return {.type = EntryType::file, .path = std::move(path), .mode = 0644, .mtime_s = 1'700'000'000,
-          .size = content.size(), .content = sha256(content)};
+  return {.type = EntryType::file,
+          .path = std::move(path),
+          .mode = 0644,
+          .mtime_s = 1'700'000'000,
+          .size = content.size(),
+          .content = sha256(content)};
 }
 
 std::string written(const std::vector<ManifestEntry>& entries) {
@@ -32,8 +36,8 @@ std::vector<ManifestEntry> sample() {
   ManifestEntry hello = file("hello.txt", "hello\n");
   hello.xattrs = {{"user.note", "hi"}};
   const ManifestEntry again{.type = EntryType::hardlink, .path = "hello2", .target = "hello.txt"};
-  const ManifestEntry link{.type = EntryType::symlink, .path = "to", .uid = 1, .gid = 2, .mtime_s = 3,
-                           .target = "/a b"};
+  const ManifestEntry link{
+      .type = EntryType::symlink, .path = "to", .uid = 1, .gid = 2, .mtime_s = 3, .target = "/a b"};
   return {root(), hello, again, link};
 }
 
@@ -41,7 +45,8 @@ TEST(Manifest, is_the_documented_text) {
   EXPECT_EQ(written(sample()),
             "tare-manifest 1\n"
             "d 755 0 0 1700000000 .\n"
-            "f 644 0 0 1700000000 6 5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03 hello.txt"
+            "f 644 0 0 1700000000 6 "
+            "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03 hello.txt"
             " user.note=6869\n"
             "h hello2 hello.txt\n"
             "l 1 2 3 to /a\\x20b\n"
@@ -72,26 +77,26 @@ TEST(Manifest, every_byte_of_a_name_survives) {
 TEST(Manifest, a_text_that_would_be_written_differently_is_refused) {
   const std::string good = written(sample());
   const std::pair<std::string, std::string> edits[] = {
-      {"tare-manifest 1", "tare-manifest 2"},       // another version
-      {"d 755 ", "d 0755 "},                        // leading zero
-      {"d 755 ", "d 10755 "},                       // mode too large
-      {"d 755 0 0 1700000000 .\n", ""},             // no root
-      {"hello2 hello.txt", "hello2 nothing"},       // link to nothing
-      {"hello2 hello.txt", "hello2 hello2"},        // link to itself
-      {"h hello2", "h a"},                          // out of order
-      {"f 644", "f 644 "},                          // empty field
-      {"5891b5", "5891B5"},                         // upper case
-      {"/a\\x20b", "/\\x61\\x20b"},                 // escaped without need
-      {"user.note=6869", "user.note=68690"},        // half a byte
+      {"tare-manifest 1", "tare-manifest 2"},               // another version
+      {"d 755 ", "d 0755 "},                                // leading zero
+      {"d 755 ", "d 10755 "},                               // mode too large
+      {"d 755 0 0 1700000000 .\n", ""},                     // no root
+      {"hello2 hello.txt", "hello2 nothing"},               // link to nothing
+      {"hello2 hello.txt", "hello2 hello2"},                // link to itself
+      {"h hello2", "h a"},                                  // out of order
+      {"f 644", "f 644 "},                                  // empty field
+      {"5891b5", "5891B5"},                                 // upper case
+      {"/a\\x20b", "/\\x61\\x20b"},                         // escaped without need
+      {"user.note=6869", "user.note=68690"},                // half a byte
       {"user.note=6869", "user.note=6869 user.note=6869"},  // twice
-      {"hello.txt user", "../hello.txt user"},      // leaves the tree
-      {"hello.txt user", "d/hello.txt user"},       // its folder is not there
-      {"l 1 2 3 to /a\\x20b", "l 1 2 3 to "},       // no target
-      {"end 3 6", "end 4 6"},                       // wrong count
-      {"end 3 6", "end 3 7"},                       // wrong sum
-      {"end 3 6\n", ""},                            // cut short
-      {"end 3 6\n", "end 3 6\nx\n"},                // goes on
-      {"end 3 6\n", "end 3 6"},                     // no newline
+      {"hello.txt user", "../hello.txt user"},              // leaves the tree
+      {"hello.txt user", "d/hello.txt user"},               // its folder is not there
+      {"l 1 2 3 to /a\\x20b", "l 1 2 3 to "},               // no target
+      {"end 3 6", "end 4 6"},                               // wrong count
+      {"end 3 6", "end 3 7"},                               // wrong sum
+      {"end 3 6\n", ""},                                    // cut short
+      {"end 3 6\n", "end 3 6\nx\n"},                        // goes on
+      {"end 3 6\n", "end 3 6"},                             // no newline
   };
   for (const auto& [from, to] : edits) {
     std::string bad = good;
@@ -125,7 +130,8 @@ TEST(Manifest, the_tail_alone_tells_entries_and_bytes) {
   ASSERT_TRUE(summary.ok());
   EXPECT_EQ(summary->entries, 3U);
   EXPECT_EQ(summary->bytes, 6U);
-  for (const std::string bad : {"", "end 3 6", "x\nend 3\n", "x\nend 3 6 7\n", "x\nEND 3 6\n", "end 3 6\n"}) {
+  for (const std::string bad :
+       {"", "end 3 6", "x\nend 3\n", "x\nend 3 6 7\n", "x\nEND 3 6\n", "end 3 6\n"}) {
     EXPECT_FALSE(parse_manifest_tail(bad).ok()) << bad;
   }
 }

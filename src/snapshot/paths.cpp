@@ -18,7 +18,8 @@ Result<> check_components(std::string_view path, std::string_view rest) {
     const std::string_view name = rest.substr(0, slash);
     if (name.empty()) return refused(path, "has an empty component");
     if (name == "." || name == "..") return refused(path, "has a component \".\" or \"..\"");
-    if (name.size() > kMaxEntryNameBytes) return refused(path, "has a component of more than 255 bytes");
+    if (name.size() > kMaxEntryNameBytes)
+      return refused(path, "has a component of more than 255 bytes");
     if (depth > kMaxEntryDepth) return refused(path, "is more than 256 folders deep");
     if (slash == std::string_view::npos) return ok();
     rest.remove_prefix(slash + 1);
@@ -30,7 +31,8 @@ Result<> check_components(std::string_view path, std::string_view rest) {
 Result<std::string> clean_entry_path(std::string_view path) {
   if (path.empty()) return refused(path, "is empty");
   if (path.find('\0') != std::string_view::npos) return refused(path, "contains a NUL byte");
-  if (path.front() == '/') return refused(path, "is absolute; make the archive with relative names");
+  if (path.front() == '/')
+    return refused(path, "is absolute; make the archive with relative names");
   std::string_view rest = path;
   while (rest.starts_with("./")) rest.remove_prefix(2);
   if (rest.ends_with('/')) rest.remove_suffix(1);
@@ -59,7 +61,8 @@ std::strong_ordering compare_entry_paths(std::string_view a, std::string_view b)
   const auto [at_a, at_b] = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
   if (at_a == a.end()) return std::strong_ordering::less;
   if (at_b == b.end()) return std::strong_ordering::greater;
-  // The separator sorts before every byte a name can hold, so that a folder's content follows it directly.
+  // The separator sorts before every byte a name can hold, so that a folder's content follows it
+  // directly.
   if (*at_a == '/') return std::strong_ordering::less;
   if (*at_b == '/') return std::strong_ordering::greater;
   return static_cast<unsigned char>(*at_a) <=> static_cast<unsigned char>(*at_b);

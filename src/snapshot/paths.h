@@ -1,8 +1,8 @@
-// The rules for a path in a layer or an output folder. Names are bytes, compared and kept exactly: no encoding,
-// no case, no Unicode normalisation.
+// The rules for a path in a layer or an output folder. Names are bytes, compared and kept exactly:
+// no encoding, no case, no Unicode normalisation.
 //
-// Pure functions. Errors: Errc::invalid, quoting the path and saying what is wrong with it. Never happens: an
-// accepted path is absolute, or holds "..", an empty component or a NUL.
+// Pure functions. Errors: Errc::invalid, quoting the path and saying what is wrong with it. Never
+// happens: an accepted path is absolute, or holds "..", an empty component or a NUL.
 #pragma once
 
 #include <compare>
@@ -15,15 +15,16 @@
 
 namespace tare::snapshot {
 
-inline constexpr std::size_t kMaxEntryPathBytes = 4000;  // usable inside as "/<path>" (PATH_MAX is 4096)
-inline constexpr std::size_t kMaxEntryNameBytes = 255;   // NAME_MAX
-inline constexpr std::size_t kMaxEntryDepth = 256;       // components
+inline constexpr std::size_t
+    kMaxEntryPathBytes = 4000;  // usable inside as "/<path>" (PATH_MAX is 4096)
+inline constexpr std::size_t kMaxEntryNameBytes = 255;  // NAME_MAX
+inline constexpr std::size_t kMaxEntryDepth = 256;      // components
 inline constexpr std::size_t kMaxLinkTargetBytes = 4095;
 
 inline constexpr std::string_view kRootPath = ".";
 
-// The path as we keep it: "a/b". One leading "./" (or several) and one trailing "/" are dropped, as tar writes
-// them; the root is ".".
+// The path as we keep it: "a/b". One leading "./" (or several) and one trailing "/" are dropped, as
+// tar writes them; the root is ".".
 Result<std::string> clean_entry_path(std::string_view path);
 // Is it already as clean_entry_path would leave it?
 Result<> check_entry_path(std::string_view path);

@@ -6,10 +6,20 @@ namespace tare::snapshot {
 namespace {
 
 TEST(EntryPath, the_spellings_of_tar_are_brought_to_one) {
-  const std::pair<std::string, std::string> table[] = {
-      {".", "."},           {"./", "."},       {"a", "a"},          {"./a", "a"},      {"a/", "a"},
-      {"./a/b/", "a/b"},    {"././a", "a"},    {"a b", "a b"},      {"...", "..."},    {"..a", "..a"},
-      {"a/.hidden", "a/.hidden"}, {"\xff\xfe", "\xff\xfe"}, {"e\xcc\x81", "e\xcc\x81"}, {"a\nb", "a\nb"}};
+  const std::pair<std::string, std::string> table[] = {{".", "."},
+                                                       {"./", "."},
+                                                       {"a", "a"},
+                                                       {"./a", "a"},
+                                                       {"a/", "a"},
+                                                       {"./a/b/", "a/b"},
+                                                       {"././a", "a"},
+                                                       {"a b", "a b"},
+                                                       {"...", "..."},
+                                                       {"..a", "..a"},
+                                                       {"a/.hidden", "a/.hidden"},
+                                                       {"\xff\xfe", "\xff\xfe"},
+                                                       {"e\xcc\x81", "e\xcc\x81"},
+                                                       {"a\nb", "a\nb"}};
   for (const auto& [raw, clean] : table) {
     auto result = clean_entry_path(raw);
     ASSERT_TRUE(result.ok()) << raw;
@@ -20,9 +30,23 @@ TEST(EntryPath, the_spellings_of_tar_are_brought_to_one) {
 
 TEST(EntryPath, whatever_could_lead_elsewhere_is_refused) {
   using namespace std::string_literals;
-  const std::string table[] = {"",       "/",        "/etc",   "//etc",   "..",       "../a",     "a/..",
-                               "a/../b", "./../a",   "a//b",   "a/./b",   "a//",      "a\0b"s,    ".//a",
-                               "a/b/../../..", std::string(256, 'n'), std::string(4001, 'p')};
+  const std::string table[] = {"",
+                               "/",
+                               "/etc",
+                               "//etc",
+                               "..",
+                               "../a",
+                               "a/..",
+                               "a/../b",
+                               "./../a",
+                               "a//b",
+                               "a/./b",
+                               "a//",
+                               "a\0b"s,
+                               ".//a",
+                               "a/b/../../..",
+                               std::string(256, 'n'),
+                               std::string(4001, 'p')};
   for (const std::string& raw : table) {
     const auto result = clean_entry_path(raw);
     ASSERT_FALSE(result.ok()) << raw;
@@ -45,10 +69,12 @@ TEST(EntryPath, only_the_plain_form_passes_the_check) {
 }
 
 TEST(EntryPath, a_folders_content_follows_it_directly) {
-  const std::string_view in_order[] = {".", "a", "a/b", "a/b/c", "a/c", "a\x01", "a-b", "a.b", "aa", "b", "\xff"};
+  const std::string_view in_order[] = {".",   "a",   "a/b", "a/b/c", "a/c", "a\x01",
+                                       "a-b", "a.b", "aa",  "b",     "\xff"};
   for (std::size_t i = 0; i < std::size(in_order); ++i) {
     for (std::size_t j = 0; j < std::size(in_order); ++j) {
-      EXPECT_EQ(compare_entry_paths(in_order[i], in_order[j]), i <=> j) << in_order[i] << " " << in_order[j];
+      EXPECT_EQ(compare_entry_paths(in_order[i], in_order[j]), i <=> j)
+          << in_order[i] << " " << in_order[j];
     }
   }
 }

@@ -39,7 +39,8 @@ Error error_of(const Failed& failure) {
 
 std::size_t descriptors_of(const Request& request) {
   if (const auto* chunk = std::get_if<FileChunk>(&request)) return chunk->files.size();
-  return std::holds_alternative<ImportTar>(request) || std::holds_alternative<Collect>(request) ? 1 : 0;
+  return std::holds_alternative<ImportTar>(request) || std::holds_alternative<Collect>(request) ? 1
+                                                                                                : 0;
 }
 
 namespace {
@@ -65,7 +66,8 @@ Result<TreeLimits> take_limits(WireReader& r) {
 
 Result<std::string> take_digest(WireReader& r) {
   std::string digest = TRY(r.text("digest", kMaxDigestBytes));
-  if (!is_digest(digest)) return Error{Errc::invalid, "message field digest: \"sha256:\" and 64 hex digits expected"};
+  if (!is_digest(digest))
+    return Error{Errc::invalid, "message field digest: \"sha256:\" and 64 hex digits expected"};
   return digest;
 }
 Result<std::string> take_run(WireReader& r) {
@@ -98,7 +100,8 @@ void put(WireWriter& w, const Hello& m) {
   w.text("program", m.program, kMaxProgramBytes);
 }
 Result<Hello> take_hello(WireReader& r) {
-  if (TRY(r.u32("magic")) != kProtocolMagic) return Error{Errc::invalid, "message field magic: another protocol"};
+  if (TRY(r.u32("magic")) != kProtocolMagic)
+    return Error{Errc::invalid, "message field magic: another protocol"};
   Hello m;
   m.version = TRY(r.u32("version"));
   m.program = TRY(r.text("program", kMaxProgramBytes));
@@ -141,7 +144,8 @@ Result<Request> take_file_chunk(WireReader& r) {
     FileItem file;
     file.path = TRY(r.text("path", kMaxPathBytes));
     file.mode = TRY(r.u32("mode"));
-    if (file.mode > 0777) return Error{Errc::invalid, "message field mode: permission bits only, 0 to 0777"};
+    if (file.mode > 0777)
+      return Error{Errc::invalid, "message field mode: permission bits only, 0 to 0777"};
     m.files.push_back(std::move(file));
   }
   return Request(std::move(m));
@@ -175,7 +179,8 @@ void put(WireWriter& w, const ListLayers& m) { w.text("after", m.after, kMaxDige
 Result<Request> take_list(WireReader& r) {
   ListLayers m;
   m.after = TRY(r.text("after", kMaxDigestBytes));
-  if (!m.after.empty() && !is_digest(m.after)) return Error{Errc::invalid, "message field after: not a digest"};
+  if (!m.after.empty() && !is_digest(m.after))
+    return Error{Errc::invalid, "message field after: not a digest"};
   return Request(std::move(m));
 }
 
@@ -295,9 +300,9 @@ Result<Reply> take_failed(WireReader& r) {
 
 Result<Reply> take_reply_hello(WireReader& r) { return Reply(TRY(take_hello(r))); }
 
-constexpr Result<Reply> (*kReplies[])(WireReader&) = {take_reply_hello, take_progress,   take_imported,
-                                                      take_collected,   take_verified,   take_layer_info,
-                                                      take_layer_page,  take_done,       take_failed};
+constexpr Result<Reply> (*kReplies[])(WireReader&) = {
+    take_reply_hello, take_progress,   take_imported, take_collected, take_verified,
+    take_layer_info,  take_layer_page, take_done,     take_failed};
 static_assert(std::size(kReplies) == std::variant_size_v<Reply>);
 
 template <class Message>
@@ -309,10 +314,12 @@ Result<std::string> encode_message(const Message& message) {
 }
 
 template <class Message, std::size_t N>
-Result<Message> decode_message(std::string_view bytes, Result<Message> (*const (&takers)[N])(WireReader&)) {
+Result<Message> decode_message(std::string_view bytes,
+                               Result<Message> (*const (&takers)[N])(WireReader&)) {
   WireReader r(bytes);
   const std::uint8_t type = TRY(r.u8("type"));
-  if (type >= N) return Error{Errc::invalid, "message field type: unknown message " + std::to_string(type)};
+  if (type >= N)
+    return Error{Errc::invalid, "message field type: unknown message " + std::to_string(type)};
   Message message = TRY(takers[type](r));
   TRY(r.finish());
   return message;
@@ -322,7 +329,9 @@ Result<Message> decode_message(std::string_view bytes, Result<Message> (*const (
 
 Result<std::string> encode(const Request& request) { return encode_message(request); }
 Result<std::string> encode(const Reply& reply) { return encode_message(reply); }
-Result<Request> decode_request(std::string_view message) { return decode_message(message, kRequests); }
+Result<Request> decode_request(std::string_view message) {
+  return decode_message(message, kRequests);
+}
 Result<Reply> decode_reply(std::string_view message) { return decode_message(message, kReplies); }
 
 }  // namespace tare::snapshot

@@ -1,8 +1,9 @@
-// What tared (or root) and tare-store say to each other: fixed binary messages (base/wire.h) over a SOCK_SEQPACKET
-// unix socket, descriptors beside them (SCM_RIGHTS). One message is one packet.
+// What tared (or root) and tare-store say to each other: fixed binary messages (base/wire.h) over a
+// SOCK_SEQPACKET unix socket, descriptors beside them (SCM_RIGHTS). One message is one packet.
 //
 //   client                          store
-//   Hello            ------------->          first, both ways; another version is refused with Failed
+//   Hello            ------------->          first, both ways; another version is refused with
+//   Failed
 //                    <-------------  Hello
 //   ImportTar  +1 fd ------------->          then one request at a time
 //                    <-------------  Progress ...        any number, while it works
@@ -11,11 +12,13 @@
 //   FileChunk  +n fd ------------->  until `files` files have come
 //                    <-------------  Imported | Failed
 //
-// Closing the connection cancels the request that is running; what it had made is removed. After a message that
-// cannot be decoded, or comes out of turn, the store answers Failed and closes.
+// Closing the connection cancels the request that is running; what it had made is removed. After a
+// message that cannot be decoded or comes out of turn, and after an ImportFiles that failed (chunks
+// may still be on their way), the store answers Failed and closes; after any other Failed the
+// connection can be used again.
 //
-// Pure: encode and decode only. Units: bytes, milliseconds. Errors: Errc::invalid or exhausted, naming the field.
-// Changing anything here means kProtocolVersion + 1.
+// Pure: encode and decode only. Units: bytes, milliseconds. Errors: Errc::invalid or exhausted,
+// naming the field. Changing anything here means kProtocolVersion + 1.
 #pragma once
 
 #include <cstdint>
@@ -33,11 +36,12 @@ namespace tare::snapshot {
 inline constexpr std::uint32_t kProtocolMagic = 0x53455254;  // "TRES" on the wire
 inline constexpr std::uint32_t kProtocolVersion = 1;
 
-inline constexpr std::size_t kMaxFilesPerChunk = 64;  // as many as descriptors fit (sys/seqpacket.h)
+inline constexpr std::size_t
+    kMaxFilesPerChunk = 64;  // as many as descriptors fit (sys/seqpacket.h)
 inline constexpr std::size_t kMaxLayersPerPage = 512;
 inline constexpr std::size_t kMaxListedSkips = 64;  // names in Collected; the counts are complete
 inline constexpr std::size_t kMaxSkippedPathBytes = 512;  // a longer one is cut
-inline constexpr std::size_t kMaxDigestBytes = 71;  // "sha256:<64 hex>"
+inline constexpr std::size_t kMaxDigestBytes = 71;        // "sha256:<64 hex>"
 inline constexpr std::size_t kMaxFailureBytes = 4096;
 
 struct Hello {
@@ -46,7 +50,8 @@ struct Hello {
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 
-// ---- Requests -------------------------------------------------------------------------------------------------
+// ---- Requests
+// -------------------------------------------------------------------------------------------------
 
 // One descriptor: a tar stream (tar_import.h), file or pipe.
 struct ImportTar {
@@ -74,7 +79,8 @@ struct FileChunk {
 // One descriptor: the sandbox's /output. Copied to runs/<run>/output (collect.h).
 struct Collect {
   std::string run;
-  std::uint32_t owner_base = 0;   // the ids the sandbox can own files with, as that descriptor shows them:
+  std::uint32_t
+      owner_base = 0;  // the ids the sandbox can own files with, as that descriptor shows them:
   std::uint32_t owner_count = 0;  // owner_base <= id < owner_base + owner_count
   TreeLimits limits;
   std::uint64_t timeout_ms = 0;
@@ -105,10 +111,11 @@ struct RemoveRun {
   friend bool operator==(const RemoveRun&, const RemoveRun&) = default;
 };
 
-using Request = std::variant<Hello, ImportTar, ImportFiles, FileChunk, Collect, VerifyLayer, StatLayer, RemoveLayer,
-                             ListLayers, RemoveRun>;
+using Request = std::variant<Hello, ImportTar, ImportFiles, FileChunk, Collect, VerifyLayer,
+                             StatLayer, RemoveLayer, ListLayers, RemoveRun>;
 
-// ---- Replies --------------------------------------------------------------------------------------------------
+// ---- Replies
+// --------------------------------------------------------------------------------------------------
 
 struct Progress {
   std::uint64_t entries = 0, bytes = 0;  // so far
@@ -173,10 +180,11 @@ struct Failed {
 Failed failed(const Error& error);
 Error error_of(const Failed& failed);
 
-using Reply =
-    std::variant<Hello, Progress, Imported, Collected, Verified, LayerInfo, LayerPage, Done, Failed>;
+using Reply = std::variant<Hello, Progress, Imported, Collected, Verified, LayerInfo, LayerPage,
+                           Done, Failed>;
 
-// ---- Encoding -------------------------------------------------------------------------------------------------
+// ---- Encoding
+// -------------------------------------------------------------------------------------------------
 
 Result<std::string> encode(const Request& request);
 Result<std::string> encode(const Reply& reply);

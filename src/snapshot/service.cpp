@@ -21,8 +21,15 @@ namespace tare::snapshot {
 namespace {
 
 constexpr std::size_t kMaxRequestBytes = sys::kMaxMessageBytes;
-constexpr int kSweepAttempts = 100;
+constexpr int kSweepAttempts = 3;  // processes; each tries for a while
+constexpr int kSweepTries = 100;
 constexpr int kSweepPauseMs = 50;
+
+// How a job's process ends.
+constexpr int kAnswered = 0;
+constexpr int
+    kAnsweredAndClose = 2;  // the client may have sent more that belongs to the failed request
+constexpr int kNotAnswered = 1;
 
 }  // namespace
 
@@ -37,13 +44,14 @@ Result<> Service::run() {
     const bool room = connections_.size() < kMaxStoreConnections;
     waiting.push_back({room ? listener_.get() : -1, POLLIN, 0});
     for (auto it = connections_.begin(); it != connections_.end(); ++it) {
-      // While a job runs, the connection is the job's to read; we only watch for the client's going away.
+      // While a job runs, the connection is the job's to read; we only watch for the client's going
+      // away.
       const bool read = !it->job.valid() && jobs_ < kMaxStoreJobs;
       waiting.push_back({it->fd.get(), static_cast<short>(read ? POLLIN : 0), 0});
       waiting.push_back({it->job.valid() ? it->job.pidfd() : -1, POLLIN, 0});
       owners.push_back(it);
     }
-    for (const sys::Child& sweeper : sweepers_) waiting.push_back({sweeper.pidfd(), POLLIN, 0});
+    for (const Sweeper& sweeper : sweepers_) waiting.push_back({sweeper.child.pidfd(), POLLIN, 0});
     if (::poll(waiting.data(), waiting.size(), -1) < 0) {
       if (errno == EINTR) continue;
       return sys_error(errno, "poll");
@@ -52,9 +60,12 @@ Result<> Service::run() {
     for (std::size_t i = 0; i < owners.size(); ++i) {
       Connection& connection = *owners[i];
       const short on_socket = waiting[2 + 2 * i].revents;
-      if (waiting[3 + 2 * i].revents != 0) end_job(connection);
-      else if (connection.job.valid() && (on_socket & (POLLHUP | POLLERR)) != 0) cancel(connection);
-      else if (!connection.job.valid() && on_socket != 0) serve(connection);
+      if (waiting[3 + 2 * i].revents != 0)
+        end_job(connection);
+      else if (connection.job.valid() && (on_socket & (POLLHUP | POLLERR)) != 0)
+        cancel(connection);
+      else if (!connection.job.valid() && on_socket != 0)
+        serve(connection);
       if (connection.closing && !connection.job.valid()) connections_.erase(owners[i]);
     }
     reap_sweepers();
@@ -66,7 +77,8 @@ Result<> Service::accept_all() {
   while (connections_.size() < kMaxStoreConnections) {
     auto accepted = sys::accept_nonblocking(listener_.get());
     if (!accepted) {
-      deps_.log.error("accept", accepted.error());  // out of descriptors or memory: go on with those there are
+      deps_.log.error(
+          "accept", accepted.error());  // out of descriptors or memory: go on with those there are
       return ok();
     }
     if (!*accepted) return ok();
@@ -113,16 +125,20 @@ void Service::handle(Connection& connection, sys::Message message) {
 
 void Service::greet(Connection& connection, const Hello& hello) {
   if (hello.version != kProtocolVersion) {
-    return refuse(connection, Error{Errc::unavailable,
-                                    "the store speaks protocol " + std::to_string(kProtocolVersion) + ", the caller " +
-                                        std::to_string(hello.version) + "; restart both from one release"});
+    return refuse(
+        connection,
+        Error{Errc::unavailable, "the store speaks protocol " + std::to_string(kProtocolVersion) +
+                                     ", the caller " + std::to_string(hello.version) +
+                                     "; restart both from one release"});
   }
   connection.greeted = true;
-  if (!send_reply(connection.fd.get(), Hello{kProtocolVersion, TARE_VERSION})) connection.closing = true;
+  if (!send_reply(connection.fd.get(), Hello{kProtocolVersion, TARE_VERSION}))
+    connection.closing = true;
 }
 
 // Most runs leave nothing in /output: no process is made for that.
-bool Service::answer_at_once(Connection& connection, const Request& request, const sys::Message& message) {
+bool Service::answer_at_once(Connection& connection, const Request& request,
+                             const sys::Message& message) {
   const auto* m = std::get_if<Collect>(&request);
   if (m == nullptr) return false;
   auto nothing = collect_nothing(deps_.store, message.fds[0].get(), *m);
@@ -135,7 +151,8 @@ bool Service::answer_at_once(Connection& connection, const Request& request, con
 void Service::refuse(Connection& connection, const Error& error) {
   deps_.log.warning("request refused", {{"error", error.message}});
   auto message = encode(Reply(failed(error)));
-  if (message) (void)sys::send_message(connection.fd.get(), *message);  // it may be gone; never wait for it
+  if (message)
+    (void)sys::send_message(connection.fd.get(), *message);  // it may be gone; never wait for it
   connection.closing = true;
 }
 
@@ -145,7 +162,8 @@ std::string Service::fresh_name() {
   return to_hex(bytes);
 }
 
-void Service::start_job(Connection& connection, const Request& request, std::vector<sys::UniqueFd> fds) {
+void Service::start_job(Connection& connection, const Request& request,
+                        std::vector<sys::UniqueFd> fds) {
   connection.job_name = fresh_name();
   auto child = sys::fork_child();
   if (!child) return refuse(connection, child.error());
@@ -154,8 +172,9 @@ void Service::start_job(Connection& connection, const Request& request, std::vec
   ++jobs_;
 }
 
-// In a child. A copy of a connection kept here would hide from its client that the service has closed it. The
-// child ends with _exit: no destructor of the parent's objects (which would kill the other jobs) runs in it.
+// In a child. A copy of a connection kept here would hide from its client that the service has
+// closed it. The child ends with _exit: no destructor of the parent's objects (which would kill the
+// other jobs) runs in it.
 void Service::leave_service(const Connection* kept) {
   sigset_t none;
   sigemptyset(&none);
@@ -166,20 +185,29 @@ void Service::leave_service(const Connection* kept) {
   }
 }
 
-void Service::job_main(Connection& connection, const Request& request, std::vector<sys::UniqueFd> fds) {
+void Service::job_main(Connection& connection, const Request& request,
+                       std::vector<sys::UniqueFd> fds) {
   leave_service(&connection);
   const JobContext context{deps_.store, deps_.clock, connection.job_name, connection.fd.get()};
   const Reply reply = run_job(request, std::move(fds), context);
-  ::_exit(send_reply(connection.fd.get(), reply) ? 0 : 1);
+  if (!send_reply(connection.fd.get(), reply)) ::_exit(kNotAnswered);
+  const bool close = std::holds_alternative<ImportFiles>(request) &&
+                     std::holds_alternative<Failed>(reply);
+  ::_exit(close ? kAnsweredAndClose : kAnswered);
 }
 
 void Service::end_job(Connection& connection) {
   const auto status = connection.job.wait(nullptr);
   --jobs_;
-  if (status && !status->signalled && status->code == 0) return;
+  if (status && !status->signalled &&
+      (status->code == kAnswered || status->code == kAnsweredAndClose)) {
+    connection.closing = status->code == kAnsweredAndClose;
+    return;
+  }
   sweep_later(connection.job_name);
   const std::string how = !status ? status.error().message
-                                  : (status->signalled ? "signal " : "status ") + std::to_string(status->code);
+                                  : (status->signalled ? "signal " : "status ") +
+                                        std::to_string(status->code);
   deps_.log.error("job ended badly", {{"job", connection.job_name}, {"how", how}});
   refuse(connection, Error{Errc::internal, "the job ended by " + how + " before it was done"});
 }
@@ -195,9 +223,9 @@ void Service::cancel(Connection& connection) {
   connection.closing = true;
 }
 
-// In a process of its own: it may be a large tree. The job's own child (an unpacker) may still be dying, so it
-// is tried again for a while; what is left even then goes at the next start.
-void Service::sweep_later(std::string name) {
+// In a process of its own: it may be a large tree. The job's own child (an unpacker) may still be
+// dying, so it is tried again for a while; what is left even then goes at the next start.
+void Service::sweep_later(std::string name, int attempt) {
   auto child = sys::fork_child();
   if (!child) {
     deps_.log.error("sweep", child.error(), {{"job", name}});
@@ -205,22 +233,29 @@ void Service::sweep_later(std::string name) {
   }
   if (!child->valid()) {
     leave_service(nullptr);
-    for (int attempt = 0; attempt < kSweepAttempts; ++attempt) {
+    for (int i = 0; i < kSweepTries; ++i) {
       if (deps_.store.discard(name)) ::_exit(0);
       (void)::poll(nullptr, 0, kSweepPauseMs);
     }
     ::_exit(1);
   }
-  sweepers_.push_back(std::move(child).value());
+  sweepers_.push_back({std::move(child).value(), std::move(name), attempt});
 }
 
 void Service::reap_sweepers() {
-  std::erase_if(sweepers_, [](sys::Child& sweeper) {
-    const auto ended = sweeper.peek();
-    if (ended && !*ended) return false;
-    (void)sweeper.wait(nullptr);
-    return true;
-  });
+  for (auto it = sweepers_.begin(); it != sweepers_.end();) {
+    const auto sweeper = it++;
+    const auto running = sweeper->child.peek();
+    if (running && !*running) continue;
+    const auto ended = sweeper->child.wait(nullptr);
+    const bool swept = ended && !ended->signalled && ended->code == 0;
+    if (!swept && sweeper->attempt < kSweepAttempts)
+      sweep_later(sweeper->name, sweeper->attempt + 1);
+    if (!swept)
+      deps_.log.warning("sweep ended badly",
+                        {{"job", sweeper->name}, {"attempt", sweeper->attempt}});
+    sweepers_.erase(sweeper);
+  }
 }
 
 }  // namespace tare::snapshot

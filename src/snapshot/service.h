@@ -1,9 +1,11 @@
-// The store's service: accepts connections, checks who calls (root or tare), greets, and forks one job a request.
+// The store's service: accepts connections, checks who calls (root or tare), greets, and forks one
+// job a request.
 //
-// Owner: main. One thread, one poll loop, nothing in it waits: what can take long is a job's. Limits: connections
-// and jobs are bounded; beyond them, calls wait unread in the socket. Errors: only what makes the service itself
-// impossible; a bad client is answered Failed and disconnected.
-// What never happens: two requests of one connection at a time; a job that outlives its client or the service.
+// Owner: main. One thread, one poll loop, nothing in it waits: what can take long is a job's.
+// Limits: connections and jobs are bounded; beyond them, calls wait unread in the socket. Errors:
+// only what makes the service itself impossible; a bad client is answered Failed and disconnected.
+// What never happens: two requests of one connection at a time; a job that outlives its client or
+// the service.
 #pragma once
 
 #include <list>
@@ -45,6 +47,12 @@ class Service {
     std::string job_name;
   };
   using Connections = std::list<Connection>;
+  // Removes what a job that did not end well has left in staging.
+  struct Sweeper {
+    sys::Child child;
+    std::string name;
+    int attempt = 1;
+  };
 
   Result<> accept_all();
   bool is_welcome(int fd) const;
@@ -53,12 +61,13 @@ class Service {
   void greet(Connection& connection, const Hello& hello);
   bool answer_at_once(Connection& connection, const Request& request, const sys::Message& message);
   void start_job(Connection& connection, const Request& request, std::vector<sys::UniqueFd> fds);
-  [[noreturn]] void job_main(Connection& connection, const Request& request, std::vector<sys::UniqueFd> fds);
+  [[noreturn]] void job_main(Connection& connection, const Request& request,
+                             std::vector<sys::UniqueFd> fds);
   void refuse(Connection& connection, const Error& error);
   void end_job(Connection& connection);
   void cancel(Connection& connection);
   void leave_service(const Connection* kept);
-  void sweep_later(std::string name);
+  void sweep_later(std::string name, int attempt = 1);
   void reap_sweepers();
   std::string fresh_name();
 
@@ -66,7 +75,7 @@ class Service {
   sys::UniqueFd listener_;
   int stop_;
   Connections connections_;
-  std::list<sys::Child> sweepers_;  // remove what cancelled jobs left
+  std::list<Sweeper> sweepers_;
   std::size_t jobs_ = 0;
 };
 

@@ -20,7 +20,9 @@ constexpr std::size_t kMaxXattrBytesPerEntry = 64 * 1024;
 constexpr std::uint64_t kProgressEveryEntries = 256;
 constexpr std::uint64_t kProgressEveryBytes = std::uint64_t{4} << 20;
 
-std::uint64_t saturating_sum(std::uint64_t a, std::uint64_t b) { return a > UINT64_MAX - b ? UINT64_MAX : a + b; }
+std::uint64_t saturating_sum(std::uint64_t a, std::uint64_t b) {
+  return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
 
 std::uint64_t stream_limit(const TreeLimits& limits) {
   const std::uint64_t headers = limits.max_entries > UINT64_MAX / kHeaderBytesPerEntry
@@ -47,8 +49,9 @@ la_ssize_t pull(archive* reader, void* data, const void** bytes) {
   return static_cast<la_ssize_t>(next->size());
 }
 
-// In the C locale libarchive warns of every pax name that is not ASCII, and hands out its bytes unchanged: that
-// is what we want of it. (In a UTF-8 locale it would normalise them.) Any other warning is a refusal.
+// In the C locale libarchive warns of every pax name that is not ASCII, and hands out its bytes
+// unchanged: that is what we want of it. (In a UTF-8 locale it would normalise them.) Any other
+// warning is a refusal.
 bool is_harmless_warning(archive* reader) {
   const char* text = archive_error_string(reader);
   if (text == nullptr) return false;
@@ -95,7 +98,8 @@ Result<TarCounts> TarImport::run(TarStream& stream) {
   const auto failed = [&] {
     return source.failure ? std::move(*source.failure) : archive_error(reader.get(), "archive");
   };
-  if (archive_read_open(reader.get(), &source, nullptr, pull, nullptr) != ARCHIVE_OK) return failed();
+  if (archive_read_open(reader.get(), &source, nullptr, pull, nullptr) != ARCHIVE_OK)
+    return failed();
   for (;;) {
     archive_entry* entry = nullptr;
     const int found = archive_read_next_header(reader.get(), &entry);
@@ -114,7 +118,8 @@ Result<TarCounts> TarImport::run(TarStream& stream) {
 Result<> TarImport::add(archive* reader, archive_entry* entry) {
   // Counts what is dropped as well: the stream's length alone would allow a great many.
   if (++headers_ > limits_.max_entries) {
-    return Error{Errc::exhausted, "archive: more than " + std::to_string(limits_.max_entries) + " entries"};
+    return Error{Errc::exhausted,
+                 "archive: more than " + std::to_string(limits_.max_entries) + " entries"};
   }
   TRY(tell());
   const char* raw = archive_entry_pathname(entry);
@@ -122,7 +127,8 @@ Result<> TarImport::add(archive* reader, archive_entry* entry) {
   const std::string path = TRY(clean_entry_path(raw));
   const std::size_t slash = path.rfind('/');
   if (std::string_view(path).substr(slash + 1).starts_with(".wh.")) {
-    return refused(path, "is an OCI whiteout; give the whole root file system, not a layer of an image");
+    return refused(path,
+                   "is an OCI whiteout; give the whole root file system, not a layer of an image");
   }
   if (const char* target = archive_entry_hardlink(entry)) {
     if (archive_entry_size_is_set(entry) != 0 && archive_entry_size(entry) > 0) {
@@ -154,7 +160,8 @@ Result<EntryMetadata> TarImport::metadata_of(archive_entry* entry, std::string_v
   metadata.mode = archive_entry_perm(entry) & 07777;
   metadata.uid = TRY(owner(archive_entry_uid(entry), path));
   metadata.gid = TRY(owner(archive_entry_gid(entry), path));
-  metadata.mtime_s = archive_entry_mtime_is_set(entry) != 0 ? archive_entry_mtime(entry) : kImplicitMtime;
+  metadata.mtime_s = archive_entry_mtime_is_set(entry) != 0 ? archive_entry_mtime(entry)
+                                                            : kImplicitMtime;
   metadata.xattrs = TRY(xattrs_of(entry, path));
   return metadata;
 }
@@ -173,7 +180,8 @@ Result<std::vector<sys::Xattr>> TarImport::xattrs_of(archive_entry* entry, std::
       continue;
     }
     total += std::string_view(name).size() + size;
-    if (total > kMaxXattrBytesPerEntry) return refused(path, "has more than 64 KiB of extended attributes");
+    if (total > kMaxXattrBytesPerEntry)
+      return refused(path, "has more than 64 KiB of extended attributes");
     kept.push_back({name, std::string(static_cast<const char*>(value), size)});
   }
   return kept;
@@ -182,7 +190,8 @@ Result<std::vector<sys::Xattr>> TarImport::xattrs_of(archive_entry* entry, std::
 Result<> TarImport::add_file(archive* reader, archive_entry* entry, const EntryMetadata& metadata) {
   const std::string_view raw = archive_entry_pathname(entry);
   if (raw.ends_with('/')) return refused(raw, "is a file whose name ends with a slash");
-  if (archive_entry_size_is_set(entry) == 0 || archive_entry_size(entry) < 0) return refused(raw, "has no size");
+  if (archive_entry_size_is_set(entry) == 0 || archive_entry_size(entry) < 0)
+    return refused(raw, "has no size");
   const auto size = static_cast<std::uint64_t>(archive_entry_size(entry));
   if (size > limits_.max_file_bytes) {
     return Error{Errc::exhausted, "entry " + quote(raw) + ": the file is too long, the limit is " +
@@ -196,7 +205,8 @@ Result<> TarImport::add_file(archive* reader, archive_entry* entry, const EntryM
     const int got = archive_read_data_block(reader, &bytes, &count, &offset);
     if (got == ARCHIVE_EOF) break;
     if (got != ARCHIVE_OK) return archive_error(reader, "entry " + quote(raw));
-    if (offset < 0 || static_cast<std::uint64_t>(offset) > size || count > size - static_cast<std::uint64_t>(offset)) {
+    if (offset < 0 || static_cast<std::uint64_t>(offset) > size ||
+        count > size - static_cast<std::uint64_t>(offset)) {
       return refused(raw, "has data beyond its end");
     }
     const std::span data(static_cast<const std::byte*>(bytes), count);
@@ -207,7 +217,8 @@ Result<> TarImport::add_file(archive* reader, archive_entry* entry, const EntryM
 }
 
 Result<> TarImport::tell() {
-  if (headers_ < told_headers_ + kProgressEveryEntries && writer_.bytes() < told_bytes_ + kProgressEveryBytes) {
+  if (headers_ < told_headers_ + kProgressEveryEntries &&
+      writer_.bytes() < told_bytes_ + kProgressEveryBytes) {
     return ok();
   }
   told_headers_ = headers_;
@@ -217,7 +228,8 @@ Result<> TarImport::tell() {
 
 }  // namespace
 
-Result<TarCounts> import_tar(int archive, TreeWriter& writer, const TreeLimits& limits, const OnProgress& progress) {
+Result<TarCounts> import_tar(int archive, TreeWriter& writer, const TreeLimits& limits,
+                             const OnProgress& progress) {
   TarStream stream = TRY(TarStream::open(archive, stream_limit(limits)));
   TarImport import(writer, limits, progress);
   return import.run(stream);

@@ -1,12 +1,13 @@
-// Unpacks a tar stream (plain, gzip, zstd or xz; ustar, pax and GNU) through a TreeWriter. The stream is hostile:
-// this runs in a process of its own (jobs.h) that can write nowhere else.
+// Unpacks a tar stream (plain, gzip, zstd or xz; ustar, pax and GNU) through a TreeWriter. The
+// stream is hostile: this runs in a process of its own (jobs.h) that can write nowhere else.
 //
-// Kept: names and link targets byte by byte, owner (0..65535), mode with setuid bits, mtime in whole seconds,
-// user.* attributes, hard links, holes. Dropped and counted: devices, FIFOs, sockets, other attributes.
-// Refused (Errc::invalid): what TreeWriter refuses; a file or link that appears twice; an OCI whiteout; an
-// archive that does not end with its end marker (two zero blocks): half an archive is never taken for a whole one.
-// Never happens: a program is run to decompress, the process's locale is used for names (it must stay "C").
-// Sources: POSIX pax, libarchive-formats(5), tar(5).
+// Kept: names and link targets byte by byte, owner (0..65535), mode with setuid bits, mtime in
+// whole seconds, user.* attributes, hard links, holes. Dropped and counted: devices, FIFOs,
+// sockets, other attributes. Refused (Errc::invalid): what TreeWriter refuses; a file or link that
+// appears twice; an OCI whiteout; an archive that does not end with its end marker (two zero
+// blocks): half an archive is never taken for a whole one. Never happens: a program is run to
+// decompress, the process's locale is used for names (it must stay "C"). Sources: POSIX pax,
+// libarchive-formats(5), tar(5).
 #pragma once
 
 #include <cstdint>
@@ -25,8 +26,9 @@ struct TarCounts {
   friend bool operator==(const TarCounts&, const TarCounts&) = default;
 };
 
-// Reads `archive` to its end: a pipe's writer never meets a closed pipe. `limits` are the writer's, from which
-// a bound on the length of the stream itself follows.
-Result<TarCounts> import_tar(int archive, TreeWriter& writer, const TreeLimits& limits, const OnProgress& progress);
+// Reads `archive` to its end: a pipe's writer never meets a closed pipe. `limits` are the writer's,
+// from which a bound on the length of the stream itself follows.
+Result<TarCounts> import_tar(int archive, TreeWriter& writer, const TreeLimits& limits,
+                             const OnProgress& progress);
 
 }  // namespace tare::snapshot

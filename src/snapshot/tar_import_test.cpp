@@ -1,4 +1,5 @@
-// Archives, well-made and hostile (ATTACKS.md S16 to S18): what is unpacked, and that nothing else is touched.
+// Archives, well-made and hostile (ATTACKS.md S16 to S18): what is unpacked, and that nothing else
+// is touched.
 #include "snapshot/tar_import.h"
 
 #include <sys/prctl.h>
@@ -37,7 +38,8 @@ struct Unpacked {
   struct stat stat(const std::string& name) const { return outer.stat("staging/" + name); }
   std::string error() const { return test::why(result); }
   bool untouched() const {
-    return outer.read("outside") == "untouched" && sys::list_dir(outer.fd(), ".").value().size() == 2;
+    return outer.read("outside") == "untouched" &&
+           sys::list_dir(outer.fd(), ".").value().size() == 2;
   }
 
   TempDir outer;
@@ -48,11 +50,12 @@ struct Unpacked {
 
 TEST(TarImport, keeps_content_owner_mode_time_links) {
   TARE_NEEDS_ROOT();
-  const Unpacked u(tar_of({{.name = "./", .type = '5', .mode = 0755, .mtime = 11},
-                           {.name = "./d/", .type = '5', .mode = 0711, .uid = 7, .gid = 8, .mtime = 22},
-                           {.name = "./d/f", .content = "hello", .mode = 04755, .uid = 1000, .gid = 1001, .mtime = 33},
-                           {.name = "./d/l", .type = '2', .link = "../../../etc/passwd", .mtime = 44},
-                           {.name = "./h", .type = '1', .link = "./d/f"}}));
+  const Unpacked u(tar_of(
+      {{.name = "./", .type = '5', .mode = 0755, .mtime = 11},
+       {.name = "./d/", .type = '5', .mode = 0711, .uid = 7, .gid = 8, .mtime = 22},
+       {.name = "./d/f", .content = "hello", .mode = 04755, .uid = 1000, .gid = 1001, .mtime = 33},
+       {.name = "./d/l", .type = '2', .link = "../../../etc/passwd", .mtime = 44},
+       {.name = "./h", .type = '1', .link = "./d/f"}}));
   ASSERT_EQ(u.error(), "");
   ASSERT_TRUE(u.finished.ok());
   EXPECT_EQ(u.read("d/f"), "hello");
@@ -83,7 +86,13 @@ TEST(TarImport, makes_missing_folders_as_roots) {
 
 TEST(TarImport, names_are_bytes) {
   // One composed, one decomposed, one no UTF-8 at all, once in ustar and once in pax headers.
-  const std::string names[] = {"caf\xc3\xa9", "cafe\xcc\x81", "\xff\xfe" "bad", "\xe2\x84\xaa", "K", "k"};
+  const std::string names[] = {"caf\xc3\xa9",
+                               "cafe\xcc\x81",
+                               "\xff\xfe"
+                               "bad",
+                               "\xe2\x84\xaa",
+                               "K",
+                               "k"};
   for (const bool pax : {false, true}) {
     std::string archive;
     for (const std::string& name : names) {
@@ -99,7 +108,9 @@ TEST(TarImport, names_are_bytes) {
 }
 
 TEST(TarImport, devices_fifos_and_foreign_attributes_are_dropped_and_counted) {
-  const Unpacked u(tar_of({{.name = "null", .type = '3'}, {.name = "sda", .type = '4'}, {.name = "pipe", .type = '6'}}) );
+  const Unpacked u(tar_of({{.name = "null", .type = '3'},
+                           {.name = "sda", .type = '4'},
+                           {.name = "pipe", .type = '6'}}));
   ASSERT_EQ(u.error(), "");
   EXPECT_EQ(u.result->devices, 2U);
   EXPECT_EQ(u.result->specials, 1U);
@@ -125,68 +136,98 @@ struct Hostile {
 std::vector<Hostile> hostile_archives() {
   const auto of = [](const std::vector<TarEntry>& entries) { return tar_of(entries); };
   const auto pax_name = [](const std::string& name) {
-    return pax_header(pax_record("path", name)) + tar_entry({.name = "x", .content = "x"}) + tar_end();
+    return pax_header(pax_record("path", name)) + tar_entry({.name = "x", .content = "x"}) +
+           tar_end();
   };
   std::string deep = "d";
   for (int i = 0; i < 300; ++i) deep += "/d";
   const std::string good = tar_entry({.name = "f", .content = "x"});
   return {
       {"parent", of({{.name = "../outside", .content = "x"}}), "component \".\" or \"..\""},
-      {"parent inside", of({{.name = "a/../../outside", .content = "x"}}), "component \".\" or \"..\""},
-      {"parent after dot", of({{.name = "./../outside", .content = "x"}}), "component \".\" or \"..\""},
+      {"parent inside", of({{.name = "a/../../outside", .content = "x"}}),
+       "component \".\" or \"..\""},
+      {"parent after dot", of({{.name = "./../outside", .content = "x"}}),
+       "component \".\" or \"..\""},
       {"absolute", of({{.name = "/tmp/tare_absolute", .content = "x"}}), "absolute"},
       {"absolute by pax", pax_name("/tmp/tare_absolute"), "absolute"},
       {"parent by pax", pax_name("../outside"), "component \".\" or \"..\""},
       {"empty component", of({{.name = "a//b"}}), "empty component"},
-      {"symlink ancestor", of({{.name = "s", .type = '2', .link = ".."}, {.name = "s/outside", .content = "x"}}),
+      {"symlink ancestor",
+       of({{.name = "s", .type = '2', .link = ".."}, {.name = "s/outside", .content = "x"}}),
        "symlink or no folder"},
-      {"symlink ancestor, absolute", of({{.name = "s", .type = '2', .link = "/tmp"}, {.name = "s/x", .content = "x"}}),
+      {"symlink ancestor, absolute",
+       of({{.name = "s", .type = '2', .link = "/tmp"}, {.name = "s/x", .content = "x"}}),
        "symlink or no folder"},
       {"symlink ancestor inside the tree",
-       of({{.name = "d", .type = '5'}, {.name = "s", .type = '2', .link = "d"}, {.name = "s/x", .content = "x"}}),
+       of({{.name = "d", .type = '5'},
+           {.name = "s", .type = '2', .link = "d"},
+           {.name = "s/x", .content = "x"}}),
        "symlink or no folder"},
-      {"symlink chain", of({{.name = "a", .type = '2', .link = "b"}, {.name = "b", .type = '2', .link = ".."},
-                            {.name = "a/outside", .content = "x"}}), "symlink"},
-      {"folder entry over a symlink", of({{.name = "s", .type = '2', .link = ".."}, {.name = "s", .type = '5'}}),
+      {"symlink chain",
+       of({{.name = "a", .type = '2', .link = "b"},
+           {.name = "b", .type = '2', .link = ".."},
+           {.name = "a/outside", .content = "x"}}),
+       "symlink"},
+      {"folder entry over a symlink",
+       of({{.name = "s", .type = '2', .link = ".."}, {.name = "s", .type = '5'}}), "appears twice"},
+      {"file over a symlink",
+       of({{.name = "s", .type = '2', .link = "../outside"}, {.name = "s", .content = "x"}}),
        "appears twice"},
-      {"file over a symlink", of({{.name = "s", .type = '2', .link = "../outside"}, {.name = "s", .content = "x"}}),
+      {"file twice", of({{.name = "f", .content = "x"}, {.name = "f", .content = "y"}}),
        "appears twice"},
-      {"file twice", of({{.name = "f", .content = "x"}, {.name = "f", .content = "y"}}), "appears twice"},
       {"file twice, spelt otherwise", of({{.name = "f"}, {.name = "./f"}}), "appears twice"},
       {"folder, then file", of({{.name = "f", .type = '5'}, {.name = "f"}}), "appears twice"},
       {"below a file", of({{.name = "f"}, {.name = "f/g"}}), "symlink or no folder"},
-      {"hard link outside", of({{.name = "h", .type = '1', .link = "../outside"}}), "component \".\" or \"..\""},
-      {"hard link to absolute", of({{.name = "h", .type = '1', .link = "/etc/passwd"}}), "absolute"},
-      {"hard link through a symlink", of({{.name = "s", .type = '2', .link = ".."}, {.name = "h", .type = '1', .link = "s/outside"}}),
+      {"hard link outside", of({{.name = "h", .type = '1', .link = "../outside"}}),
+       "component \".\" or \"..\""},
+      {"hard link to absolute", of({{.name = "h", .type = '1', .link = "/etc/passwd"}}),
+       "absolute"},
+      {"hard link through a symlink",
+       of({{.name = "s", .type = '2', .link = ".."},
+           {.name = "h", .type = '1', .link = "s/outside"}}),
        "symlink or no folder"},
-      {"hard link to a symlink", of({{.name = "s", .type = '2', .link = "../outside"}, {.name = "h", .type = '1', .link = "s"}}),
+      {"hard link to a symlink",
+       of({{.name = "s", .type = '2', .link = "../outside"},
+           {.name = "h", .type = '1', .link = "s"}}),
        "no file made before"},
-      {"hard link to nothing", of({{.name = "h", .type = '1', .link = "later"}, {.name = "later"}}), "no file made before"},
-      {"hard link to a folder", of({{.name = "d", .type = '5'}, {.name = "h", .type = '1', .link = "d"}}), "no file made before"},
-      {"hard link to the root", of({{.name = "h", .type = '1', .link = "."}}), "hard link to a folder"},
-      {"the root as a symlink", of({{.name = ".", .type = '2', .link = "/etc"}}), "only a folder can be the root"},
+      {"hard link to nothing", of({{.name = "h", .type = '1', .link = "later"}, {.name = "later"}}),
+       "no file made before"},
+      {"hard link to a folder",
+       of({{.name = "d", .type = '5'}, {.name = "h", .type = '1', .link = "d"}}),
+       "no file made before"},
+      {"hard link to the root", of({{.name = "h", .type = '1', .link = "."}}),
+       "hard link to a folder"},
+      {"the root as a symlink", of({{.name = ".", .type = '2', .link = "/etc"}}),
+       "only a folder can be the root"},
       {"whiteout", of({{.name = "d/.wh.x"}}), "whiteout"},
-      {"opaque whiteout through a symlink", of({{.name = "s", .type = '2', .link = ".."}, {.name = "s/.wh..wh..opq"}}), "whiteout"},
+      {"opaque whiteout through a symlink",
+       of({{.name = "s", .type = '2', .link = ".."}, {.name = "s/.wh..wh..opq"}}), "whiteout"},
       {"too deep", pax_name(deep), "256 folders deep"},
-      {"path beyond PATH_MAX", pax_name(std::string(2000, 'a') + "/" + std::string(2500, 'b')), "longer than 4000"},
+      {"path beyond PATH_MAX", pax_name(std::string(2000, 'a') + "/" + std::string(2500, 'b')),
+       "longer than 4000"},
       {"name beyond NAME_MAX", pax_name(std::string(300, 'n')), "more than 255 bytes"},
-      {"target beyond PATH_MAX", pax_header(pax_record("linkpath", std::string(5000, 't'))) +
-                                     tar_entry({.name = "l", .type = '2', .link = "x"}) + tar_end(), "1 to 4095 bytes"},
+      {"target beyond PATH_MAX",
+       pax_header(pax_record("linkpath", std::string(5000, 't'))) +
+           tar_entry({.name = "l", .type = '2', .link = "x"}) + tar_end(),
+       "1 to 4095 bytes"},
       {"empty target", of({{.name = "l", .type = '2'}}), "1 to 4095 bytes"},
       {"owner out of range", of({{.name = "f", .uid = 65'536}}), "0..65535"},
       {"negative owner", pax_header(pax_record("uid", "-1")) + good + tar_end(), ""},
-      {"cut within a file", tar_entry({.name = "f", .content = std::string(5000, 'x')}).substr(0, 2048), ""},
+      {"cut within a file",
+       tar_entry({.name = "f", .content = std::string(5000, 'x')}).substr(0, 2048), ""},
       {"cut between entries", good, "end marker is missing"},
       {"one zero block only", good + std::string(512, '\0'), "end marker is missing"},
-      {"something after the end", good + tar_end() + std::string(512, 'x'), "end marker is missing"},
+      {"something after the end", good + tar_end() + std::string(512, 'x'),
+       "end marker is missing"},
       {"nothing", "", "empty"},
       {"only the end marker", tar_end(), ""},
       {"no archive", std::string(4096, 'z'), ""},
       {"1 EB file", of({{.name = "f", .claimed_size = std::int64_t{1} << 32}}), "too long"},
-      {"1 EB sparse file", pax_header(pax_record("GNU.sparse.major", "1") + pax_record("GNU.sparse.minor", "0") +
-                                      pax_record("GNU.sparse.name", "f") +
-                                      pax_record("GNU.sparse.realsize", "1152921504606846976")) +
-                               tar_entry({.name = "x", .content = "1\n0\n1\n" + std::string(507, '\0')}) + tar_end(),
+      {"1 EB sparse file",
+       pax_header(pax_record("GNU.sparse.major", "1") + pax_record("GNU.sparse.minor", "0") +
+                  pax_record("GNU.sparse.name", "f") +
+                  pax_record("GNU.sparse.realsize", "1152921504606846976")) +
+           tar_entry({.name = "x", .content = "1\n0\n1\n" + std::string(507, '\0')}) + tar_end(),
        "too long"},
   };
 }
@@ -202,12 +243,14 @@ TEST(TarImport, a_hostile_archive_is_refused_and_touches_nothing_outside) {
   }
 }
 
-// The size a pax header states counts, not the ustar one beside it: what a reader that mixes them up would take for
-// entries (../outside) is content here.
+// The size a pax header states counts, not the ustar one beside it: what a reader that mixes them
+// up would take for entries (../outside) is content here.
 TEST(TarImport, a_size_stated_twice_smuggles_no_entry) {
-  const std::string inner = tar_of({{.name = "smuggled", .content = "x"}, {.name = "../outside", .content = "x"}});
+  const std::string inner = tar_of(
+      {{.name = "smuggled", .content = "x"}, {.name = "../outside", .content = "x"}});
   TarEntry carrier{.name = "carrier", .content = inner, .claimed_size = 0};
-  const Unpacked u(pax_header(pax_record("size", std::to_string(inner.size()))) + tar_entry(carrier) + tar_end());
+  const Unpacked u(pax_header(pax_record("size", std::to_string(inner.size()))) +
+                   tar_entry(carrier) + tar_end());
   ASSERT_EQ(u.error(), "");
   EXPECT_EQ(u.read("carrier"), inner);
   EXPECT_EQ(sys::list_dir(u.outer.fd(), "staging").value(), std::vector<std::string>{"carrier"});
@@ -216,19 +259,24 @@ TEST(TarImport, a_size_stated_twice_smuggles_no_entry) {
 
 TEST(TarImport, limits_hold_for_entries_bytes_and_length) {
   std::vector<TarEntry> many;
-  for (int i = 0; i < 11; ++i) many.push_back({.name = "f" + std::to_string(i), .content = std::string(100, 'x')});
+  for (int i = 0; i < 11; ++i)
+    many.push_back({.name = "f" + std::to_string(i), .content = std::string(100, 'x')});
   const std::string archive = tar_of(many);
   const auto with = [&](TreeLimits limits) { return Unpacked(archive, limits).error(); };
   EXPECT_EQ(with({.max_entries = 11, .max_bytes = 1100, .max_file_bytes = 100}), "");
-  EXPECT_THAT(with({.max_entries = 10, .max_bytes = 1100, .max_file_bytes = 100}), testing::HasSubstr("more than 10"));
-  EXPECT_THAT(with({.max_entries = 11, .max_bytes = 1099, .max_file_bytes = 100}), testing::HasSubstr("too many bytes"));
-  EXPECT_THAT(with({.max_entries = 11, .max_bytes = 1100, .max_file_bytes = 99}), testing::HasSubstr("too long"));
+  EXPECT_THAT(with({.max_entries = 10, .max_bytes = 1100, .max_file_bytes = 100}),
+              testing::HasSubstr("more than 10"));
+  EXPECT_THAT(with({.max_entries = 11, .max_bytes = 1099, .max_file_bytes = 100}),
+              testing::HasSubstr("too many bytes"));
+  EXPECT_THAT(with({.max_entries = 11, .max_bytes = 1100, .max_file_bytes = 99}),
+              testing::HasSubstr("too long"));
 }
 
 TEST(TarImport, entries_that_are_dropped_count_towards_the_limit) {
   std::vector<TarEntry> nodes(20, TarEntry{.name = "null", .type = '3'});
-  EXPECT_THAT(Unpacked(tar_of(nodes), {.max_entries = 19, .max_bytes = 1, .max_file_bytes = 1}).error(),
-              testing::HasSubstr("more than 19"));
+  EXPECT_THAT(
+      Unpacked(tar_of(nodes), {.max_entries = 19, .max_bytes = 1, .max_file_bytes = 1}).error(),
+      testing::HasSubstr("more than 19"));
 }
 
 TEST(TarImport, holes_stay_holes) {
@@ -237,7 +285,8 @@ TEST(TarImport, holes_stay_holes) {
   dir.write("f", "begin");
   ASSERT_EQ(::truncate((dir.path() + "/f").c_str(), 1 << 29), 0);
   for (const char* format : {"gnu", "posix"}) {
-    const std::string command = "tar -S --format=" + std::string(format) + " -C " + dir.path() + " -cf " + dir.path() + "/t f";
+    const std::string command = "tar -S --format=" + std::string(format) + " -C " + dir.path() +
+                                " -cf " + dir.path() + "/t f";
     ASSERT_EQ(::system(command.c_str()), 0);
     const Unpacked u(dir.read("t"));
     ASSERT_EQ(u.error(), "");
@@ -251,11 +300,15 @@ TEST(TarImport, holes_stay_holes) {
 TEST(TarImport, reads_what_the_real_tar_program_writes_plain_and_compressed) {
   const TempDir dir;
   const sys::UniqueFd sub = dir.folder("tree");
-  ASSERT_EQ(::system(("mkdir " + dir.path() + "/tree/bin && echo hi > " + dir.path() + "/tree/bin/file && ln -s file " +
-                      dir.path() + "/tree/bin/link").c_str()), 0);
+  ASSERT_EQ(::system(("mkdir " + dir.path() + "/tree/bin && echo hi > " + dir.path() +
+                      "/tree/bin/file && ln -s file " + dir.path() + "/tree/bin/link")
+                         .c_str()),
+            0);
   for (const char* how : {"", "-z", "-J", "--zstd"}) {
-    const std::string command = "tar " + std::string(how) + " -C " + dir.path() + "/tree -cf " + dir.path() + "/t .";
-    if (::system((command + " 2>/dev/null").c_str()) != 0) continue;  // the compressor is not installed here
+    const std::string command = "tar " + std::string(how) + " -C " + dir.path() + "/tree -cf " +
+                                dir.path() + "/t .";
+    if (::system((command + " 2>/dev/null").c_str()) != 0)
+      continue;  // the compressor is not installed here
     const Unpacked u(dir.read("t"));
     ASSERT_EQ(u.error(), "") << how;
     EXPECT_EQ(u.read("bin/file"), "hi\n");
@@ -267,7 +320,8 @@ TEST(TarImport, a_decompression_bomb_ends_at_the_limit) {
   const std::string command = "(head -c 100M /dev/zero) | gzip -1 > " + dir.path() + "/bomb";
   ASSERT_EQ(::system(command.c_str()), 0);
   // As content of a file, and as an endless run of zero blocks after the end marker.
-  const Unpacked u(dir.read("bomb"), {.max_entries = 10, .max_bytes = 1 << 20, .max_file_bytes = 1 << 20});
+  const Unpacked u(dir.read("bomb"),
+                   {.max_entries = 10, .max_bytes = 1 << 20, .max_file_bytes = 1 << 20});
   EXPECT_THAT(u.error(), testing::HasSubstr("longer than its limits allow"));
 }
 
@@ -290,7 +344,8 @@ TEST(Landlock, lets_a_confined_process_write_only_beneath_its_folder) {
   }
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 7) GTEST_SKIP() << "this kernel has no Landlock (ABI 2)";
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 7)
+    GTEST_SKIP() << "this kernel has no Landlock (ABI 2)";
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }
 

@@ -18,7 +18,8 @@ void ArchiveFree::operator()(archive* reader) const { archive_read_free(reader);
 
 Error archive_error(archive* reader, std::string_view what) {
   const char* text = archive_error_string(reader);
-  return Error{Errc::invalid, std::string(what) + ": " + (text != nullptr ? text : "damaged archive")};
+  return Error{Errc::invalid,
+               std::string(what) + ": " + (text != nullptr ? text : "damaged archive")};
 }
 
 TarStream::TarStream(ArchiveReader reader, std::uint64_t max_bytes)
@@ -51,8 +52,8 @@ Result<std::span<const std::byte>> TarStream::next() {
   ended_ = n == 0;
   const auto bytes = std::span<const std::byte>(buffer_).first(static_cast<std::size_t>(n));
   if (bytes.size() > max_bytes_ - total_) {
-    return Error{Errc::exhausted, "archive: it is longer than its limits allow (" + std::to_string(max_bytes_) +
-                                      " bytes, decompressed)"};
+    return Error{Errc::exhausted, "archive: it is longer than its limits allow (" +
+                                      std::to_string(max_bytes_) + " bytes, decompressed)"};
   }
   total_ += bytes.size();
   remember(bytes);

@@ -1,8 +1,9 @@
-// TarStream: the bytes of a tar archive behind a descriptor, decompressed (none, gzip, zstd, xz), counted and
-// bounded; remembers the last kilobyte, where a complete archive has its end marker.
+// TarStream: the bytes of a tar archive behind a descriptor, decompressed (none, gzip, zstd, xz),
+// counted and bounded; remembers the last kilobyte, where a complete archive has its end marker.
 //
-// Owner: tar_import. Borrows the descriptor. Errors: Errc::invalid for a damaged stream, Errc::exhausted beyond
-// `max_bytes`. Threads: one. Never happens: an external decompressor is started.
+// Owner: tar_import. Borrows the descriptor. Errors: Errc::invalid for a damaged stream,
+// Errc::exhausted beyond `max_bytes`. Threads: one. Never happens: an external decompressor is
+// started.
 #pragma once
 
 #include <array>

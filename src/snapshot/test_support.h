@@ -1,5 +1,5 @@
-// For this module's tests only: folders that vanish, trees written and read back, tar archives made by hand (so
-// that they can be wrong in every way a real tar program would not be).
+// For this module's tests only: folders that vanish, trees written and read back, tar archives made
+// by hand (so that they can be wrong in every way a real tar program would not be).
 #pragma once
 
 #include <fcntl.h>
@@ -86,7 +86,8 @@ inline constexpr TreeLimits kRoomy = {.max_entries = 100'000,
 // A ustar header and what belongs to it, from fields that need not make sense.
 struct TarEntry {
   std::string name;
-  char type = '0';  // '0' file, '1' hard link, '2' symlink, '3' '4' devices, '5' folder, '6' FIFO, 'x' 'g' pax
+  char type = '0';  // '0' file, '1' hard link, '2' symlink, '3' '4' devices, '5' folder, '6' FIFO,
+                    // 'x' 'g' pax
   std::string content = {};
   std::string link = {};
   unsigned mode = 0644;
@@ -97,7 +98,8 @@ struct TarEntry {
 
 inline std::string octal(std::uint64_t value, int digits) {
   std::string text(static_cast<std::size_t>(digits), '0');
-  for (auto at = text.rbegin(); at != text.rend(); ++at, value >>= 3U) *at = static_cast<char>('0' + (value & 7U));
+  for (auto at = text.rbegin(); at != text.rend(); ++at, value >>= 3U)
+    *at = static_cast<char>('0' + (value & 7U));
   return text + '\0';
 }
 
@@ -109,18 +111,23 @@ inline std::string padded(std::string text) {
 inline std::string tar_entry(const TarEntry& e) {
   CHECK(e.name.size() <= 100 && e.link.size() <= 100);
   std::string h(512, '\0');
-  const auto put = [&](std::size_t at, const std::string& text) { h.replace(at, text.size(), text); };
+  const auto put = [&](std::size_t at, const std::string& text) {
+    h.replace(at, text.size(), text);
+  };
   put(0, e.name);
   put(100, octal(e.mode, 7));
   put(108, octal(e.uid, 7));
   put(116, octal(e.gid, 7));
-  const auto size = e.claimed_size >= 0 ? static_cast<std::uint64_t>(e.claimed_size) : e.content.size();
+  const auto size = e.claimed_size >= 0 ? static_cast<std::uint64_t>(e.claimed_size)
+                                        : e.content.size();
   put(124, octal(size, 11));
   put(136, octal(e.mtime, 11));
   put(148, "        ");
   h[156] = e.type;
   put(157, e.link);
-  put(257, std::string("ustar\0" "00", 8));
+  put(257, std::string("ustar\0"
+                       "00",
+                       8));
   unsigned sum = 0;
   for (const char c : h) sum += static_cast<unsigned char>(c);
   put(148, octal(sum, 6) + ' ');
@@ -131,7 +138,8 @@ inline std::string tar_entry(const TarEntry& e) {
 inline std::string pax_record(const std::string& key, const std::string& value) {
   const std::string rest = " " + key + "=" + value + "\n";
   std::size_t length = rest.size() + 1;
-  while (std::to_string(length).size() + rest.size() != length) length = std::to_string(length).size() + rest.size();
+  while (std::to_string(length).size() + rest.size() != length)
+    length = std::to_string(length).size() + rest.size();
   return std::to_string(length) + rest;
 }
 

@@ -23,7 +23,8 @@ constexpr std::uint64_t kProgressEveryBytes = std::uint64_t{8} << 20;
 
 class TreeManifest {
  public:
-  TreeManifest(const ManifestWriter::Sink& sink, const OnProgress& progress) : writer_(sink), progress_(progress) {}
+  TreeManifest(const ManifestWriter::Sink& sink, const OnProgress& progress)
+      : writer_(sink), progress_(progress) {}
 
   Result<> add(const WalkStep& step);
   Result<ManifestSummary> finish() { return writer_.finish(); }
@@ -36,7 +37,8 @@ class TreeManifest {
 
   ManifestWriter writer_;
   const OnProgress& progress_;
-  std::map<std::pair<dev_t, ino_t>, std::string> linked_;  // files with several names: the first of them
+  std::map<std::pair<dev_t, ino_t>, std::string>
+      linked_;  // files with several names: the first of them
   std::vector<std::byte> buffer_ = std::vector<std::byte>(kReadBytes);
   std::uint64_t entries_ = 0, bytes_ = 0;
   std::uint64_t told_entries_ = 0, told_bytes_ = 0;
@@ -86,7 +88,8 @@ Result<> TreeManifest::add_leaf(const WalkStep& step, ManifestEntry entry) {
 
 Result<> TreeManifest::add_file(const WalkStep& step, ManifestEntry entry) {
   if (step.status.st_nlink > 1) {
-    const auto [first, is_new] = linked_.try_emplace({step.status.st_dev, step.status.st_ino}, step.path);
+    const auto [first, is_new] = linked_.try_emplace({step.status.st_dev, step.status.st_ino},
+                                                     step.path);
     if (!is_new) {
       ManifestEntry link;
       link.type = EntryType::hardlink;
@@ -95,7 +98,8 @@ Result<> TreeManifest::add_file(const WalkStep& step, ManifestEntry entry) {
       return writer_.add(link);
     }
   }
-  const sys::UniqueFd fd = TRY(sys::open_at(step.parent, step.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+  const sys::UniqueFd fd = TRY(
+      sys::open_at(step.parent, step.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
   const struct stat status = TRY(sys::stat_fd(fd.get()));
   if (!S_ISREG(status.st_mode)) return refused(step, "changed while it was read");
   set_metadata(entry, status);
@@ -120,7 +124,9 @@ Result<Sha256Digest> TreeManifest::hash(int fd, std::uint64_t size) {
 }
 
 Result<> TreeManifest::tell() {
-  if (entries_ < told_entries_ + kProgressEveryEntries && bytes_ < told_bytes_ + kProgressEveryBytes) return ok();
+  if (entries_ < told_entries_ + kProgressEveryEntries &&
+      bytes_ < told_bytes_ + kProgressEveryBytes)
+    return ok();
   told_entries_ = entries_;
   told_bytes_ = bytes_;
   return progress_ ? progress_(entries_, bytes_) : ok();
@@ -128,7 +134,8 @@ Result<> TreeManifest::tell() {
 
 }  // namespace
 
-Result<ManifestSummary> write_manifest_of(int root, const ManifestWriter::Sink& sink, const OnProgress& progress) {
+Result<ManifestSummary> write_manifest_of(int root, const ManifestWriter::Sink& sink,
+                                          const OnProgress& progress) {
   TreeWalk walk = TRY(TreeWalk::start(root));
   TreeManifest manifest(sink, progress);
   for (;;) {

@@ -1,7 +1,9 @@
-// The manifest of a tree on disk: one walk, every file's content read and hashed. The same code makes a new
-// layer's manifest and verifies an old one, so what a digest covers cannot differ between the two.
+// The manifest of a tree on disk: one walk, every file's content read and hashed. The same code
+// makes a new layer's manifest and verifies an old one, so what a digest covers cannot differ
+// between the two.
 //
-// Refuses (Errc::invalid) what a layer cannot hold: devices, FIFOs, sockets, other file systems. Threads: one.
+// Refuses (Errc::invalid) what a layer cannot hold: devices, FIFOs, sockets, other file systems.
+// Threads: one.
 #pragma once
 
 #include <cstdint>
@@ -15,11 +17,13 @@ namespace tare::snapshot {
 // Called now and then with what is done so far; an error from it ends the work.
 using OnProgress = std::function<Result<>(std::uint64_t entries, std::uint64_t bytes)>;
 
-// Extended attributes are part of a layer when their name starts so and they are not the overlay's own.
+// Extended attributes are part of a layer when their name starts so and they are not the overlay's
+// own.
 inline constexpr std::string_view kXattrPrefix = "user.";
 inline constexpr std::string_view kOverlayXattrPrefix = "user.overlay.";
 bool is_kept_xattr(std::string_view name);
 
-Result<ManifestSummary> write_manifest_of(int root, const ManifestWriter::Sink& sink, const OnProgress& progress);
+Result<ManifestSummary> write_manifest_of(int root, const ManifestWriter::Sink& sink,
+                                          const OnProgress& progress);
 
 }  // namespace tare::snapshot

@@ -14,12 +14,14 @@ namespace {
 using test::manifest_of;
 using test::TempDir;
 
-// The same seed makes the same tree, entry by entry; the order in which they are made can be turned round.
+// The same seed makes the same tree, entry by entry; the order in which they are made can be turned
+// round.
 struct RandomTree {
   explicit RandomTree(std::uint64_t seed) {
     SeededRandom random(seed);
     for (std::uint64_t i = 0, n = 3 + random.below(20); i < n; ++i) {
-      const std::string folder = random.below(2) == 0 ? "" : "d" + std::to_string(random.below(4)) + "/";
+      const std::string folder = random.below(2) == 0 ? ""
+                                                      : "d" + std::to_string(random.below(4)) + "/";
       const std::string path = folder + "e" + std::to_string(i);
       EntryMetadata metadata;
       metadata.mode = static_cast<std::uint32_t>(random.below(010000));
@@ -82,15 +84,23 @@ TEST(TreeManifest, any_edit_changes_the_digest) {
       {"mode", [](const TempDir& d) { CHECK(::chmod((d.path() + "/f").c_str(), 0600) == 0); }},
       {"setuid", [](const TempDir& d) { CHECK(::chmod((d.path() + "/f").c_str(), 04644) == 0); }},
       {"owner", [](const TempDir& d) { CHECK(::chown((d.path() + "/f").c_str(), 5, 0) == 0); }},
-      {"group of a link", [](const TempDir& d) { CHECK(::lchown((d.path() + "/l").c_str(), 0, 5) == 0); }},
+      {"group of a link",
+       [](const TempDir& d) { CHECK(::lchown((d.path() + "/l").c_str(), 0, 5) == 0); }},
       {"time", [](const TempDir& d) { CHECK(sys::set_mtime_at(d.fd(), "g", 77).ok()); }},
-      {"time of a folder", [](const TempDir& d) { CHECK(sys::set_mtime_at(d.fd(), "d", 77).ok()); }},
-      {"target", [](const TempDir& d) { CHECK(::unlinkat(d.fd(), "l", 0) == 0 && ::symlinkat("g", d.fd(), "l") == 0); }},
+      {"time of a folder",
+       [](const TempDir& d) { CHECK(sys::set_mtime_at(d.fd(), "d", 77).ok()); }},
+      {"target",
+       [](const TempDir& d) {
+         CHECK(::unlinkat(d.fd(), "l", 0) == 0 && ::symlinkat("g", d.fd(), "l") == 0);
+       }},
       {"name", [](const TempDir& d) { CHECK(::renameat(d.fd(), "g", d.fd(), "G") == 0); }},
       {"gone", [](const TempDir& d) { CHECK(::unlinkat(d.fd(), "g", 0) == 0); }},
       {"one more", [](const TempDir& d) { d.write("h", ""); }},
       {"a copy for a hard link",
-       [](const TempDir& d) { CHECK(::unlinkat(d.fd(), "f2", 0) == 0); d.write("f2", "text"); }},
+       [](const TempDir& d) {
+         CHECK(::unlinkat(d.fd(), "f2", 0) == 0);
+         d.write("f2", "text");
+       }},
   };
   for (const auto& [name, edit] : edits) {
     const TempDir dir;
@@ -109,7 +119,8 @@ TEST(TreeManifest, user_attributes_count_and_the_overlays_own_do_not) {
   const TempDir dir;
   dir.write("f", "x");
   const sys::UniqueFd fd = sys::open_at(dir.fd(), "f", O_RDONLY).value();
-  if (!sys::set_xattr_fd(fd.get(), {"user.a", "1"})) GTEST_SKIP() << "/tmp keeps no user attributes";
+  if (!sys::set_xattr_fd(fd.get(), {"user.a", "1"}))
+    GTEST_SKIP() << "/tmp keeps no user attributes";
   const std::string with = manifest_of(dir.fd());
   EXPECT_NE(with.find(" f user.a=31\n"), std::string::npos) << with;
   ASSERT_TRUE(sys::set_xattr_fd(fd.get(), {"user.overlay.opaque", "y"}).ok());
@@ -142,7 +153,9 @@ TEST(TreeManifest, an_error_of_the_progress_call_ends_the_work) {
   const TempDir dir;
   for (int i = 0; i < 2000; ++i) dir.write(std::to_string(i), "");
   const auto none = [](std::string_view) { return ok(); };
-  const auto stop = [](std::uint64_t, std::uint64_t) -> Result<> { return Error{Errc::timeout, "enough"}; };
+  const auto stop = [](std::uint64_t, std::uint64_t) -> Result<> {
+    return Error{Errc::timeout, "enough"};
+  };
   EXPECT_EQ(test::why(write_manifest_of(dir.fd(), none, stop)), "enough");
 }
 

@@ -14,7 +14,9 @@ namespace {
 
 constexpr int kFolderFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
 
-bool vanished(const Error& error) { return error.sys == ENOENT || error.sys == ENOTDIR || error.sys == ELOOP; }
+bool vanished(const Error& error) {
+  return error.sys == ENOENT || error.sys == ENOTDIR || error.sys == ELOOP;
+}
 
 }  // namespace
 

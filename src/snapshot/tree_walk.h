@@ -1,10 +1,10 @@
-// TreeWalk: visits a tree depth-first, names of a folder sorted by their bytes, below a folder's descriptor. The
-// tree is hostile and may change meanwhile: no symlink is followed, no other file system entered, no name
-// resolved twice through a path.
+// TreeWalk: visits a tree depth-first, names of a folder sorted by their bytes, below a folder's
+// descriptor. The tree is hostile and may change meanwhile: no symlink is followed, no other file
+// system entered, no name resolved twice through a path.
 //
-// Owner: one job; holds one descriptor per level (at most kMaxEntryDepth). Errors: what the kernel says; a folder
-// that cannot be entered is a step of its own (unentered), for the caller to judge. What vanishes between
-// two calls is passed over silently. Threads: one.
+// Owner: one job; holds one descriptor per level (at most kMaxEntryDepth). Errors: what the kernel
+// says; a folder that cannot be entered is a step of its own (unentered), for the caller to judge.
+// What vanishes between two calls is passed over silently. Threads: one.
 #pragma once
 
 #include <sys/stat.h>

@@ -20,8 +20,8 @@ Error refused(std::string_view path, std::string_view why) {
 }
 
 Error beyond(std::string_view path, std::string_view what, std::uint64_t limit) {
-  return Error{Errc::exhausted, "entry " + quote(path) + ": " + std::string(what) + ", the limit is " +
-                                    std::to_string(limit)};
+  return Error{Errc::exhausted, "entry " + quote(path) + ": " + std::string(what) +
+                                    ", the limit is " + std::to_string(limit)};
 }
 
 // What the kernel said on the way to an entry, in words that name the path.
@@ -42,12 +42,16 @@ Result<T> at(std::string_view path, Result<T> result) {
 
 }  // namespace
 
-std::int64_t clamp_mtime(std::int64_t seconds) { return std::clamp<std::int64_t>(seconds, 0, kMaxMtime); }
+std::int64_t clamp_mtime(std::int64_t seconds) {
+  return std::clamp<std::int64_t>(seconds, 0, kMaxMtime);
+}
 
-TreeWriter::TreeWriter(sys::UniqueFd root, const TreeLimits& limits) : root_(std::move(root)), limits_(limits) {}
+TreeWriter::TreeWriter(sys::UniqueFd root, const TreeLimits& limits)
+    : root_(std::move(root)), limits_(limits) {}
 
 Result<> TreeWriter::count_entry(std::string_view path) {
-  if (entries_ >= limits_.max_entries) return beyond(path, "one entry too many", limits_.max_entries);
+  if (entries_ >= limits_.max_entries)
+    return beyond(path, "one entry too many", limits_.max_entries);
   ++entries_;
   return ok();
 }
@@ -112,8 +116,8 @@ Result<TreeWriter::File> TreeWriter::begin_file(std::string_view raw_path) {
   const std::string path = TRY(clean_entry_path(raw_path));
   const Place place = TRY(place_for(path));
   TRY(count_entry(path));
-  sys::UniqueFd fd =
-      TRY(at(path, sys::open_at(place.folder, place.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600)));
+  sys::UniqueFd fd = TRY(at(path, sys::open_at(place.folder, place.name,
+                                               O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600)));
   return File{std::move(fd), path, 0};
 }
 
@@ -131,7 +135,8 @@ Result<> TreeWriter::write(File& file, std::span<const std::byte> bytes, std::ui
 }
 
 Result<> TreeWriter::finish_file(File& file, std::uint64_t size, const EntryMetadata& metadata) {
-  if (size > limits_.max_file_bytes) return beyond(file.path, "the file is too long", limits_.max_file_bytes);
+  if (size > limits_.max_file_bytes)
+    return beyond(file.path, "the file is too long", limits_.max_file_bytes);
   const int fd = file.fd.get();
   TRY(at(file.path, sys::truncate_fd(fd, size)));
   for (const sys::Xattr& xattr : metadata.xattrs) TRY(at(file.path, sys::set_xattr_fd(fd, xattr)));
@@ -155,7 +160,8 @@ Result<> TreeWriter::abandon(File& file) {
 Result<> TreeWriter::add_symlink(std::string_view raw_path, const std::string& target,
                                  const EntryMetadata& metadata) {
   const std::string path = TRY(clean_entry_path(raw_path));
-  if (target.empty() || target.size() > kMaxLinkTargetBytes || target.find('\0') != std::string::npos) {
+  if (target.empty() || target.size() > kMaxLinkTargetBytes ||
+      target.find('\0') != std::string::npos) {
     return refused(path, "a symlink's target has 1 to 4095 bytes");
   }
   const Place place = TRY(place_for(path));
@@ -167,7 +173,8 @@ Result<> TreeWriter::add_symlink(std::string_view raw_path, const std::string& t
 
 Result<> TreeWriter::add_hardlink(std::string_view raw_path, std::string_view raw_target) {
   const std::string path = TRY(clean_entry_path(raw_path));
-  const std::string target = TRY(clean_entry_path(raw_target).context("entry " + quote(path) + ": hard link"));
+  const std::string target = TRY(
+      clean_entry_path(raw_target).context("entry " + quote(path) + ": hard link"));
   if (target == kRootPath) return refused(path, "is a hard link to a folder");
   const auto [from_path, from_name] = split_entry_path(target);
   // A descriptor of its own: place_for() below may replace the one kept near.

@@ -1,9 +1,11 @@
-// TreeWriter: makes entries below one folder, from names and metadata that are not to be trusted. Whatever it is
-// given, nothing outside that folder is made, changed or read: every name is checked (paths.h), every folder on
-// the way is opened beneath the root without following a symlink, every entry is made new (no overwriting).
+// TreeWriter: makes entries below one folder, from names and metadata that are not to be trusted.
+// Whatever it is given, nothing outside that folder is made, changed or read: every name is checked
+// (paths.h), every folder on the way is opened beneath the root without following a symlink, every
+// entry is made new (no overwriting).
 //
-// Owner: one job. Errors: Errc::invalid for an entry that cannot be, Errc::exhausted beyond the limits, both
-// naming the path. Units: bytes, seconds. Threads: one. The caller's umask does not matter.
+// Owner: one job. Errors: Errc::invalid for an entry that cannot be, Errc::exhausted beyond the
+// limits, both naming the path. Units: bytes, seconds. Threads: one. The caller's umask does not
+// matter.
 #pragma once
 
 #include <cstdint>
@@ -35,11 +37,12 @@ struct EntryMetadata {
   std::vector<sys::Xattr> xattrs = {};  // folders and files only
 };
 
-// For a folder that has no entry of its own: 0755, root, and the first moment a zip file can hold (some programs
-// refuse earlier ones): 1980-01-01T00:00:00Z.
+// For a folder that has no entry of its own: 0755, root, and the first moment a zip file can hold
+// (some programs refuse earlier ones): 1980-01-01T00:00:00Z.
 inline constexpr std::int64_t kImplicitMtime = 315'532'800;
 
-// Times outside 1970..2106 are moved to the nearest end: what every file system we may stand on can keep.
+// Times outside 1970..2106 are moved to the nearest end: what every file system we may stand on can
+// keep.
 std::int64_t clamp_mtime(std::int64_t seconds);
 
 class TreeWriter {
@@ -59,7 +62,8 @@ class TreeWriter {
   Result<> write(File& file, std::span<const std::byte> bytes, std::uint64_t offset);
   Result<> finish_file(File& file, std::uint64_t size, const EntryMetadata& metadata);
   Result<> abandon(File& file);
-  Result<> add_symlink(std::string_view path, const std::string& target, const EntryMetadata& metadata);
+  Result<> add_symlink(std::string_view path, const std::string& target,
+                       const EntryMetadata& metadata);
   // `target` names a file made before.
   Result<> add_hardlink(std::string_view path, std::string_view target);
   // Sets the folders' times, which making entries has changed. Last.
@@ -77,7 +81,8 @@ class TreeWriter {
   Result<int> folder_at(const std::string& path);
   Result<int> make_folders(const std::string& path);
   Result<Place> place_for(const std::string& path);
-  Result<> set_folder(const std::string& path, int parent, const std::string& name, const EntryMetadata& metadata);
+  Result<> set_folder(const std::string& path, int parent, const std::string& name,
+                      const EntryMetadata& metadata);
 
   sys::UniqueFd root_;
   TreeLimits limits_;

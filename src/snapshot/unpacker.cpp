@@ -39,19 +39,24 @@ Result<> confine(int root, const TreeLimits& limits) {
   TRY(sys::limit_resource(RLIMIT_FSIZE, std::max<std::uint64_t>(limits.max_file_bytes, 1)));
   if (kLimitMemory) TRY(sys::limit_resource(RLIMIT_AS, kMemoryBytes));
   TRY(sys::keep_only_capabilities(kStoreCapabilities));
-  // A second wall: a kernel without Landlock still has the first one (tree_writer.h) and the limits.
+  // A second wall: a kernel without Landlock still has the first one (tree_writer.h) and the
+  // limits.
   (void)TRY(sys::confine_writes_beneath(root));
   return ok();
 }
 
-Result<> tell(int channel, const Reply& reply) { return sys::send_message(channel, TRY(encode(reply))); }
+Result<> tell(int channel, const Reply& reply) {
+  return sys::send_message(channel, TRY(encode(reply)));
+}
 
-Result<TarCounts> unpack_confined(int archive, sys::UniqueFd root, const TreeLimits& limits, int channel) {
+Result<TarCounts> unpack_confined(int archive, sys::UniqueFd root, const TreeLimits& limits,
+                                  int channel) {
   TRY(confine(root.get(), limits));
   TreeWriter writer(std::move(root), limits);
   EntryMetadata root_metadata;
   root_metadata.mtime_s = kImplicitMtime;
-  TRY(writer.add_folder(kRootPath, root_metadata));  // the archive's own entry for it, if any, comes later
+  TRY(writer.add_folder(kRootPath,
+                        root_metadata));  // the archive's own entry for it, if any, comes later
   const OnProgress progress = [&](std::uint64_t entries, std::uint64_t bytes) {
     return tell(channel, Progress{entries, bytes, false});
   };
@@ -60,8 +65,8 @@ Result<TarCounts> unpack_confined(int archive, sys::UniqueFd root, const TreeLim
   return counts;
 }
 
-[[noreturn]] void unpacker_main(sys::UniqueFd archive, sys::UniqueFd root, const TreeLimits& limits, int channel,
-                                int lock) {
+[[noreturn]] void unpacker_main(sys::UniqueFd archive, sys::UniqueFd root, const TreeLimits& limits,
+                                int channel, int lock) {
   const int kept[] = {STDERR_FILENO, archive.get(), root.get(), channel, lock};
   if (!sys::close_all_but(kept)) ::_exit(1);
   auto counts = unpack_confined(archive.get(), std::move(root), limits, channel);
@@ -82,7 +87,8 @@ Result<> wait_readable(int channel, const Clock& clock, std::uint64_t deadline_u
   for (;;) {
     const std::uint64_t now_us = clock.monotonic_us();
     if (now_us >= deadline_us) return Error{Errc::timeout, "import: its time is over"};
-    const std::uint64_t left_ms = std::min<std::uint64_t>((deadline_us - now_us) / 1000 + 1, 60'000);
+    const std::uint64_t left_ms = std::min<std::uint64_t>((deadline_us - now_us) / 1000 + 1,
+                                                          60'000);
     pollfd waiting = {channel, POLLIN, 0};
     const int ready = ::poll(&waiting, 1, static_cast<int>(left_ms));
     if (ready > 0) return ok();
@@ -93,11 +99,12 @@ Result<> wait_readable(int channel, const Clock& clock, std::uint64_t deadline_u
 Error crashed(sys::Child& child) {
   const auto status = child.wait(nullptr);
   if (!status) return status.error();
-  return Error{Errc::unavailable,
-               status->signalled
-                   ? "the unpacker was ended by signal " + std::to_string(status->code) +
-                         " (a damaged or hostile archive, or one that needs more memory than allowed)"
-                   : "the unpacker ended without an answer"};
+  return Error{
+      Errc::unavailable,
+      status->signalled
+          ? "the unpacker was ended by signal " + std::to_string(status->code) +
+                " (a damaged or hostile archive, or one that needs more memory than allowed)"
+          : "the unpacker ended without an answer"};
 }
 
 }  // namespace
@@ -106,7 +113,8 @@ Result<TarCounts> unpack(sys::UniqueFd archive, sys::UniqueFd root, const TreeLi
                          const OnProgress& progress, const UnpackContext& context) {
   auto [ours, theirs] = TRY(sys::seqpacket_pair());
   sys::Child child = TRY(sys::fork_child());
-  if (!child.valid()) unpacker_main(std::move(archive), std::move(root), limits, theirs.get(), context.lock);
+  if (!child.valid())
+    unpacker_main(std::move(archive), std::move(root), limits, theirs.get(), context.lock);
   theirs.reset();
   archive.reset();
   for (;;) {

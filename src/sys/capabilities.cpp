@@ -19,7 +19,8 @@ Result<> shrink_bounding_set(std::uint64_t kept) {
     if (held < 0) return ok();  // EINVAL: beyond the last one this kernel knows
     if (held == 0 || ((kept >> capability) & 1) != 0) continue;
     if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0) {
-      return sys_error(errno, "drop capability " + std::to_string(capability) + " from the bounding set");
+      return sys_error(errno,
+                       "drop capability " + std::to_string(capability) + " from the bounding set");
     }
   }
   return ok();
@@ -47,11 +48,13 @@ namespace {
 Result<std::uint64_t> field(std::string_view status, std::string_view name, int base) {
   const std::string key = std::string("\n").append(name).append(":\t");
   const std::size_t at = status.find(key);
-  if (at == std::string_view::npos) return Error{Errc::invalid, "no field " + std::string(name) + " in status"};
+  if (at == std::string_view::npos)
+    return Error{Errc::invalid, "no field " + std::string(name) + " in status"};
   std::uint64_t value = 0;
   const char* begin = status.data() + at + key.size();
   const auto parsed = std::from_chars(begin, status.data() + status.size(), value, base);
-  if (parsed.ec != std::errc()) return Error{Errc::invalid, "field " + std::string(name) + " is not a number"};
+  if (parsed.ec != std::errc())
+    return Error{Errc::invalid, "field " + std::string(name) + " is not a number"};
   return value;
 }
 

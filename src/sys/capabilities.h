@@ -1,7 +1,8 @@
-// Capabilities of the calling process, as one number per set (bit N is capability N of <linux/capability.h>).
-// keep_only_capabilities is for good: what is not kept leaves the effective, permitted, inheritable, ambient
-// and bounding sets, and no_new_privs is set, so no later exec brings it back.
-// Sources: capabilities(7), capset(2), prctl(2). The caller must be single-threaded: the kernel keeps these per thread.
+// Capabilities of the calling process, as one number per set (bit N is capability N of
+// <linux/capability.h>). keep_only_capabilities is for good: what is not kept leaves the effective,
+// permitted, inheritable, ambient and bounding sets, and no_new_privs is set, so no later exec
+// brings it back. Sources: capabilities(7), capset(2), prctl(2). The caller must be
+// single-threaded: the kernel keeps these per thread.
 #pragma once
 
 #include <cstdint>
@@ -26,8 +27,8 @@ constexpr std::uint64_t capability_mask(std::initializer_list<int> capabilities)
   return mask;
 }
 
-// Keeps `kept` effective and permitted (the caller must hold them), nothing inheritable or ambient. The bounding
-// set becomes `kept` too. Needs SETPCAP unless the bounding set is already no larger.
+// Keeps `kept` effective and permitted (the caller must hold them), nothing inheritable or ambient.
+// The bounding set becomes `kept` too. Needs SETPCAP unless the bounding set is already no larger.
 Result<> keep_only_capabilities(std::uint64_t kept);
 
 // From the text of /proc/<pid>/status.

@@ -16,7 +16,8 @@ namespace tare::sys {
 
 Result<struct stat> stat_at(int dir, const std::string& name) {
   struct stat status = {};
-  if (::fstatat(dir, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return sys_error(errno, "stat " + name);
+  if (::fstatat(dir, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
+    return sys_error(errno, "stat " + name);
   return status;
 }
 
@@ -28,12 +29,14 @@ Result<std::string> read_link_at(int dir, const std::string& name) {
 }
 
 Result<> make_symlink_at(int dir, const std::string& name, const std::string& target) {
-  if (::symlinkat(target.c_str(), dir, name.c_str()) != 0) return sys_error(errno, "symlink " + name);
+  if (::symlinkat(target.c_str(), dir, name.c_str()) != 0)
+    return sys_error(errno, "symlink " + name);
   return ok();
 }
 
 Result<> make_link_at(int from_dir, const std::string& from, int to_dir, const std::string& to) {
-  if (::linkat(from_dir, from.c_str(), to_dir, to.c_str(), 0) != 0) return sys_error(errno, "link " + to);
+  if (::linkat(from_dir, from.c_str(), to_dir, to.c_str(), 0) != 0)
+    return sys_error(errno, "link " + to);
   return ok();
 }
 
@@ -51,7 +54,8 @@ Result<> own_fd(int fd, uid_t uid, gid_t gid) {
 
 Result<> set_mtime_at(int dir, const std::string& name, std::int64_t seconds) {
   const timespec times[2] = {{seconds, 0}, {seconds, 0}};
-  if (::utimensat(dir, name.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) return sys_error(errno, "utimensat " + name);
+  if (::utimensat(dir, name.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0)
+    return sys_error(errno, "utimensat " + name);
   return ok();
 }
 
@@ -67,7 +71,8 @@ Result<> truncate_fd(int fd, std::uint64_t size) {
 }
 
 Result<std::size_t> read_at(int fd, std::span<std::byte> into, std::uint64_t offset) {
-  const ssize_t n = retry([&] { return ::pread(fd, into.data(), into.size(), static_cast<off_t>(offset)); });
+  const ssize_t n = retry(
+      [&] { return ::pread(fd, into.data(), into.size(), static_cast<off_t>(offset)); });
   if (n < 0) return sys_error(errno, "pread");
   return static_cast<std::size_t>(n);
 }
@@ -80,7 +85,8 @@ Result<std::size_t> read_some(int fd, std::span<std::byte> into) {
 
 Result<> write_at(int fd, std::span<const std::byte> bytes, std::uint64_t offset) {
   while (!bytes.empty()) {
-    const ssize_t n = retry([&] { return ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset)); });
+    const ssize_t n = retry(
+        [&] { return ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset)); });
     if (n < 0) return sys_error(errno, "pwrite");
     bytes = bytes.subspan(static_cast<std::size_t>(n));
     offset += static_cast<std::uint64_t>(n);
@@ -127,12 +133,14 @@ Result<std::vector<Xattr>> xattrs_fd(int fd, std::string_view prefix) {
     value.resize(static_cast<std::size_t>(size));
     found.push_back({name, std::move(value)});
   }
-  std::sort(found.begin(), found.end(), [](const Xattr& a, const Xattr& b) { return a.name < b.name; });
+  std::sort(found.begin(), found.end(),
+            [](const Xattr& a, const Xattr& b) { return a.name < b.name; });
   return found;
 }
 
 Result<> set_xattr_fd(int fd, const Xattr& attribute) {
-  if (::fsetxattr(fd, attribute.name.c_str(), attribute.value.data(), attribute.value.size(), 0) != 0) {
+  if (::fsetxattr(fd, attribute.name.c_str(), attribute.value.data(), attribute.value.size(), 0) !=
+      0) {
     return sys_error(errno, "fsetxattr " + attribute.name);
   }
   return ok();

@@ -1,8 +1,8 @@
-// One name in one folder: metadata, links, extended attributes, data with holes. Every call acts on the name
-// itself in the folder `dir`, never on what a symlink points to, and takes a single component where it says
-// `name`: resolving a path is open_beneath's work (files.h).
-// Sources: linkat(2), symlinkat(2), readlinkat(2), utimensat(2), lseek(2) SEEK_DATA, syncfs(2), flock(2), xattr(7).
-// Threads: stateless.
+// One name in one folder: metadata, links, extended attributes, data with holes. Every call acts on
+// the name itself in the folder `dir`, never on what a symlink points to, and takes a single
+// component where it says `name`: resolving a path is open_beneath's work (files.h). Sources:
+// linkat(2), symlinkat(2), readlinkat(2), utimensat(2), lseek(2) SEEK_DATA, syncfs(2), flock(2),
+// xattr(7). Threads: stateless.
 #pragma once
 
 #include <sys/stat.h>
@@ -30,8 +30,9 @@ Result<> set_mtime_at(int dir, const std::string& name, std::int64_t seconds);
 Result<> set_mtime_fd(int fd, std::int64_t seconds);
 
 Result<> truncate_fd(int fd, std::uint64_t size);
-Result<std::size_t> read_at(int fd, std::span<std::byte> into, std::uint64_t offset);  // 0 at the end
-Result<std::size_t> read_some(int fd, std::span<std::byte> into);                      // 0 at the end
+Result<std::size_t> read_at(int fd, std::span<std::byte> into,
+                            std::uint64_t offset);                 // 0 at the end
+Result<std::size_t> read_some(int fd, std::span<std::byte> into);  // 0 at the end
 Result<> write_at(int fd, std::span<const std::byte> bytes, std::uint64_t offset);
 // The next stretch of data at or after `offset`, or nullopt when only a hole is left.
 struct Stretch {

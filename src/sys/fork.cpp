@@ -51,7 +51,8 @@ Result<> close_all_but(std::span<const int> kept) {
 
 Result<> limit_resource(int resource, std::uint64_t value) {
   const rlimit limit = {value, value};
-  if (::setrlimit(static_cast<__rlimit_resource>(resource), &limit) != 0) return sys_error(errno, "setrlimit");
+  if (::setrlimit(static_cast<__rlimit_resource>(resource), &limit) != 0)
+    return sys_error(errno, "setrlimit");
   return ok();
 }
 

@@ -1,7 +1,8 @@
-// A plain child process of a single-threaded program: fork(2) and a pidfd for it. The child dies with its
-// parent (PR_SET_PDEATHSIG; a parent that was already gone ends it at once). Unlike clone_child it may go on
-// with ordinary code: fork runs libc's own handlers, so allocation and stdio are safe in the child.
-// Sources: fork(2), pidfd_open(2), PR_SET_PDEATHSIG(2const). The caller must be single-threaded.
+// A plain child process of a single-threaded program: fork(2) and a pidfd for it. The child dies
+// with its parent (PR_SET_PDEATHSIG; a parent that was already gone ends it at once). Unlike
+// clone_child it may go on with ordinary code: fork runs libc's own handlers, so allocation and
+// stdio are safe in the child. Sources: fork(2), pidfd_open(2), PR_SET_PDEATHSIG(2const). The
+// caller must be single-threaded.
 #pragma once
 
 #include <span>
@@ -14,8 +15,8 @@ namespace tare::sys {
 // Returns an invalid Child in the child process.
 Result<Child> fork_child();
 
-// Closes every descriptor of the process but those named (-1 is passed over), also those not known of. For a
-// child about to be confined. Source: close_range(2).
+// Closes every descriptor of the process but those named (-1 is passed over), also those not known
+// of. For a child about to be confined. Source: close_range(2).
 Result<> close_all_but(std::span<const int> kept);
 
 // RLIMIT_*: soft and hard limit alike, of the calling process.

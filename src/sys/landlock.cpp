@@ -22,7 +22,8 @@ std::uint64_t write_rights(long abi) {
                          LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
                          LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |
                          LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM;
-  if (abi >= 2) rights |= LANDLOCK_ACCESS_FS_REFER;  // without it no link or rename between folders at all
+  if (abi >= 2)
+    rights |= LANDLOCK_ACCESS_FS_REFER;  // without it no link or rename between folders at all
   if (abi >= 3) rights |= kTruncate;
   return rights;
 }
@@ -30,7 +31,8 @@ std::uint64_t write_rights(long abi) {
 }  // namespace
 
 Result<bool> confine_writes_beneath(int dir) {
-  const long abi = ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
+  const long abi = ::syscall(SYS_landlock_create_ruleset, nullptr, 0,
+                             LANDLOCK_CREATE_RULESET_VERSION);
   if (abi < 0) {
     if (errno == ENOSYS || errno == EOPNOTSUPP) return false;
     return sys_error(errno, "landlock version");
@@ -39,8 +41,8 @@ Result<bool> confine_writes_beneath(int dir) {
   if (abi < 2) return false;
   landlock_ruleset_attr attr = {};
   attr.handled_access_fs = write_rights(abi);
-  const UniqueFd ruleset(
-      static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attr, sizeof attr.handled_access_fs, 0)));
+  const UniqueFd ruleset(static_cast<int>(
+      ::syscall(SYS_landlock_create_ruleset, &attr, sizeof attr.handled_access_fs, 0)));
   if (!ruleset.valid()) return sys_error(errno, "landlock ruleset");
   landlock_path_beneath_attr rule = {};
   rule.allowed_access = attr.handled_access_fs;
@@ -48,7 +50,8 @@ Result<bool> confine_writes_beneath(int dir) {
   if (::syscall(SYS_landlock_add_rule, ruleset.get(), LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0) {
     return sys_error(errno, "landlock rule");
   }
-  if (::syscall(SYS_landlock_restrict_self, ruleset.get(), 0) != 0) return sys_error(errno, "landlock restrict");
+  if (::syscall(SYS_landlock_restrict_self, ruleset.get(), 0) != 0)
+    return sys_error(errno, "landlock restrict");
   return true;
 }
 

@@ -5,7 +5,8 @@
 
 namespace tare::sys {
 
-// A network namespace of one's own with nothing in it but a `lo` that is down. Unix sockets at a path still work.
+// A network namespace of one's own with nothing in it but a `lo` that is down. Unix sockets at a
+// path still work.
 Result<> leave_network();
 
 }  // namespace tare::sys

@@ -1,0 +1,166 @@
+#include "snapshot/layer_store.h"
+
+#include <sys/wait.h>
+
+#include <gmock/gmock.h>
+
+#include "snapshot/files_import.h"
+#include "snapshot/test_support.h"
+
+namespace tare::snapshot {
+namespace {
+
+using test::TempDir;
+
+class LayerStoreTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    TARE_NEEDS_ROOT();
+    store_.emplace(LayerStore::open(home_.fd(), 0, 0).value());
+  }
+  // A layer with one file of this content.
+  Imported add(const std::string& content, const std::string& name = "stage") {
+    const sys::UniqueFd stage = store_->stage(name).value();
+    CHECK(sys::make_dir_at(stage.get(), "root", 0700).ok());
+    TreeWriter writer(sys::open_at(stage.get(), "root", O_RDONLY | O_DIRECTORY).value(),
+                      test::kRoomy);
+    const sys::UniqueFd file = test::as_file(content);
+    std::vector<sys::UniqueFd> fds;
+    fds.push_back(sys::dup_fd(file.get()).value());
+    CHECK(add_agent_home(writer).ok());
+    CHECK(add_agent_files(writer, {{"bin/tool", 0755}}, fds).ok());
+    CHECK(writer.finish().ok());
+    return store_->publish(name, nullptr).value();
+  }
+  std::string path_of(const std::string& digest) const {
+    return "store/layers/" + digest.substr(7);
+  }
+
+  TempDir home_;
+  std::optional<LayerStore> store_;
+};
+
+TEST_F(LayerStoreTest, a_layer_is_named_by_its_manifests_hash) {
+  const Imported layer = add("content");
+  EXPECT_FALSE(layer.reused);
+  EXPECT_EQ(layer.layer.entries, 4U);
+  EXPECT_EQ(layer.layer.bytes, 7U);
+  const std::string manifest = home_.read(path_of(layer.layer.digest) + "/manifest");
+  EXPECT_EQ(sha256_text(manifest), layer.layer.digest);
+  EXPECT_EQ(home_.read(path_of(layer.layer.digest) + "/root/home/agent/bin/tool"), "content");
+  EXPECT_TRUE(sys::list_dir(store_->staging(), ".").value().empty());
+}
+
+TEST_F(LayerStoreTest, the_agents_files_are_the_agents_and_give_the_same_digest_every_time) {
+  const std::string manifest = home_.read(path_of(add("content").layer.digest) + "/manifest");
+  EXPECT_EQ(manifest,
+            "tare-manifest 1\n"
+            "d 755 0 0 315532800 .\n"
+            "d 755 0 0 315532800 home\n"
+            "d 755 1000 1000 315532800 home/agent\n"
+            "d 755 1000 1000 315532800 home/agent/bin\n"
+            "f 755 1000 1000 315532800 7 "
+            "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73 home/agent/bin/tool\n"
+            "end 4 7\n");
+}
+
+TEST_F(LayerStoreTest, an_identical_layer_is_reused) {
+  const Imported first = add("content");
+  const Imported second = add("content");
+  EXPECT_TRUE(second.reused);
+  EXPECT_EQ(second.layer, first.layer);
+  EXPECT_EQ(store_->list("").value().layers.size(), 1U);
+  EXPECT_TRUE(sys::list_dir(store_->staging(), ".").value().empty());
+}
+
+TEST_F(LayerStoreTest, lists_in_order_and_from_a_place_on) {
+  std::vector<std::string> digests;
+  for (int i = 0; i < 5; ++i) digests.push_back(add(std::to_string(i)).layer.digest);
+  std::sort(digests.begin(), digests.end());
+  const LayerPage all = store_->list("").value();
+  ASSERT_EQ(all.layers.size(), 5U);
+  for (std::size_t i = 0; i < 5; ++i) EXPECT_EQ(all.layers[i].digest, digests[i]);
+  EXPECT_EQ(store_->list(digests[2]).value().layers.size(), 2U);
+  EXPECT_FALSE(all.more);
+}
+
+TEST_F(LayerStoreTest, verification_finds_the_first_difference) {
+  const std::string digest = add("content").layer.digest;
+  EXPECT_EQ(store_->verify(digest, nullptr).value(), (Verified{true, ""}));
+  const std::string tool = path_of(digest) + "/root/home/agent/bin/tool";
+  const std::string changed = "Content";
+  const std::int64_t mtime = home_.stat(tool).st_mtim.tv_sec;
+  home_.write(tool, changed, 0755);
+  ASSERT_TRUE(sys::set_mtime_at(home_.fd(), tool, mtime).ok());
+  const Verified damaged = store_->verify(digest, nullptr).value();
+  EXPECT_FALSE(damaged.intact);
+  EXPECT_THAT(damaged.difference, testing::HasSubstr("home/agent/bin/tool"));
+}
+
+TEST_F(LayerStoreTest, verification_finds_a_damaged_manifest_and_what_does_not_belong) {
+  const std::string digest = add("content").layer.digest;
+  const std::string manifest = home_.read(path_of(digest) + "/manifest");
+  home_.write(path_of(digest) + "/manifest", manifest + " ");
+  EXPECT_FALSE(store_->verify(digest, nullptr)->intact);
+  home_.write(path_of(digest) + "/manifest", manifest);
+  EXPECT_TRUE(store_->verify(digest, nullptr)->intact);
+  ASSERT_EQ(::mkfifoat(home_.fd(), (path_of(digest) + "/root/pipe").c_str(), 0600), 0);
+  EXPECT_THAT(store_->verify(digest, nullptr)->difference, testing::HasSubstr("pipe"));
+}
+
+TEST_F(LayerStoreTest, a_layer_under_a_wrong_name_is_not_intact) {
+  const std::string digest = add("content").layer.digest;
+  const std::string wrong = sha256_text("other");
+  ASSERT_TRUE(sys::rename_at(home_.fd(), path_of(digest), home_.fd(), path_of(wrong)).ok());
+  EXPECT_FALSE(store_->verify(wrong, nullptr)->intact);
+}
+
+TEST_F(LayerStoreTest, a_removed_layer_is_gone_and_a_missing_one_is_said_to_be) {
+  const std::string digest = add("content").layer.digest;
+  ASSERT_TRUE(store_->remove(digest, "x").ok());
+  EXPECT_TRUE(store_->list("").value().layers.empty());
+  for (const Errc code :
+       {store_->remove(digest, "x").error().code, store_->stat(digest).error().code,
+        store_->verify(digest, nullptr).error().code}) {
+    EXPECT_EQ(code, Errc::not_found);
+  }
+}
+
+TEST_F(LayerStoreTest, sweeping_empties_staging_and_leaves_layers_alone) {
+  const std::string digest = add("content").layer.digest;
+  for (const char* name : {"left1", "left2"}) {
+    const sys::UniqueFd stage = store_->stage(name).value();
+    ASSERT_TRUE(sys::make_dir_at(stage.get(), "root", 0700).ok());
+  }
+  EXPECT_EQ(store_->sweep().value(), 2U);
+  EXPECT_TRUE(sys::list_dir(store_->staging(), ".").value().empty());
+  EXPECT_TRUE(store_->verify(digest, nullptr)->intact);
+}
+
+TEST_F(LayerStoreTest, the_lock_has_one_holder) {
+  LayerStore second = LayerStore::open(home_.fd(), 0, 0).value();
+  ASSERT_TRUE(store_->lock(0).ok());
+  EXPECT_EQ(second.lock(0).error().code, Errc::unavailable);
+  store_.reset();
+  EXPECT_TRUE(second.lock(0).ok());
+}
+
+// DESIGN.md: the store's files are owned by real ids, setuid ones too: they must be out of
+// everybody's reach.
+TEST_F(LayerStoreTest, another_user_of_the_host_cannot_reach_a_setuid_file_in_a_layer) {
+  ASSERT_EQ(::chmod(home_.path().c_str(), 0755), 0);
+  const std::string path = home_.path() + "/" + path_of(add("content").layer.digest) +
+                           "/root/home/agent/bin/tool";
+  ASSERT_EQ(::chmod(path.c_str(), 04755), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    if (::setresgid(65534, 65534, 65534) != 0 || ::setresuid(65534, 65534, 65534) != 0) ::_exit(9);
+    ::_exit(::access(path.c_str(), F_OK) != 0 && ::open(path.c_str(), O_RDONLY) < 0 ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+}  // namespace
+}  // namespace tare::snapshot
