@@ -19,6 +19,7 @@
 #include "sys/fork.h"
 #include "sys/memfd.h"
 #include "sys/seqpacket.h"
+#include "support/leaks.h"
 
 namespace tare::testing {
 
@@ -128,6 +129,7 @@ TestLauncher::~TestLauncher() {
     (void)process_.signal(SIGTERM);
     (void)process_.wait(nullptr);
   }
+  for (const std::string& leak : leaks_of(home_)) ADD_FAILURE() << "left behind: " << leak;
   if (::testing::Test::HasFailure()) {
     std::fputs(sys::read_file_at(sys::kCwd, log_).value_or("").c_str(), stderr);
   }
@@ -147,7 +149,7 @@ sandbox::FromLauncher TestLauncher::next(std::vector<sys::UniqueFd>* fds, int ti
   return decoded;
 }
 
-TestLauncher::Live TestLauncher::launch(const model::SandboxSpec& spec, int input_dir) {
+TestLauncher::Live TestLauncher::launch(const model::SandboxSpec& spec) {
   const auto steps = must(sandbox::compile(spec, filter_of(spec.profile)));
   const auto plan = must(sys::sealed_memfd("plan", must(sandbox::encode(steps)), false));
   auto out = must(sys::make_pipe());
@@ -158,12 +160,11 @@ TestLauncher::Live TestLauncher::launch(const model::SandboxSpec& spec, int inpu
   message.host_root = spec.host_root;
   message.layers = spec.layers;
   message.with_stdin = spec.with_stdin;
-  message.with_input = input_dir >= 0;
+  message.with_input = spec.with_input;
   message.network = spec.network;
   message.limits = spec.limits;
   std::vector<int> fds = {plan.get(), out.read.get(), out.write.get(), err.read.get(), err.write.get()};
   if (spec.with_stdin) fds.insert(fds.end(), {in.read.get(), in.write.get()});
-  if (input_dir >= 0) fds.push_back(input_dir);
   send(message, fds);
   return Live{spec.id, std::move(out.read), std::move(err.read),
               spec.with_stdin ? std::move(in.write) : sys::UniqueFd()};

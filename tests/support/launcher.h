@@ -43,7 +43,7 @@ class TestLauncher {
     std::string id;
     sys::UniqueFd out, err, in;
   };
-  Live launch(const model::SandboxSpec& spec, int input_dir = -1);
+  Live launch(const model::SandboxSpec& spec);
   sandbox::FromLauncher next(std::vector<sys::UniqueFd>* fds = nullptr, int timeout_ms = 20'000);
   void send(const sandbox::ToLauncher& message, const std::vector<int>& fds = {});
   RunResult finish(Live live);

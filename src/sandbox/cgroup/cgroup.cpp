@@ -45,9 +45,7 @@ Result<> enable_controllers(int folder, const Hierarchy& hierarchy) {
   return ok();
 }
 
-// Pure v1: a frozen task does not act on SIGKILL before it is thawed, and a thawed one could fork away.
-Result<> kill_by_freezer(int folder) {
-  TRY(sys::write_control(folder, "freezer.state", "FROZEN"));
+Result<> kill_members(int folder) {
   const std::string members = TRY(sys::read_file_at(folder, "cgroup.procs", 1 << 22));
   const char* at = members.data();
   const char* const end = at + members.size();
@@ -55,10 +53,18 @@ Result<> kill_by_freezer(int folder) {
     pid_t pid = 0;
     const auto [next, error] = std::from_chars(at, end, pid);
     if (error != std::errc()) break;
-    ::kill(pid, SIGKILL);  // frozen: the number cannot be reused before it is thawed
+    if (pid > 1) ::kill(pid, SIGKILL);
     at = next + 1;
   }
-  return sys::write_control(folder, "freezer.state", "THAWED");
+  return ok();
+}
+
+// Pure v1: a frozen task does not act on SIGKILL before it is thawed, and a thawed one could fork away.
+Result<> kill_by_freezer(int folder) {
+  TRY(sys::write_control(folder, "freezer.state", "FROZEN"));
+  Result<> killed = kill_members(folder);  // frozen: no number can be reused before they are thawed
+  TRY(sys::write_control(folder, "freezer.state", "THAWED"));
+  return killed;
 }
 
 Result<> kill_in(int folder, bool unified) {
@@ -115,13 +121,15 @@ std::string_view CgroupRoot::mode() const {
 
 Result<int> CgroupRoot::sweep() {
   int swept = 0;
-  // First what can kill, then the removal everywhere.
+  // First the killing, in every hierarchy: a launcher that died while it attached a process has left it in some of
+  // them only. Then the removal.
   for (const Folder& folder : folders_) {
-    if (!folder.hierarchy.unified && !folder.hierarchy.has("freezer")) continue;
+    const bool kills = folder.hierarchy.unified || folder.hierarchy.has("freezer");
     for (const std::string& name : TRY(sys::list_dir(folder.folder.get(), "."))) {
       auto child = sys::open_at(folder.folder.get(), name, O_RDONLY | O_DIRECTORY);
       if (!child) continue;  // a control file
-      TRY(kill_in(child->get(), folder.hierarchy.unified).context("sweep " + name));
+      if (kills) TRY(kill_in(child->get(), folder.hierarchy.unified).context("sweep " + name));
+      TRY(kill_members(child->get()).context("sweep " + name));
       ++swept;
     }
   }
@@ -205,7 +213,12 @@ int Cgroup::clone_into() const {
 Result<> Cgroup::attach(pid_t pid) const {
   if (clone_into() >= 0) return ok();  // it was born inside
   const std::string text = std::to_string(pid);
-  for (const Part& p : parts_) TRY(sys::write_control(p.folder.get(), "cgroup.procs", text).context("cgroup attach"));
+  for (const bool killing_first : {true, false}) {  // what can kill as a whole, before the rest
+    for (const Part& p : parts_) {
+      if ((p.unified || p.freezer) != killing_first) continue;
+      TRY(sys::write_control(p.folder.get(), "cgroup.procs", text).context("cgroup attach"));
+    }
+  }
   return ok();
 }
 

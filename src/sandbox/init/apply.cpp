@@ -6,6 +6,7 @@
 #include <linux/openat2.h>
 #include <linux/securebits.h>
 #include <net/if.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -70,9 +71,17 @@ int read_only(const char* path) {
 
 int make_dir(const StepView& step) {
   const char* path = c_str(step.a);
-  if (::mkdir(path, static_cast<mode_t>(step.n)) != 0) return errno == EEXIST ? 0 : errno;
-  if (::chmod(path, static_cast<mode_t>(step.n)) != 0) return errno;
-  return outcome(::lchown(path, static_cast<uid_t>(step.m), static_cast<gid_t>(step.m)));
+  const auto owner = static_cast<uid_t>(step.m);
+  if (::mkdir(path, static_cast<mode_t>(step.n)) != 0) {
+    if (errno != EEXIST) return errno;
+    struct stat status = {};
+    if (::lstat(path, &status) != 0) return errno;
+    // A symlink in the image stays what it is; a folder of the right owner costs no copy-up.
+    if (!S_ISDIR(status.st_mode) || status.st_uid == owner) return 0;
+  } else if (::chmod(path, static_cast<mode_t>(step.n)) != 0) {
+    return errno;
+  }
+  return outcome(::lchown(path, owner, static_cast<gid_t>(step.m)));
 }
 
 int write_all(int fd, std::string_view text) {
@@ -185,6 +194,8 @@ int settle(std::uint64_t uid, std::uint64_t mask) {
 int apply(const StepView& step) {
   const char* path = c_str(step.a);
   switch (step.op) {
+    // After the launcher has attached this process: the root of the namespace is where it is now.
+    case Op::own_cgroups: return outcome(::unshare(CLONE_NEWCGROUP));
     case Op::hostname: return outcome(::sethostname(path, step.a.size()));
     case Op::loopback: return loopback_up();
     case Op::enter_root: return enter_root(path);

@@ -22,11 +22,14 @@ namespace tare::sandbox::init {
 
 namespace {
 
-// What the child tells tare-init: the time before execve, then, only if something failed, what.
+// What the child tells tare-init: the time before execve, then, only if something failed, what. Of another size than
+// the time, so that one cannot be taken for the other.
 struct Failure {
   std::uint32_t step = 0;
   std::int32_t error = 0;
+  std::uint32_t spare = 0;
 };
+static_assert(sizeof(Failure) != sizeof(std::uint64_t));
 
 constexpr int kTellFd = 3;  // of the child, close-on-exec
 constexpr std::size_t kMaxPointers = kMaxPlanSteps + 1;
@@ -166,7 +169,7 @@ void listen_to(int tell, StartedProgram& started, std::uint32_t last_step) {
     return;
   }
   if (size < sizeof failure) {
-    failure = {last_step, EIO};  // killed before it could say anything
+    failure = {last_step, EIO, 0};  // killed before it could say anything
   } else {
     std::memcpy(&failure, said + size - sizeof failure, sizeof failure);
   }

@@ -48,7 +48,7 @@ Result<> Launcher::run() {
     }
     check_deadlines();
   }
-  return ok();
+  return tools_.cgroups.remove();
 }
 
 void Launcher::handle(Source source, std::uint32_t number) {

@@ -121,6 +121,7 @@ Result<LaunchTools> prepare(const Options& options, std::string_view digest) {
   TRY(sys::ensure_dir_at(sys::kCwd, folder, 0700));
   TRY(sys::remove_tree_at(sys::kCwd, folder + "/images"));  // templates of an earlier mkfs
   TRY(sys::make_dir_at(sys::kCwd, folder + "/images", 0700));
+  TRY(sys::ensure_dir_at(sys::kCwd, home + "/runs", 0700));  // tared's; `tare up` has made it with its owner
   TRY(sys::ensure_dir_at(sys::kCwd, home + "/store", 0700));
   TRY(sys::ensure_dir_at(sys::kCwd, home + "/store/layers", 0700));
 
@@ -146,8 +147,9 @@ Result<LaunchTools> prepare(const Options& options, std::string_view digest) {
   const std::string inside = std::string(kHostRoot) + home;
   Skeleton skeleton = TRY(make_skeleton(inside + "/launcher", std::string(kHostRoot)).context("skeleton"));
   sys::UniqueFd null = TRY(sys::open_at(sys::kCwd, "/dev/null", O_RDWR));
+  sys::UniqueFd runs = TRY(sys::open_directory(inside + "/runs"));
   return LaunchTools{std::move(cgroups), std::move(skeleton), std::move(images), SlotTable(block), std::string(kHostRoot),
-                     inside + "/store/layers", std::move(init), std::move(null)};
+                     inside + "/store/layers", std::move(runs), std::move(init), std::move(null)};
 }
 
 Result<> run(const Options& options, Logger& log) {

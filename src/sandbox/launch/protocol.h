@@ -39,7 +39,8 @@ struct HelloMessage {
 };
 struct ListMessage {};
 // Descriptors: plan (sealed memfd), stdout read end, stdout write end, stderr read end, stderr write end,
-// [stdin read end, stdin write end] if with_stdin, [input folder] if with_input.
+// [stdin read end, stdin write end] if with_stdin. The input is the folder $TARE_HOME/runs/<id>/input: by name and
+// not by descriptor, because a mount can only be copied from the mount namespace that it is in.
 struct LaunchMessage {
   std::string id;
   bool host_root = false;
@@ -49,7 +50,7 @@ struct LaunchMessage {
   model::Network network = model::Network::none;
   model::Limits limits;
 
-  std::size_t descriptors() const { return 5 + (with_stdin ? 2U : 0U) + (with_input ? 1U : 0U); }
+  std::size_t descriptors() const { return 5 + (with_stdin ? 2U : 0U); }
 };
 struct KillMessage {
   std::string id;

@@ -4,6 +4,7 @@
 #include <linux/close_range.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,12 +26,15 @@ namespace {
 // How long tare-init may take to reap what it has killed before the cgroup is killed from outside.
 constexpr std::uint64_t kPatienceUs = 5'000'000;
 
-constexpr std::uint64_t kNamespaces =
-    CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+// The cgroup namespace is tare-init's own first step: made here, its root would be the launcher's cgroups.
+constexpr std::uint64_t kNamespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
 
 // The only code between clone3 and exec. Async-signal-safe: raw system calls, no allocation, no logging. Waits until
 // its ids are mapped and its cgroups attached, becomes root inside, and executes tare-init.
-[[noreturn]] void become_init(int control, int init, int null) {
+[[noreturn]] void become_init(int control, int others_end, int init, int null) {
+  // Should the launcher die now, the read must see its end closed: this copy would keep it open for ever.
+  ::close(others_end);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   char byte = 0;
   if (::read(control, &byte, 1) != 1 || byte != kGoByte) ::_exit(1);
   if (::syscall(SYS_setresgid, 0, 0, 0) != 0 || ::syscall(SYS_setresuid, 0, 0, 0) != 0) ::_exit(1);
@@ -76,7 +80,6 @@ Result<std::unique_ptr<Sandbox>> Sandbox::launch(LaunchTools& tools, const Launc
 
 Result<> Sandbox::make(LaunchTools& tools, std::vector<sys::UniqueFd> fds) {
   const Slot& slot = lease_.slot();
-  const std::size_t after_stdin = message_.with_stdin ? 7 : 5;
   scratch_ = TRY(make_scratch(message_.limits, slot.base, tools.images));
   cgroup_.emplace(TRY(Cgroup::create(tools.cgroups, message_.id, message_.limits)));
   {
@@ -89,7 +92,8 @@ Result<> Sandbox::make(LaunchTools& tools, std::vector<sys::UniqueFd> fds) {
         .host_network = message_.network == model::Network::host,
         .slot = &slot,
         .scratch = scratch_.get(),
-        .input = message_.with_input ? fds[after_stdin].get() : -1,
+        .input = message_.with_input ? tools.runs_dir.get() : -1,
+        .run = message_.id,
     };
     const Stage stage = TRY(Stage::build(parts));
     TRY(clone_init(tools));
@@ -108,7 +112,7 @@ Result<> Sandbox::clone_init(LaunchTools& tools) {
   auto [ours, theirs] = TRY(sys::seqpacket_pair());
   const std::uint64_t net = message_.network == model::Network::none ? CLONE_NEWNET : 0;
   init_ = TRY(sys::clone_child(kNamespaces | net, cgroup_->clone_into()).context("new namespaces"));
-  if (!init_.valid()) become_init(theirs.get(), tools.init.get(), tools.null.get());
+  if (!init_.valid()) become_init(theirs.get(), ours.get(), tools.init.get(), tools.null.get());
   TRY(sys::set_nonblocking(ours.get(), true));
   control_ = std::move(ours);
   return ok();
@@ -222,11 +226,10 @@ model::Outcome Sandbox::decide(const sys::ExitStatus& init) const {
   using model::EndReason;
   const bool out_of_memory = cgroup_->oom_kills() > 0;
   if (report_) {
-    model::Outcome outcome = from_report(*report_);
-    if (out_of_memory && outcome.reason == EndReason::signalled && outcome.signal == SIGKILL) {
-      outcome = {EndReason::memory_limit, 0, SIGKILL, ""};
-    }
-    return outcome;
+    // The limit ends the whole run, on v1 as on v2: there the kernel kills one process, and the program may have
+    // ended of that before we could.
+    if (out_of_memory && report_->kind == ReportKind::ended) return {EndReason::memory_limit, 0, SIGKILL, ""};
+    return from_report(*report_);
   }
   if (out_of_memory) return {EndReason::memory_limit, 0, SIGKILL, ""};
   if (cause_ == EndReason::daemon_error) return {EndReason::daemon_error, 0, 0, "tare-init reported nonsense"};

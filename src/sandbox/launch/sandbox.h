@@ -34,6 +34,7 @@ struct LaunchTools {
   SlotTable slots;
   std::string host;        // the host's root, in the pruned namespace
   std::string layers_dir;  // <home>/store/layers
+  sys::UniqueFd runs_dir;  // <home>/runs
   sys::UniqueFd init;      // tare-init in a sealed memfd
   sys::UniqueFd null;      // /dev/null
 };

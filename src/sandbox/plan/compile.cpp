@@ -56,6 +56,7 @@ Result<> validate(const model::SandboxSpec& spec) {
 }
 
 void root_steps(const model::SandboxSpec& spec, std::vector<Step>& steps) {
+  steps.push_back({Op::own_cgroups, "", "", 0, 0});
   steps.push_back({Op::hostname, spec.hostname, "", 0, 0});
   if (spec.network == model::Network::none) steps.push_back({Op::loopback, "", "", 0, 0});
   // Before the root is changed: a user namespace may mount proc only while it can see an unmasked one, and that is
@@ -77,7 +78,8 @@ void file_steps(const model::SandboxSpec& spec, std::vector<Step>& steps) {
   }
   if (!spec.host_root) steps.push_back({Op::ensure_user, "agent", "", 1000, 0});
   steps.push_back({Op::make_dir, "/home", "", 0755, 0});
-  steps.push_back({Op::make_dir, "/home/agent", "", 0755, 1000});
+  steps.push_back({Op::make_dir, "/home/agent", "", 0755, spec.uid});
+  steps.push_back({Op::make_dir, "/output", "", 0755, spec.uid});
 }
 
 void program_steps(const model::SandboxSpec& spec, std::string_view filter, std::vector<Step>& steps) {

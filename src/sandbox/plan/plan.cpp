@@ -4,6 +4,7 @@ namespace tare::sandbox {
 
 std::string_view op_name(Op op) {
   switch (op) {
+    case Op::own_cgroups: return "hide outer cgroups";
     case Op::hostname: return "set hostname";
     case Op::loopback: return "bring up lo";
     case Op::enter_root: return "enter root";
@@ -30,7 +31,7 @@ std::string_view op_name(Op op) {
 }
 
 bool is_op(std::uint8_t value) {
-  return value >= static_cast<std::uint8_t>(Op::hostname) && value <= static_cast<std::uint8_t>(Op::execute);
+  return value >= static_cast<std::uint8_t>(Op::own_cgroups) && value <= static_cast<std::uint8_t>(Op::execute);
 }
 
 }  // namespace tare::sandbox

@@ -12,7 +12,8 @@ namespace tare::sandbox {
 
 enum class Op : std::uint8_t {
   // The sandbox itself, by tare-init with the rights of root in its own user namespace.
-  hostname = 1,  // a: the name
+  own_cgroups = 1,  // a cgroup namespace whose root is the sandbox's own cgroups
+  hostname,         // a: the name
   loopback,      // brings lo up
   enter_root,    // a: where the launcher assembled the root; becomes "/", all else is detached
   proc,          // a: mount point
@@ -21,7 +22,7 @@ enum class Op : std::uint8_t {
   mask_file,     // a: shows /dev/null instead
   mask_dir,      // a: shows an empty read-only folder instead
   read_only,     // a: a subtree becomes read-only
-  make_dir,      // a, n: mode, m: owner inside
+  make_dir,      // a, n: mode, m: owner inside; one that exists only changes its owner
   write_file,    // a, b: content, n: mode; replaces a file or symlink of that name
   ensure_user,   // a: name, n: uid; added to /etc/passwd and /etc/group if no entry has the uid
   settle,        // n: the reserved uid tare-init lives on as, m: capabilities it keeps (bit mask)

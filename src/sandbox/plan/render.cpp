@@ -65,6 +65,7 @@ std::string launcher_part(const model::SandboxSpec& spec) {
 std::string render_step(const Step& step) {
   const std::string name(op_name(step.op));
   switch (step.op) {
+    case Op::own_cgroups:
     case Op::loopback:
     case Op::execute: return name;
     case Op::make_dir: return fmt::format("{} {} mode {:04o} uid {}", name, shown(step.a), step.n, step.m);

@@ -45,7 +45,7 @@ Result<std::string> image_template(const model::Limits& limits, const ImageTools
   sys::Child child = TRY(sys::fork_child());
   if (!child.valid()) {
     if (::chroot(tools.host.c_str()) != 0 || ::chdir("/") != 0) ::_exit(126);
-    const char* const argv[] = {"mkfs.ext4", "-q",     "-F",  "-m", "0",           "-O", "^has_journal",
+    const char* const argv[] = {"mkfs.ext4", "-q",     "-F",  "-b", "4096",  "-m", "0",           "-O", "^has_journal",
                                 "-E",        "nodiscard,lazy_itable_init=1",       "-N", inodes.c_str(),
                                 making.c_str(), nullptr};
     const char* const env[] = {"PATH=/usr/sbin:/sbin:/usr/bin:/bin", nullptr};

@@ -101,7 +101,9 @@ Result<> fill_root(const StageParts& parts, const std::string& scratch) {
     }
   }
   if (parts.input >= 0) {
-    const sys::UniqueFd tree = TRY(sys::clone_tree(parts.input, "", false));
+    // The folder is the unprivileged daemon's: nothing it puts in the way may lead elsewhere.
+    const sys::UniqueFd folder = TRY(sys::open_beneath(parts.input, parts.run + "/input", O_PATH | O_DIRECTORY));
+    const sys::UniqueFd tree = TRY(sys::clone_tree(folder.get(), "", false));
     TRY(bind_into_root(tree.get(), "input", {.read_only = true, .noexec = false}));
   }
   for (const auto& [from, at] : {std::pair("output", "output"), std::pair("shm", "dev/shm")}) {

@@ -25,7 +25,8 @@ struct StageParts {
   bool host_network = false;  // shows the host's resolv.conf, hosts and package sources (environment builds)
   const Slot* slot = nullptr;
   int scratch = -1;  // detached mount
-  int input = -1;    // folder, or -1
+  int input = -1;    // <home>/runs when <run>/input is to be shown, else -1
+  std::string run;   // the run's id
 };
 
 class [[nodiscard]] Stage {

@@ -50,12 +50,21 @@ void node_rules(std::vector<SyscallRule>& rules) {
     allow(rules, SYS_mknod, "mknod", {{1, kFileType, type}});
     allow(rules, SYS_mknodat, "mknodat", {{2, kFileType, type}});
   }
+  for (const mode_t type : {mode_t{S_IFCHR}, mode_t{S_IFBLK}}) {
+    refuse(rules, SYS_mknod, "mknod", EPERM, {{1, kFileType, type}});
+    refuse(rules, SYS_mknodat, "mknodat", EPERM, {{2, kFileType, type}});
+  }
 }
 
 // A blacklist of values inside an allowed call: allowed unless one of these bits is set or value matches.
 void argument_rules(std::vector<SyscallRule>& rules) {
   allow(rules, SYS_clone, "clone", {{0, kNamespaceFlags, 0}});
   allow(rules, SYS_unshare, "unshare", {{0, kNamespaceFlags | CLONE_NEWTIME, 0}});
+  for (std::uint64_t flags = kNamespaceFlags; flags != 0; flags &= flags - 1) {
+    const std::uint64_t flag = flags & -flags;
+    refuse(rules, SYS_clone, "clone", EPERM, {{0, flag, flag}});
+    refuse(rules, SYS_unshare, "unshare", EPERM, {{0, flag, flag}});
+  }
   // clone3 takes its flags behind a pointer, which no filter can read: glibc falls back to clone on ENOSYS.
   refuse(rules, SYS_clone3, "clone3", ENOSYS);
   for (const std::uint64_t persona : {std::uint64_t{PER_LINUX}, kLow32}) {

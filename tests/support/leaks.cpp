@@ -1,0 +1,53 @@
+#include "support/leaks.h"
+
+#include <filesystem>
+
+#include "base/hash.h"
+#include "sandbox/cgroup/hierarchies.h"
+#include "sys/files.h"
+
+namespace tare::testing {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string text_of(const std::string& path) {
+  return sys::read_file_at(sys::kCwd, path, std::size_t{64} << 20).value_or("");
+}
+
+bool is_number(const std::string& name) {
+  return !name.empty() && name.find_first_not_of("0123456789") == std::string::npos;
+}
+
+}  // namespace
+
+std::string cgroup_tag(const std::string& home) { return "tare-" + to_hex(sha256(home)).substr(0, 12); }
+
+std::vector<int> processes_of(const std::string& home) {
+  std::vector<int> pids;
+  const std::string mark = "/" + cgroup_tag(home);
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    const std::string name = entry.path().filename();
+    if (!is_number(name)) continue;
+    if (text_of(entry.path() / "cgroup").find(mark) != std::string::npos) pids.push_back(std::stoi(name));
+  }
+  return pids;
+}
+
+std::vector<std::string> leaks_of(const std::string& home) {
+  std::vector<std::string> found;
+  for (const int pid : processes_of(home)) found.push_back("process " + std::to_string(pid));
+  for (const sandbox::Hierarchy& hierarchy : sandbox::parse_hierarchies(text_of("/proc/self/mountinfo"))) {
+    const fs::path folder = fs::path(hierarchy.path) / cgroup_tag(home);
+    if (fs::exists(folder)) found.push_back("cgroup " + folder.string());
+  }
+  if (text_of("/proc/self/mountinfo").find(home) != std::string::npos) found.push_back("mount below " + home);
+  for (const auto& entry : fs::directory_iterator("/sys/block")) {
+    const std::string backing = text_of(entry.path() / "loop/backing_file");
+    if (backing.find(home) != std::string::npos) found.push_back("loop device of " + backing);
+  }
+  return found;
+}
+
+}  // namespace tare::testing
