@@ -222,7 +222,7 @@ TEST(Decode, random_documents_are_refused_or_within_bounds) {
                                           R"("\u0000")"};
   SeededRandom random(51);
   int accepted = 0;
-  for (int i = 0; i < 20'000; ++i) {
+  for (int i = 0; i < 5000; ++i) {
     JsonObject object;
     object["name"] = "a";
     for (std::uint64_t n = random.below(4); n > 0; --n) {
@@ -244,7 +244,7 @@ TEST(Decode, random_documents_are_refused_or_within_bounds) {
     ASSERT_LE(spec->mounts.size(), 2U);
     ASSERT_FALSE(object.contains("x"));
   }
-  EXPECT_GT(accepted, 500);
+  EXPECT_GT(accepted, 100);
 }
 
 }  // namespace

@@ -214,7 +214,7 @@ TEST(AgentManifest, damaged_files_are_refused_or_stable) {
   constexpr std::string_view kMarks = "\"'[]{}=.,#\n\\ -e0x/";
   SeededRandom random(81);
   int accepted = 0;
-  for (int i = 0; i < 5000; ++i) {
+  for (int i = 0; i < 1500; ++i) {
     std::string text(kFull);
     for (std::uint64_t n = 1 + random.below(3); n > 0; --n) {
       text[random.below(text.size())] = kMarks[random.below(kMarks.size())];
@@ -229,7 +229,7 @@ TEST(AgentManifest, damaged_files_are_refused_or_stable) {
     const Json json = to_json(*manifest);
     ASSERT_EQ(read_agent_manifest(Node(json)).value(), *manifest) << text;
   }
-  EXPECT_GT(accepted, 50);
+  EXPECT_GT(accepted, 15);
 }
 
 }  // namespace

@@ -186,7 +186,7 @@ TEST(RunJson, damaged_records_are_refused_or_stable) {
   const std::string good = to_text(to_json(an_ended_run()));
   SeededRandom random(61);
   int accepted = 0;
-  for (int i = 0; i < 3000; ++i) {
+  for (int i = 0; i < 1500; ++i) {
     std::string text = good;
     for (std::uint64_t n = 1 + random.below(2); n > 0; --n) {
       text[random.below(text.size())] = "0123456789\"{}[],:-etrue"[random.below(23)];
@@ -198,7 +198,7 @@ TEST(RunJson, damaged_records_are_refused_or_stable) {
     ++accepted;
     ASSERT_EQ(again(*run).value(), *run);
   }
-  EXPECT_GT(accepted, 10);
+  EXPECT_GT(accepted, 5);
 }
 
 }  // namespace
