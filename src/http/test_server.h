@@ -20,6 +20,7 @@
 
 namespace tare::http {
 
+using std::chrono_literals::operator""h;
 using std::chrono_literals::operator""ms;
 using std::chrono_literals::operator""s;
 using fiber::Context;
