@@ -1,0 +1,103 @@
+#include "sandbox/launch/protocol.h"
+
+#include "sandbox/launch/report.h"
+
+namespace tare::sandbox {
+namespace {
+
+const std::string kId = "run_01m812hngsk8d1d69w9wnsfv1n";
+
+LaunchMessage launch() {
+  LaunchMessage message;
+  message.id = kId;
+  message.layers = {"sha256:" + std::string(64, '0')};
+  message.with_stdin = true;
+  return message;
+}
+
+TEST(Protocol, a_launch_is_read_as_it_was_written) {
+  const auto decoded = decode_to_launcher(encode(ToLauncher(launch())).value(), 7);
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  const auto& message = std::get<LaunchMessage>(*decoded);
+  EXPECT_EQ(message.id, kId);
+  EXPECT_EQ(message.layers, launch().layers);
+  EXPECT_TRUE(message.with_stdin);
+  EXPECT_EQ(message.limits, launch().limits);
+}
+
+TEST(Protocol, an_end_is_read_as_it_was_written) {
+  EndedMessage ended;
+  ended.id = kId;
+  ended.outcome = {model::EndReason::memory_limit, 0, 9, "text"};
+  ended.usage.cpu_us = 5;
+  ended.uid_base = 0x70000000;
+  ended.with_output = true;
+  const auto decoded = decode_from_launcher(encode(FromLauncher(ended)).value(), 1);
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  const auto& message = std::get<EndedMessage>(*decoded);
+  EXPECT_EQ(message.outcome, ended.outcome);
+  EXPECT_EQ(message.usage, ended.usage);
+  EXPECT_EQ(message.uid_base, ended.uid_base);
+}
+
+TEST(Protocol, a_wrong_number_of_descriptors_is_refused) {
+  const std::string bytes = encode(ToLauncher(launch())).value();
+  for (const std::size_t fds : {0U, 5U, 6U, 8U}) EXPECT_FALSE(decode_to_launcher(bytes, fds)) << fds;
+}
+
+TEST(Protocol, limits_outside_their_bounds_are_refused_by_name) {
+  LaunchMessage message = launch();
+  message.limits.pids = 0;
+  const auto decoded = decode_to_launcher(encode(ToLauncher(message)).value(), 7);
+  ASSERT_FALSE(decoded);
+  EXPECT_THAT(decoded.error().message, ::testing::HasSubstr("pids"));
+}
+
+TEST(Protocol, layers_that_are_not_digests_and_ids_that_are_not_run_ids_are_refused) {
+  LaunchMessage message = launch();
+  message.layers = {"sha256:" + std::string(60, '0') + "/../"};
+  EXPECT_FALSE(decode_to_launcher(encode(ToLauncher(message)).value(), 7));
+  message = launch();
+  message.id = "../../../../etc";
+  EXPECT_FALSE(decode_to_launcher(encode(ToLauncher(message)).value(), 7));
+}
+
+TEST(Protocol, a_kill_names_one_of_two_reasons) {
+  EXPECT_TRUE(decode_to_launcher(encode(ToLauncher(KillMessage{kId, model::EndReason::killed})).value(), 0));
+  EXPECT_TRUE(decode_to_launcher(encode(ToLauncher(KillMessage{kId, model::EndReason::output_limit})).value(), 0));
+  EXPECT_FALSE(decode_to_launcher(encode(ToLauncher(KillMessage{kId, model::EndReason::exited})).value(), 0));
+}
+
+TEST(Protocol, cut_short_or_longer_messages_are_refused) {
+  const std::string bytes = encode(ToLauncher(launch())).value();
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(decode_to_launcher(std::string_view(bytes).substr(0, size), 7)) << size;
+  }
+  EXPECT_FALSE(decode_to_launcher(bytes + "x", 7));
+  EXPECT_FALSE(decode_to_launcher("\x7f", 0));
+  EXPECT_FALSE(decode_from_launcher("\x7f", 0));
+}
+
+TEST(Report, only_whole_known_reports_are_taken) {
+  Report report;
+  report.kind = ReportKind::ended;
+  report.status = 255;
+  const auto bytes = [&report] { return std::string(reinterpret_cast<const char*>(&report), sizeof report); };
+  EXPECT_TRUE(parse_report(bytes()));
+  EXPECT_FALSE(parse_report(bytes() + "x"));
+  EXPECT_FALSE(parse_report(""));
+  report.status = 256;
+  EXPECT_FALSE(parse_report(bytes()));
+  report = Report{};
+  report.magic = 0;
+  EXPECT_FALSE(parse_report(bytes()));
+  report = Report{};
+  report.kind = static_cast<ReportKind>(9);
+  EXPECT_FALSE(parse_report(bytes()));
+  report = Report{};
+  report.error = -1;
+  EXPECT_FALSE(parse_report(bytes()));
+}
+
+}  // namespace
+}  // namespace tare::sandbox

@@ -1,0 +1,149 @@
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <cerrno>
+#include <set>
+
+#include "sandbox/seccomp/build.h"
+#include "sandbox/seccomp/evaluate.h"
+#include "sandbox/seccomp/profile.h"
+#include "sandbox/seccomp/tables.h"
+
+namespace tare::sandbox {
+namespace {
+
+using model::Profile;
+
+constexpr std::uint32_t kAllow = SECCOMP_RET_ALLOW;
+constexpr std::uint32_t errno_of(int error) { return SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(error); }
+
+const std::string& filter(Profile profile = Profile::standard) {
+  static std::map<Profile, std::string> filters;
+  auto [found, fresh] = filters.try_emplace(profile);
+  if (fresh) found->second = build_filter(profile).value();
+  return found->second;
+}
+
+std::uint32_t verdict(int number, std::array<std::uint64_t, 6> arguments = {}, Profile profile = Profile::standard) {
+  return evaluate(filter(profile), {.number = number, .arguments = arguments}).value();
+}
+
+TEST(Filter, ordinary_calls_are_allowed) {
+  for (const int number : {SYS_read, SYS_openat, SYS_mmap, SYS_execve, SYS_futex, SYS_epoll_wait, SYS_wait4}) {
+    EXPECT_EQ(verdict(number), kAllow) << number;
+  }
+}
+
+TEST(Filter, refused_calls_answer_eperm_and_never_kill) {
+  for (const int number : {SYS_mount, SYS_ptrace, SYS_bpf, SYS_keyctl, SYS_io_uring_setup, SYS_userfaultfd, SYS_perf_event_open,
+                           SYS_kexec_load, SYS_open_by_handle_at, SYS_process_vm_readv, SYS_pivot_root, SYS_setns}) {
+    EXPECT_EQ(verdict(number), errno_of(EPERM)) << number;
+  }
+}
+
+TEST(Filter, what_is_unknown_answers_enosys) {
+  for (const int number : {600, 1000, 0x3FFFFFFF, -1}) EXPECT_EQ(verdict(number), errno_of(ENOSYS)) << number;
+}
+
+TEST(Filter, other_architectures_answer_enosys_for_every_number) {
+  for (int number = 0; number < 600; ++number) {
+    EXPECT_EQ(evaluate(filter(), {.number = number, .arch = AUDIT_ARCH_I386}).value(), errno_of(ENOSYS));
+    EXPECT_EQ(verdict(number | 0x40000000), errno_of(ENOSYS)) << "x32 " << number;
+  }
+}
+
+TEST(Filter, every_table_entry_gets_its_verdict_and_no_call_is_in_both_tables) {
+  std::set<int> seen;
+  for (const NamedSyscall& call : allowed_calls()) {
+    EXPECT_EQ(verdict(call.number), kAllow) << call.name;
+    EXPECT_TRUE(seen.insert(call.number).second) << call.name;
+  }
+  for (const NamedSyscall& call : refused_calls()) {
+    EXPECT_EQ(verdict(call.number), errno_of(EPERM)) << call.name;
+    EXPECT_TRUE(seen.insert(call.number).second) << call.name;
+  }
+}
+
+TEST(Filter, clone_makes_threads_and_processes_but_no_namespaces) {
+  EXPECT_EQ(verdict(SYS_clone, {SIGCHLD}), kAllow);
+  EXPECT_EQ(verdict(SYS_clone, {CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SETTLS}), kAllow);
+  EXPECT_EQ(verdict(SYS_clone, {CLONE_VM | CLONE_VFORK | SIGCHLD}), kAllow);
+  for (const std::uint64_t flag : {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWNET, CLONE_NEWPID, CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWCGROUP}) {
+    EXPECT_EQ(verdict(SYS_clone, {flag | SIGCHLD}), errno_of(EPERM)) << flag;
+    EXPECT_EQ(verdict(SYS_unshare, {flag}), errno_of(EPERM)) << flag;
+  }
+  EXPECT_EQ(verdict(SYS_clone3), errno_of(ENOSYS));  // its flags cannot be seen; libc falls back to clone
+}
+
+TEST(Filter, sockets_are_local_or_internet_and_netlink_only_for_routes) {
+  EXPECT_EQ(verdict(SYS_socket, {AF_UNIX, SOCK_STREAM, 0}), kAllow);
+  EXPECT_EQ(verdict(SYS_socket, {AF_INET, SOCK_STREAM, 0}), kAllow);
+  EXPECT_EQ(verdict(SYS_socket, {AF_INET6, SOCK_DGRAM, 0}), kAllow);
+  EXPECT_EQ(verdict(SYS_socket, {AF_NETLINK, SOCK_RAW, 0}), kAllow);
+  for (const int family : {AF_PACKET, AF_VSOCK, AF_ALG, AF_BLUETOOTH, AF_KEY, AF_XDP, 1000}) {
+    EXPECT_NE(verdict(SYS_socket, {static_cast<std::uint64_t>(family), SOCK_RAW, 0}), kAllow) << family;
+  }
+  EXPECT_NE(verdict(SYS_socket, {AF_NETLINK, SOCK_RAW, 12}), kAllow);  // NETLINK_NETFILTER
+  EXPECT_NE(verdict(SYS_socket, {AF_INET, SOCK_STREAM, 0}, Profile::strict), kAllow);
+  EXPECT_EQ(verdict(SYS_socket, {AF_UNIX, SOCK_STREAM, 0}, Profile::strict), kAllow);
+  // Only the low half of the register counts, as in the kernel.
+  EXPECT_EQ(verdict(SYS_socket, {0xFFFF'FFFF'0000'0000 | AF_UNIX, SOCK_STREAM, 0}), kAllow);
+  EXPECT_NE(verdict(SYS_socket, {0xFFFF'FFFF'0000'0000 | AF_PACKET, SOCK_RAW, 0}), kAllow);
+}
+
+TEST(Filter, a_terminal_cannot_be_typed_into) {
+  for (const std::uint64_t high : {std::uint64_t{0}, std::uint64_t{0xFFFF'FFFF'0000'0000}}) {
+    EXPECT_NE(verdict(SYS_ioctl, {0, high | 0x5412}), kAllow);  // TIOCSTI
+    EXPECT_NE(verdict(SYS_ioctl, {0, high | 0x541C}), kAllow);  // TIOCLINUX
+  }
+  for (std::uint64_t request = 0x5000; request < 0x6000; ++request) {
+    if (request == 0x5412 || request == 0x541C) continue;
+    EXPECT_EQ(verdict(SYS_ioctl, {0, request}), kAllow) << request;
+  }
+  for (int bit = 0; bit < 32; ++bit) {
+    EXPECT_EQ(verdict(SYS_ioctl, {0, 0x5412ULL ^ (1ULL << bit)}), kAllow) << bit;
+  }
+}
+
+TEST(Filter, files_fifos_and_sockets_can_be_made_but_no_devices) {
+  EXPECT_EQ(verdict(SYS_mknodat, {0, 0, S_IFREG | 0644}), kAllow);
+  EXPECT_EQ(verdict(SYS_mknodat, {0, 0, S_IFIFO | 0644}), kAllow);
+  EXPECT_EQ(verdict(SYS_mknod, {0, S_IFCHR | 0666}), errno_of(EPERM));
+  EXPECT_EQ(verdict(SYS_mknodat, {0, 0, S_IFBLK | 0666}), errno_of(EPERM));
+}
+
+TEST(Filter, address_randomisation_cannot_be_switched_off) {
+  EXPECT_EQ(verdict(SYS_personality, {0xFFFFFFFF}), kAllow);
+  EXPECT_EQ(verdict(SYS_personality, {0}), kAllow);
+  EXPECT_NE(verdict(SYS_personality, {0x0040000}), kAllow);
+}
+
+TEST(Filter, only_a_build_may_change_its_root) {
+  EXPECT_EQ(verdict(SYS_chroot, {}, Profile::build), kAllow);
+  EXPECT_EQ(verdict(SYS_chroot, {}, Profile::standard), errno_of(EPERM));
+  EXPECT_EQ(verdict(SYS_mount, {}, Profile::build), errno_of(EPERM));
+}
+
+TEST(Filter, is_a_tree_the_cost_of_a_call_does_not_follow_the_table) {
+  std::uint32_t longest = 0;
+  for (const NamedSyscall& call : allowed_calls()) {
+    longest = std::max(longest, instructions_run(filter(), {.number = call.number}).value());
+  }
+  EXPECT_LE(longest, 40U);
+  EXPECT_GT(allowed_calls().size(), 200U);
+}
+
+TEST(Evaluate, a_malformed_filter_is_an_error) {
+  EXPECT_FALSE(evaluate("", {}));
+  EXPECT_FALSE(evaluate("1234567", {}));
+  EXPECT_FALSE(evaluate(std::string(8, '\xFF'), {}));
+  EXPECT_FALSE(evaluate(filter().substr(0, filter().size() / 2), {.number = 600}));
+}
+
+}  // namespace
+}  // namespace tare::sandbox
