@@ -88,9 +88,9 @@ void Grammar::add_daemon_commands() {
                  });
   up->add_flag("--detach,-d", raw_.detach,
                "Return when they are ready; else stay, and end them on Ctrl-C");
-  up->add_option("--port", raw_.port, "TCP port on 127.0.0.1; 0 takes a free one")
-      ->type_name("N")
-      ->capture_default_str();
+  up->add_option("--port", raw_.port,
+                 "TCP port on 127.0.0.1, 0 for any free one (7419 for the default home, else 0)")
+      ->type_name("N");
   up->add_option("--user", raw_.system_user, "System user that tared runs as")
       ->type_name("NAME")
       ->capture_default_str();

@@ -35,7 +35,8 @@ struct Target {
 
 struct UpCommand {
   bool detach = false;
-  std::uint16_t port = kDefaultPort;  // 0: any free one
+  // 0: any free one. Not set: 7419 for the default home, any free one for others, which live beside it.
+  std::optional<std::uint16_t> port;
   std::string user = "tare";
 };
 struct DownCommand {};

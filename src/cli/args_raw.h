@@ -18,7 +18,7 @@ struct Raw {
   std::string home, url;
   bool detach = false, json = false, rebuild = false, all = false, follow = false,
        with_stdin = false, dry_run = false;
-  std::uint16_t port = kDefaultPort;
+  std::optional<std::uint16_t> port;
   std::uint32_t limit = 50;
   std::string system_user = "tare";
   std::string source, name, ref, directory, agent, id, out, key;

@@ -80,6 +80,7 @@ TEST(Args, variables_and_flags_of_a_run) {
 TEST(Args, the_other_commands) {
   EXPECT_TRUE(command_of<UpCommand>({"up", "--detach"}).detach);
   EXPECT_EQ(command_of<UpCommand>({"up", "--port", "0"}).port, 0);
+  EXPECT_FALSE(command_of<UpCommand>({"up"}).port.has_value());
   EXPECT_EQ(command_of<UpCommand>({"up"}).user, "tare");
   command_of<DownCommand>({"down"});
   EXPECT_TRUE(command_of<DoctorCommand>({"doctor", "--json"}).json);
