@@ -59,9 +59,9 @@ TODO = re.compile(r"\b(?:TODO|FIXME|XXX)\b")
 
 
 def is_test(path):
-    """x_test.cpp, and what several of them share: test_y.h, test_y.cpp."""
+    """x_test.cpp, and what several of them share: test_y.h, fake_z.cpp."""
     return (path.startswith(("tests/", "bench/")) or path.endswith("_test.cpp")
-            or Path(path).name.startswith("test_"))
+            or Path(path).name.startswith(("test_", "fake_")))
 
 
 def stands_in(path, places):
