@@ -1,0 +1,87 @@
+// /v1/agents: applying, listing, getting.
+#include <charconv>
+
+#include "api/answers.h"
+#include "api/handlers.h"
+#include "base/decode.h"
+#include "base/ids.h"
+#include "base/limits.h"
+#include "model/agent.h"
+
+namespace tare::api {
+
+namespace {
+
+constexpr std::uint32_t kPlain = 0644, kExecutable = 0755;
+
+struct AgentApply {
+  std::string manifest;
+  std::vector<host::AgentFile> files;
+};
+
+Result<host::AgentFile> read_file(const Node& node) {
+  host::AgentFile file;
+  Fields fields(node);
+  fields.required("path", file.path, text(kMaxPathBytes, 1));
+  fields.required("mode", file.mode, [](const Node& mode) -> Result<std::uint32_t> {
+    const auto value = TRY(integer<std::uint32_t>()(mode));
+    if (value == kPlain || value == kExecutable) return value;
+    return mode.refuse("allowed are 420 (0644) and 493 (0755)");
+  });
+  fields.required("digest", file.digest, read_digest);
+  TRY(fields.finish());
+  return file;
+}
+
+Result<AgentApply> read_apply(const Node& node) {
+  AgentApply apply;
+  Fields fields(node);
+  fields.required("manifest", apply.manifest, text(kMaxTomlBytes));
+  fields.optional("files", apply.files, list_of(read_file, kMaxAgentFiles));
+  TRY(fields.finish());
+  return apply;
+}
+
+Result<std::string> agent_name(Exchange& exchange) {
+  const std::string& name = exchange.parameter("name");
+  TRY(check_name("name", name));
+  return name;
+}
+
+}  // namespace
+
+Result<> apply_agent(Services& services, Exchange& exchange) {
+  const Json body = TRY(read_json(exchange));
+  AgentApply apply = TRY(read_apply(Node(body)));
+  const auto stored = TRY(services.agents.apply(apply.manifest, std::move(apply.files), exchange.context()));
+  return reply_json(exchange, stored.existed ? 200 : 201, model::to_json(stored.agent));
+}
+
+Result<> list_agents(Services& services, Exchange& exchange) {
+  TRY(exchange.query().allow_only({"limit", "cursor"}));
+  const auto page = TRY(services.agents.list(text_or_empty(exchange.query(), "cursor"),
+                                             TRY(page_limit(exchange.query()))));
+  JsonArray agents;
+  for (const model::Agent& agent : page.agents) agents.push_back(model::to_json(agent));
+  JsonObject out{{"agents", std::move(agents)}};
+  if (!page.next_cursor.empty()) out["next_cursor"] = page.next_cursor;
+  return reply_json(exchange, 200, out);
+}
+
+Result<> get_agent(Services& services, Exchange& exchange) {
+  const std::string name = TRY(agent_name(exchange));
+  return reply_json(exchange, 200, model::to_json(TRY(services.agents.get(name, std::nullopt))));
+}
+
+Result<> get_agent_version(Services& services, Exchange& exchange) {
+  const std::string name = TRY(agent_name(exchange));
+  const std::string& text = exchange.parameter("version");
+  std::uint32_t version = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), version);
+  if (error != std::errc() || end != text.data() + text.size() || version == 0) {
+    return field_error("version", "expected a number from 1");
+  }
+  return reply_json(exchange, 200, model::to_json(TRY(services.agents.get(name, version))));
+}
+
+}  // namespace tare::api

@@ -1,0 +1,41 @@
+// The handlers of the native REST API, one for each operation of docs/api/openapi.yaml and named like it. Each
+// decodes strictly, calls host, encodes. See routes.cpp for the table.
+#pragma once
+
+#include "base/result.h"
+#include "host/services.h"
+#include "http/exchange.h"
+
+namespace tare::api {
+
+using host::Services;
+using http::Exchange;
+
+Result<> get_health(Services& services, Exchange& exchange);
+Result<> get_info(Services& services, Exchange& exchange);
+
+Result<> create_blob(Services& services, Exchange& exchange);
+Result<> head_blob(Services& services, Exchange& exchange);
+
+Result<> create_run(Services& services, Exchange& exchange);
+Result<> list_runs(Services& services, Exchange& exchange);
+Result<> get_run(Services& services, Exchange& exchange);
+Result<> delete_run(Services& services, Exchange& exchange);
+Result<> list_run_events(Services& services, Exchange& exchange);
+Result<> kill_run(Services& services, Exchange& exchange);
+Result<> wait_run(Services& services, Exchange& exchange);
+Result<> get_run_logs(Services& services, Exchange& exchange);
+Result<> write_run_stdin(Services& services, Exchange& exchange);
+Result<> list_run_artifacts(Services& services, Exchange& exchange);
+Result<> get_run_artifact(Services& services, Exchange& exchange);
+
+Result<> apply_agent(Services& services, Exchange& exchange);
+Result<> list_agents(Services& services, Exchange& exchange);
+Result<> get_agent(Services& services, Exchange& exchange);
+Result<> get_agent_version(Services& services, Exchange& exchange);
+
+Result<> build_environment(Services& services, Exchange& exchange);
+Result<> list_environments(Services& services, Exchange& exchange);
+Result<> get_environment(Services& services, Exchange& exchange);
+
+}  // namespace tare::api

@@ -1,0 +1,88 @@
+#include "host/agents.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "model/relative_path.h"
+#include "sys/files.h"
+
+namespace tare::host {
+
+namespace {
+
+// The entry itself, or something in the folder it is.
+bool belongs_to(std::string_view path, std::string_view entry) {
+  return path == entry || (path.size() > entry.size() && path.starts_with(entry) && path[entry.size()] == '/');
+}
+
+}  // namespace
+
+Result<> match_files(const std::vector<std::string>& entries, const std::vector<AgentFile>& files) {
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const std::string field = fmt::format("files[{}].path", i);
+    TRY(model::check_relative_path(field, files[i].path));
+    const auto owner = std::find_if(entries.begin(), entries.end(), [&](const std::string& entry) {
+      return belongs_to(files[i].path, entry);
+    });
+    if (owner == entries.end()) {
+      return field_error(field, quote(files[i].path) + " is not among `files` of agent.toml");
+    }
+  }
+  for (const std::string& entry : entries) {
+    const auto file = std::find_if(files.begin(), files.end(), [&](const AgentFile& one) {
+      return belongs_to(one.path, entry);
+    });
+    if (file == files.end()) {
+      return field_error("files", quote(entry) + " is named by agent.toml and was not sent");
+    }
+  }
+  std::vector<std::string_view> paths;
+  for (const AgentFile& file : files) paths.push_back(file.path);
+  if (const auto clash = model::find_path_clash(paths)) {
+    return field_error(fmt::format("files[{}].path", clash->second),
+                       quote(paths[clash->second]) + " is there twice, or is a folder of another file");
+  }
+  return ok();
+}
+
+Result<runs::StoredAgent> Agents::apply(std::string_view manifest, std::vector<AgentFile> files,
+                                        const fiber::Context& ctx) {
+  model::Agent agent;
+  agent.tenant = kTenant;
+  agent.manifest = TRY(model::parse_agent_toml(manifest));
+  agent.name = agent.manifest.name;
+  TRY(match_files(agent.manifest.files, files));
+  const auto environment = TRY(environments_.resolve(agent.manifest.environment));
+  agent.environment_digest = environment.digest;
+  std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+  agent.files_digest = TRY(import_files(files, ctx));
+  agent.created_ms = deps_.clock.wall_ms();
+  return deps_.records.run([&](runs::Store& store) { return store.put_agent(agent); });
+}
+
+Result<std::string> Agents::import_files(const std::vector<AgentFile>& files, const fiber::Context& ctx) {
+  if (files.empty()) return std::string();
+  std::vector<snapshot::FileItem> items;
+  std::vector<sys::UniqueFd> owned;
+  std::vector<int> fds;
+  for (const AgentFile& file : files) {
+    auto content = deps_.blobs.read(file.digest);
+    if (!content) return std::move(content).error().context("files: " + quote(file.path) + ": upload it first");
+    items.push_back({file.path, file.mode});
+    fds.push_back(content->get());
+    owned.push_back(std::move(*content));
+  }
+  return TRY(deps_.store.import_files(items, fds, ctx)).layer.digest;
+}
+
+Result<model::Agent> Agents::get(std::string_view name, std::optional<std::uint32_t> version) {
+  return deps_.records.run([&](runs::Store& store) { return store.get_agent(kTenant, name, version); });
+}
+
+Result<runs::AgentPage> Agents::list(std::string_view cursor, std::size_t limit) {
+  return deps_.records.run([&](runs::Store& store) { return store.list_agents(kTenant, cursor, limit); });
+}
+
+}  // namespace tare::host

@@ -1,0 +1,113 @@
+#include "host/daemon.h"
+
+#include <signal.h>
+#include <sys/utsname.h>
+
+#include "fiber/signals.h"
+#include "host/services.h"
+#include "sandbox/seccomp/build.h"
+#include "sys/files.h"
+
+namespace tare::host {
+
+namespace {
+
+constexpr std::size_t kOffloadThreads = 4;
+constexpr std::size_t kOffloadQueue = 4096;
+
+// LauncherLink and RunService know each other; the link is made first.
+class EventsRelay final : public LauncherEvents {
+ public:
+  void set(RunService* service) { service_ = service; }
+  void on_launcher_gone(const std::string& why) override { service_->on_launcher_gone(why); }
+  void on_live(const sandbox::LiveMessage& message, std::vector<sys::UniqueFd> fds) override {
+    service_->on_live(message, std::move(fds));
+  }
+  void on_listed() override { service_->on_listed(); }
+  void on_started(const sandbox::StartedMessage& message) override { service_->on_started(message); }
+  void on_ended(const sandbox::EndedMessage& message, sys::UniqueFd output) override {
+    service_->on_ended(message, std::move(output));
+  }
+
+ private:
+  RunService* service_ = nullptr;
+};
+
+Result<Filters> build_filters() {
+  return Filters{TRY(sandbox::build_filter(model::Profile::strict)),
+                 TRY(sandbox::build_filter(model::Profile::standard)),
+                 TRY(sandbox::build_filter(model::Profile::build))};
+}
+
+std::string kernel_text() {
+  utsname name = {};
+  (void)::uname(&name);
+  return std::string(name.sysname) + " " + name.release;
+}
+
+// The services live on the root fiber's stack; leaving it cancels and awaits all that refers to them.
+Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& relay, runs::Blobs& blobs,
+               runs::UnfinishedRuns unfinished, const Builds& builds, const Sha256Digest& api_key,
+               fiber::Signals& signals, const fiber::Context& ctx) {
+  RunService runs(run_deps, deps.random, ctx);
+  relay.set(&runs);
+  runs.take_up(std::move(unfinished), builds);
+  Environments environments(run_deps, runs);
+  Agents agents(run_deps, environments);
+  Admission admission(run_deps, agents, environments);
+  Listeners& listeners = deps.prepared.listeners;
+  Services services{run_deps, runs, environments, agents, admission, blobs, api_key, listeners.address(),
+                    kernel_text()};
+  const http::Server server(surface_routes(services), surface_options(services));
+
+  fiber::TaskGroup links(ctx);
+  links.spawn([&](const fiber::Context& task) { run_deps.launcher.run(task); });
+  links.spawn([&](const fiber::Context& task) { run_deps.store.watch(task); });
+  fiber::TaskGroup servers(ctx);
+  for (fiber::Listener* listener : {static_cast<fiber::Listener*>(&listeners.unix_socket),
+                                    static_cast<fiber::Listener*>(&listeners.tcp)}) {
+    servers.spawn([&, listener](const fiber::Context& task) {
+      if (auto served = server.serve(*listener, task); !served) deps.log.error("cannot listen", served.error());
+    });
+  }
+  deps.log.info("tared ready", {{"version", TARE_VERSION}, {"home", deps.config.home}, {"address", services.address}});
+  const int number = TRY(signals.wait(ctx));
+  deps.log.info("stopping", {{"signal", number}, {"live_runs", runs.active()}});
+  servers.cancel();
+  servers.join();  // running requests have a few seconds
+  return ok();
+}
+
+}  // namespace
+
+Result<> run_daemon(const DaemonDeps& deps) {
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGHUP, SIG_IGN);
+  auto signals = TRY(fiber::Signals::block({SIGTERM, SIGINT}));
+  const Home& home = deps.prepared.home;
+  const Sha256Digest api_key = TRY(api_key_digest(home, deps.random));
+  const Filters filters = TRY(build_filters().context("system call filter"));
+  auto store = TRY(runs::SqliteStore::open(home.database(), {}, deps.clock.wall_ms()));
+  auto blobs = TRY(runs::Blobs::open(sys::kCwd, home.blobs(), deps.random));
+  const Builds builds = TRY(builds_under_way(*store, kTenant));
+  auto unfinished = TRY(store->unfinished_runs());
+
+  auto loop = TRY(fiber::Loop::create());
+  fiber::Offload offload(kOffloadThreads, kOffloadQueue);
+  Records records(*loop, *store);
+  EventsRelay relay;
+  LauncherLink launcher(home.launcher_socket(), relay, deps.log);
+  StoreLink store_link(home.store_socket(), offload);
+  RunLogs logs(home.runs.get(), deps.clock);
+  const RunDeps run_deps{deps.config, deps.clock, deps.log, records, launcher, store_link, logs,
+                         blobs,       offload,    filters,  home.runs.get()};
+  Result<> served;
+  loop->spawn([&](const fiber::Context& ctx) {
+    served = serve(deps, run_deps, relay, blobs, std::move(unfinished), builds, api_key, signals, ctx);
+  });
+  loop->run();
+  deps.log.info("tared stopped");
+  return served;
+}
+
+}  // namespace tare::host

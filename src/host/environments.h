@@ -1,0 +1,55 @@
+// Environments by name, and building them. A build is a run of the `host` environment whose stdout, a tar stream, goes
+// into the store; the record of the environment and the run's own are stored together.
+//
+// Owner: main. Loop thread only. Errors: Errc::not_found with the command that builds it; conflict for a name that
+// stands for something else.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "host/run_service.h"
+#include "model/environment.h"
+
+namespace tare::host {
+
+// What a run stands on.
+struct ResolvedEnvironment {
+  std::string reference;  // as asked for, canonical
+  std::string digest;     // "" for host
+};
+
+struct BuildRequest {
+  std::string source;
+  std::string name;  // "" for the canonical text of the source
+  bool rebuild = false;
+};
+
+struct BuildAnswer {
+  std::optional<model::Environment> ready;  // nothing to do
+  model::Run build = {};
+  std::string ref = {};
+};
+
+class Environments {
+ public:
+  Environments(const RunDeps& deps, RunService& runs) : deps_(deps), runs_(runs) {}
+
+  // Ready to run, or an error that names the fix.
+  Result<ResolvedEnvironment> resolve(std::string_view reference);
+  // Whatever its state. `host` is always there.
+  Result<model::Environment> find(std::string_view reference);
+  // By name; `source`: only those made from that text, "" for all.
+  Result<std::vector<model::Environment>> list(std::string_view source);
+  Result<BuildAnswer> build(const BuildRequest& request);
+
+ private:
+  Result<BuildAnswer> start_build(const model::EnvironmentSource& source, const std::string& name);
+  model::Environment host_environment() const;
+
+  const RunDeps& deps_;
+  RunService& runs_;
+};
+
+}  // namespace tare::host

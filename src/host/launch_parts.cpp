@@ -1,0 +1,98 @@
+#include "host/launch_parts.h"
+
+#include <fcntl.h>
+
+#include "sandbox/plan/compile.h"
+#include "sys/files.h"
+#include "sys/memfd.h"
+
+namespace tare::host {
+
+namespace {
+
+// Large pipes save context switches. What one user's pipes may hold in all is bounded (fs.pipe-user-pages-soft, 64
+// MiB, enough for 128 runs): beyond it the kernel refuses, and the pipe stays as it is.
+constexpr int kLargePipeBytes = 256 << 10;
+constexpr unsigned kFolderMode = 0755;  // of input folders: the program reads them as another user
+
+Result<sys::Pipe> output_pipe() {
+  sys::Pipe pipe = TRY(sys::make_pipe());
+  TRY(sys::set_nonblocking(pipe.read.get(), true));
+  // Best effort: a small pipe is slower, not wrong.
+  (void)::fcntl(pipe.read.get(), F_SETPIPE_SZ, kLargePipeBytes);
+  return pipe;
+}
+
+Result<> make_input_folders(int input, std::string_view name) {
+  for (std::size_t slash = name.find('/'); slash != std::string_view::npos; slash = name.find('/', slash + 1)) {
+    const auto folder = name.substr(0, slash);
+    TRY(sys::ensure_dir_at(input, folder, kFolderMode));
+    const auto fd = TRY(sys::open_beneath(input, folder, O_RDONLY | O_DIRECTORY));
+    TRY(sys::chmod_fd(fd.get(), kFolderMode));  // whatever the umask
+  }
+  return ok();
+}
+
+Result<sys::UniqueFd> make_input(int run_folder, const model::RunRequest& request, const runs::Blobs& blobs) {
+  TRY(sys::remove_tree_at(run_folder, "input"));
+  TRY(sys::make_dir_at(run_folder, "input", kFolderMode));
+  sys::UniqueFd input = TRY(sys::open_beneath(run_folder, "input", O_RDONLY | O_DIRECTORY));
+  TRY(sys::chmod_fd(input.get(), kFolderMode));
+  for (const model::InputFile& file : request.inputs) {
+    TRY(make_input_folders(input.get(), file.name));
+    TRY(blobs.link(file.digest, input.get(), file.name).context("input " + file.name));
+  }
+  return input;
+}
+
+}  // namespace
+
+std::vector<int> LaunchParts::borrowed() const {
+  std::vector<int> out;
+  for (const sys::UniqueFd& fd : fds) out.push_back(fd.get());
+  return out;
+}
+
+Result<std::vector<sandbox::Step>> plan_of(const model::SandboxSpec& spec, const Filters& filters) {
+  return sandbox::compile(spec, filters.of(spec.profile));
+}
+
+Result<LaunchParts> prepare_launch(LiveRun& live, const RunDeps& deps) {
+  const model::RunRequest& request = live.run.request;
+  const std::string& id = live.run.id;
+  const model::SandboxSpec spec = TRY(sandbox_spec(request, id, live.purpose));
+  LaunchParts parts;
+  parts.message = {.id = id,
+                   .host_root = spec.host_root,
+                   .layers = spec.layers,
+                   .with_stdin = spec.with_stdin,
+                   .with_input = spec.with_input,
+                   .network = spec.network,
+                   .limits = spec.limits};
+  const std::string plan = TRY(sandbox::encode(TRY(plan_of(spec, deps.filters))));
+  parts.fds.push_back(TRY(sys::sealed_memfd("tare-plan", plan, false)));
+
+  TRY(sys::ensure_dir_at(deps.runs_dir, id, 0700));
+  live.log = TRY(deps.logs.open(id, request.attach));
+  for (sys::UniqueFd* ours : {&live.stdout_read, &live.stderr_read}) {
+    sys::Pipe pipe = TRY(output_pipe());
+    parts.fds.push_back(TRY(sys::dup_fd(pipe.read.get())));
+    parts.fds.push_back(std::move(pipe.write));
+    *ours = std::move(pipe.read);
+  }
+  if (spec.with_stdin) {
+    sys::Pipe pipe = TRY(sys::make_pipe());
+    TRY(sys::set_nonblocking(pipe.write.get(), true));
+    parts.fds.push_back(std::move(pipe.read));
+    parts.fds.push_back(TRY(sys::dup_fd(pipe.write.get())));
+    live.stdin_write = std::move(pipe.write);
+  }
+  if (spec.with_input) {
+    const auto folder = TRY(sys::open_beneath(deps.runs_dir, id, O_RDONLY | O_DIRECTORY));
+    parts.fds.push_back(TRY(make_input(folder.get(), request, deps.blobs)));
+  }
+  live.changed.notify_all();
+  return parts;
+}
+
+}  // namespace tare::host

@@ -1,0 +1,26 @@
+// Everything a launch takes, made before the launcher is told: the plan in a sealed memfd, the run's folder with its
+// logs and inputs, the pipes. Nothing here waits; what is made and not used goes with the folder.
+#pragma once
+
+#include <vector>
+
+#include "base/result.h"
+#include "host/live_run.h"
+#include "host/run_deps.h"
+#include "sandbox/plan/codec.h"
+
+namespace tare::host {
+
+struct LaunchParts {
+  sandbox::LaunchMessage message;
+  std::vector<sys::UniqueFd> fds;  // in the order of LaunchMessage
+  std::vector<int> borrowed() const;
+};
+
+// The steps of the run's plan. Pure but for the filter.
+Result<std::vector<sandbox::Step>> plan_of(const model::SandboxSpec& spec, const Filters& filters);
+
+// Also sets the run's log and our ends of its pipes.
+Result<LaunchParts> prepare_launch(LiveRun& live, const RunDeps& deps);
+
+}  // namespace tare::host

@@ -1,0 +1,128 @@
+#include "host/launcher_link.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+
+#include "fiber/timer.h"
+#include "fiber/wait.h"
+#include "sys/files.h"
+
+namespace tare::host {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr fiber::Duration kGreetingTimeout = 10s;
+constexpr fiber::Duration kFirstRetry = 5ms;
+constexpr fiber::Duration kLastRetry = 500ms;
+
+}  // namespace
+
+void LauncherLink::run(const fiber::Context& ctx) {
+  fiber::Duration retry = kFirstRetry;
+  while (ctx.check()) {
+    auto served = connect(ctx);
+    if (served) {
+      retry = kFirstRetry;
+      served = serve(ctx);
+    }
+    if (!ctx.check()) break;
+    disconnected(served.error());
+    if (!fiber::sleep_for(retry, ctx)) break;
+    retry = std::min(retry * 2, kLastRetry);
+  }
+  ready_ = false;
+  socket_.reset();
+}
+
+Result<> LauncherLink::connect(const fiber::Context& ctx) {
+  auto socket = sys::connect_seqpacket(path_);
+  if (!socket) {
+    // Nobody listens: it is dead, and with it its sandboxes. Told once.
+    if (!absent_told_) events_.on_launcher_gone("tare-launcher is not running");
+    absent_told_ = true;
+    known_pid_ = 0;
+    return std::move(socket).error();
+  }
+  TRY(sys::set_nonblocking(socket->get(), true));
+  socket_ = std::move(*socket);
+  ++connection_;
+  const auto greeting = ctx.with_timeout(kGreetingTimeout);
+  TRY(send_now(sandbox::HelloMessage{}, {}, greeting));
+  sys::Message message = TRY(receive(greeting));
+  auto first = TRY(sandbox::decode_from_launcher(message.bytes, message.fds.size()));
+  const auto* welcome = std::get_if<sandbox::WelcomeMessage>(&first);
+  if (welcome == nullptr) return Error{Errc::internal, "tare-launcher: did not greet"};
+  if (welcome->protocol != sandbox::kLauncherProtocol) {
+    return Error{Errc::unavailable, "tare-launcher is of another release: `tare down` and `tare up`"};
+  }
+  if (known_pid_ != 0 && known_pid_ != welcome->pid) {
+    events_.on_launcher_gone("tare-launcher died; its sandboxes ended with it");
+  }
+  known_pid_ = welcome->pid;
+  absent_told_ = false;
+  status_ = {.connected = true, .pid = welcome->pid, .detail = {}};
+  log_.info("launcher connected", {{"pid", welcome->pid}, {"cgroups", welcome->cgroup_mode}});
+  return send_now(sandbox::ListMessage{}, {}, ctx);
+}
+
+Result<> LauncherLink::serve(const fiber::Context& ctx) {
+  for (;;) TRY(dispatch(TRY(receive(ctx))));
+}
+
+Result<sys::Message> LauncherLink::receive(const fiber::Context& ctx) {
+  for (;;) {
+    auto received = sys::receive_message(socket_.get());
+    if (received && received->has_value()) return std::move(**received);
+    if (received) return Error{Errc::unavailable, "tare-launcher closed the connection"};
+    if (received.error().sys != EAGAIN) return std::move(received).error();
+    TRY(fiber::wait_readable(socket_.get(), ctx));
+  }
+}
+
+Result<> LauncherLink::dispatch(sys::Message message) {
+  auto decoded = TRY(sandbox::decode_from_launcher(message.bytes, message.fds.size()));
+  if (const auto* live = std::get_if<sandbox::LiveMessage>(&decoded)) {
+    events_.on_live(*live, std::move(message.fds));
+  } else if (std::holds_alternative<sandbox::ListedMessage>(decoded)) {
+    ready_ = true;
+    events_.on_listed();
+  } else if (const auto* started = std::get_if<sandbox::StartedMessage>(&decoded)) {
+    events_.on_started(*started);
+  } else if (const auto* ended = std::get_if<sandbox::EndedMessage>(&decoded)) {
+    events_.on_ended(*ended, message.fds.empty() ? sys::UniqueFd() : std::move(message.fds.front()));
+  } else {
+    return Error{Errc::internal, "tare-launcher: greeted twice"};
+  }
+  return ok();
+}
+
+Result<> LauncherLink::send(const sandbox::ToLauncher& message, std::span<const int> fds,
+                            const fiber::Context& ctx) {
+  if (!ready_) return Error{Errc::unavailable, "tare-launcher is not up: run `tare up`"};
+  return send_now(message, fds, ctx);
+}
+
+Result<> LauncherLink::send_now(const sandbox::ToLauncher& message, std::span<const int> fds,
+                                const fiber::Context& ctx) {
+  const std::string bytes = TRY(sandbox::encode(message));
+  const std::uint64_t connection = connection_;
+  for (;;) {
+    if (connection != connection_ || !socket_.valid()) break;
+    auto sent = sys::send_message(socket_.get(), bytes, fds);
+    if (sent || sent.error().sys != EAGAIN) return std::move(sent).context("tare-launcher");
+    TRY(fiber::wait_writable(socket_.get(), ctx));
+  }
+  return Error{Errc::unavailable, "the connection to tare-launcher broke"};
+}
+
+void LauncherLink::disconnected(const Error& why) {
+  if (status_.connected) log_.warning("launcher disconnected", {{"error", why.message}});
+  ready_ = false;
+  status_ = {.connected = false, .pid = 0, .detail = why.message};
+  socket_.reset();
+}
+
+}  // namespace tare::host

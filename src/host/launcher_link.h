@@ -1,0 +1,75 @@
+// LauncherLink: the one connection to tare-launcher. Connects, greets, asks what is live, passes on what it says, and
+// connects again when it breaks. Whether a launcher is the one from before is told by its pid: sandboxes live and
+// die with it.
+//
+// Owner: main; run() is a fiber of its own. Loop thread only. Errors of send(): Errc::unavailable while it is not
+// connected. What never happens: a message is sent before the launcher has said what is live.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "base/result.h"
+#include "fiber/context.h"
+#include "sandbox/launch/protocol.h"
+#include "sys/fd.h"
+#include "sys/seqpacket.h"
+
+namespace tare::host {
+
+// Called on the loop, from the link's fiber. Must not wait.
+class LauncherEvents {
+ public:
+  virtual ~LauncherEvents() = default;
+  // The launcher is gone, or is another one than before: the sandboxes of the one before are dead.
+  virtual void on_launcher_gone(const std::string& why) = 0;
+  virtual void on_live(const sandbox::LiveMessage& message, std::vector<sys::UniqueFd> fds) = 0;
+  // Everything that is live has been told; from here on messages can be sent.
+  virtual void on_listed() = 0;
+  virtual void on_started(const sandbox::StartedMessage& message) = 0;
+  virtual void on_ended(const sandbox::EndedMessage& message, sys::UniqueFd output) = 0;
+};
+
+struct PeerStatus {
+  bool connected = false;
+  std::uint32_t pid = 0;
+  std::string detail;  // why it is not connected
+};
+
+class LauncherLink {
+ public:
+  LauncherLink(std::string socket_path, LauncherEvents& events, const Logger& log)
+      : path_(std::move(socket_path)), events_(events), log_(log) {}
+
+  // Until ctx ends.
+  void run(const fiber::Context& ctx);
+
+  Result<> send(const sandbox::ToLauncher& message, std::span<const int> fds,
+                const fiber::Context& ctx);
+  // Connected, greeted, and listed.
+  bool ready() const { return ready_; }
+  const PeerStatus& status() const { return status_; }
+
+ private:
+  Result<> connect(const fiber::Context& ctx);
+  Result<> serve(const fiber::Context& ctx);
+  Result<sys::Message> receive(const fiber::Context& ctx);
+  Result<> send_now(const sandbox::ToLauncher& message, std::span<const int> fds,
+                    const fiber::Context& ctx);
+  Result<> dispatch(sys::Message message);
+  void disconnected(const Error& why);
+
+  std::string path_;
+  LauncherEvents& events_;
+  const Logger& log_;
+  sys::UniqueFd socket_;
+  std::uint64_t connection_ = 0;  // counts up, so that a sender notices a new one
+  bool ready_ = false;
+  bool absent_told_ = false;
+  std::uint32_t known_pid_ = 0;  // of the launcher whose sandboxes we know; 0: none yet
+  PeerStatus status_;
+};
+
+}  // namespace tare::host

@@ -1,0 +1,68 @@
+// LiveRun: a run that has not ended, as tared holds it: the record, what the launcher has said about it, what was
+// asked of it, and its ends of the pipes. Shared by the run's driver and the requests that look at it.
+//
+// Owner: RunService's table; requests may hold it longer. Loop thread only. `changed` is notified after every change
+// of a member. What never happens: `run` shows something that is not durable (but for `started`).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "fiber/event.h"
+#include "host/run_logs.h"
+#include "host/spec.h"
+#include "model/environment.h"
+#include "model/run.h"
+#include "sandbox/launch/protocol.h"
+#include "snapshot/protocol.h"
+#include "sys/fd.h"
+
+namespace tare::host {
+
+struct LiveRun {
+  model::Run run;  // as recorded
+  Purpose purpose = Purpose::run;
+  fiber::Event changed;
+
+  // Is the run, or its `launching`, on the disk? Nothing is launched before.
+  enum class Recorded : std::uint8_t { pending, done, failed };
+  Recorded recorded = Recorded::pending;
+  bool driven = false;      // a fiber drives it
+  bool launched = false;    // the launcher was told, by us or by the tared before us
+  bool reattached = false;  // by the tared before us
+
+  // What the launcher said.
+  struct End {
+    sandbox::EndedMessage message;
+    sys::UniqueFd output;
+  };
+  std::optional<sandbox::StartedMessage> started;
+  std::optional<End> ended;
+  std::optional<std::string> lost;  // no more will come, and why
+
+  // What was asked, or went wrong on our side.
+  bool kill_wanted = false;
+  bool output_limit_hit = false;
+  std::optional<Error> fault;
+
+  std::shared_ptr<OpenLog> log;  // null until the run's folder is made
+  sys::UniqueFd stdout_read, stderr_read;
+  sys::UniqueFd stdin_write;
+  bool stdin_taken = false;  // one request may feed it
+  std::string note;          // told with the end: what else went wrong
+  void add_note(std::string_view text) {
+    if (!note.empty()) note += "; ";
+    note += text;
+  }
+
+  // Of a build: the environment it makes, and the layer once the store has it.
+  std::optional<model::Environment> image;
+  snapshot::LayerInfo imported;
+
+  bool ended_durably() const { return model::is_terminal(run.state); }
+};
+
+}  // namespace tare::host

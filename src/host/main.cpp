@@ -1,0 +1,92 @@
+// tared: the daemon. API, runs, records; an unprivileged user, no capabilities. Makes no sandbox itself.
+//
+//   tared --home DIR [--user tare] [--port N] [--max-running N]
+//
+// Started as root it makes the folders it needs, opens its sockets, and becomes the user for good. Logs JSON lines on
+// stderr. SIGTERM ends it; sandboxes stay with tare-launcher and are taken up by the next tared.
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <cstdio>
+#include <optional>
+
+#include "base/limits.h"
+#include "host/daemon.h"
+
+namespace tare::host {
+
+namespace {
+
+constexpr const char* kUsage =
+    "usage: tared --home DIR [--user NAME] [--port N] [--max-running N]\n";
+
+template <class Number>
+bool read_number(std::string_view text, Number least, Number most, Number& into) {
+  Number value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < least || value > most) return false;
+  into = value;
+  return true;
+}
+
+std::optional<Config> parse(int argc, char** argv) {
+  Config config;
+  for (int i = 1; i < argc; i += 2) {
+    const std::string_view flag = argv[i];
+    if (i + 1 == argc) return std::nullopt;
+    const std::string_view value = argv[i + 1];
+    bool good = true;
+    if (flag == "--home") {
+      config.home = value;
+    } else if (flag == "--user") {
+      config.user = value;
+    } else if (flag == "--port") {
+      good = read_number<std::uint16_t>(value, 0, 65'535, config.port);
+    } else if (flag == "--max-running") {
+      good = read_number<std::uint32_t>(value, 1, kMaxLiveRuns, config.max_running);
+    } else {
+      good = false;
+    }
+    if (!good) return std::nullopt;
+  }
+  if (config.home.empty() || config.home.front() != '/') return std::nullopt;
+  return config;
+}
+
+// A live run takes about a dozen descriptors, a connection one.
+void raise_open_files() {
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+}  // namespace tare::host
+
+int main(int argc, char** argv) {
+  using namespace tare;
+  const auto config = host::parse(argc, argv);
+  if (!config) {
+    std::fputs(host::kUsage, stderr);
+    return 64;
+  }
+  RealClock clock;
+  SystemRandom random;
+  FdLogSink sink(STDERR_FILENO);
+  const Logger log(sink, clock);
+  host::raise_open_files();
+  auto prepared = host::prepare_home(*config);
+  if (!prepared) {
+    log.error("tared cannot start", prepared.error());
+    return 1;
+  }
+  const auto served = host::run_daemon({*config, *prepared, clock, random, log});
+  if (!served) {
+    log.error("tared cannot go on", served.error());
+    return 1;
+  }
+  return 0;
+}

@@ -1,0 +1,46 @@
+// What the code that moves runs along works with; built once in daemon.cpp.
+#pragma once
+
+#include <array>
+#include <string>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "fiber/offload.h"
+#include "host/config.h"
+#include "host/launcher_link.h"
+#include "host/records.h"
+#include "host/run_logs.h"
+#include "host/store_link.h"
+#include "model/sandbox_spec.h"
+#include "runs/blobs.h"
+
+namespace tare::host {
+
+// One tenant to begin with; every row and call names it.
+inline constexpr std::string_view kTenant = "default";
+
+// The system call filters, compiled once at start; by profile.
+struct Filters {
+  std::string strict, standard, build;
+  const std::string& of(model::Profile profile) const {
+    if (profile == model::Profile::strict) return strict;
+    return profile == model::Profile::build ? build : standard;
+  }
+};
+
+struct RunDeps {
+  const Config& config;
+  Clock& clock;
+  const Logger& log;
+  Records& records;
+  LauncherLink& launcher;
+  StoreLink& store;
+  RunLogs& logs;
+  const runs::Blobs& blobs;
+  fiber::Offload& offload;
+  const Filters& filters;
+  int runs_dir;  // $TARE_HOME/runs
+};
+
+}  // namespace tare::host

@@ -1,0 +1,320 @@
+#include "host/run_driver.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+
+#include "fiber/loop.h"
+#include "fiber/task_group.h"
+#include "fiber/timer.h"
+#include "fiber/wait.h"
+#include "host/image_record.h"
+#include "host/launch_parts.h"
+#include "host/outcome_text.h"
+#include "runs/rows.h"
+#include "sys/files.h"
+
+namespace tare::host {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// How long a run waits for a reader that does not come (back) before its output is dropped beyond the kept log.
+constexpr fiber::Duration kReaderGrace = 60s;
+// After the last process is gone the pipes are at their end; a reader that is waited for has this long.
+constexpr fiber::Duration kStoreGrace = 30s;
+constexpr std::uint64_t kCollectTimeoutMs = 10 * 60 * 1000;
+constexpr std::uint64_t kImportTimeoutMs = 60 * 60 * 1000;
+constexpr snapshot::TreeLimits kImportLimits = {.max_entries = 2'000'000,
+                                                .max_bytes = std::uint64_t{32} << 30,
+                                                .max_file_bytes = std::uint64_t{8} << 30};
+constexpr fiber::Duration kRecordRetry = 1s;
+constexpr std::uint32_t kSandboxIds = 65'536;  // the launcher's range for one sandbox
+
+bool is_stop(const Error& error, const fiber::Context& ctx) {
+  return error.code == Errc::cancelled && ctx.cancelled();
+}
+
+model::RunEvent event_at(model::RunEventType type, std::uint64_t at_ms, std::string message = {}) {
+  model::RunEvent event;
+  event.at_ms = at_ms;
+  event.type = type;
+  event.message = std::move(message);
+  return event;
+}
+
+bool is_empty_folder(int folder) {
+  auto names = sys::list_dir(folder, ".", 1);
+  return names && names->empty();
+}
+
+}  // namespace
+
+model::RunEvent ended_early(const Error& why, std::uint64_t at_ms) {
+  using model::EndReason;
+  model::RunEvent event = event_at(model::RunEventType::ended, at_ms);
+  EndReason reason = EndReason::setup_failed;
+  if (why.code == Errc::internal) reason = EndReason::daemon_error;
+  if (why.code == Errc::unavailable) reason = EndReason::launcher_lost;
+  if (why.code == Errc::cancelled) reason = EndReason::killed;
+  event.outcome = model::Outcome{reason, 0, 0, runs::one_line(why.message)};
+  return event;
+}
+
+Result<> RunDriver::drive(LiveRun& live, const fiber::Context& ctx) const {
+  auto end = story(live, ctx);
+  if (!end && is_stop(end.error(), ctx)) return std::move(end).error();
+  TRY(live.changed.wait_until([&] { return live.recorded != LiveRun::Recorded::pending; }, ctx));
+  if (live.recorded == LiveRun::Recorded::failed) {  // never was a run: another one has its key, or the disk is full
+    live.log.reset();
+    return sys::remove_tree_at(deps_.runs_dir, live.run.id);
+  }
+  if (!end) end = ended_early(end.error(), deps_.clock.wall_ms());
+  TRY(record_end(live, std::move(*end), ctx));
+  if (!live.launched || live.lost) return ok();
+  // Not an error when it fails: the next list of live sandboxes shows it, and it is released then.
+  (void)deps_.launcher.send(sandbox::ReleaseMessage{live.run.id}, {}, ctx);
+  return ok();
+}
+
+// The run, top to bottom.
+Result<model::RunEvent> RunDriver::story(LiveRun& live, const fiber::Context& ctx) const {
+  if (live.launched) {
+    TRY(take_up(live, ctx));
+  } else {
+    TRY(launch(live, ctx));
+  }
+  fiber::TaskGroup pumps(ctx);
+  if (live.stderr_read.valid()) {
+    pumps.spawn([&](const fiber::Context& task) { pump(live, runs::Stream::err, live.stderr_read.get(), task); });
+  }
+  if (live.purpose == Purpose::build) {
+    if (!live.reattached) pumps.spawn([&](const fiber::Context& task) { import(live, task); });
+  } else if (live.stdout_read.valid()) {
+    pumps.spawn([&](const fiber::Context& task) { pump(live, runs::Stream::out, live.stdout_read.get(), task); });
+  }
+  TRY(follow(live, ctx));  // until every process is gone: nobody can hold the pipes open any more
+  pumps.join();
+  TRY(ctx.check());
+  TRY(collect(live, ctx));
+  return ending(live);
+}
+
+Result<> RunDriver::launch(LiveRun& live, const fiber::Context& ctx) const {
+  LaunchParts parts = TRY(prepare_launch(live, deps_));
+  const auto recorded = [&] { return live.recorded != LiveRun::Recorded::pending; };
+  TRY(live.changed.wait_until(recorded, ctx));
+  if (live.recorded == LiveRun::Recorded::failed) return Error{Errc::internal, "not recorded"};
+  if (live.fault) return *live.fault;
+  if (live.kill_wanted) return Error{Errc::cancelled, "killed before it was launched"};
+  live.launched = true;
+  TRY(deps_.launcher.send(parts.message, parts.borrowed(), ctx));
+  // One that was asked for while the message waited.
+  if (live.kill_wanted) TRY(deps_.launcher.send(sandbox::KillMessage{live.run.id}, {}, ctx));
+  return ok();
+}
+
+// A run that the tared before us had launched: goes on where the log ends.
+Result<> RunDriver::take_up(LiveRun& live, const fiber::Context& ctx) const {
+  if (live.lost) return ok();
+  live.log = TRY(deps_.logs.open(live.run.id, live.run.request.attach));
+  live.changed.notify_all();
+  deps_.records.queue(
+      [id = live.run.id, event = event_at(model::RunEventType::reattached, deps_.clock.wall_ms(),
+                                          "tared was restarted")](runs::Store& store) {
+        return store.append_event(kTenant, id, event);
+      },
+      [](auto) {});
+  if (live.purpose == Purpose::build) {
+    fail(live, Error{Errc::internal, "tared was restarted while it built: build it again"}, ctx);
+  }
+  if (live.kill_wanted) TRY(deps_.launcher.send(sandbox::KillMessage{live.run.id}, {}, ctx));
+  return ok();
+}
+
+void RunDriver::pump(LiveRun& live, runs::Stream stream, int pipe, const fiber::Context& ctx) const {
+  auto pumped = pump_all(live, stream, pipe, ctx);
+  if (!pumped && !is_stop(pumped.error(), ctx)) {
+    fail(live, std::move(pumped).error().context("the output could not be kept"), ctx);
+  }
+}
+
+Result<> RunDriver::pump_all(LiveRun& live, runs::Stream stream, int pipe, const fiber::Context& ctx) const {
+  OpenLog& open = *live.log;
+  for (;;) {
+    const runs::Pumped pumped = TRY(open.log->pump(stream, pipe));
+    if (pumped.bytes > 0) {
+      open.changed.notify_all();
+      check_output_limit(live, ctx);
+    }
+    switch (pumped.state) {
+      case runs::PumpState::ended: return ok();
+      case runs::PumpState::more: fiber::yield(); break;
+      case runs::PumpState::drained: TRY(fiber::wait_readable(pipe, ctx)); break;
+      case runs::PumpState::blocked: TRY(wait_for_room(open, ctx)); break;
+    }
+  }
+}
+
+Result<> RunDriver::wait_for_room(OpenLog& open, const fiber::Context& ctx) const {
+  auto waited = open.changed.wait(ctx.with_timeout(kReaderGrace));
+  if (waited || waited.error().code != Errc::timeout) return waited;
+  if (open.attached == 0) open.log->wait_for_reader(false);
+  return ok();
+}
+
+void RunDriver::check_output_limit(LiveRun& live, const fiber::Context& ctx) const {
+  const std::uint64_t limit = live.run.request.limits.output_bytes;
+  if (limit == 0 || live.output_limit_hit || live.log->log->lengths().sum() <= limit) return;
+  live.output_limit_hit = true;
+  (void)deps_.launcher.send(sandbox::KillMessage{live.run.id, model::EndReason::output_limit}, {}, ctx);
+}
+
+// A build: what it writes to stdout is the image, and goes to the store.
+void RunDriver::import(LiveRun& live, const fiber::Context& ctx) const {
+  const int archive = live.stdout_read.get();
+  (void)sys::set_nonblocking(archive, false);  // the store reads it as a plain file
+  const snapshot::ImportTar request{.limits = kImportLimits, .timeout_ms = kImportTimeoutMs};
+  auto imported = snapshot::expect<snapshot::Imported>(
+      deps_.store.call(request, std::span(&archive, 1), ctx));
+  if (imported) {
+    live.imported = imported->layer;
+  } else if (!is_stop(imported.error(), ctx)) {
+    fail(live, std::move(imported).error().context("the image could not be stored"), ctx);
+  }
+}
+
+Result<> RunDriver::follow(LiveRun& live, const fiber::Context& ctx) const {
+  bool recorded = live.run.state != model::RunState::starting;
+  for (;;) {
+    if (live.started && !recorded) {
+      record_started(live);
+      recorded = true;
+    }
+    if (live.ended || live.lost) break;
+    TRY(live.changed.wait(ctx));
+  }
+  live.stdin_write.reset();
+  live.changed.notify_all();
+  return ok();
+}
+
+// Not waited for: the program runs already, and its end is recorded behind it.
+void RunDriver::record_started(LiveRun& live) const {
+  const auto message = live.started->start_us == 0 ? std::string()
+                                                   : fmt::format("after {} us", live.started->start_us);
+  const auto event = event_at(model::RunEventType::started, deps_.clock.wall_ms(), message);
+  if (auto run = model::advance(live.run, event)) live.run = std::move(*run);
+  live.changed.notify_all();
+  deps_.records.queue(
+      [id = live.run.id, event](runs::Store& store) { return store.append_event(kTenant, id, event); },
+      [&log = deps_.log, id = live.run.id](Result<runs::AppendedEvent> appended) {
+        if (!appended) log.error("start could not be recorded", appended.error(), {{"run", id}});
+      });
+}
+
+Result<> RunDriver::collect(LiveRun& live, const fiber::Context& ctx) const {
+  if (!live.ended || !live.ended->output.valid() || live.purpose == Purpose::build) return ok();
+  const int output = live.ended->output.get();
+  if (is_empty_folder(output)) return ok();
+  const model::Limits& limits = live.run.request.limits;
+  snapshot::Collect request;
+  request.run = live.run.id;
+  request.owner_base = live.ended->message.uid_base;
+  request.owner_count = kSandboxIds;
+  request.limits = {.max_entries = kMaxOutputFiles,
+                    .max_bytes = limits.disk_bytes,
+                    .max_file_bytes = std::uint64_t{1} << 40};
+  request.timeout_ms = kCollectTimeoutMs;
+  const auto patience = fiber::Clock::now() + kStoreGrace;
+  for (;;) {
+    auto collected = snapshot::expect<snapshot::Collected>(deps_.store.call(request, std::span(&output, 1), ctx));
+    if (collected) {
+      const auto skipped = collected->skipped_in_all();
+      if (skipped > 0) live.add_note(fmt::format("{} entries of /output were not kept", skipped));
+      return ok();
+    }
+    Error& error = collected.error();
+    if (is_stop(error, ctx)) return std::move(error);
+    if (error.code == Errc::conflict) return ok();  // the tared before us had it collected
+    if (error.code != Errc::unavailable || fiber::Clock::now() > patience) {
+      error = std::move(error).context("/output could not be collected");
+      live.add_note(error.message);
+      // A success without its result would be a lie; a failure stays what it is.
+      if (live.ended->message.outcome.reason == model::EndReason::exited) live.fault = std::move(error);
+      return ok();
+    }
+    TRY(fiber::sleep_for(kRecordRetry, ctx));
+  }
+}
+
+model::RunEvent RunDriver::ending(LiveRun& live) const {
+  using model::EndReason;
+  model::RunEvent event = event_at(model::RunEventType::ended, deps_.clock.wall_ms(), live.note);
+  model::Outcome outcome{EndReason::launcher_lost, 0, 0, live.lost.value_or("")};
+  std::uint32_t failed_step = 0;
+  if (live.ended) {
+    outcome = live.ended->message.outcome;
+    event.usage = live.ended->message.usage;
+    failed_step = live.ended->message.failed_step;
+  }
+  const bool own_end = outcome.reason == EndReason::exited || outcome.reason == EndReason::signalled;
+  if (live.output_limit_hit && own_end) outcome = {EndReason::output_limit, 0, 0, {}};
+  if (live.fault) outcome = {EndReason::daemon_error, 0, 0, live.fault->message};
+  if (live.purpose == Purpose::build && outcome.reason == EndReason::exited && outcome.exit_code == 0 &&
+      live.imported.digest.empty()) {
+    outcome = {EndReason::daemon_error, 0, 0, "the build made no image"};
+  }
+  std::vector<sandbox::Step> steps;
+  if (failed_step > 0) {
+    auto spec = sandbox_spec(live.run.request, live.run.id, live.purpose);
+    if (spec) steps = plan_of(*spec, deps_.filters).value_or({});
+  }
+  outcome.message = runs::one_line(outcome_text(outcome, live.run.request, steps, failed_step));
+  event.outcome = std::move(outcome);
+  if (live.log) {
+    event.usage.stdout_bytes = live.log->log->lengths().out;
+    event.usage.stderr_bytes = live.log->log->lengths().err;
+    event.log_cut = live.log->log->cut().has_value();
+  }
+  return event;
+}
+
+Result<> RunDriver::record_end(LiveRun& live, model::RunEvent event, const fiber::Context& ctx) const {
+  if (live.log && live.log->log->lengths().sum() > 0) {
+    auto synced = deps_.offload.run([&] { return live.log->log->sync(); }, ctx);
+    if (!synced && is_stop(synced.error(), ctx)) return synced;
+    if (!synced) deps_.log.error("output could not be made durable", synced.error(), {{"run", live.run.id}});
+  }
+  for (;;) {
+    auto appended = deps_.records.run([&](runs::Store& store) -> Result<runs::AppendedEvent> {
+      auto done = TRY(store.append_event(kTenant, live.run.id, event));
+      if (live.image) TRY(record_image(store, *live.image, done.run, live.imported));
+      return done;
+    });
+    if (appended) {
+      live.run = std::move(appended->run);
+      break;
+    }
+    deps_.log.error("end could not be recorded", appended.error(), {{"run", live.run.id}});
+    if (appended.error().code == Errc::conflict || appended.error().code == Errc::not_found) {
+      return std::move(appended).error();
+    }
+    TRY(fiber::sleep_for(kRecordRetry, ctx));
+  }
+  deps_.log.info("run ended", {{"run", live.run.id},
+                               {"state", model::to_string(live.run.state)},
+                               {"reason", model::to_string(live.run.outcome->reason)}});
+  live.changed.notify_all();
+  if (live.log) live.log->changed.notify_all();
+  return ok();
+}
+
+void RunDriver::fail(LiveRun& live, Error why, const fiber::Context& ctx) const {
+  deps_.log.error("run cannot go on", why, {{"run", live.run.id}});
+  if (!live.fault) live.fault = std::move(why);
+  (void)deps_.launcher.send(sandbox::KillMessage{live.run.id}, {}, ctx);
+}
+
+}  // namespace tare::host

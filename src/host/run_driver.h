@@ -1,0 +1,47 @@
+// RunDriver: the story of one run, from the launch (or from where an earlier tared left it) to the recorded end. One
+// fiber for each run.
+//
+//   prepare -> (run row durable) -> Launch -> pump stdout, stderr -> Ended -> collect /output -> end durable -> Release
+//
+// Owner: RunService. Loop thread only. Errors: Errc::cancelled when tared stops, and then nothing is changed: the
+// sandbox stays with the launcher. Everything else becomes the run's outcome.
+// What never happens: a launch before the run is durable; a release before its end is.
+#pragma once
+
+#include "base/result.h"
+#include "fiber/context.h"
+#include "host/live_run.h"
+#include "host/run_deps.h"
+
+namespace tare::host {
+
+class RunDriver {
+ public:
+  explicit RunDriver(const RunDeps& deps) : deps_(deps) {}
+
+  Result<> drive(LiveRun& live, const fiber::Context& ctx) const;
+
+ private:
+  Result<model::RunEvent> story(LiveRun& live, const fiber::Context& ctx) const;
+  Result<> launch(LiveRun& live, const fiber::Context& ctx) const;
+  Result<> take_up(LiveRun& live, const fiber::Context& ctx) const;
+  void pump(LiveRun& live, runs::Stream stream, int pipe, const fiber::Context& ctx) const;
+  Result<> pump_all(LiveRun& live, runs::Stream stream, int pipe, const fiber::Context& ctx) const;
+  Result<> wait_for_room(OpenLog& open, const fiber::Context& ctx) const;
+  void check_output_limit(LiveRun& live, const fiber::Context& ctx) const;
+  void import(LiveRun& live, const fiber::Context& ctx) const;
+  Result<> follow(LiveRun& live, const fiber::Context& ctx) const;
+  void record_started(LiveRun& live) const;
+  Result<> collect(LiveRun& live, const fiber::Context& ctx) const;
+  model::RunEvent ending(LiveRun& live) const;
+  Result<> record_end(LiveRun& live, model::RunEvent event, const fiber::Context& ctx) const;
+  // Something on our side went wrong: the run cannot succeed any more.
+  void fail(LiveRun& live, Error why, const fiber::Context& ctx) const;
+
+  const RunDeps& deps_;
+};
+
+// A run that ended before, or without, anything the launcher could say.
+model::RunEvent ended_early(const Error& why, std::uint64_t at_ms);
+
+}  // namespace tare::host

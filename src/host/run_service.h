@@ -1,0 +1,90 @@
+// RunService: all runs that have not ended, and what can be asked about any run. Admits new ones (at most
+// Config::max_running sandboxes at once, the rest queue first in, first out), gives each to a RunDriver on a fiber of
+// its own, routes what the launcher says, and takes up after a restart what an earlier tared left.
+//
+// Owner: main. Loop thread only. Errors: Errc::unavailable while the launcher is not up or recovery is not done,
+// exhausted when the queue is full, conflict and not_found as the API has them.
+// What never happens: an accepted run is forgotten; two drivers for one run.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "fiber/task_group.h"
+#include "host/image_record.h"
+#include "host/live_run.h"
+#include "host/run_deps.h"
+#include "host/run_driver.h"
+#include "runs/store.h"
+
+namespace tare::host {
+
+struct NewRun {
+  model::RunRequest request;
+  std::string request_digest;  // of what the client asked, before names were resolved
+  Purpose purpose = Purpose::run;
+  std::optional<model::Environment> image = std::nullopt;  // of a build: what it makes
+};
+
+class RunService final : public LauncherEvents {
+ public:
+  RunService(const RunDeps& deps, Random& random, const fiber::Context& ctx);
+  // Cancels the drivers and waits for them: nothing of any run is ended by it.
+  ~RunService() override = default;
+
+  // Before anything else: what an earlier tared left unfinished. `builds`: which of them build environments.
+  void take_up(runs::UnfinishedRuns unfinished, const Builds& builds);
+
+  // Durable when it returns.
+  Result<runs::CreatedRun> create(NewRun request);
+  Result<model::Run> get(const std::string& id);
+  // .second: it had ended already.
+  Result<std::pair<model::Run, bool>> kill(const std::string& id);
+  // Until it has ended or ctx ends (then as it is).
+  Result<model::Run> wait(const std::string& id, const fiber::Context& ctx);
+  Result<> remove(const std::string& id, const fiber::Context& ctx);
+  Result<runs::RunPage> list(const runs::RunFilter& filter);
+  Result<std::vector<model::RunEvent>> events(const std::string& id, std::uint64_t after);
+
+  std::shared_ptr<LiveRun> live(const std::string& id) const;
+  // The run that builds an environment from that source now, or null.
+  std::shared_ptr<LiveRun> build_of(std::string_view source) const;
+  std::size_t active() const { return table_.size(); }
+  bool recovered() const { return recovered_; }
+
+  void on_launcher_gone(const std::string& why) override;
+  void on_live(const sandbox::LiveMessage& message, std::vector<sys::UniqueFd> fds) override;
+  void on_listed() override;
+  void on_started(const sandbox::StartedMessage& message) override;
+  void on_ended(const sandbox::EndedMessage& message, sys::UniqueFd output) override;
+
+ private:
+  using LivePtr = std::shared_ptr<LiveRun>;
+  model::Run new_run(model::RunRequest request);
+  void start_driver(LivePtr live);
+  void forget(const LivePtr& live);
+  void start_queued();
+  void launch_queued(const LivePtr& live);
+  Result<model::Run> end_queued(const LivePtr& live);
+  void send_later(sandbox::ToLauncher message);
+
+  const RunDeps& deps_;
+  RunIdGenerator ids_;
+  RunDriver driver_;
+  std::map<std::string, LivePtr, std::less<>> table_;
+  std::deque<LivePtr> queue_;
+  std::size_t driven_ = 0;
+  bool recovered_ = false;
+  std::set<std::string> listed_;   // by the launcher, since the connection was made
+  std::set<std::string> strange_;  // of those, the ones that are not ours
+  fiber::TaskGroup drivers_;       // last: the fibers refer to the rest
+};
+
+}  // namespace tare::host

@@ -1,0 +1,94 @@
+#include "host/store_link.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "fiber/timer.h"
+#include "fiber/wait.h"
+#include "sys/seqpacket.h"
+
+namespace tare::host {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kMaxIdle = 8;
+constexpr fiber::Duration kFirstRetry = 5ms;
+constexpr fiber::Duration kLastRetry = 500ms;
+
+// An idle connection has nothing to say: if it has, it is closed or useless.
+bool is_quiet(int fd) {
+  pollfd poll = {.fd = fd, .events = POLLIN, .revents = 0};
+  return ::poll(&poll, 1, 0) == 0;
+}
+
+}  // namespace
+
+void StoreLink::watch(const fiber::Context& ctx) {
+  fiber::Duration retry = kFirstRetry;
+  while (ctx.check()) {
+    auto client = connect(ctx);
+    if (client) {
+      retry = kFirstRetry;
+      auto peer = sys::peer_credentials(client->fd());
+      status_ = {.connected = true, .pid = peer ? static_cast<std::uint32_t>(peer->pid) : 0, .detail = {}};
+      if (!fiber::wait_readable(client->fd(), ctx)) return;
+      status_ = {.connected = false, .pid = 0, .detail = "tare-store closed the connection"};
+    } else {
+      status_ = {.connected = false, .pid = 0, .detail = client.error().message};
+    }
+    if (!fiber::sleep_for(retry, ctx)) return;
+    retry = std::min(retry * 2, kLastRetry);
+  }
+}
+
+Result<snapshot::StoreClient> StoreLink::connect(const fiber::Context& ctx) {
+  return offload_.run([&] { return snapshot::StoreClient::connect(path_, TARE_VERSION); }, ctx);
+}
+
+Result<snapshot::StoreClient> StoreLink::take(const fiber::Context& ctx) {
+  while (!idle_.empty()) {
+    snapshot::StoreClient client = std::move(idle_.back());
+    idle_.pop_back();
+    if (is_quiet(client.fd())) return client;
+  }
+  auto client = connect(ctx);
+  if (client || client.error().code == Errc::cancelled) return client;
+  return Error{Errc::unavailable, "tare-store is not up: run `tare up` (" + client.error().message + ")"};
+}
+
+void StoreLink::give_back(snapshot::StoreClient client) {
+  if (idle_.size() < kMaxIdle) idle_.push_back(std::move(client));
+}
+
+Result<snapshot::Reply> StoreLink::finish(snapshot::StoreClient& client, const fiber::Context& ctx,
+                                          const OnProgress& on_progress) {
+  for (;;) {
+    TRY(fiber::wait_readable(client.fd(), ctx));
+    snapshot::Reply reply = TRY(client.receive());
+    if (const auto* failure = std::get_if<snapshot::Failed>(&reply)) return snapshot::error_of(*failure);
+    const auto* progress = std::get_if<snapshot::Progress>(&reply);
+    if (progress == nullptr) return reply;
+    if (on_progress) on_progress(*progress);
+  }
+}
+
+Result<snapshot::Reply> StoreLink::call(const snapshot::Request& request, std::span<const int> fds,
+                                        const fiber::Context& ctx, const OnProgress& on_progress) {
+  snapshot::StoreClient client = TRY(take(ctx));
+  TRY(client.send(request, fds));
+  auto reply = TRY(finish(client, ctx, on_progress));
+  give_back(std::move(client));
+  return reply;
+}
+
+Result<snapshot::Imported> StoreLink::import_files(std::span<const snapshot::FileItem> files,
+                                                   std::span<const int> fds, const fiber::Context& ctx) {
+  snapshot::StoreClient client = TRY(take(ctx));
+  return offload_.run([&] { return client.import_files(files, fds); }, ctx);
+}
+
+}  // namespace tare::host

@@ -1,0 +1,53 @@
+// StoreLink: requests to tare-store from fibers. Each takes a kept connection or makes one; a connection that broke
+// while it lay idle is replaced. watch() keeps one open, so that health knows whether the store is up.
+//
+// Owner: main. Loop thread only. Errors: the store's own; Errc::unavailable when it is not up. Giving up a call (its
+// Context ends) closes its connection, which cancels the request in the store.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "fiber/context.h"
+#include "fiber/offload.h"
+#include "host/launcher_link.h"
+#include "snapshot/client.h"
+
+namespace tare::host {
+
+class StoreLink {
+ public:
+  using OnProgress = std::function<void(const snapshot::Progress&)>;
+
+  StoreLink(std::string socket_path, fiber::Offload& offload)
+      : path_(std::move(socket_path)), offload_(offload) {}
+
+  // Keeps a connection for status(), until ctx ends.
+  void watch(const fiber::Context& ctx);
+
+  // The closing reply; a refusal of the store is an Error.
+  Result<snapshot::Reply> call(const snapshot::Request& request, std::span<const int> fds,
+                               const fiber::Context& ctx, const OnProgress& on_progress = nullptr);
+  // The whole exchange of ImportFiles; descriptors are borrowed.
+  Result<snapshot::Imported> import_files(std::span<const snapshot::FileItem> files,
+                                          std::span<const int> fds, const fiber::Context& ctx);
+
+  const PeerStatus& status() const { return status_; }
+
+ private:
+  Result<snapshot::StoreClient> connect(const fiber::Context& ctx);
+  Result<snapshot::StoreClient> take(const fiber::Context& ctx);
+  void give_back(snapshot::StoreClient client);
+  Result<snapshot::Reply> finish(snapshot::StoreClient& client, const fiber::Context& ctx,
+                                 const OnProgress& on_progress);
+
+  std::string path_;
+  fiber::Offload& offload_;
+  std::vector<snapshot::StoreClient> idle_;
+  PeerStatus status_;
+};
+
+}  // namespace tare::host
