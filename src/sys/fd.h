@@ -1,5 +1,6 @@
-// UniqueFd: the one owner of a file descriptor; the destructor closes it. Move-only. No implicit conversion to
-// int or bool, so a descriptor is never mistaken for a number. Threads: a plain value, not shared.
+// UniqueFd: the one owner of a file descriptor; the destructor closes it. Move-only. No implicit
+// conversion to int or bool, so a descriptor is never mistaken for a number. Threads: a plain
+// value, not shared.
 #pragma once
 
 #include <utility>

@@ -21,7 +21,8 @@ std::string named(std::string_view call, std::string_view path) {
 }
 
 Result<std::string> c_path(std::string_view path) {
-  if (path.find('\0') != std::string_view::npos) return Error{Errc::invalid, "path contains a NUL byte"};
+  if (path.find('\0') != std::string_view::npos)
+    return Error{Errc::invalid, "path contains a NUL byte"};
   return std::string(path);
 }
 
@@ -40,7 +41,8 @@ Result<UniqueFd> open_beneath(int dir, std::string_view path, int flags, unsigne
   how.flags = static_cast<std::uint64_t>(flags | O_CLOEXEC);
   how.mode = mode;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  const auto fd = retry([&] { return ::syscall(SYS_openat2, dir, text.c_str(), &how, sizeof how); });
+  const auto fd = retry(
+      [&] { return ::syscall(SYS_openat2, dir, text.c_str(), &how, sizeof how); });
   if (fd < 0) return sys_error(errno, named("open beneath", path));
   return UniqueFd(static_cast<int>(fd));
 }
@@ -72,7 +74,8 @@ Result<> write_control(int dir, std::string_view path, std::string_view text) {
   const UniqueFd fd = TRY(open_at(dir, path, O_WRONLY));
   const ssize_t n = retry([&] { return ::write(fd.get(), text.data(), text.size()); });
   if (n < 0) return sys_error(errno, named("write", path));
-  if (static_cast<std::size_t>(n) != text.size()) return Error{Errc::internal, named("short write", path)};
+  if (static_cast<std::size_t>(n) != text.size())
+    return Error{Errc::internal, named("short write", path)};
   return ok();
 }
 
@@ -98,9 +101,12 @@ Result<> write_file_atomic(int dir, std::string_view path, std::string_view text
     TRY(chmod_fd(fd.get(), mode));
     TRY(sync_fd(fd.get()).context(temporary));
   }
-  if (::renameat(dir, temporary.c_str(), dir, target.c_str()) != 0) return sys_error(errno, named("rename", path));
+  if (::renameat(dir, temporary.c_str(), dir, target.c_str()) != 0)
+    return sys_error(errno, named("rename", path));
   const std::size_t slash = target.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : target.substr(0, slash);
+  const std::string folder = slash == std::string::npos ? "."
+                             : slash == 0               ? "/"
+                                                        : target.substr(0, slash);
   const UniqueFd parent = TRY(open_at(dir, folder, O_RDONLY | O_DIRECTORY));
   return sync_fd(parent.get()).context(folder);
 }
@@ -119,7 +125,8 @@ Result<> ensure_dir_at(int dir, std::string_view path, unsigned mode) {
 
 Result<> remove_at(int dir, std::string_view path) {
   const std::string text = TRY(c_path(path));
-  if (::unlinkat(dir, text.c_str(), 0) != 0 && errno != ENOENT) return sys_error(errno, named("unlink", path));
+  if (::unlinkat(dir, text.c_str(), 0) != 0 && errno != ENOENT)
+    return sys_error(errno, named("unlink", path));
   return ok();
 }
 
@@ -183,8 +190,9 @@ Result<std::vector<std::string>> list_dir(int dir, std::string_view path, std::s
 
 namespace {
 
-// Depth-first with an explicit bound: a hostile tree can be deeper than a stack is large, and deeper than
-// descriptors last. Below kMaxDepth a folder is first moved up to the root of the removal.
+// Depth-first with an explicit bound: a hostile tree can be deeper than a stack is large, and
+// deeper than descriptors last. Below kMaxDepth a folder is first moved up to the root of the
+// removal.
 constexpr int kMaxDepth = 128;
 
 Result<> remove_contents(int root, int folder, dev_t device, int depth, unsigned& moved) {
@@ -193,15 +201,18 @@ Result<> remove_contents(int root, int folder, dev_t device, int depth, unsigned
     if (errno != EISDIR && errno != EPERM) return sys_error(errno, named("unlink", name));
     if (depth >= kMaxDepth) {
       const std::string up = ".tare-removed-" + std::to_string(moved++);
-      if (::renameat(folder, name.c_str(), root, up.c_str()) != 0) return sys_error(errno, named("rename", name));
+      if (::renameat(folder, name.c_str(), root, up.c_str()) != 0)
+        return sys_error(errno, named("rename", name));
       continue;
     }
     auto child = open_at(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (!child) return std::move(child).error();
     const struct stat status = TRY(stat_fd(child->get()));
-    if (status.st_dev != device) return Error{Errc::conflict, named("another file system is mounted at", name)};
+    if (status.st_dev != device)
+      return Error{Errc::conflict, named("another file system is mounted at", name)};
     TRY(remove_contents(root, child->get(), device, depth + 1, moved));
-    if (::unlinkat(folder, name.c_str(), AT_REMOVEDIR) != 0) return sys_error(errno, named("rmdir", name));
+    if (::unlinkat(folder, name.c_str(), AT_REMOVEDIR) != 0)
+      return sys_error(errno, named("rmdir", name));
   }
   return ok();
 }

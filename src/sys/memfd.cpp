@@ -9,10 +9,10 @@
 #include "sys/files.h"
 
 #ifndef MFD_EXEC
-#define MFD_EXEC 0x0010U
+  #define MFD_EXEC 0x0010U
 #endif
 #ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008U
+  #define MFD_NOEXEC_SEAL 0x0008U
 #endif
 
 namespace tare::sys {
@@ -28,7 +28,8 @@ int create(const std::string& name, unsigned flags, unsigned exec_flag) {
 }  // namespace
 
 Result<UniqueFd> sealed_memfd(std::string_view name, std::string_view bytes, bool executable) {
-  UniqueFd fd(create(std::string(name), MFD_CLOEXEC | MFD_ALLOW_SEALING, executable ? MFD_EXEC : MFD_NOEXEC_SEAL));
+  UniqueFd fd(create(std::string(name), MFD_CLOEXEC | MFD_ALLOW_SEALING,
+                     executable ? MFD_EXEC : MFD_NOEXEC_SEAL));
   if (!fd.valid()) return sys_error(errno, "memfd_create");
   TRY(write_all(fd.get(), bytes).context("memfd"));
   constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;

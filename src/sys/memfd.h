@@ -1,5 +1,6 @@
-// Memory as a descriptor, sealed: after seal() neither the bytes nor the length can change, for anybody,
-// ever (memfd_create(2), fcntl(2) F_ADD_SEALS). How a plan and the tare-init program reach a sandbox.
+// Memory as a descriptor, sealed: after seal() neither the bytes nor the length can change, for
+// anybody, ever (memfd_create(2), fcntl(2) F_ADD_SEALS). How a plan and the tare-init program reach
+// a sandbox.
 #pragma once
 
 #include <cstdint>

@@ -14,8 +14,8 @@ namespace tare::sys {
 
 namespace {
 
-// glibc 2.36 has these calls in <sys/mount.h>; they are called by number so that the flags of newer kernels in
-// <linux/mount.h> can be used with it.
+// glibc 2.36 has these calls in <sys/mount.h>; they are called by number so that the flags of newer
+// kernels in <linux/mount.h> can be used with it.
 constexpr unsigned kFsopenCloexec = 1;
 constexpr unsigned kFsmountCloexec = 1;
 
@@ -28,12 +28,14 @@ std::uint64_t attributes(const MountFlags& flags) {
   return bits;
 }
 
-Result<> set_attributes(int mount, std::uint64_t bits, int user_namespace, bool recursive, std::string_view what) {
+Result<> set_attributes(int mount, std::uint64_t bits, int user_namespace, bool recursive,
+                        std::string_view what) {
   mount_attr attr = {};
   attr.attr_set = bits;
   if (user_namespace >= 0) attr.userns_fd = static_cast<std::uint64_t>(user_namespace);
   const unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0U);
-  if (::syscall(SYS_mount_setattr, mount, "", flags, &attr, sizeof attr) != 0) return sys_error(errno, what);
+  if (::syscall(SYS_mount_setattr, mount, "", flags, &attr, sizeof attr) != 0)
+    return sys_error(errno, what);
   return ok();
 }
 
@@ -49,7 +51,8 @@ Result<FsContext> FsContext::create(std::string_view type) {
 Error FsContext::failed(int error, std::string_view what) const {
   std::string message = type_ + " " + std::string(what);
   char line[512];
-  const ssize_t n = ::read(fd_.get(), line, sizeof line - 1);  // "e overlay: ...", one message a read
+  const ssize_t n = ::read(fd_.get(), line,
+                           sizeof line - 1);  // "e overlay: ...", one message a read
   if (n > 2) message.append(" (").append(line + 2, static_cast<std::size_t>(n - 2)).append(")");
   return sys_error(error, message);
 }
@@ -75,7 +78,8 @@ Result<UniqueFd> FsContext::mount(const MountFlags& flags) {
   if (::syscall(SYS_fsconfig, fd_.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
     return failed(errno, "create");
   }
-  UniqueFd mount(static_cast<int>(::syscall(SYS_fsmount, fd_.get(), kFsmountCloexec, attributes(flags))));
+  UniqueFd mount(
+      static_cast<int>(::syscall(SYS_fsmount, fd_.get(), kFsmountCloexec, attributes(flags))));
   if (!mount.valid()) return failed(errno, "fsmount");
   return mount;
 }
@@ -100,26 +104,33 @@ Result<> idmap_mount(int mount, int user_namespace) {
 Result<> attach_mount(int mount, int dir, std::string_view path) {
   const std::string p(path);
   const unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | (p.empty() ? MOVE_MOUNT_T_EMPTY_PATH : 0U);
-  if (::syscall(SYS_move_mount, mount, "", dir, p.c_str(), flags) != 0) return sys_error(errno, "move_mount " + p);
+  if (::syscall(SYS_move_mount, mount, "", dir, p.c_str(), flags) != 0)
+    return sys_error(errno, "move_mount " + p);
   return ok();
 }
 
 Result<> unmount(std::string_view path, bool detach) {
   const std::string p(path);
-  if (::umount2(p.c_str(), UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0)) != 0) return sys_error(errno, "umount " + p);
+  if (::umount2(p.c_str(), UMOUNT_NOFOLLOW | (detach ? MNT_DETACH : 0)) != 0)
+    return sys_error(errno, "umount " + p);
   return ok();
 }
 
 namespace {
 Result<> propagate(std::string_view path, unsigned long kind, std::string_view what) {
   const std::string p(path);
-  if (::mount(nullptr, p.c_str(), nullptr, MS_REC | kind, nullptr) != 0) return sys_error(errno, what);
+  if (::mount(nullptr, p.c_str(), nullptr, MS_REC | kind, nullptr) != 0)
+    return sys_error(errno, what);
   return ok();
 }
 }  // namespace
 
-Result<> make_private(std::string_view path) { return propagate(path, MS_PRIVATE, "mount make-rprivate"); }
-Result<> make_slave(std::string_view path) { return propagate(path, MS_SLAVE, "mount make-rslave"); }
+Result<> make_private(std::string_view path) {
+  return propagate(path, MS_PRIVATE, "mount make-rprivate");
+}
+Result<> make_slave(std::string_view path) {
+  return propagate(path, MS_SLAVE, "mount make-rslave");
+}
 
 bool is_read_only(int fd) {
   struct statvfs status = {};

@@ -1,6 +1,7 @@
-// Mounts by descriptor: a file system or a copy of a tree is made detached, given its attributes, and only then
-// attached where it belongs; nothing half-made is ever visible. All need CAP_SYS_ADMIN.
-// Sources: fsopen(2), fsconfig(2), fsmount(2), open_tree(2), move_mount(2), mount_setattr(2) (man-pages 6.x).
+// Mounts by descriptor: a file system or a copy of a tree is made detached, given its attributes,
+// and only then attached where it belongs; nothing half-made is ever visible. All need
+// CAP_SYS_ADMIN. Sources: fsopen(2), fsconfig(2), fsmount(2), open_tree(2), move_mount(2),
+// mount_setattr(2) (man-pages 6.x).
 #pragma once
 
 #include <cstdint>
@@ -19,8 +20,8 @@ struct MountFlags {
   bool noexec = false;
 };
 
-// A file system being configured. set() errors name the key; the kernel's own explanation (read from the
-// context's log) is appended where it gives one.
+// A file system being configured. set() errors name the key; the kernel's own explanation (read
+// from the context's log) is appended where it gives one.
 class [[nodiscard]] FsContext {
  public:
   static Result<FsContext> create(std::string_view type);
@@ -42,7 +43,8 @@ Result<UniqueFd> clone_tree(int dir, std::string_view path, bool recursive);
 Result<> restrict_mount(int mount, const MountFlags& flags, bool recursive);
 // Shows ids through the mapping of a user namespace (MOUNT_ATTR_IDMAP). On a detached mount only.
 Result<> idmap_mount(int mount, int user_namespace);
-// Attaches a detached mount on top of `dir`/`path`; symlinks in the last component are not followed.
+// Attaches a detached mount on top of `dir`/`path`; symlinks in the last component are not
+// followed.
 Result<> attach_mount(int mount, int dir, std::string_view path);
 Result<> unmount(std::string_view path, bool detach);
 Result<> make_private(std::string_view path);  // recursively

@@ -57,7 +57,8 @@ Result<std::optional<ExitStatus>> Child::peek() const {
 
 Result<ExitStatus> Child::wait(rusage* usage) {
   siginfo_t info = {};
-  if (wait_pidfd(pidfd_.get(), &info, WEXITED | __WALL, usage) != 0) return sys_error(errno, "waitid");
+  if (wait_pidfd(pidfd_.get(), &info, WEXITED | __WALL, usage) != 0)
+    return sys_error(errno, "waitid");
   pid_ = 0;
   pidfd_.reset();
   return status_of(info);

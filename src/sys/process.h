@@ -1,5 +1,5 @@
-// Processes by descriptor, never by number: a pidfd names one process for ever, a pid can be reused.
-// Sources: clone3 (clone(2)), pidfd_open(2), pidfd_send_signal(2), waitid(2) P_PIDFD.
+// Processes by descriptor, never by number: a pidfd names one process for ever, a pid can be
+// reused. Sources: clone3 (clone(2)), pidfd_open(2), pidfd_send_signal(2), waitid(2) P_PIDFD.
 #pragma once
 
 #include <sys/resource.h>
@@ -23,7 +23,8 @@ class [[nodiscard]] Child {
  public:
   Child() = default;
   Child(pid_t pid, UniqueFd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
-  Child(Child&& other) noexcept : pid_(std::exchange(other.pid_, 0)), pidfd_(std::move(other.pidfd_)) {}
+  Child(Child&& other) noexcept
+      : pid_(std::exchange(other.pid_, 0)), pidfd_(std::move(other.pidfd_)) {}
   Child& operator=(Child&& other) noexcept;
   ~Child();
 
@@ -34,7 +35,8 @@ class [[nodiscard]] Child {
   Result<> signal(int number) const;
   // Has it ended? Without taking the zombie away, so that /proc/<pid> can still be read.
   Result<std::optional<ExitStatus>> peek() const;
-  // Waits for the end, reaps, and gives up ownership. `usage` (may be null) covers it and all it has reaped.
+  // Waits for the end, reaps, and gives up ownership. `usage` (may be null) covers it and all it
+  // has reaped.
   Result<ExitStatus> wait(rusage* usage);
 
  private:
@@ -42,9 +44,9 @@ class [[nodiscard]] Child {
   UniqueFd pidfd_;
 };
 
-// clone3 with CLONE_PIDFD. Returns an invalid Child in the child process. `flags` are CLONE_NEW* flags;
-// `cgroup` (>= 0) is for CLONE_INTO_CGROUP. The caller must be single-threaded, and the child may only make
-// async-signal-safe calls until it execs.
+// clone3 with CLONE_PIDFD. Returns an invalid Child in the child process. `flags` are CLONE_NEW*
+// flags; `cgroup` (>= 0) is for CLONE_INTO_CGROUP. The caller must be single-threaded, and the
+// child may only make async-signal-safe calls until it execs.
 Result<Child> clone_child(std::uint64_t flags, int cgroup = -1);
 
 }  // namespace tare::sys

@@ -30,7 +30,8 @@ Result<sockaddr_un> address_of(std::string_view path) {
 
 Result<> send_message(int socket, std::string_view bytes, std::span<const int> fds) {
   if (bytes.empty() || bytes.size() > kMaxMessageBytes || fds.size() > kMaxMessageFds) {
-    return Error{Errc::exhausted, "message is empty or too large: " + std::to_string(bytes.size()) + " bytes"};
+    return Error{Errc::exhausted,
+                 "message is empty or too large: " + std::to_string(bytes.size()) + " bytes"};
   }
   iovec part = {const_cast<char*>(bytes.data()), bytes.size()};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxMessageFds)] = {};
@@ -94,14 +95,16 @@ Result<UniqueFd> listen_seqpacket(std::string_view path, unsigned mode, gid_t gr
   const sockaddr_un address = TRY(address_of(path));
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return sys_error(errno, "socket");
-  if (::unlink(address.sun_path) != 0 && errno != ENOENT) return sys_error(errno, "unlink stale socket");
+  if (::unlink(address.sun_path) != 0 && errno != ENOENT)
+    return sys_error(errno, "unlink stale socket");
   // The inode gets mode 0777 & ~umask at bind: nobody may connect before it has its real mode.
   const mode_t before = ::umask(0777);
   const int bound = ::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
   const int error = errno;
   ::umask(before);
   if (bound != 0) return sys_error(error, "bind " + std::string(path));
-  if (::lchown(address.sun_path, static_cast<uid_t>(-1), group) != 0) return sys_error(errno, "chown socket");
+  if (::lchown(address.sun_path, static_cast<uid_t>(-1), group) != 0)
+    return sys_error(errno, "chown socket");
   if (::chmod(address.sun_path, mode) != 0) return sys_error(errno, "chmod socket");
   if (::listen(fd.get(), 64) != 0) return sys_error(errno, "listen");
   return fd;
@@ -111,14 +114,17 @@ Result<UniqueFd> connect_seqpacket(std::string_view path) {
   const sockaddr_un address = TRY(address_of(path));
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return sys_error(errno, "socket");
-  if (retry([&] { return ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address); }) != 0) {
+  if (retry([&] {
+        return ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+      }) != 0) {
     return sys_error(errno, "connect " + std::string(path));
   }
   return fd;
 }
 
 Result<std::optional<UniqueFd>> accept_nonblocking(int listener) {
-  const int fd = retry([&] { return ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK); });
+  const int fd = retry(
+      [&] { return ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK); });
   if (fd >= 0) return std::optional<UniqueFd>(UniqueFd(fd));
   if (errno == EAGAIN || errno == ECONNABORTED) return std::optional<UniqueFd>();
   return sys_error(errno, "accept");
@@ -126,7 +132,8 @@ Result<std::optional<UniqueFd>> accept_nonblocking(int listener) {
 
 Result<std::pair<UniqueFd, UniqueFd>> seqpacket_pair() {
   int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return sys_error(errno, "socketpair");
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+    return sys_error(errno, "socketpair");
   return std::pair(UniqueFd(ends[0]), UniqueFd(ends[1]));
 }
 

@@ -18,8 +18,9 @@ Result<SystemUser> find_user(std::string_view name) {
   const int error = ::getpwnam_r(text.c_str(), &entry, buffer.data(), buffer.size(), &found);
   if (error != 0) return sys_error(error, "getpwnam " + text);
   if (found == nullptr) {
-    return Error{Errc::not_found, "system user '" + text + "' does not exist; create it with: useradd --system " +
-                                      "--user-group --no-create-home --shell /usr/sbin/nologin " + text};
+    return Error{Errc::not_found,
+                 "system user '" + text + "' does not exist; create it with: useradd --system " +
+                     "--user-group --no-create-home --shell /usr/sbin/nologin " + text};
   }
   return SystemUser{text, entry.pw_uid, entry.pw_gid};
 }
@@ -29,7 +30,8 @@ Result<> become(const SystemUser& user) {
   if (::setgroups(0, nullptr) != 0) return sys_error(errno, "setgroups");
   if (::setresgid(user.gid, user.gid, user.gid) != 0) return sys_error(errno, "setresgid");
   if (::setresuid(user.uid, user.uid, user.uid) != 0) return sys_error(errno, "setresuid");
-  if (user.uid != 0 && ::setuid(0) == 0) return Error{Errc::internal, "could still become root after setuid"};
+  if (user.uid != 0 && ::setuid(0) == 0)
+    return Error{Errc::internal, "could still become root after setuid"};
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return sys_error(errno, "no_new_privs");
   return ok();
 }

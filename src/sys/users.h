@@ -18,7 +18,8 @@ struct SystemUser {
 
 Result<SystemUser> find_user(std::string_view name);  // getpwnam_r; not_found names the fix
 
-// Drops groups, gid and uid for good; verifies that there is no way back. No-op when already that user.
+// Drops groups, gid and uid for good; verifies that there is no way back. No-op when already that
+// user.
 Result<> become(const SystemUser& user);
 
 }  // namespace tare::sys

@@ -1,5 +1,5 @@
-// What tare-launcher reads from tared, what tared reads from the launcher, what the launcher reads from tare-init, and
-// what tare-init reads as its plan: all hostile.
+// What tare-launcher reads from tared, what tared reads from the launcher, what the launcher reads
+// from tare-init, and what tare-init reads as its plan: all hostile.
 #include <cstddef>
 #include <cstdint>
 

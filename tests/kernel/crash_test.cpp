@@ -1,5 +1,5 @@
-// SIGKILL of the launcher, kills at every moment of a launch, hostile words from tared: nothing is left behind, and
-// the next launcher starts clean.
+// SIGKILL of the launcher, kills at every moment of a launch, hostile words from tared: nothing is
+// left behind, and the next launcher starts clean.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <unistd.h>
@@ -52,7 +52,8 @@ TEST(Crash, a_kill_at_many_moments_of_a_launch_ends_the_run_once) {
     ::usleep(static_cast<useconds_t>(delay_us));
     launcher.send(sandbox::KillMessage{live.id});
     const RunResult result = launcher.finish(std::move(live));
-    EXPECT_EQ(result.ended.outcome.reason, EndReason::killed) << delay_us << result.ended.outcome.message;
+    EXPECT_EQ(result.ended.outcome.reason, EndReason::killed)
+        << delay_us << result.ended.outcome.message;
   }
 }
 

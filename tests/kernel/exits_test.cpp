@@ -1,6 +1,6 @@
 // How runs end, and what is left of them: nothing.
-#include <gtest/gtest.h>
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,9 +41,12 @@ TEST(Exits, statuses_and_signals_come_back_as_they_were) {
 
 TEST(Exits, a_program_that_cannot_be_executed_is_told_from_one_that_is_not_there) {
   TestLauncher launcher;
-  EXPECT_EQ(launcher.run(host_spec({"no-such-program"})).ended.outcome.reason, EndReason::not_found);
-  EXPECT_EQ(launcher.run(host_spec({"/no/such/program"})).ended.outcome.reason, EndReason::not_found);
-  EXPECT_EQ(launcher.run(host_spec({"/etc/passwd"})).ended.outcome.reason, EndReason::not_executable);
+  EXPECT_EQ(launcher.run(host_spec({"no-such-program"})).ended.outcome.reason,
+            EndReason::not_found);
+  EXPECT_EQ(launcher.run(host_spec({"/no/such/program"})).ended.outcome.reason,
+            EndReason::not_found);
+  EXPECT_EQ(launcher.run(host_spec({"/etc/passwd"})).ended.outcome.reason,
+            EndReason::not_executable);
   EXPECT_EQ(launcher.run(host_spec({"/usr"})).ended.outcome.reason, EndReason::not_executable);
   const RunResult script = launcher.run(shell_spec(
       "printf '#!/no/such/interpreter\\n' > /tmp/script; chmod +x /tmp/script; exec /tmp/script"));
@@ -79,7 +82,8 @@ TEST(Exits, a_step_that_fails_is_reported_by_its_number_and_errno) {
 
 TEST(Exits, a_double_fork_does_not_outlive_its_run) {
   TestLauncher launcher;
-  const RunResult result = launcher.run(shell_spec("(setsid sh -c 'sleep 1000' >/dev/null 2>&1 &) ; echo parent"));
+  const RunResult result = launcher.run(
+      shell_spec("(setsid sh -c 'sleep 1000' >/dev/null 2>&1 &) ; echo parent"));
   EXPECT_EQ(result.out, "parent\n");
   EXPECT_EQ(result.ended.outcome.reason, EndReason::exited);
   EXPECT_TRUE(processes_of(launcher.home()).empty());
@@ -87,7 +91,8 @@ TEST(Exits, a_double_fork_does_not_outlive_its_run) {
 
 TEST(Exits, kill_takes_the_whole_tree) {
   TestLauncher launcher;
-  auto live = launcher.launch(shell_spec("for i in 1 2 3 4 5; do (setsid sleep 1000 &) ; done; echo up; sleep 1000"));
+  auto live = launcher.launch(
+      shell_spec("for i in 1 2 3 4 5; do (setsid sleep 1000 &) ; done; echo up; sleep 1000"));
   ASSERT_TRUE(std::holds_alternative<sandbox::StartedMessage>(launcher.next()));
   char up[3];
   ASSERT_EQ(::read(live.out.get(), up, 3), 3);
@@ -101,7 +106,8 @@ TEST(Exits, kill_takes_the_whole_tree) {
 
 TEST(Exits, usage_says_what_was_used) {
   TestLauncher launcher;
-  const RunResult result = launcher.run(shell_spec("head -c 5000000 /dev/zero > /tmp/a; cat /tmp/a > /dev/null; exit 0"));
+  const RunResult result = launcher.run(
+      shell_spec("head -c 5000000 /dev/zero > /tmp/a; cat /tmp/a > /dev/null; exit 0"));
   const model::Usage& usage = result.ended.usage;
   EXPECT_GE(usage.written_bytes, 5'000'000U);
   EXPECT_GE(usage.read_bytes, 10'000'000U);
@@ -117,7 +123,8 @@ TEST(Exits, two_hundred_runs_in_parallel_all_come_back) {
   constexpr int kRuns = 200;
   std::map<std::string, std::pair<int, TestLauncher::Live>> lives;
   for (int i = 0; i < kRuns; ++i) {
-    model::SandboxSpec spec = shell_spec("sleep 0.5; echo " + std::to_string(i) + "; exit " + std::to_string(i % 200));
+    model::SandboxSpec spec = shell_spec("sleep 0.5; echo " + std::to_string(i) + "; exit " +
+                                         std::to_string(i % 200));
     auto live = launcher.launch(spec);
     lives.emplace(spec.id, std::pair(i, std::move(live)));
   }

@@ -1,7 +1,7 @@
 // A sandbox starts empty: what a program inside can see and do of the host is nothing.
 #include <fcntl.h>
-#include <grp.h>
 #include <gmock/gmock.h>
+#include <grp.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,9 +33,13 @@ TEST(Isolation, only_its_own_processes_are_visible) {
 
 TEST(Isolation, nothing_of_the_hosts_home_root_var_or_secrets_is_there) {
   EXPECT_EQ(inside("ls -A /home /root /var /var/tmp /tmp /run /mnt /input /output 2>&1"),
-            "/home:\nagent\n\n/input:\n\n/mnt:\n\n/output:\nls: cannot open directory '/root': Permission denied\n"
+            "/home:\nagent\n\n/input:\n\n/mnt:\n\n/output:\nls: cannot open directory '/root': "
+            "Permission denied\n"
             "\n/run:\n\n/tmp:\n\n/var:\ntmp\n\n/var/tmp:\n");
-  EXPECT_EQ(inside("ls /etc/shadow /etc/ssh /etc/sudoers /etc/machine-id /etc/fstab 2>/dev/null; echo none"), "none\n");
+  EXPECT_EQ(
+      inside(
+          "ls /etc/shadow /etc/ssh /etc/sudoers /etc/machine-id /etc/fstab 2>/dev/null; echo none"),
+      "none\n");
   EXPECT_EQ(inside("cut -d: -f1 /etc/passwd | tr '\\n' ' '"), "root agent nobody ");
 }
 
@@ -48,14 +52,18 @@ TEST(Isolation, no_mount_names_the_host_or_the_tare_home) {
 
 TEST(Isolation, the_hosts_own_folders_cannot_be_written_not_even_by_root_inside) {
   for (const bool as_root : {false, true}) {
-    const std::string said = inside("touch /usr/x /usr/bin/x /dev/x /proc/sys/kernel/x 2>&1; mount -o remount,rw /usr 2>&1", as_root);
+    const std::string said = inside(
+        "touch /usr/x /usr/bin/x /dev/x /proc/sys/kernel/x 2>&1; mount -o remount,rw /usr 2>&1",
+        as_root);
     EXPECT_THAT(said, HasSubstr("'/usr/x': Read-only file system"));
     EXPECT_THAT(said, HasSubstr("'/dev/x': Read-only file system"));
   }
 }
 
 TEST(Isolation, the_network_is_lo_alone) {
-  EXPECT_EQ(inside("ls /sys/class/net 2>/dev/null; cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d ' '"), "lo\n");
+  EXPECT_EQ(
+      inside("ls /sys/class/net 2>/dev/null; cut -d: -f1 /proc/net/dev | tail -n +3 | tr -d ' '"),
+      "lo\n");
   EXPECT_EQ(inside("tail -n +2 /proc/net/route | wc -l"), "0\n");
   EXPECT_THAT(inside("python3 -c 'import socket\n"
                      "s=socket.socket()\ns.settimeout(2)\nprint(s.connect_ex((\"1.1.1.1\",80)))'"),
@@ -64,9 +72,11 @@ TEST(Isolation, the_network_is_lo_alone) {
 
 TEST(Isolation, the_program_has_no_capability_and_cannot_gain_one) {
   for (const bool as_root : {false, true}) {
-    const std::string said = inside("grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status | tr -d '\\t '", as_root);
+    const std::string said = inside(
+        "grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status | tr -d '\\t '", as_root);
     EXPECT_EQ(said,
-              "CapInh:0000000000000000\nCapPrm:0000000000000000\nCapEff:0000000000000000\nCapBnd:0000000000000000\n"
+              "CapInh:0000000000000000\nCapPrm:0000000000000000\nCapEff:0000000000000000\nCapBnd:"
+              "0000000000000000\n"
               "CapAmb:0000000000000000\nNoNewPrivs:1\nSeccomp:2\n");
   }
 }
@@ -81,7 +91,8 @@ TEST(Isolation, its_cgroups_look_like_the_root) {
 
 TEST(Isolation, tare_init_cannot_be_touched_by_root_inside) {
   const std::string said = inside(
-      "kill -9 1; kill -STOP 1; { ls /proc/1/root/ /proc/1/cwd/; cat /proc/1/maps /proc/1/mem /proc/1/environ; } 2>&1 | grep -c denied; cat /proc/1/environ 2>&1; "
+      "kill -9 1; kill -STOP 1; { ls /proc/1/root/ /proc/1/cwd/; cat /proc/1/maps /proc/1/mem "
+      "/proc/1/environ; } 2>&1 | grep -c denied; cat /proc/1/environ 2>&1; "
       "renice -n 19 1 2>&1; sleep 0.1; echo alive",
       true);
   EXPECT_THAT(said, HasSubstr("alive"));
@@ -90,7 +101,8 @@ TEST(Isolation, tare_init_cannot_be_touched_by_root_inside) {
 }
 
 TEST(Isolation, namespaces_and_mounts_are_refused) {
-  const std::string said = inside("unshare -Ur true; unshare -m true; mount -t tmpfs none /tmp; chroot / true; echo end", true);
+  const std::string said = inside(
+      "unshare -Ur true; unshare -m true; mount -t tmpfs none /tmp; chroot / true; echo end", true);
   EXPECT_THAT(said, Not(HasSubstr("succe")));
   EXPECT_THAT(said, HasSubstr("unshare failed"));
   EXPECT_THAT(said, HasSubstr("cannot change root directory"));
@@ -99,7 +111,9 @@ TEST(Isolation, namespaces_and_mounts_are_refused) {
 
 TEST(Isolation, it_writes_only_to_its_own_space_which_the_next_one_does_not_see) {
   TestLauncher launcher;
-  EXPECT_EQ(launcher.run(shell_spec("echo secret | tee /tmp/a /home/agent/a /output/a /dev/shm/a")).out, "secret\n");
+  EXPECT_EQ(
+      launcher.run(shell_spec("echo secret | tee /tmp/a /home/agent/a /output/a /dev/shm/a")).out,
+      "secret\n");
   EXPECT_EQ(launcher.run(shell_spec("ls -A /tmp /home/agent /output /dev/shm")).out,
             "/dev/shm:\n\n/home/agent:\n\n/output:\n\n/tmp:\n");
 }
@@ -117,11 +131,13 @@ TEST(Isolation, what_it_leaves_in_output_comes_back_as_a_folder) {
   ::close(file);
 }
 
-// What an ordinary user of the host can do about a setuid-root file that a sandbox has made, by every path that leads
-// to it: the launcher's and the sandbox's view of the file system, and the home.
+// What an ordinary user of the host can do about a setuid-root file that a sandbox has made, by
+// every path that leads to it: the launcher's and the sandbox's view of the file system, and the
+// home.
 TEST(Isolation, an_unprivileged_host_user_cannot_reach_a_setuid_file_of_a_sandbox) {
   TestLauncher launcher;
-  model::SandboxSpec spec = shell_spec("cp /bin/sh /output/sh; chmod 4755 /output/sh; chmod 777 /output; echo made; sleep 1000");
+  model::SandboxSpec spec = shell_spec(
+      "cp /bin/sh /output/sh; chmod 4755 /output/sh; chmod 777 /output; echo made; sleep 1000");
   spec.uid = spec.gid = 0;
   auto live = launcher.launch(spec);
   char made[4];
@@ -160,12 +176,14 @@ TEST(Isolation, an_unprivileged_host_user_cannot_reach_a_setuid_file_of_a_sandbo
 
 TEST(Isolation, the_build_profile_has_its_five_rights_inside_and_no_more) {
   TestLauncher launcher;
-  model::SandboxSpec spec = shell_spec("grep CapEff /proc/self/status; touch /tmp/f && chown 12:34 /tmp/f && stat -c %u:%g /tmp/f; "
-                                       "mknod /tmp/n c 1 3 2>&1; mount -t tmpfs x /mnt 2>&1; chroot / /bin/true && echo chroot");
+  model::SandboxSpec spec = shell_spec(
+      "grep CapEff /proc/self/status; touch /tmp/f && chown 12:34 /tmp/f && stat -c %u:%g /tmp/f; "
+      "mknod /tmp/n c 1 3 2>&1; mount -t tmpfs x /mnt 2>&1; chroot / /bin/true && echo chroot");
   spec.uid = spec.gid = 0;
   spec.profile = model::Profile::build;
   const RunResult result = launcher.run(spec);
-  EXPECT_THAT(result.out, HasSubstr("00000000000400cb"));  // CHOWN DAC_OVERRIDE FOWNER SETGID SETUID SYS_CHROOT
+  EXPECT_THAT(result.out,
+              HasSubstr("00000000000400cb"));  // CHOWN DAC_OVERRIDE FOWNER SETGID SETUID SYS_CHROOT
   EXPECT_THAT(result.out, HasSubstr("12:34"));
   EXPECT_THAT(result.out, HasSubstr("Operation not permitted"));
   EXPECT_THAT(result.out, HasSubstr("chroot"));

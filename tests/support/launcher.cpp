@@ -15,11 +15,11 @@
 #include "sandbox/plan/codec.h"
 #include "sandbox/plan/compile.h"
 #include "sandbox/seccomp/build.h"
+#include "support/leaks.h"
 #include "sys/files.h"
 #include "sys/fork.h"
 #include "sys/memfd.h"
 #include "sys/seqpacket.h"
-#include "support/leaks.h"
 
 namespace tare::testing {
 
@@ -64,7 +64,8 @@ model::SandboxSpec host_spec(std::vector<std::string> argv) {
   spec.hostname = "tare-test";
   spec.host_root = true;
   spec.argv = std::move(argv);
-  spec.env = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=/home/agent", "LANG=C.UTF-8", "TZ=UTC"};
+  spec.env = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=/home/agent",
+              "LANG=C.UTF-8", "TZ=UTC"};
   spec.limits.memory_bytes = std::uint64_t{256} << 20;
   spec.limits.disk_bytes = std::uint64_t{32} << 20;
   spec.limits.disk_inodes = 4096;
@@ -72,7 +73,9 @@ model::SandboxSpec host_spec(std::vector<std::string> argv) {
   return spec;
 }
 
-model::SandboxSpec shell_spec(const std::string& script) { return host_spec({"/bin/sh", "-c", script}); }
+model::SandboxSpec shell_spec(const std::string& script) {
+  return host_spec({"/bin/sh", "-c", script});
+}
 
 TestLauncher::TestLauncher() {
   std::string path = "/tmp/tare-test-XXXXXX";
@@ -108,7 +111,8 @@ void TestLauncher::connect() {
     }
     ::usleep(10'000);
   }
-  throw std::runtime_error("tare-launcher did not start: " + sys::read_file_at(sys::kCwd, log_).value_or("no log"));
+  throw std::runtime_error("tare-launcher did not start: " +
+                           sys::read_file_at(sys::kCwd, log_).value_or("no log"));
 }
 
 void TestLauncher::kill() {
@@ -163,7 +167,8 @@ TestLauncher::Live TestLauncher::launch(const model::SandboxSpec& spec) {
   message.with_input = spec.with_input;
   message.network = spec.network;
   message.limits = spec.limits;
-  std::vector<int> fds = {plan.get(), out.read.get(), out.write.get(), err.read.get(), err.write.get()};
+  std::vector<int> fds = {plan.get(), out.read.get(), out.write.get(), err.read.get(),
+                          err.write.get()};
   if (spec.with_stdin) fds.insert(fds.end(), {in.read.get(), in.write.get()});
   send(message, fds);
   return Live{spec.id, std::move(out.read), std::move(err.read),
@@ -185,7 +190,8 @@ RunResult TestLauncher::finish(Live live) {
     std::array<pollfd, 3> waits = {{{out_open ? live.out.get() : -1, POLLIN, 0},
                                     {err_open ? live.err.get() : -1, POLLIN, 0},
                                     {ended ? -1 : socket_.get(), POLLIN, 0}}};
-    if (::poll(waits.data(), waits.size(), 60'000) <= 0) throw std::runtime_error("the run does not end");
+    if (::poll(waits.data(), waits.size(), 60'000) <= 0)
+      throw std::runtime_error("the run does not end");
     if (waits[0].revents != 0) take(live.out.get(), out_open, result.out);
     if (waits[1].revents != 0) take(live.err.get(), err_open, result.err);
     if (waits[2].revents == 0) continue;
@@ -193,7 +199,8 @@ RunResult TestLauncher::finish(Live live) {
     auto message = next(&fds);
     if (auto* started = std::get_if<sandbox::StartedMessage>(&message); started != nullptr) {
       if (started->id == live.id) result.started = *started;
-    } else if (auto* end = std::get_if<sandbox::EndedMessage>(&message); end != nullptr && end->id == live.id) {
+    } else if (auto* end = std::get_if<sandbox::EndedMessage>(&message);
+               end != nullptr && end->id == live.id) {
       result.ended = *end;
       if (!fds.empty()) result.output = std::move(fds.front());
       ended = true;

@@ -1,5 +1,6 @@
-// A real tare-launcher on a TARE_HOME of its own in a temporary folder, spoken to as tared does, but blocking: for the
-// kernel tests and the benchmarks. The destructor ends it and audits that nothing is left (see leaks.h).
+// A real tare-launcher on a TARE_HOME of its own in a temporary folder, spoken to as tared does,
+// but blocking: for the kernel tests and the benchmarks. The destructor ends it and audits that
+// nothing is left (see leaks.h).
 //
 // Process: the test's. Needs root. The binaries are found in TARE_BIN_DIR.
 #pragma once
@@ -35,7 +36,8 @@ class TestLauncher {
   TestLauncher();
   ~TestLauncher();
 
-  // Whole life of one run; reads stdout and stderr to the end. `input`: what the program reads on stdin.
+  // Whole life of one run; reads stdout and stderr to the end. `input`: what the program reads on
+  // stdin.
   RunResult run(const model::SandboxSpec& spec, const std::string& input = "");
 
   // The same in steps, for tests that interfere. Pipes are kept in the handle.

@@ -22,7 +22,9 @@ bool is_number(const std::string& name) {
 
 }  // namespace
 
-std::string cgroup_tag(const std::string& home) { return "tare-" + to_hex(sha256(home)).substr(0, 12); }
+std::string cgroup_tag(const std::string& home) {
+  return "tare-" + to_hex(sha256(home)).substr(0, 12);
+}
 
 std::vector<int> processes_of(const std::string& home) {
   std::vector<int> pids;
@@ -30,7 +32,8 @@ std::vector<int> processes_of(const std::string& home) {
   for (const auto& entry : fs::directory_iterator("/proc")) {
     const std::string name = entry.path().filename();
     if (!is_number(name)) continue;
-    if (text_of(entry.path() / "cgroup").find(mark) != std::string::npos) pids.push_back(std::stoi(name));
+    if (text_of(entry.path() / "cgroup").find(mark) != std::string::npos)
+      pids.push_back(std::stoi(name));
   }
   return pids;
 }
@@ -38,11 +41,13 @@ std::vector<int> processes_of(const std::string& home) {
 std::vector<std::string> leaks_of(const std::string& home) {
   std::vector<std::string> found;
   for (const int pid : processes_of(home)) found.push_back("process " + std::to_string(pid));
-  for (const sandbox::Hierarchy& hierarchy : sandbox::parse_hierarchies(text_of("/proc/self/mountinfo"))) {
+  for (const sandbox::Hierarchy& hierarchy :
+       sandbox::parse_hierarchies(text_of("/proc/self/mountinfo"))) {
     const fs::path folder = fs::path(hierarchy.path) / cgroup_tag(home);
     if (fs::exists(folder)) found.push_back("cgroup " + folder.string());
   }
-  if (text_of("/proc/self/mountinfo").find(home) != std::string::npos) found.push_back("mount below " + home);
+  if (text_of("/proc/self/mountinfo").find(home) != std::string::npos)
+    found.push_back("mount below " + home);
   for (const auto& entry : fs::directory_iterator("/sys/block")) {
     const std::string backing = text_of(entry.path() / "loop/backing_file");
     if (backing.find(home) != std::string::npos) found.push_back("loop device of " + backing);

@@ -1,5 +1,6 @@
-// What a launcher must not leave behind on the host once it has ended: processes, cgroups, mounts, loop devices,
-// files. Looks only for things of one TARE_HOME, so that other launchers on the machine do not disturb it.
+// What a launcher must not leave behind on the host once it has ended: processes, cgroups, mounts,
+// loop devices, files. Looks only for things of one TARE_HOME, so that other launchers on the
+// machine do not disturb it.
 #pragma once
 
 #include <string>

@@ -59,7 +59,8 @@ Result<> kill_members(int folder) {
   return ok();
 }
 
-// Pure v1: a frozen task does not act on SIGKILL before it is thawed, and a thawed one could fork away.
+// Pure v1: a frozen task does not act on SIGKILL before it is thawed, and a thawed one could fork
+// away.
 Result<> kill_by_freezer(int folder) {
   TRY(sys::write_control(folder, "freezer.state", "FROZEN"));
   Result<> killed = kill_members(folder);  // frozen: no number can be reused before they are thawed
@@ -71,7 +72,8 @@ Result<> kill_in(int folder, bool unified) {
   return unified ? sys::write_control(folder, "cgroup.kill", "1") : kill_by_freezer(folder);
 }
 
-// A cgroup can be removed when the last of its processes has been reaped, which SIGKILL only begins.
+// A cgroup can be removed when the last of its processes has been reaped, which SIGKILL only
+// begins.
 Result<> remove_folder(int parent, const std::string& name) {
   constexpr int kTries = 200;
   constexpr useconds_t kPauseUs = 5'000;
@@ -85,7 +87,8 @@ Result<> remove_folder(int parent, const std::string& name) {
 }  // namespace
 
 Result<> read_controllers(Hierarchy& hierarchy) {
-  const std::string text = TRY(sys::read_file_at(sys::kCwd, hierarchy.path + "/cgroup.controllers"));
+  const std::string text = TRY(
+      sys::read_file_at(sys::kCwd, hierarchy.path + "/cgroup.controllers"));
   std::string word;
   for (const char c : text + " ") {
     if (c != ' ' && c != '\n') {
@@ -102,7 +105,8 @@ Result<CgroupRoot> CgroupRoot::open(const std::vector<Hierarchy>& needed, std::s
   root.name_ = "tare-" + std::string(tag);
   for (const Hierarchy& hierarchy : needed) {
     sys::UniqueFd mount = TRY(sys::open_at(sys::kCwd, hierarchy.path, O_RDONLY | O_DIRECTORY));
-    TRY(sys::ensure_dir_at(mount.get(), root.name_, 0755).context("cgroup hierarchy " + hierarchy.path));
+    TRY(sys::ensure_dir_at(mount.get(), root.name_, 0755)
+            .context("cgroup hierarchy " + hierarchy.path));
     sys::UniqueFd folder = TRY(sys::open_at(mount.get(), root.name_, O_RDONLY | O_DIRECTORY));
     if (hierarchy.unified) {
       TRY(enable_controllers(mount.get(), hierarchy));
@@ -121,8 +125,8 @@ std::string_view CgroupRoot::mode() const {
 
 Result<int> CgroupRoot::sweep() {
   int swept = 0;
-  // First the killing, in every hierarchy: a launcher that died while it attached a process has left it in some of
-  // them only. Then the removal.
+  // First the killing, in every hierarchy: a launcher that died while it attached a process has
+  // left it in some of them only. Then the removal.
   for (const Folder& folder : folders_) {
     const bool kills = folder.hierarchy.unified || folder.hierarchy.has("freezer");
     for (const std::string& name : TRY(sys::list_dir(folder.folder.get(), "."))) {
@@ -147,7 +151,8 @@ Result<> CgroupRoot::remove() {
   return ok();
 }
 
-Result<Cgroup> Cgroup::create(const CgroupRoot& root, std::string_view name, const model::Limits& limits) {
+Result<Cgroup> Cgroup::create(const CgroupRoot& root, std::string_view name,
+                              const model::Limits& limits) {
   Cgroup cgroup;
   cgroup.name_ = name;
   for (const CgroupRoot::Folder& folder : root.folders_) {
@@ -169,7 +174,8 @@ Result<Cgroup> Cgroup::create(const CgroupRoot& root, std::string_view name, con
       auto written = sys::write_control(made.folder.get(), setting.file, setting.value);
       const bool absent = !written && written.error().sys == ENOENT;
       if (!written && (setting.required || !absent)) {
-        return std::move(written).error().context("cannot arm the limit " + std::string(setting.controller));
+        return std::move(written).error().context("cannot arm the limit " +
+                                                  std::string(setting.controller));
       }
     }
   }
@@ -183,7 +189,7 @@ Cgroup::~Cgroup() {
   (void)remove();
 }
 
-const Cgroup::Part* Cgroup::part(bool Part::*controller) const {
+const Cgroup::Part* Cgroup::part(bool Part::* controller) const {
   const auto found = std::ranges::find_if(parts_, [&](const Part& p) { return p.*controller; });
   return found == parts_.end() ? nullptr : &*found;
 }
@@ -194,13 +200,16 @@ Result<> Cgroup::watch_oom() {
   if (memory->unified) {
     oom_ = sys::UniqueFd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     if (!oom_.valid()) return sys_error(errno, "inotify_init");
-    const std::string path = "/proc/self/fd/" + std::to_string(memory->folder.get()) + "/memory.events";
-    if (::inotify_add_watch(oom_.get(), path.c_str(), IN_MODIFY) < 0) return sys_error(errno, "inotify memory.events");
+    const std::string path = "/proc/self/fd/" + std::to_string(memory->folder.get()) +
+                             "/memory.events";
+    if (::inotify_add_watch(oom_.get(), path.c_str(), IN_MODIFY) < 0)
+      return sys_error(errno, "inotify memory.events");
     return ok();
   }
   oom_ = sys::UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!oom_.valid()) return sys_error(errno, "eventfd");
-  const sys::UniqueFd control = TRY(sys::open_at(memory->folder.get(), "memory.oom_control", O_RDONLY));
+  const sys::UniqueFd control = TRY(
+      sys::open_at(memory->folder.get(), "memory.oom_control", O_RDONLY));
   return sys::write_control(memory->folder.get(), "cgroup.event_control",
                             std::to_string(oom_.get()) + " " + std::to_string(control.get()));
 }
@@ -232,7 +241,9 @@ Result<> Cgroup::kill() const {
 std::uint64_t Cgroup::oom_kills() const {
   const Part* memory = part(&Part::memory);
   if (memory == nullptr) return 0;
-  return number_in(memory->folder.get(), memory->unified ? "memory.events" : "memory.oom_control", "oom_kill").value_or(0);
+  return number_in(memory->folder.get(), memory->unified ? "memory.events" : "memory.oom_control",
+                   "oom_kill")
+      .value_or(0);
 }
 
 bool Cgroup::populated() const {
@@ -248,13 +259,17 @@ void Cgroup::read_usage(model::Usage& usage) const {
                               : number_in(p->folder.get(), "cpuacct.usage", "").value_or(0) / 1000;
   }
   if (const Part* p = part(&Part::cpu); p != nullptr) {
-    usage.cpu_throttled_us = p->unified
-                                 ? number_in(p->folder.get(), "cpu.stat", "throttled_usec").value_or(0)
-                                 : number_in(p->folder.get(), "cpu.stat", "throttled_time").value_or(0) / 1000;
+    usage.cpu_throttled_us = p->unified ? number_in(p->folder.get(), "cpu.stat", "throttled_usec")
+                                              .value_or(0)
+                                        : number_in(p->folder.get(), "cpu.stat", "throttled_time")
+                                                  .value_or(0) /
+                                              1000;
   }
   if (const Part* p = part(&Part::memory); p != nullptr) {
-    usage.memory_peak_bytes =
-        number_in(p->folder.get(), p->unified ? "memory.peak" : "memory.max_usage_in_bytes", "").value_or(0);
+    usage.memory_peak_bytes = number_in(p->folder.get(),
+                                        p->unified ? "memory.peak" : "memory.max_usage_in_bytes",
+                                        "")
+                                  .value_or(0);
   }
 }
 

@@ -1,12 +1,14 @@
-// The cgroups of one sandbox, in every hierarchy that is needed, as one thing: made with their limits armed,
-// killed as a whole, read back, removed. CgroupRoot is the folder of one TARE_HOME; Cgroup is one sandbox.
+// The cgroups of one sandbox, in every hierarchy that is needed, as one thing: made with their
+// limits armed, killed as a whole, read back, removed. CgroupRoot is the folder of one TARE_HOME;
+// Cgroup is one sandbox.
 //
-//   <memory hierarchy>/tare-<tag>/<slot>     one of these per hierarchy; tag names the TARE_HOME, so several
-//   <pids hierarchy>/tare-<tag>/<slot>       launchers live side by side and each sweeps only its own
-//   <unified>/tare-<tag>/<slot>
+//   <memory hierarchy>/tare-<tag>/<slot>     one of these per hierarchy; tag names the TARE_HOME,
+//   so several <pids hierarchy>/tare-<tag>/<slot>       launchers live side by side and each sweeps
+//   only its own <unified>/tare-<tag>/<slot>
 //
-// Owner: tare-launcher. Works on descriptors opened at start: the launcher's pruned mount namespace has no cgroupfs.
-// What never happens: a limit that was asked for is skipped in silence (create() fails instead).
+// Owner: tare-launcher. Works on descriptors opened at start: the launcher's pruned mount namespace
+// has no cgroupfs. What never happens: a limit that was asked for is skipped in silence (create()
+// fails instead).
 #pragma once
 
 #include <sys/types.h>
@@ -57,7 +59,8 @@ class [[nodiscard]] CgroupRoot {
 class [[nodiscard]] Cgroup {
  public:
   // All limits are armed when it returns.
-  static Result<Cgroup> create(const CgroupRoot& root, std::string_view name, const model::Limits& limits);
+  static Result<Cgroup> create(const CgroupRoot& root, std::string_view name,
+                               const model::Limits& limits);
   Cgroup(Cgroup&&) noexcept = default;
   Cgroup& operator=(Cgroup&&) noexcept = delete;
   ~Cgroup();
@@ -68,7 +71,8 @@ class [[nodiscard]] Cgroup {
   Result<> attach(pid_t pid) const;
   // SIGKILL to everything inside, also while it forks. Returns before the processes are reaped.
   Result<> kill() const;
-  // Readable when the memory limit had to kill something (v1: eventfd; v2: inotify on memory.events).
+  // Readable when the memory limit had to kill something (v1: eventfd; v2: inotify on
+  // memory.events).
   int oom_fd() const { return oom_.get(); }
   // How often it did; asks the kernel.
   std::uint64_t oom_kills() const;
@@ -87,7 +91,7 @@ class [[nodiscard]] Cgroup {
   };
   Cgroup() = default;
   Result<> watch_oom();
-  const Part* part(bool Part::*controller) const;
+  const Part* part(bool Part::* controller) const;
 
   std::string name_;
   std::vector<Part> parts_;

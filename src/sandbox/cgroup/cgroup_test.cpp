@@ -17,7 +17,8 @@ constexpr std::string_view kCoMounted =
     "33 24 0:29 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
     "35 24 0:31 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer\n"
     "37 24 0:33 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n";
-constexpr std::string_view kV2 = "30 24 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
+constexpr std::string_view
+    kV2 = "30 24 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
 
 std::vector<std::string> paths(const std::vector<Hierarchy>& hierarchies) {
   std::vector<std::string> found;
@@ -28,15 +29,17 @@ std::vector<std::string> paths(const std::vector<Hierarchy>& hierarchies) {
 TEST(Hierarchies, a_hybrid_host_limits_by_v1_and_kills_by_v2) {
   const auto needed = needed_hierarchies(parse_hierarchies(kHybrid));
   ASSERT_TRUE(needed) << needed.error().message;
-  EXPECT_THAT(paths(*needed), ::testing::ElementsAre("/sys/fs/cgroup/memory", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/cpu",
-                                                     "/sys/fs/cgroup/cpuacct", "/sys/fs/cgroup/unified"));
+  EXPECT_THAT(paths(*needed), ::testing::ElementsAre("/sys/fs/cgroup/memory", "/sys/fs/cgroup/pids",
+                                                     "/sys/fs/cgroup/cpu", "/sys/fs/cgroup/cpuacct",
+                                                     "/sys/fs/cgroup/unified"));
 }
 
 TEST(Hierarchies, controllers_that_are_mounted_together_are_one_hierarchy) {
   const auto needed = needed_hierarchies(parse_hierarchies(kCoMounted));
   ASSERT_TRUE(needed) << needed.error().message;
-  EXPECT_THAT(paths(*needed), ::testing::ElementsAre("/sys/fs/cgroup/memory", "/sys/fs/cgroup/pids",
-                                                     "/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/freezer"));
+  EXPECT_THAT(paths(*needed),
+              ::testing::ElementsAre("/sys/fs/cgroup/memory", "/sys/fs/cgroup/pids",
+                                     "/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/freezer"));
 }
 
 TEST(Hierarchies, a_v2_host_has_one) {
@@ -59,7 +62,9 @@ TEST(Hierarchies, a_missing_controller_is_named) {
 }
 
 TEST(Hierarchies, bind_mounts_of_a_part_and_broken_lines_are_passed_over) {
-  EXPECT_TRUE(parse_hierarchies("33 24 0:29 /docker/1 /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n").empty());
+  EXPECT_TRUE(
+      parse_hierarchies("33 24 0:29 /docker/1 /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n")
+          .empty());
   EXPECT_TRUE(parse_hierarchies("").empty());
   EXPECT_TRUE(parse_hierarchies("a b c - \n - cgroup\n33 24 0:29 / /x").empty());
 }
@@ -80,12 +85,13 @@ TEST(Settings, the_same_limits_are_armed_on_v1_and_on_v2) {
                                      CgroupSetting{"pids", "pids.max", "11", true},
                                      CgroupSetting{"cpu", "cpu.max", "150000 100000", true}));
   EXPECT_THAT(cgroup_settings(limits(), CgroupVersion::v1),
-              ::testing::ElementsAre(CgroupSetting{"memory", "memory.limit_in_bytes", "67108864", true},
-                                     CgroupSetting{"memory", "memory.memsw.limit_in_bytes", "67108864", false},
-                                     CgroupSetting{"memory", "memory.swappiness", "0", false},
-                                     CgroupSetting{"pids", "pids.max", "11", true},
-                                     CgroupSetting{"cpu", "cpu.cfs_period_us", "100000", true},
-                                     CgroupSetting{"cpu", "cpu.cfs_quota_us", "150000", true}));
+              ::testing::ElementsAre(
+                  CgroupSetting{"memory", "memory.limit_in_bytes", "67108864", true},
+                  CgroupSetting{"memory", "memory.memsw.limit_in_bytes", "67108864", false},
+                  CgroupSetting{"memory", "memory.swappiness", "0", false},
+                  CgroupSetting{"pids", "pids.max", "11", true},
+                  CgroupSetting{"cpu", "cpu.cfs_period_us", "100000", true},
+                  CgroupSetting{"cpu", "cpu.cfs_quota_us", "150000", true}));
 }
 
 TEST(Settings, the_smallest_cpu_share_is_one_that_the_kernel_takes) {

@@ -26,7 +26,8 @@ std::vector<std::string> controllers_of(std::string_view options) {
   return found;
 }
 
-const Hierarchy* with(const std::vector<Hierarchy>& mounted, std::string_view controller, bool unified) {
+const Hierarchy* with(const std::vector<Hierarchy>& mounted, std::string_view controller,
+                      bool unified) {
   for (const Hierarchy& hierarchy : mounted) {
     if (hierarchy.unified == unified && hierarchy.has(controller)) return &hierarchy;
   }
@@ -67,15 +68,16 @@ Result<std::vector<Hierarchy>> needed_hierarchies(const std::vector<Hierarchy>& 
   for (const std::string_view controller : {"memory", "pids", "cpu", "cpuacct"}) {
     const Hierarchy* v1 = with(mounted, controller, false);
     // On v2 the CPU time is in cpu.stat without any controller.
-    const bool in_v2 = unified != mounted.end() && (unified->has(controller) || controller == "cpuacct");
+    const bool in_v2 = unified != mounted.end() &&
+                       (unified->has(controller) || controller == "cpuacct");
     if (v1 != nullptr) {
       add(*v1);
     } else if (in_v2) {
       add(*unified);
     } else {
-      return Error{Errc::unavailable,
-                   "cgroup controller '" + std::string(controller) +
-                       "' is not available: mount it (v1), or add it to cgroup.subtree_control (v2); see tare doctor"};
+      return Error{Errc::unavailable, "cgroup controller '" + std::string(controller) +
+                                          "' is not available: mount it (v1), or add it to "
+                                          "cgroup.subtree_control (v2); see tare doctor"};
     }
   }
   if (unified != mounted.end()) {
@@ -83,7 +85,9 @@ Result<std::vector<Hierarchy>> needed_hierarchies(const std::vector<Hierarchy>& 
   } else if (const Hierarchy* freezer = with(mounted, "freezer", false); freezer != nullptr) {
     add(*freezer);
   } else {
-    return Error{Errc::unavailable, "neither cgroup2 nor the v1 freezer is mounted: a whole sandbox could not be killed"};
+    return Error{
+        Errc::unavailable,
+        "neither cgroup2 nor the v1 freezer is mounted: a whole sandbox could not be killed"};
   }
   return needed;
 }

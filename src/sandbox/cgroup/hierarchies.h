@@ -1,6 +1,6 @@
-// Which cgroup file systems this host has, and which of them limits what. Pure parsing of mountinfo, so that v1,
-// hybrid and v2 hosts are all tested here; opening is cgroup.h's.
-// Sources: proc_pid_mountinfo(5), cgroups(7).
+// Which cgroup file systems this host has, and which of them limits what. Pure parsing of
+// mountinfo, so that v1, hybrid and v2 hosts are all tested here; opening is cgroup.h's. Sources:
+// proc_pid_mountinfo(5), cgroups(7).
 #pragma once
 
 #include <string>
@@ -24,8 +24,9 @@ struct Hierarchy {
 // All hierarchies in the text of /proc/self/mountinfo. The unified one comes without controllers.
 std::vector<Hierarchy> parse_hierarchies(std::string_view mountinfo);
 
-// Those a sandbox needs: for each of memory, pids, cpu, cpuacct the hierarchy that has it, and the unified one
-// (for cgroup.kill) or, without it, the v1 freezer. Errc::unavailable naming what is missing and the fix.
+// Those a sandbox needs: for each of memory, pids, cpu, cpuacct the hierarchy that has it, and the
+// unified one (for cgroup.kill) or, without it, the v1 freezer. Errc::unavailable naming what is
+// missing and the fix.
 Result<std::vector<Hierarchy>> needed_hierarchies(const std::vector<Hierarchy>& mounted);
 
 }  // namespace tare::sandbox

@@ -33,7 +33,8 @@ std::vector<CgroupSetting> cgroup_settings(const model::Limits& limits, CgroupVe
   }
   return {
       {"memory", "memory.limit_in_bytes", memory},
-      // Memory and swap together: equal to the limit means no swap. After limit_in_bytes, which it may not undercut.
+      // Memory and swap together: equal to the limit means no swap. After limit_in_bytes, which it
+      // may not undercut.
       {"memory", "memory.memsw.limit_in_bytes", memory, false},
       {"memory", "memory.swappiness", "0", false},
       {"pids", "pids.max", pids_of(limits)},

@@ -41,13 +41,14 @@ int loopback_up() {
   return outcome(::ioctl(socket.get(), SIOCSIFFLAGS, &request));
 }
 
-// The staged root came locked from the launcher's namespace, and a locked mount cannot become the root. A copy of
-// the whole tree has an unlocked top and locks below it: that one can.
+// The staged root came locked from the launcher's namespace, and a locked mount cannot become the
+// root. A copy of the whole tree has an unlocked top and locks below it: that one can.
 int enter_root(const char* stage) {
-  const Fd tree(static_cast<int>(
-      ::syscall(SYS_open_tree, AT_FDCWD, stage, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE)));
+  const Fd tree(static_cast<int>(::syscall(SYS_open_tree, AT_FDCWD, stage,
+                                           OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE)));
   if (!tree.valid()) return errno;
-  if (::syscall(SYS_move_mount, tree.get(), "", AT_FDCWD, stage, MOVE_MOUNT_F_EMPTY_PATH) != 0) return errno;
+  if (::syscall(SYS_move_mount, tree.get(), "", AT_FDCWD, stage, MOVE_MOUNT_F_EMPTY_PATH) != 0)
+    return errno;
   if (::chdir(stage) != 0) return errno;
   if (::syscall(SYS_pivot_root, ".", ".") != 0) return errno;
   if (::umount2(".", MNT_DETACH) != 0) return errno;
@@ -60,13 +61,16 @@ int mask_file(const char* path) {
 }
 
 int mask_dir(const char* path) {
-  if (::mount("tmpfs", path, "tmpfs", kQuiet | MS_RDONLY, "size=4k,nr_inodes=2,mode=0555") == 0) return 0;
+  if (::mount("tmpfs", path, "tmpfs", kQuiet | MS_RDONLY, "size=4k,nr_inodes=2,mode=0555") == 0)
+    return 0;
   return errno == ENOENT ? 0 : errno;
 }
 
 int read_only(const char* path) {
-  if (::mount(path, path, nullptr, MS_BIND | MS_REC, nullptr) != 0) return errno == ENOENT ? 0 : errno;
-  return outcome(::mount(nullptr, path, nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | kQuiet, nullptr));
+  if (::mount(path, path, nullptr, MS_BIND | MS_REC, nullptr) != 0)
+    return errno == ENOENT ? 0 : errno;
+  return outcome(
+      ::mount(nullptr, path, nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | kQuiet, nullptr));
 }
 
 int make_dir(const StepView& step) {
@@ -97,7 +101,8 @@ int write_all(int fd, std::string_view text) {
 int write_file(const StepView& step) {
   const char* path = c_str(step.a);
   if (::unlink(path) != 0 && errno != ENOENT) return errno;
-  const Fd file(::open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, static_cast<mode_t>(step.n)));
+  const Fd file(::open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                       static_cast<mode_t>(step.n)));
   if (!file.valid()) return errno;
   if (::fchmod(file.get(), static_cast<mode_t>(step.n)) != 0) return errno;
   return write_all(file.get(), step.b);
@@ -125,8 +130,8 @@ bool has_id(std::string_view text, std::uint64_t id) {
 
 constexpr std::size_t kAccountsBytes = 256 * 1024;
 
-// Appends `line` to an account file without an entry for `id`. A file that is a symlink, or too large to be one, is
-// left alone: then the id just has no name.
+// Appends `line` to an account file without an entry for `id`. A file that is a symlink, or too
+// large to be one, is left alone: then the id just has no name.
 int ensure_account(const char* path, std::uint64_t id, std::string_view line) {
   static char text[kAccountsBytes];
   open_how how = {};
@@ -153,7 +158,8 @@ int ensure_account(const char* path, std::uint64_t id, std::string_view line) {
 int ensure_user(const StepView& step) {
   // Only `agent`, uid 1000: the one user that the contract promises.
   if (step.a != "agent" || step.n != 1000) return EINVAL;
-  const int error = ensure_account("/etc/passwd", step.n, "agent:x:1000:1000:agent:/home/agent:/bin/sh\n");
+  const int error = ensure_account("/etc/passwd", step.n,
+                                   "agent:x:1000:1000:agent:/home/agent:/bin/sh\n");
   return error != 0 ? error : ensure_account("/etc/group", step.n, "agent:x:1000:\n");
 }
 
@@ -165,14 +171,17 @@ int keep_capabilities(std::uint64_t mask) {
   return outcome(::syscall(SYS_capset, &header, data));
 }
 
-// From here on tare-init cannot be touched by a program that is root inside: another uid, not dumpable, and few
-// capabilities. Nothing started by it can have more than is left in the bounding set.
+// From here on tare-init cannot be touched by a program that is root inside: another uid, not
+// dumpable, and few capabilities. Nothing started by it can have more than is left in the bounding
+// set.
 int settle(std::uint64_t uid, std::uint64_t mask) {
   constexpr std::uint64_t kOwn = (1U << CAP_KILL) | (1U << CAP_SETUID) | (1U << CAP_SETGID);
   const bool program_has_none = (mask & ~kOwn) == 0;
-  unsigned long bits = SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED | SECBIT_NO_SETUID_FIXUP;
+  unsigned long bits = SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED |
+                       SECBIT_NO_SETUID_FIXUP;
   // Without capabilities for the program, being uid 0 is nothing special to exec either.
-  if (program_has_none) bits |= SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED;
+  if (program_has_none)
+    bits |= SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED;
   if (::prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) != 0) return errno;
   const std::uint64_t bounding = program_has_none ? 0 : mask;
   for (unsigned long capability = 0; capability < 64; ++capability) {
@@ -201,7 +210,8 @@ int apply(const StepView& step) {
     case Op::enter_root: return enter_root(path);
     case Op::proc: return outcome(::mount("proc", path, "proc", kQuiet, nullptr));
     case Op::devpts:
-      return outcome(::mount("devpts", path, "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5"));
+      return outcome(::mount("devpts", path, "devpts", MS_NOSUID | MS_NOEXEC,
+                             "newinstance,ptmxmode=0666,mode=0620,gid=5"));
     case Op::mqueue: return outcome(::mount("mqueue", path, "mqueue", kQuiet, nullptr));
     case Op::mask_file: return mask_file(path);
     case Op::mask_dir: return mask_dir(path);

@@ -1,8 +1,10 @@
-// tare-init: PID 1 of a sandbox. Static, single-threaded, no allocation. Born by tare-launcher as root of a new user
-// namespace; applies the plan, starts the program, reaps, and ends when the program does: then the kernel ends all
-// that is left. It holds nothing worth stealing: one socket to the launcher, and after `settle` three capabilities.
+// tare-init: PID 1 of a sandbox. Static, single-threaded, no allocation. Born by tare-launcher as
+// root of a new user namespace; applies the plan, starts the program, reaps, and ends when the
+// program does: then the kernel ends all that is left. It holds nothing worth stealing: one socket
+// to the launcher, and after `settle` three capabilities.
 //
-//   wait for the order -> apply the sandbox's steps -> start the program -> reap until it ends -> kill the rest
+//   wait for the order -> apply the sandbox's steps -> start the program -> reap until it ends ->
+//   kill the rest
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -32,7 +34,8 @@ struct Order {
 };
 
 void send_report(const Report& report) {
-  // A launcher that is gone cannot be told; PDEATHSIG and the poll in reap_until end this process then.
+  // A launcher that is gone cannot be told; PDEATHSIG and the poll in reap_until end this process
+  // then.
   (void)::send(kControlFd, &report, sizeof report, MSG_NOSIGNAL);
 }
 
@@ -51,15 +54,16 @@ bool receive_order(Order& order) {
     n = ::recvmsg(kControlFd, &header, MSG_CMSG_CLOEXEC);
   } while (n < 0 && errno == EINTR);
   const cmsghdr* rights = CMSG_FIRSTHDR(&header);
-  if (n != 1 || byte != kOrderByte || (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || rights == nullptr ||
-      rights->cmsg_len != CMSG_LEN(sizeof(int) * 4)) {
+  if (n != 1 || byte != kOrderByte || (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ||
+      rights == nullptr || rights->cmsg_len != CMSG_LEN(sizeof(int) * 4)) {
     return false;
   }
   int fds[4];
   std::memcpy(fds, CMSG_DATA(rights), sizeof fds);
   std::memcpy(order.stdio, fds + 1, sizeof order.stdio);
   struct stat status = {};
-  if (::fstat(fds[0], &status) != 0 || status.st_size <= 0 || status.st_size > kMaxPlanBytes) return false;
+  if (::fstat(fds[0], &status) != 0 || status.st_size <= 0 || status.st_size > kMaxPlanBytes)
+    return false;
   const auto size = static_cast<std::size_t>(status.st_size);
   void* bytes = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fds[0], 0);
   ::close(fds[0]);

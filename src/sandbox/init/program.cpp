@@ -22,8 +22,8 @@ namespace tare::sandbox::init {
 
 namespace {
 
-// What the child tells tare-init: the time before execve, then, only if something failed, what. Of another size than
-// the time, so that one cannot be taken for the other.
+// What the child tells tare-init: the time before execve, then, only if something failed, what. Of
+// another size than the time, so that one cannot be taken for the other.
 struct Failure {
   std::uint32_t step = 0;
   std::int32_t error = 0;
@@ -60,7 +60,8 @@ int install_filter(std::string_view bytes) {
   return outcome(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
 }
 
-// New session, stdio, nothing else open, default signals, the OOM killer's favourite before tare-init.
+// New session, stdio, nothing else open, default signals, the OOM killer's favourite before
+// tare-init.
 int become_session(const int (&stdio)[3], int tell) {
   ::setsid();
   for (int i = 0; i < 3; ++i) {
@@ -77,7 +78,8 @@ int become_session(const int (&stdio)[3], int tell) {
 
 int exec_path(const char* path) {
   ::execve(path, const_cast<char**>(argument_list), const_cast<char**>(variable_list));
-  // A script whose interpreter is missing is ENOENT too, but the file is there: it is not executable.
+  // A script whose interpreter is missing is ENOENT too, but the file is there: it is not
+  // executable.
   return errno == ENOENT && ::access(path, F_OK) == 0 ? ENOEXEC : errno;
 }
 
@@ -88,7 +90,8 @@ const char* search_path() {
   return "/usr/local/bin:/usr/bin:/bin";
 }
 
-// As execvpe(3), without its fallback to a shell: a program with a slash is a path, any other is searched for.
+// As execvpe(3), without its fallback to a shell: a program with a slash is a path, any other is
+// searched for.
 int execute() {
   const char* name = argument_list[0];
   if (std::strchr(name, '/') != nullptr) return exec_path(name);
@@ -182,7 +185,8 @@ void listen_to(int tell, StartedProgram& started, std::uint32_t last_step) {
 std::uint64_t monotonic_ns() {
   timespec now = {};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 StartedProgram start_program(std::string_view plan, const int (&stdio)[3]) {

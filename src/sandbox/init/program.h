@@ -11,10 +11,11 @@ namespace tare::sandbox::init {
 
 struct StartedProgram {
   pid_t pid = -1;
-  int error = 0;             // errno when it could not be started
-  std::uint32_t step = 0;    // the step that failed; the number of `execute` when it was execve itself
-  bool executed = false;     // false with step == execute: not_executed
-  std::uint64_t at_ns = 0;   // CLOCK_MONOTONIC just before execve
+  int error = 0;  // errno when it could not be started
+  std::uint32_t
+      step = 0;           // the step that failed; the number of `execute` when it was execve itself
+  bool executed = false;  // false with step == execute: not_executed
+  std::uint64_t at_ns = 0;  // CLOCK_MONOTONIC just before execve
 };
 
 // `plan` is the whole encoded plan; stdio are the three descriptors that the program gets.

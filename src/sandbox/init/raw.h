@@ -1,5 +1,5 @@
-// Small helpers of tare-init: it is static, single-threaded, and links no library but libc. Failures are errno
-// values (0 is success): the only thing it can say about one is its number.
+// Small helpers of tare-init: it is static, single-threaded, and links no library but libc.
+// Failures are errno values (0 is success): the only thing it can say about one is its number.
 #pragma once
 
 #include <cerrno>

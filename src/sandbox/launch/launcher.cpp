@@ -23,7 +23,8 @@ constexpr std::uint64_t key_of(std::uint32_t source, std::uint32_t number) {
 Result<std::unique_ptr<Launcher>> Launcher::create(LauncherConfig config, LaunchTools tools) {
   sys::UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll.valid()) return sys_error(errno, "epoll_create");
-  std::unique_ptr<Launcher> launcher(new Launcher(std::move(config), std::move(tools), std::move(epoll)));
+  std::unique_ptr<Launcher> launcher(
+      new Launcher(std::move(config), std::move(tools), std::move(epoll)));
   TRY(launcher->watch(launcher->config_.listener.get(), Source::listener, 0));
   TRY(launcher->watch(launcher->config_.stop.get(), Source::stop, 0));
   return launcher;
@@ -33,14 +34,16 @@ Result<> Launcher::watch(int fd, Source source, std::uint32_t number) {
   epoll_event event = {};
   event.events = EPOLLIN;
   event.data.u64 = key_of(static_cast<std::uint32_t>(source), number);
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) return sys_error(errno, "epoll_ctl");
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
+    return sys_error(errno, "epoll_ctl");
   return ok();
 }
 
 Result<> Launcher::run() {
   while (!stopping_ || !sandboxes_.empty()) {
     std::array<epoll_event, 64> events;
-    const int n = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), wait_ms());
+    const int n = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()),
+                               wait_ms());
     if (n < 0 && errno != EINTR) return sys_error(errno, "epoll_wait");
     for (int i = 0; i < n; ++i) {
       const std::uint64_t key = events[static_cast<std::size_t>(i)].data.u64;
@@ -105,14 +108,16 @@ void Launcher::on_client() {
 
 void Launcher::on_message(ToLauncher message, std::vector<sys::UniqueFd> fds) {
   if (const auto* hello = std::get_if<HelloMessage>(&message)) {
-    send(WelcomeMessage{kLauncherProtocol, static_cast<std::uint32_t>(::getpid()), std::string(tools_.cgroups.mode())});
+    send(WelcomeMessage{kLauncherProtocol, static_cast<std::uint32_t>(::getpid()),
+                        std::string(tools_.cgroups.mode())});
     greeted_ = hello->protocol == kLauncherProtocol;
     if (!greeted_) drop_client();
     return;
   }
   if (!greeted_) return drop_client();
   if (std::holds_alternative<ListMessage>(message)) return list();
-  if (const auto* order = std::get_if<LaunchMessage>(&message)) return launch(*order, std::move(fds));
+  if (const auto* order = std::get_if<LaunchMessage>(&message))
+    return launch(*order, std::move(fds));
   if (const auto* kill = std::get_if<KillMessage>(&message)) {
     if (Sandbox* sandbox = find(kill->id)) sandbox->end(kill->reason);
   } else if (const auto* close = std::get_if<CloseStdinMessage>(&message)) {
@@ -186,7 +191,8 @@ void Launcher::send(const FromLauncher& message, std::span<const int> fds) {
   if (!client_.valid()) return;
   auto bytes = encode(message);
   if (!bytes) return config_.log->error("cannot encode a message", bytes.error());
-  // A tared that does not read is as good as dead: what it misses it gets again when it has reconnected and asks.
+  // A tared that does not read is as good as dead: what it misses it gets again when it has
+  // reconnected and asks.
   if (auto sent = sys::send_message(client_.get(), *bytes, fds); !sent) drop_client();
 }
 
@@ -198,7 +204,8 @@ int Launcher::wait_ms() const {
   }
   if (next == 0) return -1;
   const std::uint64_t now = monotonic_us();
-  return next <= now ? 0 : static_cast<int>(std::min<std::uint64_t>((next - now + 999) / 1000, 60'000));
+  return next <= now ? 0
+                     : static_cast<int>(std::min<std::uint64_t>((next - now + 999) / 1000, 60'000));
 }
 
 void Launcher::check_deadlines() {

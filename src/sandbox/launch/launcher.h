@@ -1,8 +1,8 @@
-// tare-launcher's loop: one thread, one epoll. Serves tared on its socket, watches every sandbox (reports, end,
-// memory limit, deadlines), keeps what has ended until tared has released it.
+// tare-launcher's loop: one thread, one epoll. Serves tared on its socket, watches every sandbox
+// (reports, end, memory limit, deadlines), keeps what has ended until tared has released it.
 //
-// What never happens: a message from tared or from inside a sandbox ends the loop; a second tared is served beside
-// the first (the newer one replaces it: the old one is dead or about to be).
+// What never happens: a message from tared or from inside a sandbox ends the loop; a second tared
+// is served beside the first (the newer one replaces it: the old one is dead or about to be).
 #pragma once
 
 #include <map>
@@ -20,8 +20,8 @@ namespace tare::sandbox {
 
 struct LauncherConfig {
   sys::UniqueFd listener;
-  sys::UniqueFd stop;     // signalfd of SIGTERM and SIGINT
-  uid_t daemon_uid = 0;   // who may connect, besides root
+  sys::UniqueFd stop;    // signalfd of SIGTERM and SIGINT
+  uid_t daemon_uid = 0;  // who may connect, besides root
   Logger* log = nullptr;
 };
 

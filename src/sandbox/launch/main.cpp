@@ -1,5 +1,6 @@
-// tare-launcher: the only program of Tare that makes sandboxes. Root, one thread, no JSON, no network protocol, no
-// secret. Started by `tare up`; see launcher.h for its loop and rootfs/pruned.h for the world it lives in.
+// tare-launcher: the only program of Tare that makes sandboxes. Root, one thread, no JSON, no
+// network protocol, no secret. Started by `tare up`; see launcher.h for its loop and
+// rootfs/pruned.h for the world it lives in.
 //
 //   tare-launcher --home DIR [--user tare] [--uid-block N]
 //   tare-launcher --doctor --json [--home DIR]
@@ -48,7 +49,8 @@ Result<Options> parse(int argc, char** argv) {
       continue;
     }
     if (flag == "--json") continue;  // what the doctor says is always JSON
-    if (i + 1 == argc) return Error{Errc::invalid, "unknown or incomplete flag: " + std::string(flag)};
+    if (i + 1 == argc)
+      return Error{Errc::invalid, "unknown or incomplete flag: " + std::string(flag)};
     const std::string_view value = argv[++i];
     if (flag == "--home") {
       options.home = value;
@@ -58,7 +60,8 @@ Result<Options> parse(int argc, char** argv) {
       std::uint32_t block = 0;
       const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), block);
       if (error != std::errc() || end != value.data() + value.size() || block >= kUidBlocks) {
-        return Error{Errc::invalid, "--uid-block: expected a number from 0 to " + std::to_string(kUidBlocks - 1)};
+        return Error{Errc::invalid,
+                     "--uid-block: expected a number from 0 to " + std::to_string(kUidBlocks - 1)};
       }
       options.uid_block = block;
     } else {
@@ -75,7 +78,8 @@ Result<Options> parse(int argc, char** argv) {
 Result<sys::UniqueFd> load_init() {
   char self[4096];
   const ssize_t n = ::readlink("/proc/self/exe", self, sizeof self);
-  if (n <= 0 || n == static_cast<ssize_t>(sizeof self)) return sys_error(errno, "readlink /proc/self/exe");
+  if (n <= 0 || n == static_cast<ssize_t>(sizeof self))
+    return sys_error(errno, "readlink /proc/self/exe");
   std::string path(self, static_cast<std::size_t>(n));
   path.resize(path.rfind('/') + 1);
   constexpr std::size_t kMaxInitBytes = 16 << 20;
@@ -96,7 +100,8 @@ Result<sys::UniqueFd> stop_signals() {
   return fd;
 }
 
-// A sandbox takes about eight descriptors here, and a program may ask for as many open files as we may hand out.
+// A sandbox takes about eight descriptors here, and a program may ask for as many open files as we
+// may hand out.
 Result<> raise_open_files() {
   rlimit limit = {};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return sys_error(errno, "getrlimit");
@@ -108,8 +113,9 @@ Result<> raise_open_files() {
 // What is left of root after the start: what making, watching and ending sandboxes takes.
 Result<> drop_capabilities() {
   const std::uint64_t wanted = sys::capability_mask(
-      {CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID, CAP_CHOWN, CAP_FOWNER, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_KILL,
-       CAP_SYS_CHROOT, CAP_SYS_PTRACE, CAP_SYS_RESOURCE, CAP_NET_ADMIN, CAP_SETPCAP});
+      {CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID, CAP_CHOWN, CAP_FOWNER, CAP_DAC_OVERRIDE,
+       CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SYS_CHROOT, CAP_SYS_PTRACE, CAP_SYS_RESOURCE,
+       CAP_NET_ADMIN, CAP_SETPCAP});
   const std::string status = TRY(sys::read_file_at(sys::kCwd, "/proc/self/status"));
   const sys::CapabilitySets held = TRY(sys::parse_capability_status(status));
   return sys::keep_only_capabilities(wanted & held.permitted);
@@ -121,7 +127,8 @@ Result<LaunchTools> prepare(const Options& options, std::string_view digest) {
   TRY(sys::ensure_dir_at(sys::kCwd, folder, 0700));
   TRY(sys::remove_tree_at(sys::kCwd, folder + "/images"));  // templates of an earlier mkfs
   TRY(sys::make_dir_at(sys::kCwd, folder + "/images", 0700));
-  TRY(sys::ensure_dir_at(sys::kCwd, home + "/runs", 0700));  // tared's; `tare up` has made it with its owner
+  TRY(sys::ensure_dir_at(sys::kCwd, home + "/runs",
+                         0700));  // tared's; `tare up` has made it with its owner
   TRY(sys::ensure_dir_at(sys::kCwd, home + "/store", 0700));
   TRY(sys::ensure_dir_at(sys::kCwd, home + "/store/layers", 0700));
 
@@ -130,26 +137,30 @@ Result<LaunchTools> prepare(const Options& options, std::string_view digest) {
   for (Hierarchy& hierarchy : mounted) {
     if (hierarchy.unified) TRY(read_controllers(hierarchy));
   }
-  CgroupRoot cgroups = TRY(CgroupRoot::open(TRY(needed_hierarchies(mounted)), digest.substr(0, 12)));
+  CgroupRoot cgroups = TRY(
+      CgroupRoot::open(TRY(needed_hierarchies(mounted)), digest.substr(0, 12)));
   TRY(cgroups.sweep().context("sweeping the cgroups of an earlier launcher"));
 
   ImageTools images;
   images.devices = TRY(sys::open_directory("/dev"));
-  images.loop_control = sys::open_at(images.devices.get(), "loop-control", O_RDWR).value_or(sys::UniqueFd());
+  images.loop_control = sys::open_at(images.devices.get(), "loop-control", O_RDWR)
+                            .value_or(sys::UniqueFd());
   images.host = kHostRoot;
   images.folder = folder + "/images";
   sys::UniqueFd init = TRY(load_init().context("tare-init"));
-  const std::uint32_t block =
-      options.uid_block.value_or(static_cast<std::uint32_t>(std::stoul(std::string(digest.substr(0, 6)), nullptr, 16)) %
-                                 kUidBlocks);
+  const std::uint32_t block = options.uid_block.value_or(
+      static_cast<std::uint32_t>(std::stoul(std::string(digest.substr(0, 6)), nullptr, 16)) %
+      kUidBlocks);
 
   TRY(enter_pruned_namespace(home).context("mount namespace"));
   const std::string inside = std::string(kHostRoot) + home;
-  Skeleton skeleton = TRY(make_skeleton(inside + "/launcher", std::string(kHostRoot)).context("skeleton"));
+  Skeleton skeleton = TRY(
+      make_skeleton(inside + "/launcher", std::string(kHostRoot)).context("skeleton"));
   sys::UniqueFd null = TRY(sys::open_at(sys::kCwd, "/dev/null", O_RDWR));
   sys::UniqueFd runs = TRY(sys::open_directory(inside + "/runs"));
-  return LaunchTools{std::move(cgroups), std::move(skeleton), std::move(images), SlotTable(block), std::string(kHostRoot),
-                     inside + "/store/layers", std::move(runs), std::move(init), std::move(null)};
+  return LaunchTools{std::move(cgroups), std::move(skeleton),    std::move(images),
+                     SlotTable(block),   std::string(kHostRoot), inside + "/store/layers",
+                     std::move(runs),    std::move(init),        std::move(null)};
 }
 
 Result<> run(const Options& options, Logger& log) {

@@ -33,8 +33,9 @@ template <class Number>
 Result<Number> bounded(Result<Number> value, std::string_view field, Number least, Number most) {
   const Number number = TRY(std::move(value));
   if (number >= least && number <= most) return number;
-  return Error{Errc::invalid, std::string(field) + ": " + std::to_string(number) + " is not within " +
-                                  std::to_string(least) + " and " + std::to_string(most)};
+  return Error{Errc::invalid, std::string(field) + ": " + std::to_string(number) +
+                                  " is not within " + std::to_string(least) + " and " +
+                                  std::to_string(most)};
 }
 
 Result<model::Limits> take_limits(WireReader& in) {
@@ -47,7 +48,8 @@ Result<model::Limits> take_limits(WireReader& in) {
   limits.disk_inodes = TRY(bounded(in.u64("inodes"), "inodes", B::kInodesMin, B::kInodesMax));
   limits.output_bytes = TRY(bounded(in.u64("output"), "output", std::uint64_t{0}, B::kOutputMax));
   limits.time_ms = TRY(bounded(in.u64("time"), "time", std::uint64_t{0}, B::kTimeMaxMs));
-  limits.open_files = TRY(bounded(in.u32("open_files"), "open_files", B::kOpenFilesMin, B::kOpenFilesMax));
+  limits.open_files = TRY(
+      bounded(in.u32("open_files"), "open_files", B::kOpenFilesMin, B::kOpenFilesMax));
   return limits;
 }
 
@@ -60,18 +62,18 @@ Result<std::string> take_id(WireReader& in) {
 }
 
 void put_usage(WireWriter& out, const model::Usage& usage) {
-  for (const std::uint64_t value :
-       {usage.cpu_us, usage.memory_peak_bytes, usage.read_bytes, usage.written_bytes, usage.stdout_bytes,
-        usage.stderr_bytes, usage.start_us, usage.wall_us, usage.cpu_throttled_us}) {
+  for (const std::uint64_t value : {usage.cpu_us, usage.memory_peak_bytes, usage.read_bytes,
+                                    usage.written_bytes, usage.stdout_bytes, usage.stderr_bytes,
+                                    usage.start_us, usage.wall_us, usage.cpu_throttled_us}) {
     out.u64(value);
   }
 }
 
 Result<model::Usage> take_usage(WireReader& in) {
   model::Usage usage;
-  for (std::uint64_t* value :
-       {&usage.cpu_us, &usage.memory_peak_bytes, &usage.read_bytes, &usage.written_bytes, &usage.stdout_bytes,
-        &usage.stderr_bytes, &usage.start_us, &usage.wall_us, &usage.cpu_throttled_us}) {
+  for (std::uint64_t* value : {&usage.cpu_us, &usage.memory_peak_bytes, &usage.read_bytes,
+                               &usage.written_bytes, &usage.stdout_bytes, &usage.stderr_bytes,
+                               &usage.start_us, &usage.wall_us, &usage.cpu_throttled_us}) {
     *value = TRY(in.u64("usage"));
   }
   return usage;
@@ -87,7 +89,8 @@ Result<LaunchMessage> take_launch(WireReader& in) {
     if (!is_digest(digest)) return Error{Errc::invalid, "layers: not a digest"};
     message.layers.push_back(std::move(digest));
   }
-  if (!message.host_root && message.layers.empty()) return Error{Errc::invalid, "layers: none, and not host_root"};
+  if (!message.host_root && message.layers.empty())
+    return Error{Errc::invalid, "layers: none, and not host_root"};
   message.with_stdin = TRY(in.boolean("with_stdin"));
   message.with_input = TRY(in.boolean("with_input"));
   message.network = TRY(in.enumerator("network", model::Network::host));
@@ -111,7 +114,8 @@ Result<EndedMessage> take_ended(WireReader& in) {
 
 Result<> expect_fds(std::size_t expected, std::size_t fds) {
   if (expected == fds) return ok();
-  return Error{Errc::invalid, "expected " + std::to_string(expected) + " descriptors, got " + std::to_string(fds)};
+  return Error{Errc::invalid,
+               "expected " + std::to_string(expected) + " descriptors, got " + std::to_string(fds)};
 }
 
 }  // namespace
@@ -126,7 +130,8 @@ Result<std::string> encode(const ToLauncher& message) {
                    put_id(out, m.id);
                    out.boolean(m.host_root);
                    out.count("layers", m.layers.size(), kMaxLayers);
-                   for (const std::string& digest : m.layers) out.text("layers", digest, kDigestBytes);
+                   for (const std::string& digest : m.layers)
+                     out.text("layers", digest, kDigestBytes);
                    out.boolean(m.with_stdin);
                    out.boolean(m.with_input);
                    out.enumerator(m.network);
@@ -167,7 +172,8 @@ Result<std::string> encode(const FromLauncher& message) {
                    out.enumerator(m.outcome.reason);
                    out.i32(m.outcome.exit_code);
                    out.i32(m.outcome.signal);
-                   out.text("message", m.outcome.message.substr(0, kMaxOutcomeText), kMaxOutcomeText);
+                   out.text("message", m.outcome.message.substr(0, kMaxOutcomeText),
+                            kMaxOutcomeText);
                    put_usage(out, m.usage);
                    out.u32(m.failed_step);
                    out.u32(m.uid_base);
@@ -186,8 +192,10 @@ Result<ToLauncher> take_to_launcher(WireReader& in) {
     case 1: return ToLauncher(ListMessage{});
     case 2: return ToLauncher(TRY(take_launch(in)));
     case 3: {
-      KillMessage kill{TRY(take_id(in)), TRY(in.enumerator("reason", model::EndReason::daemon_error))};
-      if (kill.reason != model::EndReason::killed && kill.reason != model::EndReason::output_limit) {
+      KillMessage kill{TRY(take_id(in)),
+                       TRY(in.enumerator("reason", model::EndReason::daemon_error))};
+      if (kill.reason != model::EndReason::killed &&
+          kill.reason != model::EndReason::output_limit) {
         return Error{Errc::invalid, "reason: must be killed or output_limit"};
       }
       return ToLauncher(std::move(kill));
@@ -243,7 +251,8 @@ Result<FromLauncher> decode_from_launcher(std::string_view bytes, std::size_t fd
   TRY(in.finish());
   std::size_t expected = 0;
   if (const auto* live = std::get_if<LiveMessage>(&message)) expected = live->with_stdin ? 3 : 2;
-  if (const auto* ended = std::get_if<EndedMessage>(&message)) expected = ended->with_output ? 1 : 0;
+  if (const auto* ended = std::get_if<EndedMessage>(&message))
+    expected = ended->with_output ? 1 : 0;
   TRY(expect_fds(expected, fds));
   return message;
 }

@@ -1,19 +1,24 @@
-// What tared and tare-launcher say to each other over $TARE_HOME/run/launcher.sock (SOCK_SEQPACKET): one message per
-// packet, base/wire.h encoding, descriptors beside it in the order given here. The launcher answers nobody but root
-// and the daemon's user (SO_PEERCRED), and believes neither: every field is checked.
+// What tared and tare-launcher say to each other over $TARE_HOME/run/launcher.sock
+// (SOCK_SEQPACKET): one message per packet, base/wire.h encoding, descriptors beside it in the
+// order given here. The launcher answers nobody but root and the daemon's user (SO_PEERCRED), and
+// believes neither: every field is checked.
 //
 //   tared                                launcher
 //   hello            ----------------->
-//                    <-----------------  welcome            (versions must be equal, else it closes)
+//                    <-----------------  welcome            (versions must be equal, else it
+//                    closes)
 //   list             ----------------->
-//                    <-----------------  live, live, ... listed, and `ended` again for each not yet released
+//                    <-----------------  live, live, ... listed, and `ended` again for each not yet
+//                    released
 //   launch + fds     ----------------->
 //                    <-----------------  started            (the program runs)
 //   kill, close_stdin ---------------->
-//                    <-----------------  ended + output fd  (all processes are gone, usage is final)
+//                    <-----------------  ended + output fd  (all processes are gone, usage is
+//                    final)
 //   release          ----------------->                     (scratch space and files are dropped)
 //
-// A sandbox that could not be made is `ended` without `started`. Only one tared is served at a time: the newest.
+// A sandbox that could not be made is `ended` without `started`. Only one tared is served at a
+// time: the newest.
 #pragma once
 
 #include <cstdint>
@@ -38,9 +43,10 @@ struct HelloMessage {
   std::uint32_t protocol = kLauncherProtocol;
 };
 struct ListMessage {};
-// Descriptors: plan (sealed memfd), stdout read end, stdout write end, stderr read end, stderr write end,
-// [stdin read end, stdin write end] if with_stdin. The input is the folder $TARE_HOME/runs/<id>/input: by name and
-// not by descriptor, because a mount can only be copied from the mount namespace that it is in.
+// Descriptors: plan (sealed memfd), stdout read end, stdout write end, stderr read end, stderr
+// write end, [stdin read end, stdin write end] if with_stdin. The input is the folder
+// $TARE_HOME/runs/<id>/input: by name and not by descriptor, because a mount can only be copied
+// from the mount namespace that it is in.
 struct LaunchMessage {
   std::string id;
   bool host_root = false;
@@ -62,8 +68,8 @@ struct CloseStdinMessage {
 struct ReleaseMessage {
   std::string id;
 };
-using ToLauncher =
-    std::variant<HelloMessage, ListMessage, LaunchMessage, KillMessage, CloseStdinMessage, ReleaseMessage>;
+using ToLauncher = std::variant<HelloMessage, ListMessage, LaunchMessage, KillMessage,
+                                CloseStdinMessage, ReleaseMessage>;
 
 // --- from the launcher ---
 
@@ -89,10 +95,11 @@ struct EndedMessage {
   model::Outcome outcome;
   model::Usage usage;
   std::uint32_t failed_step = 0;  // of the plan, from 1; for setup_failed by tare-init
-  std::uint32_t uid_base = 0;     // host id of 0 inside: how the files of the output folder are owned
+  std::uint32_t uid_base = 0;  // host id of 0 inside: how the files of the output folder are owned
   bool with_output = false;
 };
-using FromLauncher = std::variant<WelcomeMessage, LiveMessage, ListedMessage, StartedMessage, EndedMessage>;
+using FromLauncher = std::variant<WelcomeMessage, LiveMessage, ListedMessage, StartedMessage,
+                                  EndedMessage>;
 
 Result<std::string> encode(const ToLauncher& message);
 Result<std::string> encode(const FromLauncher& message);

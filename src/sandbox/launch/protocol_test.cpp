@@ -42,7 +42,8 @@ TEST(Protocol, an_end_is_read_as_it_was_written) {
 
 TEST(Protocol, a_wrong_number_of_descriptors_is_refused) {
   const std::string bytes = encode(ToLauncher(launch())).value();
-  for (const std::size_t fds : {0U, 5U, 6U, 8U}) EXPECT_FALSE(decode_to_launcher(bytes, fds)) << fds;
+  for (const std::size_t fds : {0U, 5U, 6U, 8U})
+    EXPECT_FALSE(decode_to_launcher(bytes, fds)) << fds;
 }
 
 TEST(Protocol, limits_outside_their_bounds_are_refused_by_name) {
@@ -63,9 +64,12 @@ TEST(Protocol, layers_that_are_not_digests_and_ids_that_are_not_run_ids_are_refu
 }
 
 TEST(Protocol, a_kill_names_one_of_two_reasons) {
-  EXPECT_TRUE(decode_to_launcher(encode(ToLauncher(KillMessage{kId, model::EndReason::killed})).value(), 0));
-  EXPECT_TRUE(decode_to_launcher(encode(ToLauncher(KillMessage{kId, model::EndReason::output_limit})).value(), 0));
-  EXPECT_FALSE(decode_to_launcher(encode(ToLauncher(KillMessage{kId, model::EndReason::exited})).value(), 0));
+  EXPECT_TRUE(decode_to_launcher(
+      encode(ToLauncher(KillMessage{kId, model::EndReason::killed})).value(), 0));
+  EXPECT_TRUE(decode_to_launcher(
+      encode(ToLauncher(KillMessage{kId, model::EndReason::output_limit})).value(), 0));
+  EXPECT_FALSE(decode_to_launcher(
+      encode(ToLauncher(KillMessage{kId, model::EndReason::exited})).value(), 0));
 }
 
 TEST(Protocol, cut_short_or_longer_messages_are_refused) {
@@ -82,7 +86,9 @@ TEST(Report, only_whole_known_reports_are_taken) {
   Report report;
   report.kind = ReportKind::ended;
   report.status = 255;
-  const auto bytes = [&report] { return std::string(reinterpret_cast<const char*>(&report), sizeof report); };
+  const auto bytes = [&report] {
+    return std::string(reinterpret_cast<const char*>(&report), sizeof report);
+  };
   EXPECT_TRUE(parse_report(bytes()));
   EXPECT_FALSE(parse_report(bytes() + "x"));
   EXPECT_FALSE(parse_report(""));

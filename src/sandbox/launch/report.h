@@ -1,12 +1,13 @@
-// What tare-init tells the launcher, over the socket it was born with: fixed-size packets. tare-init shares a
-// sandbox with hostile code, so the launcher takes every report for hostile input: a wrong size, magic or kind, a
-// report out of order, and it kills the sandbox.
+// What tare-init tells the launcher, over the socket it was born with: fixed-size packets.
+// tare-init shares a sandbox with hostile code, so the launcher takes every report for hostile
+// input: a wrong size, magic or kind, a report out of order, and it kills the sandbox.
 //
 //   launcher                     tare-init
 //   "g" (before exec: ids are mapped, cgroups attached)
 //   order + fds: plan, stdin, stdout, stderr
 //                                started | step_failed | not_executed
-//                                ended (after `started`), then it kills what is left, reaps, and exits
+//                                ended (after `started`), then it kills what is left, reaps, and
+//                                exits
 //
 // Shared with tare-init: no allocation, plain values only.
 #pragma once
@@ -28,8 +29,8 @@ enum class ReportKind : std::uint32_t {
 struct Report {
   std::uint32_t magic = kMagic;
   ReportKind kind = ReportKind::step_failed;
-  std::uint32_t step = 0;   // from 1
-  std::int32_t error = 0;   // errno
+  std::uint32_t step = 0;  // from 1
+  std::int32_t error = 0;  // errno
   std::uint32_t signalled = 0;
   std::int32_t status = 0;  // exit code or signal
   std::uint64_t at_ns = 0;  // CLOCK_MONOTONIC
@@ -43,8 +44,9 @@ inline std::optional<Report> parse_report(std::string_view bytes) {
   if (bytes.size() != sizeof report) return std::nullopt;
   std::memcpy(&report, bytes.data(), sizeof report);
   const auto kind = static_cast<std::uint32_t>(report.kind);
-  const bool good = report.magic == Report::kMagic && kind >= 1 && kind <= 4 && report.signalled <= 1 &&
-                    report.status >= 0 && report.status <= 255 && report.error >= 0 && report.error < 4096;
+  const bool good = report.magic == Report::kMagic && kind >= 1 && kind <= 4 &&
+                    report.signalled <= 1 && report.status >= 0 && report.status <= 255 &&
+                    report.error >= 0 && report.error < 4096;
   return good ? std::optional(report) : std::nullopt;
 }
 

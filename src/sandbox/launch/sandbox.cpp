@@ -26,13 +26,17 @@ namespace {
 // How long tare-init may take to reap what it has killed before the cgroup is killed from outside.
 constexpr std::uint64_t kPatienceUs = 5'000'000;
 
-// The cgroup namespace is tare-init's own first step: made here, its root would be the launcher's cgroups.
-constexpr std::uint64_t kNamespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
+// The cgroup namespace is tare-init's own first step: made here, its root would be the launcher's
+// cgroups.
+constexpr std::uint64_t kNamespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC |
+                                      CLONE_NEWUTS;
 
-// The only code between clone3 and exec. Async-signal-safe: raw system calls, no allocation, no logging. Waits until
-// its ids are mapped and its cgroups attached, becomes root inside, and executes tare-init.
+// The only code between clone3 and exec. Async-signal-safe: raw system calls, no allocation, no
+// logging. Waits until its ids are mapped and its cgroups attached, becomes root inside, and
+// executes tare-init.
 [[noreturn]] void become_init(int control, int others_end, int init, int null) {
-  // Should the launcher die now, the read must see its end closed: this copy would keep it open for ever.
+  // Should the launcher die now, the read must see its end closed: this copy would keep it open for
+  // ever.
   ::close(others_end);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   char byte = 0;
@@ -58,7 +62,8 @@ constexpr std::uint64_t kNamespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID
 std::uint64_t monotonic_us() {
   timespec now = {};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 + static_cast<std::uint64_t>(now.tv_nsec) / 1000;
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec) / 1000;
 }
 
 Result<SlotLease> SlotLease::take(SlotTable& table) {
@@ -138,8 +143,10 @@ std::optional<StartedMessage> Sandbox::on_control() {
     return std::nullopt;
   }
   if (report->kind == ReportKind::started) {
-    // A hostile clock could lie before the launch or in the future: what is shown is bounded by our own.
-    started_us_ = std::clamp(report->at_ns / 1000, received_us_ + 1, std::max(monotonic_us(), received_us_ + 1));
+    // A hostile clock could lie before the launch or in the future: what is shown is bounded by our
+    // own.
+    started_us_ = std::clamp(report->at_ns / 1000, received_us_ + 1,
+                             std::max(monotonic_us(), received_us_ + 1));
     if (message_.limits.time_ms > 0) deadline_us_ = started_us_ + message_.limits.time_ms * 1000;
     return StartedMessage{message_.id, started_us_ - received_us_};
   }
@@ -173,7 +180,8 @@ void Sandbox::end(model::EndReason reason) {
   if (ended()) return;
   if (!cause_ && !report_) cause_ = reason;
   (void)cgroup_->kill();
-  (void)init_.signal(SIGKILL);  // also where the cgroup could not be killed: PID 1 takes all others with it
+  (void)init_.signal(
+      SIGKILL);  // also where the cgroup could not be killed: PID 1 takes all others with it
   deadline_us_ = monotonic_us() + kPatienceUs;
 }
 
@@ -189,7 +197,8 @@ EndedMessage Sandbox::finish() {
   cgroup_->read_usage(message.usage);
   if (started()) {
     const std::uint64_t now = monotonic_us();
-    const std::uint64_t end = report_ && report_->kind == ReportKind::ended ? report_->at_ns / 1000 : now;
+    const std::uint64_t end = report_ && report_->kind == ReportKind::ended ? report_->at_ns / 1000
+                                                                            : now;
     message.usage.start_us = started_us_ - received_us_;
     message.usage.wall_us = std::clamp(end, started_us_, now) - started_us_;
   }
@@ -226,13 +235,15 @@ model::Outcome Sandbox::decide(const sys::ExitStatus& init) const {
   using model::EndReason;
   const bool out_of_memory = cgroup_->oom_kills() > 0;
   if (report_) {
-    // The limit ends the whole run, on v1 as on v2: there the kernel kills one process, and the program may have
-    // ended of that before we could.
-    if (out_of_memory && report_->kind == ReportKind::ended) return {EndReason::memory_limit, 0, SIGKILL, ""};
+    // The limit ends the whole run, on v1 as on v2: there the kernel kills one process, and the
+    // program may have ended of that before we could.
+    if (out_of_memory && report_->kind == ReportKind::ended)
+      return {EndReason::memory_limit, 0, SIGKILL, ""};
     return from_report(*report_);
   }
   if (out_of_memory) return {EndReason::memory_limit, 0, SIGKILL, ""};
-  if (cause_ == EndReason::daemon_error) return {EndReason::daemon_error, 0, 0, "tare-init reported nonsense"};
+  if (cause_ == EndReason::daemon_error)
+    return {EndReason::daemon_error, 0, 0, "tare-init reported nonsense"};
   if (cause_) return {*cause_, 0, SIGKILL, ""};
   const std::string how = init.signalled ? "was killed by signal " : "ended early with status ";
   return {EndReason::daemon_error, 0, 0, "tare-init " + how + std::to_string(init.code)};
@@ -254,7 +265,8 @@ void Sandbox::read_io(model::Usage& usage) const {
 }
 
 sys::UniqueFd Sandbox::output() const {
-  return sys::open_beneath(scratch_.get(), "output", O_RDONLY | O_DIRECTORY).value_or(sys::UniqueFd());
+  return sys::open_beneath(scratch_.get(), "output", O_RDONLY | O_DIRECTORY)
+      .value_or(sys::UniqueFd());
 }
 
 std::vector<int> Sandbox::kept_pipes() const {

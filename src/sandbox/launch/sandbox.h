@@ -1,10 +1,11 @@
-// One live sandbox in the launcher: owns its process, cgroups, slot, scratch space and the pipes' ends that must
-// survive a restart of tared. Knows why it is ending; says what it used.
+// One live sandbox in the launcher: owns its process, cgroups, slot, scratch space and the pipes'
+// ends that must survive a restart of tared. Knows why it is ending; says what it used.
 //
-//   launch() --report started--> running --report ended / kill / limit--> ending --init reaped--> ended
+//   launch() --report started--> running --report ended / kill / limit--> ending --init reaped-->
+//   ended
 //
-// Owner: the launcher's table. Single thread. What never happens: a report or a kill changes an outcome that has
-// been decided; a process of the sandbox outlives finish().
+// Owner: the launcher's table. Single thread. What never happens: a report or a kill changes an
+// outcome that has been decided; a process of the sandbox outlives finish().
 #pragma once
 
 #include <cstdint>
@@ -43,7 +44,8 @@ struct LaunchTools {
 class SlotLease {
  public:
   static Result<SlotLease> take(SlotTable& table);
-  SlotLease(SlotLease&& other) noexcept : table_(std::exchange(other.table_, nullptr)), slot_(other.slot_) {}
+  SlotLease(SlotLease&& other) noexcept
+      : table_(std::exchange(other.table_, nullptr)), slot_(other.slot_) {}
   SlotLease& operator=(SlotLease&&) = delete;
   ~SlotLease() {
     if (table_ != nullptr) table_->give_back(slot_);
@@ -68,7 +70,8 @@ class [[nodiscard]] Sandbox {
   int oom_fd() const { return cgroup_.has_value() ? cgroup_->oom_fd() : -1; }
   bool started() const { return started_us_ > 0; }
   bool ended() const { return ended_.has_value(); }
-  // When the wall time limit, or the patience with an ending sandbox, is over; CLOCK_MONOTONIC us, 0 = never.
+  // When the wall time limit, or the patience with an ending sandbox, is over; CLOCK_MONOTONIC us,
+  // 0 = never.
   std::uint64_t deadline_us() const { return deadline_us_; }
 
   // A packet of tare-init is waiting. What to tell tared, if anything.

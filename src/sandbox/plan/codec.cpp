@@ -21,8 +21,9 @@ void put(std::string& out, Number number) {
 
 Result<std::string> encode(const std::vector<Step>& steps) {
   if (steps.empty() || steps.size() > kMaxPlanSteps) {
-    return Error{Errc::exhausted, "a plan has 1 to " + std::to_string(kMaxPlanSteps) + " steps (arguments and " +
-                                      "variables count), not " + std::to_string(steps.size())};
+    return Error{Errc::exhausted, "a plan has 1 to " + std::to_string(kMaxPlanSteps) +
+                                      " steps (arguments and " + "variables count), not " +
+                                      std::to_string(steps.size())};
   }
   std::string out;
   put(out, kPlanMagic);

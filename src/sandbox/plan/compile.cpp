@@ -14,17 +14,17 @@ constexpr std::uint64_t bit(int capability) { return std::uint64_t{1} << capabil
 // What tare-init keeps: enough to kill and to start programs as other ids, nothing more.
 constexpr std::uint64_t kInitCapabilities = bit(CAP_KILL) | bit(CAP_SETUID) | bit(CAP_SETGID);
 
-// What ordinary programs have no use for and what has leaked host state before (ATTACKS.md S20). Absent ones are
-// skipped by tare-init: kernels differ in what they have.
+// What ordinary programs have no use for and what has leaked host state before (ATTACKS.md S20).
+// Absent ones are skipped by tare-init: kernels differ in what they have.
 constexpr std::array<std::string_view, 11> kMaskedFiles = {
-    "/proc/kcore",     "/proc/keys",       "/proc/latency_stats",     "/proc/timer_list",
-    "/proc/sched_debug", "/proc/kmsg",     "/proc/kallsyms",          "/proc/kpagecount",
+    "/proc/kcore",       "/proc/keys",        "/proc/latency_stats", "/proc/timer_list",
+    "/proc/sched_debug", "/proc/kmsg",        "/proc/kallsyms",      "/proc/kpagecount",
     "/proc/kpageflags",  "/proc/kpagecgroup", "/proc/sysrq-trigger",
 };
-constexpr std::array<std::string_view, 4> kMaskedFolders = {"/proc/acpi", "/proc/scsi", "/proc/asound",
-                                                            "/proc/driver"};
-constexpr std::array<std::string_view, 5> kReadOnlyFolders = {"/proc/sys", "/proc/bus", "/proc/fs", "/proc/irq",
-                                                              "/proc/tty"};
+constexpr std::array<std::string_view, 4> kMaskedFolders = {"/proc/acpi", "/proc/scsi",
+                                                            "/proc/asound", "/proc/driver"};
+constexpr std::array<std::string_view, 5> kReadOnlyFolders = {"/proc/sys", "/proc/bus", "/proc/fs",
+                                                              "/proc/irq", "/proc/tty"};
 
 Result<> check_text(std::string_view text, std::string_view what) {
   if (text.find('\0') != std::string_view::npos) {
@@ -34,7 +34,8 @@ Result<> check_text(std::string_view text, std::string_view what) {
 }
 
 Result<> validate(const model::SandboxSpec& spec) {
-  if (spec.argv.empty() || spec.argv.front().empty()) return Error{Errc::invalid, "argv: the program is missing"};
+  if (spec.argv.empty() || spec.argv.front().empty())
+    return Error{Errc::invalid, "argv: the program is missing"};
   for (const std::string& argument : spec.argv) TRY(check_text(argument, "argv"));
   for (const std::string& variable : spec.env) {
     TRY(check_text(variable, "env"));
@@ -43,7 +44,8 @@ Result<> validate(const model::SandboxSpec& spec) {
       return Error{Errc::invalid, "env: expected NAME=value, got '" + variable + "'"};
     }
   }
-  if (spec.cwd.empty() || spec.cwd.front() != '/') return Error{Errc::invalid, "cwd: must be an absolute path"};
+  if (spec.cwd.empty() || spec.cwd.front() != '/')
+    return Error{Errc::invalid, "cwd: must be an absolute path"};
   TRY(check_text(spec.cwd, "cwd"));
   if (spec.uid >= kInitUid || spec.gid >= kInitUid) {
     return Error{Errc::invalid, "user: ids inside go from 0 to " + std::to_string(kInitUid - 1)};
@@ -51,7 +53,8 @@ Result<> validate(const model::SandboxSpec& spec) {
   if (!spec.host_root && spec.layers.empty()) {
     return Error{Errc::invalid, "environment: neither host nor any layer"};
   }
-  if (spec.hostname.empty() || spec.hostname.size() > 63) return Error{Errc::invalid, "hostname: 1 to 63 bytes"};
+  if (spec.hostname.empty() || spec.hostname.size() > 63)
+    return Error{Errc::invalid, "hostname: 1 to 63 bytes"};
   return ok();
 }
 
@@ -59,13 +62,16 @@ void root_steps(const model::SandboxSpec& spec, std::vector<Step>& steps) {
   steps.push_back({Op::own_cgroups, "", "", 0, 0});
   steps.push_back({Op::hostname, spec.hostname, "", 0, 0});
   if (spec.network == model::Network::none) steps.push_back({Op::loopback, "", "", 0, 0});
-  // Before the root is changed: a user namespace may mount proc only while it can see an unmasked one, and that is
-  // the launcher's.
+  // Before the root is changed: a user namespace may mount proc only while it can see an unmasked
+  // one, and that is the launcher's.
   steps.push_back({Op::proc, std::string(kStageRoot) + "/proc", "", 0, 0});
   steps.push_back({Op::enter_root, std::string(kStageRoot), "", 0, 0});
-  for (std::string_view path : kMaskedFiles) steps.push_back({Op::mask_file, std::string(path), "", 0, 0});
-  for (std::string_view path : kMaskedFolders) steps.push_back({Op::mask_dir, std::string(path), "", 0, 0});
-  for (std::string_view path : kReadOnlyFolders) steps.push_back({Op::read_only, std::string(path), "", 0, 0});
+  for (std::string_view path : kMaskedFiles)
+    steps.push_back({Op::mask_file, std::string(path), "", 0, 0});
+  for (std::string_view path : kMaskedFolders)
+    steps.push_back({Op::mask_dir, std::string(path), "", 0, 0});
+  for (std::string_view path : kReadOnlyFolders)
+    steps.push_back({Op::read_only, std::string(path), "", 0, 0});
   steps.push_back({Op::devpts, "/dev/pts", "", 0, 0});
   steps.push_back({Op::mqueue, "/dev/mqueue", "", 0, 0});
 }
@@ -74,7 +80,8 @@ void file_steps(const model::SandboxSpec& spec, std::vector<Step>& steps) {
   steps.push_back({Op::write_file, "/etc/hostname", spec.hostname + "\n", 0644, 0});
   if (spec.network == model::Network::none) {
     steps.push_back({Op::write_file, "/etc/hosts",
-                     "127.0.0.1 localhost " + spec.hostname + "\n::1 localhost ip6-localhost\n", 0644, 0});
+                     "127.0.0.1 localhost " + spec.hostname + "\n::1 localhost ip6-localhost\n",
+                     0644, 0});
   }
   if (!spec.host_root) steps.push_back({Op::ensure_user, "agent", "", 1000, 0});
   steps.push_back({Op::make_dir, "/home", "", 0755, 0});
@@ -82,7 +89,8 @@ void file_steps(const model::SandboxSpec& spec, std::vector<Step>& steps) {
   steps.push_back({Op::make_dir, "/output", "", 0755, spec.uid});
 }
 
-void program_steps(const model::SandboxSpec& spec, std::string_view filter, std::vector<Step>& steps) {
+void program_steps(const model::SandboxSpec& spec, std::string_view filter,
+                   std::vector<Step>& steps) {
   const std::uint64_t capabilities = capabilities_of(spec.profile);
   steps.push_back({Op::settle, "", "", kInitUid, kInitCapabilities | capabilities});
   steps.push_back({Op::resource, "", "", RLIMIT_NOFILE, spec.limits.open_files});
@@ -103,13 +111,14 @@ void program_steps(const model::SandboxSpec& spec, std::string_view filter, std:
 
 std::uint64_t capabilities_of(model::Profile profile) {
   if (profile != model::Profile::build) return 0;
-  return bit(CAP_CHOWN) | bit(CAP_SETUID) | bit(CAP_SETGID) | bit(CAP_FOWNER) | bit(CAP_DAC_OVERRIDE) |
-         bit(CAP_SYS_CHROOT);
+  return bit(CAP_CHOWN) | bit(CAP_SETUID) | bit(CAP_SETGID) | bit(CAP_FOWNER) |
+         bit(CAP_DAC_OVERRIDE) | bit(CAP_SYS_CHROOT);
 }
 
 Result<std::vector<Step>> compile(const model::SandboxSpec& spec, std::string_view filter) {
   TRY(validate(spec));
-  if (filter.empty() || filter.size() % 8 != 0) return Error{Errc::internal, "system call filter is malformed"};
+  if (filter.empty() || filter.size() % 8 != 0)
+    return Error{Errc::internal, "system call filter is malformed"};
   std::vector<Step> steps;
   root_steps(spec, steps);
   file_steps(spec, steps);

@@ -1,6 +1,6 @@
-// compile: a SandboxSpec becomes the steps of tare-init. Pure: the same spec gives the same bytes on every
-// machine; golden-tested without a kernel. Validation is here too, so that what is refused is refused before
-// anything is made.
+// compile: a SandboxSpec becomes the steps of tare-init. Pure: the same spec gives the same bytes
+// on every machine; golden-tested without a kernel. Validation is here too, so that what is refused
+// is refused before anything is made.
 #pragma once
 
 #include <string_view>

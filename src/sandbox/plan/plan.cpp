@@ -31,7 +31,8 @@ std::string_view op_name(Op op) {
 }
 
 bool is_op(std::uint8_t value) {
-  return value >= static_cast<std::uint8_t>(Op::own_cgroups) && value <= static_cast<std::uint8_t>(Op::execute);
+  return value >= static_cast<std::uint8_t>(Op::own_cgroups) &&
+         value <= static_cast<std::uint8_t>(Op::execute);
 }
 
 }  // namespace tare::sandbox

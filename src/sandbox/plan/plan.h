@@ -1,6 +1,6 @@
-// The plan: what tare-init does inside a new sandbox, as a list of steps. A SandboxSpec is compiled to it by a
-// pure function (compile.h); tare-init interprets it (init/apply.cpp); `tare run --dry-run` prints it (render.h).
-// Encoded flat (codec.h) and handed over in a sealed memfd.
+// The plan: what tare-init does inside a new sandbox, as a list of steps. A SandboxSpec is compiled
+// to it by a pure function (compile.h); tare-init interprets it (init/apply.cpp); `tare run
+// --dry-run` prints it (render.h). Encoded flat (codec.h) and handed over in a sealed memfd.
 //
 // Shared with tare-init, so: no allocation, no exceptions, nothing but values here.
 #pragma once
@@ -14,18 +14,18 @@ enum class Op : std::uint8_t {
   // The sandbox itself, by tare-init with the rights of root in its own user namespace.
   own_cgroups = 1,  // a cgroup namespace whose root is the sandbox's own cgroups
   hostname,         // a: the name
-  loopback,      // brings lo up
-  enter_root,    // a: where the launcher assembled the root; becomes "/", all else is detached
-  proc,          // a: mount point
-  devpts,        // a
-  mqueue,        // a
-  mask_file,     // a: shows /dev/null instead
-  mask_dir,      // a: shows an empty read-only folder instead
-  read_only,     // a: a subtree becomes read-only
-  make_dir,      // a, n: mode, m: owner inside; one that exists only changes its owner
-  write_file,    // a, b: content, n: mode; replaces a file or symlink of that name
-  ensure_user,   // a: name, n: uid; added to /etc/passwd and /etc/group if no entry has the uid
-  settle,        // n: the reserved uid tare-init lives on as, m: capabilities it keeps (bit mask)
+  loopback,         // brings lo up
+  enter_root,       // a: where the launcher assembled the root; becomes "/", all else is detached
+  proc,             // a: mount point
+  devpts,           // a
+  mqueue,           // a
+  mask_file,        // a: shows /dev/null instead
+  mask_dir,         // a: shows an empty read-only folder instead
+  read_only,        // a: a subtree becomes read-only
+  make_dir,         // a, n: mode, m: owner inside; one that exists only changes its owner
+  write_file,       // a, b: content, n: mode; replaces a file or symlink of that name
+  ensure_user,      // a: name, n: uid; added to /etc/passwd and /etc/group if no entry has the uid
+  settle,  // n: the reserved uid tare-init lives on as, m: capabilities it keeps (bit mask)
 
   // The program, in the child that will become it.
   resource,      // n: RLIMIT_*, m: soft and hard value

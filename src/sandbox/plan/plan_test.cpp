@@ -22,7 +22,9 @@ model::SandboxSpec spec() {
   return s;
 }
 
-std::string golden_path(const std::string& name) { return std::string(TARE_SOURCE_DIR) + "/tests/golden/" + name; }
+std::string golden_path(const std::string& name) {
+  return std::string(TARE_SOURCE_DIR) + "/tests/golden/" + name;
+}
 
 // TARE_UPDATE_GOLDEN=1 writes the files anew; the difference is then reviewed like code.
 void expect_golden(const std::string& name, const std::string& text) {
@@ -64,7 +66,8 @@ TEST(Compile, the_plan_of_an_environment_build_is_this) {
 }
 
 TEST(Compile, the_same_spec_gives_the_same_bytes) {
-  EXPECT_EQ(encode(compile(spec(), kFilter).value()).value(), encode(compile(spec(), kFilter).value()).value());
+  EXPECT_EQ(encode(compile(spec(), kFilter).value()).value(),
+            encode(compile(spec(), kFilter).value()).value());
 }
 
 struct Refusal {
@@ -90,7 +93,8 @@ TEST(Compile, what_cannot_work_is_refused_by_name) {
     c.spoil(s);
     const auto steps = compile(s, kFilter);
     ASSERT_FALSE(steps) << c.name;
-    EXPECT_NE(steps.error().message.find(c.says), std::string::npos) << c.name << ": " << steps.error().message;
+    EXPECT_NE(steps.error().message.find(c.says), std::string::npos)
+        << c.name << ": " << steps.error().message;
   }
 }
 
@@ -107,7 +111,8 @@ TEST(Codec, what_is_encoded_is_decoded) {
 
 TEST(Codec, a_plan_cut_short_anywhere_is_refused) {
   const std::string bytes = encode(compile(spec(), kFilter).value()).value();
-  for (std::size_t size = 0; size < bytes.size(); ++size) EXPECT_FALSE(decode(bytes.substr(0, size))) << size;
+  for (std::size_t size = 0; size < bytes.size(); ++size)
+    EXPECT_FALSE(decode(bytes.substr(0, size))) << size;
   EXPECT_FALSE(decode(bytes + '\0'));
 }
 
@@ -134,7 +139,8 @@ TEST(Codec, execute_is_last_and_only_last) {
 TEST(Codec, too_much_is_refused_before_it_is_built) {
   EXPECT_FALSE(encode({}));
   EXPECT_FALSE(encode(std::vector<Step>(kMaxPlanSteps + 1)));
-  EXPECT_FALSE(encode({{Op::argument, std::string(kMaxPlanBytes, 'a'), "", 0, 0}, {Op::execute, "", "", 0, 0}}));
+  EXPECT_FALSE(encode(
+      {{Op::argument, std::string(kMaxPlanBytes, 'a'), "", 0, 0}, {Op::execute, "", "", 0, 0}}));
 }
 
 }  // namespace

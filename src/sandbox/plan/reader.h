@@ -1,10 +1,11 @@
-// Reads an encoded plan step by step, in place, without allocating: used by tare-init (on a sealed mapping), by
-// render.h and by the tests. Everything is checked: a plan that is cut short, too long or has an unknown step
-// gives an error, never a read outside the bytes.
+// Reads an encoded plan step by step, in place, without allocating: used by tare-init (on a sealed
+// mapping), by render.h and by the tests. Everything is checked: a plan that is cut short, too long
+// or has an unknown step gives an error, never a read outside the bytes.
 //
-// Format, little-endian: u32 magic, u32 version, u32 steps; then per step: u8 op, u8 0, u16 0, u32 length of a,
-// u32 length of b, u64 n, u64 m, bytes of a, NUL, bytes of b, NUL. The last step, and only the last, is `execute`.
-// The NULs are not part of a and b: they let tare-init pass both to the kernel where they lie.
+// Format, little-endian: u32 magic, u32 version, u32 steps; then per step: u8 op, u8 0, u16 0, u32
+// length of a, u32 length of b, u64 n, u64 m, bytes of a, NUL, bytes of b, NUL. The last step, and
+// only the last, is `execute`. The NULs are not part of a and b: they let tare-init pass both to
+// the kernel where they lie.
 #pragma once
 
 #include <cstring>
@@ -35,7 +36,8 @@ class PlanReader {
     std::uint32_t size_a = 0;
     std::uint32_t size_b = 0;
     good_ = take(head) && head <= 0xFF && is_op(static_cast<std::uint8_t>(head)) && take(size_a) &&
-            take(size_b) && take(step.n) && take(step.m) && take(step.a, size_a) && take(step.b, size_b);
+            take(size_b) && take(step.n) && take(step.m) && take(step.a, size_a) &&
+            take(step.b, size_b);
     if (!good_) return false;
     step.op = static_cast<Op>(head);
     ++position_;
@@ -48,7 +50,8 @@ class PlanReader {
   template <class Number>
   bool take(Number& number) {
     if (rest_.size() < sizeof number) return false;
-    std::memcpy(&number, rest_.data(), sizeof number);  // this machine is little-endian (static_assert in codec.cpp)
+    std::memcpy(&number, rest_.data(),
+                sizeof number);  // this machine is little-endian (static_assert in codec.cpp)
     rest_.remove_prefix(sizeof number);
     return true;
   }

@@ -41,14 +41,18 @@ std::string_view resource_name(std::uint64_t resource) {
 
 std::string launcher_part(const model::SandboxSpec& spec) {
   std::string out = "tare-launcher makes\n";
-  const auto line = [&out](std::string_view text) { out.append("      ").append(text).append("\n"); };
+  const auto line = [&out](std::string_view text) {
+    out.append("      ").append(text).append("\n");
+  };
   line(fmt::format("uid range of {} ids; user, mount, pid, {}ipc, uts, cgroup namespaces", kIdRange,
                    spec.network == model::Network::none ? "net, " : ""));
   if (spec.network == model::Network::host) line("network: the host's (environment builds only)");
   const bool in_memory = model::scratch_of(spec.limits) == model::Scratch::memory;
-  line(fmt::format("scratch space in {}: {} bytes, {} inodes", in_memory ? "memory" : "a disk image",
-                   spec.limits.disk_bytes, spec.limits.disk_inodes));
-  line(fmt::format("root: overlay of platform{}{} below a private upper", spec.layers.empty() ? "" : ", ",
+  line(fmt::format("scratch space in {}: {} bytes, {} inodes",
+                   in_memory ? "memory" : "a disk image", spec.limits.disk_bytes,
+                   spec.limits.disk_inodes));
+  line(fmt::format("root: overlay of platform{}{} below a private upper",
+                   spec.layers.empty() ? "" : ", ",
                    fmt::join(spec.layers.rbegin(), spec.layers.rend(), ", ")));
   if (spec.host_root) line("read-only: the host's /usr (environment `host`, not reproducible)");
   if (spec.with_input) line("read-only: /input");
@@ -68,7 +72,8 @@ std::string render_step(const Step& step) {
     case Op::own_cgroups:
     case Op::loopback:
     case Op::execute: return name;
-    case Op::make_dir: return fmt::format("{} {} mode {:04o} uid {}", name, shown(step.a), step.n, step.m);
+    case Op::make_dir:
+      return fmt::format("{} {} mode {:04o} uid {}", name, shown(step.a), step.n, step.m);
     case Op::write_file: return fmt::format("{} {} ({} bytes)", name, shown(step.a), step.b.size());
     case Op::ensure_user: return fmt::format("{} {} uid {}", name, shown(step.a), step.n);
     case Op::settle: return fmt::format("{} {} keeping capabilities {:#x}", name, step.n, step.m);

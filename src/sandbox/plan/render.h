@@ -1,5 +1,5 @@
-// A plan as text for people: what the launcher makes, then the numbered steps of tare-init. For --dry-run, the
-// goldens, and the message of a failed step.
+// A plan as text for people: what the launcher makes, then the numbered steps of tare-init. For
+// --dry-run, the goldens, and the message of a failed step.
 #pragma once
 
 #include <string>

@@ -23,7 +23,12 @@ struct DeviceNode {
   unsigned major_number;
 };
 constexpr std::array<DeviceNode, 6> kDevices = {{
-    {"null", 3, 1}, {"zero", 5, 1}, {"full", 7, 1}, {"random", 8, 1}, {"urandom", 9, 1}, {"tty", 0, 5},
+    {"null", 3, 1},
+    {"zero", 5, 1},
+    {"full", 7, 1},
+    {"random", 8, 1},
+    {"urandom", 9, 1},
+    {"tty", 0, 5},
 }};
 struct Link {
   const char* target;
@@ -44,13 +49,16 @@ Result<sys::UniqueFd> make_devices() {
   sys::UniqueFd mount = TRY(context.mount({.nodev = false, .noexec = true}));
   for (const DeviceNode& node : kDevices) {
     const dev_t device = ::makedev(node.major_number, node.minor_number);
-    if (::mknodat(mount.get(), node.name, S_IFCHR | 0666, device) != 0) return sys_error(errno, "mknod");
+    if (::mknodat(mount.get(), node.name, S_IFCHR | 0666, device) != 0)
+      return sys_error(errno, "mknod");
     if (::fchmodat(mount.get(), node.name, 0666, 0) != 0) return sys_error(errno, "chmod device");
   }
   for (const Link& link : kDeviceLinks) {
-    if (::symlinkat(link.target, mount.get(), link.name) != 0) return sys_error(errno, "symlink device");
+    if (::symlinkat(link.target, mount.get(), link.name) != 0)
+      return sys_error(errno, "symlink device");
   }
-  for (const char* folder : {"pts", "shm", "mqueue"}) TRY(sys::make_dir_at(mount.get(), folder, 0755));
+  for (const char* folder : {"pts", "shm", "mqueue"})
+    TRY(sys::make_dir_at(mount.get(), folder, 0755));
   return mount;
 }
 
@@ -64,7 +72,8 @@ Result<> show(std::string_view from, int base, std::string_view at, const sys::M
 Result<bool> is_own_mount(const char* path) {
   struct stat it = {};
   struct stat root = {};
-  if (::stat(path, &it) != 0 || ::stat("/", &root) != 0) return sys_error(errno, std::string("stat ") + path);
+  if (::stat(path, &it) != 0 || ::stat("/", &root) != 0)
+    return sys_error(errno, std::string("stat ") + path);
   return it.st_dev != root.st_dev;
 }
 
@@ -99,7 +108,8 @@ Result<> enter_pruned_namespace(std::string_view home) {
   TRY(context.set("mode", "0755"));
   const sys::UniqueFd base = TRY(context.mount({}));
   TRY(sys::attach_mount(base.get(), sys::kCwd, base_path));
-  for (const char* folder : {"proc", "host", "stage", "dev"}) TRY(sys::make_dir_at(base.get(), folder, 0755));
+  for (const char* folder : {"proc", "host", "stage", "dev"})
+    TRY(sys::make_dir_at(base.get(), folder, 0755));
 
   sys::FsContext proc = TRY(sys::FsContext::create("proc"));
   const sys::UniqueFd proc_mount = TRY(proc.mount({.noexec = true}));

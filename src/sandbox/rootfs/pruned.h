@@ -1,15 +1,16 @@
-// The launcher's own mount namespace, pruned: a clone of a namespace costs time for every mount in it, and every
-// mount of the host would be in reach of a new sandbox until it has changed its root.
+// The launcher's own mount namespace, pruned: a clone of a namespace costs time for every mount in
+// it, and every mount of the host would be in reach of a new sandbox until it has changed its root.
 //
 //   /            tmpfs, read-only once it is built
-//   /proc        a fresh, unmasked proc: a sandbox may only mount its own where a visible one exists
-//   /host        the host's root file system, read-only (and /host/usr where that is a mount of its own)
-//   /host<HOME>  TARE_HOME, nosuid, nodev
-//   /stage       where the root of the next sandbox is put together
-//   /dev         the devices every sandbox gets, made once: null zero full random urandom tty
+//   /proc        a fresh, unmasked proc: a sandbox may only mount its own where a visible one
+//   exists /host        the host's root file system, read-only (and /host/usr where that is a mount
+//   of its own) /host<HOME>  TARE_HOME, nosuid, nodev /stage       where the root of the next
+//   sandbox is put together /dev         the devices every sandbox gets, made once: null zero full
+//   random urandom tty
 //
-// Called once at start, by the single thread of tare-launcher. Descriptors opened before (cgroups, sockets, loop
-// devices) keep working: they need no path. Sources: mount_namespaces(7), pivot_root(2).
+// Called once at start, by the single thread of tare-launcher. Descriptors opened before (cgroups,
+// sockets, loop devices) keep working: they need no path. Sources: mount_namespaces(7),
+// pivot_root(2).
 #pragma once
 
 #include <string>

@@ -29,25 +29,39 @@ Result<sys::UniqueFd> make_tmpfs(const model::Limits& limits) {
   return context.mount({});
 }
 
-// An empty ext4 of exactly this size, made once and copied for each sandbox: mkfs takes 20 ms, the copy of its few
-// hundred KiB of data 1 ms. No journal: nothing on it is to survive a crash.
+// An empty ext4 of exactly this size, made once and copied for each sandbox: mkfs takes 20 ms, the
+// copy of its few hundred KiB of data 1 ms. No journal: nothing on it is to survive a crash.
 Result<std::string> image_template(const model::Limits& limits, const ImageTools& tools) {
-  const std::string name = std::to_string(limits.disk_bytes) + "-" + std::to_string(limits.disk_inodes);
+  const std::string name = std::to_string(limits.disk_bytes) + "-" +
+                           std::to_string(limits.disk_inodes);
   const std::string inside = tools.folder + "/" + name;
   const std::string path = tools.host + inside;
   if (sys::exists_at(sys::kCwd, path)) return path;
   const std::string making = inside + ".new";
   {
-    const sys::UniqueFd file = TRY(sys::open_at(sys::kCwd, tools.host + making, O_WRONLY | O_CREAT | O_TRUNC, 0600));
+    const sys::UniqueFd file = TRY(
+        sys::open_at(sys::kCwd, tools.host + making, O_WRONLY | O_CREAT | O_TRUNC, 0600));
     TRY(sys::truncate_fd(file.get(), limits.disk_bytes));
   }
   const std::string inodes = std::to_string(limits.disk_inodes);
   sys::Child child = TRY(sys::fork_child());
   if (!child.valid()) {
     if (::chroot(tools.host.c_str()) != 0 || ::chdir("/") != 0) ::_exit(126);
-    const char* const argv[] = {"mkfs.ext4", "-q",     "-F",  "-b", "4096",  "-m", "0",           "-O", "^has_journal",
-                                "-E",        "nodiscard,lazy_itable_init=1",       "-N", inodes.c_str(),
-                                making.c_str(), nullptr};
+    const char* const argv[] = {"mkfs.ext4",
+                                "-q",
+                                "-F",
+                                "-b",
+                                "4096",
+                                "-m",
+                                "0",
+                                "-O",
+                                "^has_journal",
+                                "-E",
+                                "nodiscard,lazy_itable_init=1",
+                                "-N",
+                                inodes.c_str(),
+                                making.c_str(),
+                                nullptr};
     const char* const env[] = {"PATH=/usr/sbin:/sbin:/usr/bin:/bin", nullptr};
     ::execve("/usr/sbin/mkfs.ext4", const_cast<char**>(argv), const_cast<char**>(env));
     ::execve("/sbin/mkfs.ext4", const_cast<char**>(argv), const_cast<char**>(env));
@@ -55,16 +69,20 @@ Result<std::string> image_template(const model::Limits& limits, const ImageTools
   }
   const sys::ExitStatus status = TRY(child.wait(nullptr));
   if (status.signalled || status.code != 0) {
-    return Error{Errc::unavailable, "mkfs.ext4 failed with status " + std::to_string(status.code) +
-                                        " (a disk limit above a quarter of the memory limit needs e2fsprogs)"};
+    return Error{Errc::unavailable,
+                 "mkfs.ext4 failed with status " + std::to_string(status.code) +
+                     " (a disk limit above a quarter of the memory limit needs e2fsprogs)"};
   }
-  if (::rename((tools.host + making).c_str(), path.c_str()) != 0) return sys_error(errno, "rename template");
+  if (::rename((tools.host + making).c_str(), path.c_str()) != 0)
+    return sys_error(errno, "rename template");
   return path;
 }
 
-Result<sys::UniqueFd> copy_template(const std::string& path, const ImageTools& tools, std::uint64_t bytes) {
+Result<sys::UniqueFd> copy_template(const std::string& path, const ImageTools& tools,
+                                    std::uint64_t bytes) {
   const sys::UniqueFd from = TRY(sys::open_at(sys::kCwd, path, O_RDONLY));
-  sys::UniqueFd to = TRY(sys::open_at(sys::kCwd, tools.host + tools.folder, O_RDWR | O_TMPFILE, 0600));
+  sys::UniqueFd to = TRY(
+      sys::open_at(sys::kCwd, tools.host + tools.folder, O_RDWR | O_TMPFILE, 0600));
   TRY(sys::truncate_fd(to.get(), bytes));
   std::uint64_t offset = 0;
   while (const auto stretch = TRY(sys::next_data(from.get(), offset))) {
@@ -82,14 +100,16 @@ Result<sys::UniqueFd> copy_template(const std::string& path, const ImageTools& t
 
 Result<sys::UniqueFd> attach_loop(const sys::UniqueFd& image, const ImageTools& tools) {
   if (!tools.loop_control.valid()) {
-    return Error{Errc::unavailable, "no /dev/loop-control: a disk limit above a quarter of the memory limit needs "
-                                    "loop devices; lower --disk or raise --mem"};
+    return Error{Errc::unavailable,
+                 "no /dev/loop-control: a disk limit above a quarter of the memory limit needs "
+                 "loop devices; lower --disk or raise --mem"};
   }
   constexpr int kTries = 64;  // another program may take the free one between the two calls
   for (int i = 0; i < kTries; ++i) {
     const int number = ::ioctl(tools.loop_control.get(), LOOP_CTL_GET_FREE);
     if (number < 0) return sys_error(errno, "LOOP_CTL_GET_FREE");
-    sys::UniqueFd loop = TRY(sys::open_at(tools.devices.get(), "loop" + std::to_string(number), O_RDWR));
+    sys::UniqueFd loop = TRY(
+        sys::open_at(tools.devices.get(), "loop" + std::to_string(number), O_RDWR));
     loop_config config = {};
     config.fd = static_cast<unsigned>(image.get());
     config.block_size = 4096;
@@ -116,19 +136,24 @@ struct Folder {
   std::uint32_t owner;  // inside
 };
 constexpr std::array<Folder, 4> kFolders = {{
-    {"upper", 0755, 0}, {"work", 0755, 0}, {"output", 0755, 1000}, {"shm", 01777, 0},
+    {"upper", 0755, 0},
+    {"work", 0755, 0},
+    {"output", 0755, 1000},
+    {"shm", 01777, 0},
 }};
 
 }  // namespace
 
-Result<sys::UniqueFd> make_scratch(const model::Limits& limits, uid_t base, const ImageTools& tools) {
+Result<sys::UniqueFd> make_scratch(const model::Limits& limits, uid_t base,
+                                   const ImageTools& tools) {
   const bool in_memory = model::scratch_of(limits) == model::Scratch::memory;
   auto made = in_memory ? make_tmpfs(limits) : make_image(limits, tools);
   sys::UniqueFd scratch = TRY(std::move(made).context("scratch space"));
   for (const Folder& folder : kFolders) {
     TRY(sys::make_dir_at(scratch.get(), folder.name, folder.mode));
     TRY(sys::own_at(scratch.get(), folder.name, base + folder.owner, base + folder.owner));
-    if ((folder.mode & S_ISVTX) != 0 && ::fchmodat(scratch.get(), folder.name, folder.mode, 0) != 0) {
+    if ((folder.mode & S_ISVTX) != 0 &&
+        ::fchmodat(scratch.get(), folder.name, folder.mode, 0) != 0) {
       return sys_error(errno, "chmod scratch folder");
     }
   }

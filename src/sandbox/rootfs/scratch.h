@@ -1,10 +1,11 @@
-// The writable space of one sandbox: a file system of its own with a hard cap on bytes and inodes. A tmpfs, or an
-// ext4 image in a sparse file that is unlinked before it is used, on a loop device that frees itself (AUTOCLEAR):
-// nothing of either outlives the last descriptor, whoever is killed.
+// The writable space of one sandbox: a file system of its own with a hard cap on bytes and inodes.
+// A tmpfs, or an ext4 image in a sparse file that is unlinked before it is used, on a loop device
+// that frees itself (AUTOCLEAR): nothing of either outlives the last descriptor, whoever is killed.
 //
 //   upper/ work/   of the overlay        output/  shown at /output        shm/  shown at /dev/shm
 //
-// Files on it carry the sandbox's real host ids: a setuid file made inside belongs to an id that nobody has.
+// Files on it carry the sandbox's real host ids: a setuid file made inside belongs to an id that
+// nobody has.
 #pragma once
 
 #include <sys/types.h>
@@ -26,6 +27,7 @@ struct ImageTools {
 };
 
 // A detached mount with the folders above, owned as the sandbox with uid range `base` needs them.
-Result<sys::UniqueFd> make_scratch(const model::Limits& limits, uid_t base, const ImageTools& tools);
+Result<sys::UniqueFd> make_scratch(const model::Limits& limits, uid_t base,
+                                   const ImageTools& tools);
 
 }  // namespace tare::sandbox

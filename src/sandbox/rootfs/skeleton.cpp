@@ -21,20 +21,50 @@ struct Folder {
   uid_t owner;
 };
 constexpr std::array<Folder, 6> kPlatform = {{
-    {"proc", 0555, 0}, {"dev", 0755, 0}, {"sys", 0555, 0}, {"tmp", 01777, 0}, {"input", 0755, 0}, {"output", 0755, 1000},
+    {"proc", 0555, 0},
+    {"dev", 0755, 0},
+    {"sys", 0555, 0},
+    {"tmp", 01777, 0},
+    {"input", 0755, 0},
+    {"output", 0755, 1000},
 }};
 constexpr std::array<Folder, 10> kHostOnly = {{
-    {"etc", 0755, 0}, {"etc/apt", 0755, 0}, {"usr", 0755, 0}, {"home", 0755, 0}, {"home/agent", 0755, 1000}, {"root", 0700, 0},
-    {"run", 0755, 0}, {"var", 0755, 0}, {"var/tmp", 01777, 0}, {"mnt", 0755, 0},
+    {"etc", 0755, 0},
+    {"etc/apt", 0755, 0},
+    {"usr", 0755, 0},
+    {"home", 0755, 0},
+    {"home/agent", 0755, 1000},
+    {"root", 0700, 0},
+    {"run", 0755, 0},
+    {"var", 0755, 0},
+    {"var/tmp", 01777, 0},
+    {"mnt", 0755, 0},
 }};
 
-// What of the host's /etc is shown: names, not contents of accounts, keys or mounts. Files, symlinks and folders;
-// only what everybody may read.
+// What of the host's /etc is shown: names, not contents of accounts, keys or mounts. Files,
+// symlinks and folders; only what everybody may read.
 constexpr const char* kEtc[] = {
-    "alternatives", "ca-certificates.conf", "debian_version", "default/locale", "fonts", "java-17-openjdk", "ld.so.cache",
-    "ld.so.conf",   "ld.so.conf.d",         "lsb-release",    "magic",          "mime.types", "os-release",      "perl",
-    "protocols",    "python3",              "python3.11",     "services",       "ssl/certs/ca-certificates.crt",
-    "ssl/openssl.cnf", "terminfo",
+    "alternatives",
+    "ca-certificates.conf",
+    "debian_version",
+    "default/locale",
+    "fonts",
+    "java-17-openjdk",
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "lsb-release",
+    "magic",
+    "mime.types",
+    "os-release",
+    "perl",
+    "protocols",
+    "python3",
+    "python3.11",
+    "services",
+    "ssl/certs/ca-certificates.crt",
+    "ssl/openssl.cnf",
+    "terminfo",
 };
 constexpr int kEtcDepth = 4;
 constexpr std::size_t kEtcFileBytes = 4 << 20;
@@ -49,7 +79,9 @@ constexpr std::array<TextFile, 5> kHostFiles = {{
      "root:x:0:0:root:/root:/bin/sh\nagent:x:1000:1000:agent:/home/agent:/bin/sh\n"
      "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"},
     {"etc/group", "root:x:0:\ntty:x:5:\nagent:x:1000:\nnogroup:x:65534:\n"},
-    {"etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: files\n"},
+    {"etc/nsswitch.conf",
+     "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nservices: files\nprotocols: "
+     "files\n"},
     {"etc/resolv.conf", ""},
     {"etc/hosts", ""},
 }};
@@ -57,7 +89,8 @@ constexpr std::array<TextFile, 5> kHostFiles = {{
 Result<> make_folders(int root, std::span<const Folder> folders) {
   for (const Folder& folder : folders) {
     TRY(sys::make_dir_at(root, folder.path, 0700));
-    const sys::UniqueFd fd = TRY(sys::open_at(root, folder.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    const sys::UniqueFd fd = TRY(
+        sys::open_at(root, folder.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
     TRY(sys::own_fd(fd.get(), folder.owner, folder.owner));
     TRY(sys::chmod_fd(fd.get(), folder.mode));
   }
@@ -65,7 +98,8 @@ Result<> make_folders(int root, std::span<const Folder> folders) {
 }
 
 Result<> write_file(int root, const std::string& path, std::string_view text) {
-  const sys::UniqueFd fd = TRY(sys::open_at(root, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644));
+  const sys::UniqueFd fd = TRY(
+      sys::open_at(root, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644));
   TRY(sys::write_all(fd.get(), text));
   return sys::chmod_fd(fd.get(), 0644);
 }
@@ -97,7 +131,8 @@ Result<> copy_etc(const std::string& host, int root) {
   std::size_t left = kEtcEntries;
   for (const char* entry : kEtc) {
     const std::string path(entry);
-    for (std::size_t slash = path.find('/'); slash != std::string::npos; slash = path.find('/', slash + 1)) {
+    for (std::size_t slash = path.find('/'); slash != std::string::npos;
+         slash = path.find('/', slash + 1)) {
       TRY(sys::ensure_dir_at(to.get(), path.substr(0, slash), 0755));
     }
     TRY(copy_entry(from.get(), to.get(), path, kEtcDepth, left).context("/etc/" + path));

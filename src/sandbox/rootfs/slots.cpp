@@ -13,7 +13,8 @@ namespace tare::sandbox {
 
 namespace {
 
-// A user namespace lives as long as a descriptor of it: a child makes it, we map and open it, the child dies.
+// A user namespace lives as long as a descriptor of it: a child makes it, we map and open it, the
+// child dies.
 Result<sys::UniqueFd> make_user_namespace(uid_t base) {
   sys::Child child = TRY(sys::clone_child(CLONE_NEWUSER));
   if (!child.valid()) {
@@ -39,7 +40,8 @@ SlotTable::SlotTable(std::uint32_t block) : block_(block), entries_(kSlotsPerBlo
 
 Result<Slot> SlotTable::lease() {
   if (free_.empty()) {
-    return Error{Errc::exhausted, "all " + std::to_string(kSlotsPerBlock) + " sandboxes of this host are in use"};
+    return Error{Errc::exhausted,
+                 "all " + std::to_string(kSlotsPerBlock) + " sandboxes of this host are in use"};
   }
   const std::uint32_t index = free_.front();
   Entry& entry = entries_[index];

@@ -1,9 +1,10 @@
-// Uid ranges. Each live sandbox has a slot: 65,536 host ids that nobody else has, and a user namespace that maps
-// 0..65535 inside to them, kept for showing files (idmapped mounts). Slots of an ended sandbox are used again, in
-// turn, so that a late write of one can never be mistaken for the next one's.
+// Uid ranges. Each live sandbox has a slot: 65,536 host ids that nobody else has, and a user
+// namespace that maps 0..65535 inside to them, kept for showing files (idmapped mounts). Slots of
+// an ended sandbox are used again, in turn, so that a late write of one can never be mistaken for
+// the next one's.
 //
-// Owner: tare-launcher. The ranges start at 0x70000000, above systemd's own (0x80000 to 0x6FFFFFFF); TARE_HOMEs
-// share that space in blocks, chosen by hash or by --uid-block.
+// Owner: tare-launcher. The ranges start at 0x70000000, above systemd's own (0x80000 to
+// 0x6FFFFFFF); TARE_HOMEs share that space in blocks, chosen by hash or by --uid-block.
 #pragma once
 
 #include <sys/types.h>
@@ -44,7 +45,8 @@ class [[nodiscard]] SlotTable {
   std::deque<std::uint32_t> free_;
 };
 
-// Maps 0..65535 inside the user namespace of `pid` to the range at `base`. For a process that waits to be mapped.
+// Maps 0..65535 inside the user namespace of `pid` to the range at `base`. For a process that waits
+// to be mapped.
 Result<> write_id_maps(pid_t pid, uid_t base);
 
 }  // namespace tare::sandbox

@@ -31,8 +31,9 @@ class Attached {
   std::string path_;
 };
 
-// A tree of real-root-owned files, shown with the sandbox's ids. File systems without idmapped mounts (an overlay
-// or a network file system as the host's root) show it with the overflow owner: readable all the same.
+// A tree of real-root-owned files, shown with the sandbox's ids. File systems without idmapped
+// mounts (an overlay or a network file system as the host's root) show it with the overflow owner:
+// readable all the same.
 Result<sys::UniqueFd> shown_to(const Slot& slot, const std::string& path, bool read_only) {
   sys::UniqueFd tree = TRY(sys::clone_tree(sys::kCwd, path, false));
   auto mapped = sys::idmap_mount(tree.get(), slot.user_namespace);
@@ -65,9 +66,10 @@ Result<sys::UniqueFd> make_overlay(const StageParts& parts, const std::string& s
   TRY(overlay.set("lowerdir", lower_option));
   TRY(overlay.set("upperdir", scratch + "/upper"));
   TRY(overlay.set("workdir", scratch + "/work"));
-  // Spelt out, as kernels differ in their defaults: a renamed lower folder is EXDEV (mv copies it), and a layer that
-  // is made of an upper never refers to anything by xattr.
-  for (const char* option : {"redirect_dir", "metacopy", "index", "xino"}) TRY(overlay.set(option, "off"));
+  // Spelt out, as kernels differ in their defaults: a renamed lower folder is EXDEV (mv copies it),
+  // and a layer that is made of an upper never refers to anything by xattr.
+  for (const char* option : {"redirect_dir", "metacopy", "index", "xino"})
+    TRY(overlay.set(option, "off"));
   sys::UniqueFd mount = TRY(overlay.mount({}));
   if (sys::is_read_only(mount.get())) {
     return Error{Errc::internal, "the kernel made the overlay read-only (see dmesg)"};
@@ -77,7 +79,8 @@ Result<sys::UniqueFd> make_overlay(const StageParts& parts, const std::string& s
 
 Result<> bind_into_root(int tree, std::string_view at, const sys::MountFlags& flags) {
   TRY(sys::restrict_mount(tree, flags, false));
-  return sys::attach_mount(tree, sys::kCwd, std::string(kStageRoot) + "/" + std::string(at)).context(at);
+  return sys::attach_mount(tree, sys::kCwd, std::string(kStageRoot) + "/" + std::string(at))
+      .context(at);
 }
 
 // What an environment build needs to reach the package registries by name.
@@ -102,7 +105,8 @@ Result<> fill_root(const StageParts& parts, const std::string& scratch) {
   }
   if (parts.input >= 0) {
     // The folder is the unprivileged daemon's: nothing it puts in the way may lead elsewhere.
-    const sys::UniqueFd folder = TRY(sys::open_beneath(parts.input, parts.run + "/input", O_PATH | O_DIRECTORY));
+    const sys::UniqueFd folder = TRY(
+        sys::open_beneath(parts.input, parts.run + "/input", O_PATH | O_DIRECTORY));
     const sys::UniqueFd tree = TRY(sys::clone_tree(folder.get(), "", false));
     TRY(bind_into_root(tree.get(), "input", {.read_only = true, .noexec = false}));
   }
@@ -118,7 +122,8 @@ Result<> fill_root(const StageParts& parts, const std::string& scratch) {
 
 Result<Stage> Stage::build(const StageParts& parts) {
   const Attached scratch = TRY(Attached::create(parts.scratch, "/stage/scratch"));
-  const sys::UniqueFd overlay = TRY(make_overlay(parts, scratch.path()).context("root file system"));
+  const sys::UniqueFd overlay = TRY(
+      make_overlay(parts, scratch.path()).context("root file system"));
   TRY(sys::ensure_dir_at(sys::kCwd, kStageRoot, 0700));
   TRY(sys::attach_mount(overlay.get(), sys::kCwd, kStageRoot));
   Stage stage(true);

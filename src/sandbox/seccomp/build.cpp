@@ -28,15 +28,17 @@ Result<> checked(int result, std::string_view what) {
 constexpr int kDefaultError = ENOSYS;
 
 Result<> add(const Filter& filter, const SyscallRule& rule) {
-  if (!rule.allowed && rule.error == kDefaultError) return ok();  // libseccomp refuses what says nothing new
+  if (!rule.allowed && rule.error == kDefaultError)
+    return ok();  // libseccomp refuses what says nothing new
   std::vector<scmp_arg_cmp> tests;
   for (const ArgumentTest& test : rule.tests) {
     tests.push_back(scmp_arg_cmp{test.index, SCMP_CMP_MASKED_EQ, test.mask, test.value});
   }
-  const std::uint32_t action =
-      rule.allowed ? SCMP_ACT_ALLOW : SCMP_ACT_ERRNO(static_cast<std::uint32_t>(rule.error));
-  return checked(seccomp_rule_add_array(filter.get(), action, rule.number, static_cast<unsigned>(tests.size()),
-                                        tests.data()),
+  const std::uint32_t action = rule.allowed
+                                   ? SCMP_ACT_ALLOW
+                                   : SCMP_ACT_ERRNO(static_cast<std::uint32_t>(rule.error));
+  return checked(seccomp_rule_add_array(filter.get(), action, rule.number,
+                                        static_cast<unsigned>(tests.size()), tests.data()),
                  rule.name);
 }
 
@@ -53,7 +55,9 @@ Result<std::string> exported(const Filter& filter) {
 Result<std::string> build_filter(model::Profile profile) {
   const Filter filter(seccomp_init(SCMP_ACT_ERRNO(kDefaultError)), &seccomp_release);
   if (filter == nullptr) return Error{Errc::internal, "seccomp_init failed"};
-  TRY(checked(seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(kDefaultError)), "bad arch action"));
+  TRY(checked(
+      seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(kDefaultError)),
+      "bad arch action"));
   TRY(checked(seccomp_attr_set(filter.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2), "binary tree"));
   for (const SyscallRule& rule : rules_of(profile)) TRY(add(filter, rule).context("seccomp rule"));
   return exported(filter).context("seccomp filter");

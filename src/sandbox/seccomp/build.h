@@ -1,5 +1,5 @@
-// A profile compiled to BPF by libseccomp, as a binary tree: the cost of a call does not grow with the table.
-// Run once per profile when tared starts; the bytes go into every plan.
+// A profile compiled to BPF by libseccomp, as a binary tree: the cost of a call does not grow with
+// the table. Run once per profile when tared starts; the bytes go into every plan.
 #pragma once
 
 #include <string>

@@ -45,7 +45,8 @@ Result<Verdict> run(std::string_view filter, const SyscallAttempt& attempt) {
     ++steps;
     switch (BPF_CLASS(instruction.code)) {
       case BPF_LD:
-        if (instruction.code != (BPF_LD | BPF_W | BPF_ABS) || instruction.k > sizeof data - 4) return malformed(at);
+        if (instruction.code != (BPF_LD | BPF_W | BPF_ABS) || instruction.k > sizeof data - 4)
+          return malformed(at);
         std::memcpy(&a, reinterpret_cast<const char*>(&data) + instruction.k, sizeof a);
         break;
       case BPF_ALU:

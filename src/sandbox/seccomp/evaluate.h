@@ -1,6 +1,7 @@
-// Judges a compiled filter in user space, as the kernel would: a classic BPF interpreter for the subset seccomp
-// allows (32-bit loads from struct seccomp_data, ALU, jumps, return). For tests; no kernel is needed.
-// Source: Linux Documentation/userspace-api/seccomp_filter.rst, networking/filter.rst.
+// Judges a compiled filter in user space, as the kernel would: a classic BPF interpreter for the
+// subset seccomp allows (32-bit loads from struct seccomp_data, ALU, jumps, return). For tests; no
+// kernel is needed. Source: Linux Documentation/userspace-api/seccomp_filter.rst,
+// networking/filter.rst.
 #pragma once
 
 #include <array>
@@ -17,7 +18,8 @@ struct SyscallAttempt {
   std::array<std::uint64_t, 6> arguments = {};
 };
 
-// The filter's 32-bit answer (SECCOMP_RET_*). An error when the program is malformed or runs out of its bytes.
+// The filter's 32-bit answer (SECCOMP_RET_*). An error when the program is malformed or runs out of
+// its bytes.
 Result<std::uint32_t> evaluate(std::string_view filter, const SyscallAttempt& attempt);
 
 // The longest path through the filter, in instructions: what a call costs at most.

@@ -17,10 +17,12 @@ namespace tare::sandbox {
 
 namespace {
 
-constexpr std::uint64_t kLow32 = 0xFFFF'FFFF;  // the kernel truncates int arguments: so must every comparison
+constexpr std::uint64_t
+    kLow32 = 0xFFFF'FFFF;  // the kernel truncates int arguments: so must every comparison
 // Without CLONE_NEWTIME (0x80): in clone's flags those bits are the exit signal.
-constexpr std::uint64_t kNamespaceFlags = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
-                                          CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
+constexpr std::uint64_t kNamespaceFlags = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS |
+                                          CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |
+                                          CLONE_NEWNET;
 constexpr std::uint64_t kFileType = S_IFMT;
 
 void refuse(std::vector<SyscallRule>& rules, int number, std::string_view name, int error,
@@ -33,9 +35,12 @@ void allow(std::vector<SyscallRule>& rules, int number, std::string_view name,
   rules.push_back({number, name, true, 0, std::move(tests)});
 }
 
-// Sockets by family. Netlink only for routes (getifaddrs needs it; the namespace has nothing but lo).
+// Sockets by family. Netlink only for routes (getifaddrs needs it; the namespace has nothing but
+// lo).
 void socket_rules(model::Profile profile, std::vector<SyscallRule>& rules) {
-  const auto family = [](int value) { return ArgumentTest{0, kLow32, static_cast<std::uint64_t>(value)}; };
+  const auto family = [](int value) {
+    return ArgumentTest{0, kLow32, static_cast<std::uint64_t>(value)};
+  };
   allow(rules, SYS_socket, "socket", {family(AF_UNIX)});
   allow(rules, SYS_socketpair, "socketpair", {family(AF_UNIX)});
   if (profile == model::Profile::strict) return;
@@ -56,7 +61,8 @@ void node_rules(std::vector<SyscallRule>& rules) {
   }
 }
 
-// A blacklist of values inside an allowed call: allowed unless one of these bits is set or value matches.
+// A blacklist of values inside an allowed call: allowed unless one of these bits is set or value
+// matches.
 void argument_rules(std::vector<SyscallRule>& rules) {
   allow(rules, SYS_clone, "clone", {{0, kNamespaceFlags, 0}});
   allow(rules, SYS_unshare, "unshare", {{0, kNamespaceFlags | CLONE_NEWTIME, 0}});
@@ -65,7 +71,8 @@ void argument_rules(std::vector<SyscallRule>& rules) {
     refuse(rules, SYS_clone, "clone", EPERM, {{0, flag, flag}});
     refuse(rules, SYS_unshare, "unshare", EPERM, {{0, flag, flag}});
   }
-  // clone3 takes its flags behind a pointer, which no filter can read: glibc falls back to clone on ENOSYS.
+  // clone3 takes its flags behind a pointer, which no filter can read: glibc falls back to clone on
+  // ENOSYS.
   refuse(rules, SYS_clone3, "clone3", ENOSYS);
   for (const std::uint64_t persona : {std::uint64_t{PER_LINUX}, kLow32}) {
     allow(rules, SYS_personality, "personality", {{0, kLow32, persona}});
@@ -74,9 +81,9 @@ void argument_rules(std::vector<SyscallRule>& rules) {
   allow(rules, SYS_seccomp, "seccomp", {{1, SECCOMP_FILTER_FLAG_NEW_LISTENER, 0}});
 }
 
-// libseccomp cannot take an unconditional allow and a conditional refusal of one call, so what is allowed is
-// spelt out by bits: every value of the low 32 bits other than the refused ones differs from each of them in at
-// least one bit.
+// libseccomp cannot take an unconditional allow and a conditional refusal of one call, so what is
+// allowed is spelt out by bits: every value of the low 32 bits other than the refused ones differs
+// from each of them in at least one bit.
 void ioctl_rules(std::vector<SyscallRule>& rules) {
   // TIOCSTI 0x5412 and TIOCLINUX 0x541C put characters into a terminal's input (CVE-2017-5226).
   constexpr std::uint64_t kSti = 0x5412;
@@ -87,7 +94,8 @@ void ioctl_rules(std::vector<SyscallRule>& rules) {
     if ((kDiffer & bit) != 0) continue;
     allow(rules, SYS_ioctl, "ioctl", {{1, bit, ~kSti & bit}});
   }
-  // Those that equal both in all shared bits: every other combination of the bits in which the two differ.
+  // Those that equal both in all shared bits: every other combination of the bits in which the two
+  // differ.
   for (std::uint64_t some = kDiffer;; some = (some - 1) & kDiffer) {
     const std::uint64_t value = (kSti & ~kDiffer) | some;
     if (value != kSti && value != kLinux) allow(rules, SYS_ioctl, "ioctl", {{1, kLow32, value}});

@@ -20,7 +20,9 @@ namespace {
 using model::Profile;
 
 constexpr std::uint32_t kAllow = SECCOMP_RET_ALLOW;
-constexpr std::uint32_t errno_of(int error) { return SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(error); }
+constexpr std::uint32_t errno_of(int error) {
+  return SECCOMP_RET_ERRNO | static_cast<std::uint32_t>(error);
+}
 
 const std::string& filter(Profile profile = Profile::standard) {
   static std::map<Profile, std::string> filters;
@@ -29,30 +31,36 @@ const std::string& filter(Profile profile = Profile::standard) {
   return found->second;
 }
 
-std::uint32_t verdict(int number, std::array<std::uint64_t, 6> arguments = {}, Profile profile = Profile::standard) {
+std::uint32_t verdict(int number, std::array<std::uint64_t, 6> arguments = {},
+                      Profile profile = Profile::standard) {
   return evaluate(filter(profile), {.number = number, .arguments = arguments}).value();
 }
 
 TEST(Filter, ordinary_calls_are_allowed) {
-  for (const int number : {SYS_read, SYS_openat, SYS_mmap, SYS_execve, SYS_futex, SYS_epoll_wait, SYS_wait4}) {
+  for (const int number :
+       {SYS_read, SYS_openat, SYS_mmap, SYS_execve, SYS_futex, SYS_epoll_wait, SYS_wait4}) {
     EXPECT_EQ(verdict(number), kAllow) << number;
   }
 }
 
 TEST(Filter, refused_calls_answer_eperm_and_never_kill) {
-  for (const int number : {SYS_mount, SYS_ptrace, SYS_bpf, SYS_keyctl, SYS_io_uring_setup, SYS_userfaultfd, SYS_perf_event_open,
-                           SYS_kexec_load, SYS_open_by_handle_at, SYS_process_vm_readv, SYS_pivot_root, SYS_setns}) {
+  for (const int number :
+       {SYS_mount, SYS_ptrace, SYS_bpf, SYS_keyctl, SYS_io_uring_setup, SYS_userfaultfd,
+        SYS_perf_event_open, SYS_kexec_load, SYS_open_by_handle_at, SYS_process_vm_readv,
+        SYS_pivot_root, SYS_setns}) {
     EXPECT_EQ(verdict(number), errno_of(EPERM)) << number;
   }
 }
 
 TEST(Filter, what_is_unknown_answers_enosys) {
-  for (const int number : {600, 1000, 0x3FFFFFFF, -1}) EXPECT_EQ(verdict(number), errno_of(ENOSYS)) << number;
+  for (const int number : {600, 1000, 0x3FFFFFFF, -1})
+    EXPECT_EQ(verdict(number), errno_of(ENOSYS)) << number;
 }
 
 TEST(Filter, other_architectures_answer_enosys_for_every_number) {
   for (int number = 0; number < 600; ++number) {
-    EXPECT_EQ(evaluate(filter(), {.number = number, .arch = AUDIT_ARCH_I386}).value(), errno_of(ENOSYS));
+    EXPECT_EQ(evaluate(filter(), {.number = number, .arch = AUDIT_ARCH_I386}).value(),
+              errno_of(ENOSYS));
     EXPECT_EQ(verdict(number | 0x40000000), errno_of(ENOSYS)) << "x32 " << number;
   }
 }
@@ -71,13 +79,17 @@ TEST(Filter, every_table_entry_gets_its_verdict_and_no_call_is_in_both_tables) {
 
 TEST(Filter, clone_makes_threads_and_processes_but_no_namespaces) {
   EXPECT_EQ(verdict(SYS_clone, {SIGCHLD}), kAllow);
-  EXPECT_EQ(verdict(SYS_clone, {CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SETTLS}), kAllow);
+  EXPECT_EQ(verdict(SYS_clone, {CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+                                CLONE_SETTLS}),
+            kAllow);
   EXPECT_EQ(verdict(SYS_clone, {CLONE_VM | CLONE_VFORK | SIGCHLD}), kAllow);
-  for (const std::uint64_t flag : {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWNET, CLONE_NEWPID, CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWCGROUP}) {
+  for (const std::uint64_t flag : {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWNET, CLONE_NEWPID,
+                                   CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWCGROUP}) {
     EXPECT_EQ(verdict(SYS_clone, {flag | SIGCHLD}), errno_of(EPERM)) << flag;
     EXPECT_EQ(verdict(SYS_unshare, {flag}), errno_of(EPERM)) << flag;
   }
-  EXPECT_EQ(verdict(SYS_clone3), errno_of(ENOSYS));  // its flags cannot be seen; libc falls back to clone
+  EXPECT_EQ(verdict(SYS_clone3),
+            errno_of(ENOSYS));  // its flags cannot be seen; libc falls back to clone
 }
 
 TEST(Filter, sockets_are_local_or_internet_and_netlink_only_for_routes) {
@@ -86,7 +98,8 @@ TEST(Filter, sockets_are_local_or_internet_and_netlink_only_for_routes) {
   EXPECT_EQ(verdict(SYS_socket, {AF_INET6, SOCK_DGRAM, 0}), kAllow);
   EXPECT_EQ(verdict(SYS_socket, {AF_NETLINK, SOCK_RAW, 0}), kAllow);
   for (const int family : {AF_PACKET, AF_VSOCK, AF_ALG, AF_BLUETOOTH, AF_KEY, AF_XDP, 1000}) {
-    EXPECT_NE(verdict(SYS_socket, {static_cast<std::uint64_t>(family), SOCK_RAW, 0}), kAllow) << family;
+    EXPECT_NE(verdict(SYS_socket, {static_cast<std::uint64_t>(family), SOCK_RAW, 0}), kAllow)
+        << family;
   }
   EXPECT_NE(verdict(SYS_socket, {AF_NETLINK, SOCK_RAW, 12}), kAllow);  // NETLINK_NETFILTER
   EXPECT_NE(verdict(SYS_socket, {AF_INET, SOCK_STREAM, 0}, Profile::strict), kAllow);

@@ -1,5 +1,5 @@
-// The two plain tables behind profile.h: calls that are always allowed, and calls that are known and refused.
-// A call in neither, and without a rule on its arguments, is unknown to us: ENOSYS.
+// The two plain tables behind profile.h: calls that are always allowed, and calls that are known
+// and refused. A call in neither, and without a rule on its arguments, is unknown to us: ENOSYS.
 #pragma once
 
 #include <span>
