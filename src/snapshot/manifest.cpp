@@ -90,8 +90,7 @@ Result<ManifestSummary> ManifestWriter::finish() {
   return summary_;
 }
 
-// ---- Parsing
-// --------------------------------------------------------------------------------------------------
+// ---- Parsing ----
 
 namespace {
 

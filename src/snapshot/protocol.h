@@ -50,8 +50,7 @@ struct Hello {
   friend bool operator==(const Hello&, const Hello&) = default;
 };
 
-// ---- Requests
-// -------------------------------------------------------------------------------------------------
+// ---- Requests ----
 
 // One descriptor: a tar stream (tar_import.h), file or pipe.
 struct ImportTar {
@@ -114,8 +113,7 @@ struct RemoveRun {
 using Request = std::variant<Hello, ImportTar, ImportFiles, FileChunk, Collect, VerifyLayer,
                              StatLayer, RemoveLayer, ListLayers, RemoveRun>;
 
-// ---- Replies
-// --------------------------------------------------------------------------------------------------
+// ---- Replies ----
 
 struct Progress {
   std::uint64_t entries = 0, bytes = 0;  // so far
@@ -183,8 +181,7 @@ Error error_of(const Failed& failed);
 using Reply = std::variant<Hello, Progress, Imported, Collected, Verified, LayerInfo, LayerPage,
                            Done, Failed>;
 
-// ---- Encoding
-// -------------------------------------------------------------------------------------------------
+// ---- Encoding ----
 
 Result<std::string> encode(const Request& request);
 Result<std::string> encode(const Reply& reply);

@@ -212,15 +212,15 @@ void Service::end_job(Connection& connection) {
   refuse(connection, Error{Errc::internal, "the job ended by " + how + " before it was done"});
 }
 
-// The client is gone: nobody waits for the answer.
+// The client is gone: nobody waits for the answer. (Or it has it, and the job was about to end.)
 void Service::cancel(Connection& connection) {
   (void)connection.job.signal(SIGKILL);
-  (void)connection.job.wait(nullptr);
-  connection.job = sys::Child();
+  const auto ended = connection.job.wait(nullptr);
   --jobs_;
+  connection.closing = true;
+  if (ended && !ended->signalled) return;
   deps_.log.info("job cancelled", {{"job", connection.job_name}});
   sweep_later(connection.job_name);
-  connection.closing = true;
 }
 
 // In a process of its own: it may be a large tree. The job's own child (an unpacker) may still be

@@ -133,85 +133,93 @@ struct Hostile {
   std::string message;  // part of it
 };
 
-std::vector<Hostile> hostile_archives() {
-  const auto of = [](const std::vector<TarEntry>& entries) { return tar_of(entries); };
-  const auto pax_name = [](const std::string& name) {
-    return pax_header(pax_record("path", name)) + tar_entry({.name = "x", .content = "x"}) +
-           tar_end();
-  };
+std::string pax_named(const std::string& name) {
+  return pax_header(pax_record("path", name)) + tar_entry({.name = "x", .content = "x"}) +
+         tar_end();
+}
+
+std::vector<Hostile> hostile_names() {
   std::string deep = "d";
   for (int i = 0; i < 300; ++i) deep += "/d";
-  const std::string good = tar_entry({.name = "f", .content = "x"});
   return {
-      {"parent", of({{.name = "../outside", .content = "x"}}), "component \".\" or \"..\""},
-      {"parent inside", of({{.name = "a/../../outside", .content = "x"}}),
+      {"parent", tar_of({{.name = "../outside", .content = "x"}}), "component \".\" or \"..\""},
+      {"parent inside", tar_of({{.name = "a/../../outside", .content = "x"}}),
        "component \".\" or \"..\""},
-      {"parent after dot", of({{.name = "./../outside", .content = "x"}}),
+      {"parent after dot", tar_of({{.name = "./../outside", .content = "x"}}),
        "component \".\" or \"..\""},
-      {"absolute", of({{.name = "/tmp/tare_absolute", .content = "x"}}), "absolute"},
-      {"absolute by pax", pax_name("/tmp/tare_absolute"), "absolute"},
-      {"parent by pax", pax_name("../outside"), "component \".\" or \"..\""},
-      {"empty component", of({{.name = "a//b"}}), "empty component"},
-      {"symlink ancestor",
-       of({{.name = "s", .type = '2', .link = ".."}, {.name = "s/outside", .content = "x"}}),
-       "symlink or no folder"},
-      {"symlink ancestor, absolute",
-       of({{.name = "s", .type = '2', .link = "/tmp"}, {.name = "s/x", .content = "x"}}),
-       "symlink or no folder"},
-      {"symlink ancestor inside the tree",
-       of({{.name = "d", .type = '5'},
-           {.name = "s", .type = '2', .link = "d"},
-           {.name = "s/x", .content = "x"}}),
-       "symlink or no folder"},
-      {"symlink chain",
-       of({{.name = "a", .type = '2', .link = "b"},
-           {.name = "b", .type = '2', .link = ".."},
-           {.name = "a/outside", .content = "x"}}),
-       "symlink"},
-      {"folder entry over a symlink",
-       of({{.name = "s", .type = '2', .link = ".."}, {.name = "s", .type = '5'}}), "appears twice"},
-      {"file over a symlink",
-       of({{.name = "s", .type = '2', .link = "../outside"}, {.name = "s", .content = "x"}}),
-       "appears twice"},
-      {"file twice", of({{.name = "f", .content = "x"}, {.name = "f", .content = "y"}}),
-       "appears twice"},
-      {"file twice, spelt otherwise", of({{.name = "f"}, {.name = "./f"}}), "appears twice"},
-      {"folder, then file", of({{.name = "f", .type = '5'}, {.name = "f"}}), "appears twice"},
-      {"below a file", of({{.name = "f"}, {.name = "f/g"}}), "symlink or no folder"},
-      {"hard link outside", of({{.name = "h", .type = '1', .link = "../outside"}}),
-       "component \".\" or \"..\""},
-      {"hard link to absolute", of({{.name = "h", .type = '1', .link = "/etc/passwd"}}),
-       "absolute"},
-      {"hard link through a symlink",
-       of({{.name = "s", .type = '2', .link = ".."},
-           {.name = "h", .type = '1', .link = "s/outside"}}),
-       "symlink or no folder"},
-      {"hard link to a symlink",
-       of({{.name = "s", .type = '2', .link = "../outside"},
-           {.name = "h", .type = '1', .link = "s"}}),
-       "no file made before"},
-      {"hard link to nothing", of({{.name = "h", .type = '1', .link = "later"}, {.name = "later"}}),
-       "no file made before"},
-      {"hard link to a folder",
-       of({{.name = "d", .type = '5'}, {.name = "h", .type = '1', .link = "d"}}),
-       "no file made before"},
-      {"hard link to the root", of({{.name = "h", .type = '1', .link = "."}}),
-       "hard link to a folder"},
-      {"the root as a symlink", of({{.name = ".", .type = '2', .link = "/etc"}}),
-       "only a folder can be the root"},
-      {"whiteout", of({{.name = "d/.wh.x"}}), "whiteout"},
+      {"absolute", tar_of({{.name = "/tmp/tare_absolute", .content = "x"}}), "absolute"},
+      {"absolute by pax", pax_named("/tmp/tare_absolute"), "absolute"},
+      {"parent by pax", pax_named("../outside"), "component \".\" or \"..\""},
+      {"empty component", tar_of({{.name = "a//b"}}), "empty component"},
+      {"whiteout", tar_of({{.name = "d/.wh.x"}}), "whiteout"},
       {"opaque whiteout through a symlink",
-       of({{.name = "s", .type = '2', .link = ".."}, {.name = "s/.wh..wh..opq"}}), "whiteout"},
-      {"too deep", pax_name(deep), "256 folders deep"},
-      {"path beyond PATH_MAX", pax_name(std::string(2000, 'a') + "/" + std::string(2500, 'b')),
+       tar_of({{.name = "s", .type = '2', .link = ".."}, {.name = "s/.wh..wh..opq"}}), "whiteout"},
+      {"too deep", pax_named(deep), "256 folders deep"},
+      {"path beyond PATH_MAX", pax_named(std::string(2000, 'a') + "/" + std::string(2500, 'b')),
        "longer than 4000"},
-      {"name beyond NAME_MAX", pax_name(std::string(300, 'n')), "more than 255 bytes"},
+      {"name beyond NAME_MAX", pax_named(std::string(300, 'n')), "more than 255 bytes"},
       {"target beyond PATH_MAX",
        pax_header(pax_record("linkpath", std::string(5000, 't'))) +
            tar_entry({.name = "l", .type = '2', .link = "x"}) + tar_end(),
        "1 to 4095 bytes"},
-      {"empty target", of({{.name = "l", .type = '2'}}), "1 to 4095 bytes"},
-      {"owner out of range", of({{.name = "f", .uid = 65'536}}), "0..65535"},
+      {"empty target", tar_of({{.name = "l", .type = '2'}}), "1 to 4095 bytes"},
+      {"owner out of range", tar_of({{.name = "f", .uid = 65'536}}), "0..65535"},
+  };
+}
+
+std::vector<Hostile> hostile_links() {
+  return {
+      {"symlink ancestor",
+       tar_of({{.name = "s", .type = '2', .link = ".."}, {.name = "s/outside", .content = "x"}}),
+       "symlink or no folder"},
+      {"symlink ancestor, absolute",
+       tar_of({{.name = "s", .type = '2', .link = "/tmp"}, {.name = "s/x", .content = "x"}}),
+       "symlink or no folder"},
+      {"symlink ancestor inside the tree",
+       tar_of({{.name = "d", .type = '5'},
+               {.name = "s", .type = '2', .link = "d"},
+               {.name = "s/x", .content = "x"}}),
+       "symlink or no folder"},
+      {"symlink chain",
+       tar_of({{.name = "a", .type = '2', .link = "b"},
+               {.name = "b", .type = '2', .link = ".."},
+               {.name = "a/outside", .content = "x"}}),
+       "symlink"},
+      {"folder entry over a symlink",
+       tar_of({{.name = "s", .type = '2', .link = ".."}, {.name = "s", .type = '5'}}),
+       "appears twice"},
+      {"file over a symlink",
+       tar_of({{.name = "s", .type = '2', .link = "../outside"}, {.name = "s", .content = "x"}}),
+       "appears twice"},
+      {"file twice", tar_of({{.name = "f", .content = "x"}, {.name = "f", .content = "y"}}),
+       "appears twice"},
+      {"file twice, spelt otherwise", tar_of({{.name = "f"}, {.name = "./f"}}), "appears twice"},
+      {"folder, then file", tar_of({{.name = "f", .type = '5'}, {.name = "f"}}), "appears twice"},
+      {"below a file", tar_of({{.name = "f"}, {.name = "f/g"}}), "symlink or no folder"},
+      {"hard link outside", tar_of({{.name = "h", .type = '1', .link = "../outside"}}),
+       "component \".\" or \"..\""},
+      {"hard link to absolute", tar_of({{.name = "h", .type = '1', .link = "/etc/passwd"}}),
+       "absolute"},
+      {"hard link through a symlink",
+       tar_of({{.name = "s", .type = '2', .link = ".."},
+               {.name = "h", .type = '1', .link = "s/outside"}}),
+       "symlink or no folder"},
+      {"hard link to nothing",
+       tar_of({{.name = "h", .type = '1', .link = "later"}, {.name = "later"}}),
+       "no file or symlink made before"},
+      {"hard link to a folder",
+       tar_of({{.name = "d", .type = '5'}, {.name = "h", .type = '1', .link = "d"}}),
+       "no file or symlink made before"},
+      {"hard link to the root", tar_of({{.name = "h", .type = '1', .link = "."}}),
+       "hard link to a folder"},
+      {"the root as a symlink", tar_of({{.name = ".", .type = '2', .link = "/etc"}}),
+       "only a folder can be the root"},
+  };
+}
+
+std::vector<Hostile> damaged_archives() {
+  const std::string good = tar_entry({.name = "f", .content = "x"});
+  return {
       {"negative owner", pax_header(pax_record("uid", "-1")) + good + tar_end(), ""},
       {"cut within a file",
        tar_entry({.name = "f", .content = std::string(5000, 'x')}).substr(0, 2048), ""},
@@ -222,7 +230,7 @@ std::vector<Hostile> hostile_archives() {
       {"nothing", "", "empty"},
       {"only the end marker", tar_end(), ""},
       {"no archive", std::string(4096, 'z'), ""},
-      {"1 EB file", of({{.name = "f", .claimed_size = std::int64_t{1} << 32}}), "too long"},
+      {"1 EB file", tar_of({{.name = "f", .claimed_size = std::int64_t{1} << 32}}), "too long"},
       {"1 EB sparse file",
        pax_header(pax_record("GNU.sparse.major", "1") + pax_record("GNU.sparse.minor", "0") +
                   pax_record("GNU.sparse.name", "f") +
@@ -233,14 +241,23 @@ std::vector<Hostile> hostile_archives() {
 }
 
 TEST(TarImport, a_hostile_archive_is_refused_and_touches_nothing_outside) {
-  for (const Hostile& h : hostile_archives()) {
-    const Unpacked u(h.archive);
-    EXPECT_FALSE(u.result.ok()) << h.what;
-    EXPECT_TRUE(u.untouched()) << h.what;
-    EXPECT_THAT(u.error(), testing::HasSubstr(h.message)) << h.what;
-    EXPECT_NE(::access("/tmp/tare_absolute", F_OK), 0) << h.what;
-    EXPECT_NE(::access("/tmp/x", F_OK), 0) << h.what;
+  for (const auto& table : {hostile_names(), hostile_links(), damaged_archives()}) {
+    for (const Hostile& h : table) {
+      const Unpacked u(h.archive);
+      EXPECT_FALSE(u.result.ok()) << h.what;
+      EXPECT_TRUE(u.untouched()) << h.what;
+      EXPECT_THAT(u.error(), testing::HasSubstr(h.message)) << h.what;
+      EXPECT_NE(::access("/tmp/tare_absolute", F_OK), 0) << h.what;
+    }
   }
+}
+
+TEST(TarImport, a_hard_link_to_a_symlink_is_the_symlink_and_not_what_it_names) {
+  const Unpacked u(tar_of(
+      {{.name = "s", .type = '2', .link = "../outside"}, {.name = "h", .type = '1', .link = "s"}}));
+  ASSERT_EQ(u.error(), "");
+  EXPECT_EQ(sys::read_link_at(u.outer.fd(), "staging/h").value(), "../outside");
+  EXPECT_TRUE(u.untouched());
 }
 
 // The size a pax header states counts, not the ustar one beside it: what a reader that mixes them

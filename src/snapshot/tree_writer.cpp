@@ -180,8 +180,9 @@ Result<> TreeWriter::add_hardlink(std::string_view raw_path, std::string_view ra
   // A descriptor of its own: place_for() below may replace the one kept near.
   const sys::UniqueFd from = TRY(at(path, sys::open_beneath(root_.get(), from_path, kFolderFlags)));
   auto status = sys::stat_at(from.get(), from_name);
-  if (!status || !S_ISREG(status->st_mode)) {
-    return refused(path, "is a hard link to " + quote(target) + ", which is no file made before");
+  if (!status || !(S_ISREG(status->st_mode) || S_ISLNK(status->st_mode))) {
+    return refused(
+        path, "is a hard link to " + quote(target) + ", which is no file or symlink made before");
   }
   const Place place = TRY(place_for(path));
   TRY(count_entry(path));

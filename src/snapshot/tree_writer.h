@@ -64,7 +64,7 @@ class TreeWriter {
   Result<> abandon(File& file);
   Result<> add_symlink(std::string_view path, const std::string& target,
                        const EntryMetadata& metadata);
-  // `target` names a file made before.
+  // `target` names a file or symlink made before; it is linked itself, not followed.
   Result<> add_hardlink(std::string_view path, std::string_view target);
   // Sets the folders' times, which making entries has changed. Last.
   Result<> finish();
