@@ -43,7 +43,7 @@ TEST(Loop, ten_thousand_fibers_wait_at_the_same_time) {
   Event go;
   int waiting = 0;
   int done = 0;
-  constexpr int kFibers = 10'000;
+  constexpr int kFibers = kManyFibers;
   loop->spawn([&](const Context& ctx) {
     TaskGroup group(ctx);
     for (int i = 0; i < kFibers; ++i) {

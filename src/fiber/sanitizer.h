@@ -9,7 +9,7 @@
   #include <sanitizer/asan_interface.h>
   #include <sanitizer/common_interface_defs.h>
 #endif
-#ifdef __SANITIZE_THREAD__
+#ifdef TARE_FIBER_TSAN  // not __SANITIZE_THREAD__: see CMakeLists.txt
   #include <sanitizer/tsan_interface.h>
 #endif
 
@@ -29,7 +29,7 @@ inline void sanitizer_leave([[maybe_unused]] SanitizerStack* from,
 #ifdef __SANITIZE_ADDRESS__
   __sanitizer_start_switch_fiber(from != nullptr ? &from->fake_stack : nullptr, to.bottom, to.size);
 #endif
-#ifdef __SANITIZE_THREAD__
+#ifdef TARE_FIBER_TSAN
   __tsan_switch_to_fiber(to.tsan_fiber, 0);
 #endif
 }
@@ -44,19 +44,19 @@ inline void sanitizer_arrive([[maybe_unused]] SanitizerStack& here,
 }
 
 inline void sanitizer_make([[maybe_unused]] SanitizerStack& stack) {
-#ifdef __SANITIZE_THREAD__
+#ifdef TARE_FIBER_TSAN
   stack.tsan_fiber = __tsan_create_fiber(0);
 #endif
 }
 
 inline void sanitizer_adopt_thread([[maybe_unused]] SanitizerStack& stack) {
-#ifdef __SANITIZE_THREAD__
+#ifdef TARE_FIBER_TSAN
   stack.tsan_fiber = __tsan_get_current_fiber();
 #endif
 }
 
 inline void sanitizer_destroy([[maybe_unused]] SanitizerStack& stack) {
-#ifdef __SANITIZE_THREAD__
+#ifdef TARE_FIBER_TSAN
   __tsan_destroy_fiber(stack.tsan_fiber);
 #endif
 }

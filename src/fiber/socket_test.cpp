@@ -241,7 +241,7 @@ TEST(Socket, a_fast_sender_does_not_starve_other_fibers) {
 
 TEST(Socket, hundreds_of_connections_are_served_at_once) {
   in_fiber([](const Context& ctx) -> Result<> {
-    constexpr int kConnections = 400;
+    constexpr int kConnections = kManyFibers / 25;
     TempDir dir;
     const std::string path = dir.path + "/s";
     auto listener = TRY(UnixListener::bind(path, {}));

@@ -9,7 +9,7 @@
 
 namespace tare::fiber {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_ADDRESS__) || defined(TARE_FIBER_TSAN)
 inline constexpr std::size_t kStackBytes = 1 << 20;  // instrumented frames are larger
 #else
 inline constexpr std::size_t kStackBytes = 256 << 10;

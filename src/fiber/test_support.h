@@ -30,6 +30,13 @@ void in_fiber(Body body) {
   ASSERT_TRUE(result.ok()) << result.error().message;
 }
 
+// How many fibers a test may have at once: TSan spends a megabyte on each.
+#ifdef __SANITIZE_THREAD__
+inline constexpr int kManyFibers = 200;
+#else
+inline constexpr int kManyFibers = 10'000;
+#endif
+
 // Counts itself while it lives.
 struct Witness {
   explicit Witness(int& counter) : alive(&counter) { ++*alive; }
