@@ -35,7 +35,7 @@ struct Target {
 
 struct UpCommand {
   bool detach = false;
-  // 0: any free one. Not set: 7419 for the default home, any free one for others, which live beside it.
+  // 0: any free one. Not set: 7419 for the default home, any free one for others beside it.
   std::optional<std::uint16_t> port;
   std::string user = "tare";
 };

@@ -54,12 +54,13 @@ int run(const Invocation& invocation) {
   SystemRandom random;
   auto client = Client::create(invocation.target);
   if (!client) return refuse(client.error());
-  App app{.target = invocation.target,
-          .client = std::move(client).value(),
-          .clock = clock,
-          .random = random};
   int status = kExitSoftware;
   auto looped = fiber::run_fiber([&](const fiber::Context& ctx) -> Result<> {
+    // In here: the connections it keeps must not outlive the loop.
+    App app{.target = invocation.target,
+            .client = std::move(client).value(),
+            .clock = clock,
+            .random = random};
     auto done = std::visit([&](const auto& command) { return run_command(command, app, ctx); },
                            invocation.command);
     status = done ? *done : report(app, done.error(), ctx);
