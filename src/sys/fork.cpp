@@ -49,6 +49,20 @@ Result<> close_all_but(std::span<const int> kept) {
   return ok();
 }
 
+void exec_in_root(const std::string& root, const std::vector<std::string>& programs,
+                  const std::vector<std::string>& argv) {
+  if (::chroot(root.c_str()) != 0 || ::chdir("/") != 0) ::_exit(126);
+  std::vector<char*> arguments;
+  for (const std::string& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));
+  arguments.push_back(nullptr);
+  char path[] = "PATH=/usr/sbin:/sbin:/usr/bin:/bin";
+  char* const environment[] = {path, nullptr};
+  for (const std::string& program : programs) {
+    ::execve(program.c_str(), arguments.data(), environment);
+  }
+  ::_exit(127);
+}
+
 Result<> limit_resource(int resource, std::uint64_t value) {
   const rlimit limit = {value, value};
   if (::setrlimit(static_cast<__rlimit_resource>(resource), &limit) != 0)

@@ -1,6 +1,7 @@
 #include "sys/process.h"
 
 #include <linux/sched.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -63,6 +64,12 @@ Result<ExitStatus> Child::wait(rusage* usage) {
   pidfd_.reset();
   return status_of(info);
 }
+
+void signal_number(pid_t pid, int number) {
+  if (pid > 1) (void)::kill(pid, number);
+}
+
+void pause_ms(int ms) { (void)::poll(nullptr, 0, ms); }
 
 Result<Child> clone_child(std::uint64_t flags, int cgroup) {
   int pidfd = -1;

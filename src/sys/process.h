@@ -44,6 +44,13 @@ class [[nodiscard]] Child {
   UniqueFd pidfd_;
 };
 
+// By number: only for a process that cannot be reaped, or whose number cannot be reused, meanwhile.
+// Fine when it is gone.
+void signal_number(pid_t pid, int number);
+
+// Blocks a single-threaded program that has nothing else to do. Not for anything that serves.
+void pause_ms(int ms);
+
 // clone3 with CLONE_PIDFD. Returns an invalid Child in the child process. `flags` are CLONE_NEW*
 // flags; `cgroup` (>= 0) is for CLONE_INTO_CGROUP. The caller must be single-threaded, and the
 // child may only make async-signal-safe calls until it execs.

@@ -11,4 +11,9 @@ Result<> leave_network() {
   return ok();
 }
 
+Result<> copy_mounts() {
+  if (::unshare(CLONE_NEWNS) != 0) return sys_error(errno, "unshare the mount namespace");
+  return ok();
+}
+
 }  // namespace tare::sys

@@ -9,4 +9,8 @@ namespace tare::sys {
 // path still work.
 Result<> leave_network();
 
+// A copy of the mount namespace. Its mounts are shared with the old one's until they are made
+// private (mountfs.h).
+Result<> copy_mounts();
+
 }  // namespace tare::sys

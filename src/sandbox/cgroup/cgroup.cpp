@@ -12,6 +12,7 @@
 
 #include "sandbox/cgroup/settings.h"
 #include "sys/files.h"
+#include "sys/process.h"
 
 namespace tare::sandbox {
 
@@ -53,7 +54,7 @@ Result<> kill_members(int folder) {
     pid_t pid = 0;
     const auto [next, error] = std::from_chars(at, end, pid);
     if (error != std::errc()) break;
-    if (pid > 1) ::kill(pid, SIGKILL);
+    sys::signal_number(pid, SIGKILL);
     at = next + 1;
   }
   return ok();
@@ -76,11 +77,11 @@ Result<> kill_in(int folder, bool unified) {
 // begins.
 Result<> remove_folder(int parent, const std::string& name) {
   constexpr int kTries = 200;
-  constexpr useconds_t kPauseUs = 5'000;
+  constexpr int kPauseMs = 5;
   for (int i = 0;; ++i) {
     auto removed = sys::remove_dir_at(parent, name);
     if (removed || removed.error().sys != EBUSY || i == kTries) return removed;
-    ::usleep(kPauseUs);
+    sys::pause_ms(kPauseMs);
   }
 }
 

@@ -1,7 +1,6 @@
 #include "sandbox/rootfs/pruned.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -12,6 +11,7 @@
 
 #include "sys/files.h"
 #include "sys/mountfs.h"
+#include "sys/unshare.h"
 
 namespace tare::sandbox {
 
@@ -98,7 +98,7 @@ Result<> switch_root(int base) {
 }  // namespace
 
 Result<> enter_pruned_namespace(std::string_view home) {
-  if (::unshare(CLONE_NEWNS) != 0) return sys_error(errno, "unshare mount namespace");
+  TRY(sys::copy_mounts());
   TRY(sys::make_private("/"));
   const std::string base_path = std::string(home) + "/launcher/root";
   TRY(sys::ensure_dir_at(sys::kCwd, base_path, 0700));

@@ -46,26 +46,9 @@ Result<std::string> image_template(const model::Limits& limits, const ImageTools
   const std::string inodes = std::to_string(limits.disk_inodes);
   sys::Child child = TRY(sys::fork_child());
   if (!child.valid()) {
-    if (::chroot(tools.host.c_str()) != 0 || ::chdir("/") != 0) ::_exit(126);
-    const char* const argv[] = {"mkfs.ext4",
-                                "-q",
-                                "-F",
-                                "-b",
-                                "4096",
-                                "-m",
-                                "0",
-                                "-O",
-                                "^has_journal",
-                                "-E",
-                                "nodiscard,lazy_itable_init=1",
-                                "-N",
-                                inodes.c_str(),
-                                making.c_str(),
-                                nullptr};
-    const char* const env[] = {"PATH=/usr/sbin:/sbin:/usr/bin:/bin", nullptr};
-    ::execve("/usr/sbin/mkfs.ext4", const_cast<char**>(argv), const_cast<char**>(env));
-    ::execve("/sbin/mkfs.ext4", const_cast<char**>(argv), const_cast<char**>(env));
-    ::_exit(127);
+    sys::exec_in_root(tools.host, {"/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4"},
+                      {"mkfs.ext4", "-q", "-F", "-b", "4096", "-m", "0", "-O", "^has_journal", "-E",
+                       "nodiscard,lazy_itable_init=1", "-N", inodes, making});
   }
   const sys::ExitStatus status = TRY(child.wait(nullptr));
   if (status.signalled || status.code != 0) {
