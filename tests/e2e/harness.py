@@ -1,0 +1,251 @@
+"""What the end-to-end tests share: a home of its own for each test class, with real daemons in it.
+
+    class Exits(harness.TareTest):
+        def test_...(self): result = self.home.run("--env", "host", "--", "true")
+
+The programs are those in $TARE_BIN_DIR (set by ctest). After a class its daemons are ended and the
+leak audit must find nothing of the home: no process, cgroup, mount or loop device; then the home is
+removed. Processes are found by what names the home, never by their name. Time-outs are only there
+so that a hanging test ends: nothing here judges speed.
+"""
+
+import hashlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+TIMEOUT_S = 180  # of one command or one wait; a slow machine under load needs a part of it
+BIN = Path(os.environ.get("TARE_BIN_DIR", Path(__file__).parents[2] / "build" / "bin"))
+
+
+def wait_until(condition, what, timeout_s=TIMEOUT_S):
+    """The first true value of condition(); fails with `what` when there is none in time."""
+    end = time.monotonic() + timeout_s
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {timeout_s} s in vain for {what}")
+        time.sleep(0.02)
+    return value
+
+
+def read_text(path):
+    """A file of /proc or /sys; "" when it is gone."""
+    try:
+        return Path(path).read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def pids():
+    return [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
+
+
+def status_of(pid):
+    """/proc/PID/status as {name: value}."""
+    lines = (line.partition(":") for line in read_text(f"/proc/{pid}/status").splitlines())
+    return {name: value.strip() for name, _, value in lines}
+
+
+def sigkill(pid):
+    """Kills it and waits until it is gone (a zombie is gone enough)."""
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: status_of(pid).get("State", "Z")[0] in "ZX", f"the end of process {pid}")
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path, timeout=TIMEOUT_S):
+        super().__init__("localhost", timeout=timeout)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+def ask(connection, method, path, body=None, headers=None):
+    """One request on a connection of its own; a dict is sent as JSON."""
+    headers = dict(headers or {})
+    if isinstance(body, (dict, list)):
+        body = json.dumps(body).encode()
+        headers.setdefault("Content-Type", "application/json")
+    try:
+        connection.request(method, path, body, headers)
+        response = connection.getresponse()
+        return Answer(response.status, response.headers, response.read())
+    finally:
+        connection.close()
+
+
+class Home:
+    """A $TARE_HOME and what is in it."""
+
+    def __init__(self):
+        self.path = Path(tempfile.mkdtemp(prefix="te-", dir="/tmp"))
+        self.path.chmod(0o755)
+        self.tag = "tare-" + hashlib.sha256(str(self.path).encode()).hexdigest()[:12]
+        self.environment = {"TARE_HOME": str(self.path), "PATH": os.environ["PATH"],
+                            "LANG": "C.UTF-8"}
+
+    # ---- the CLI ----
+
+    def popen(self, *arguments, **options):
+        options.setdefault("stdin", subprocess.DEVNULL)
+        options.setdefault("stdout", subprocess.PIPE)
+        options.setdefault("stderr", subprocess.PIPE)
+        options.setdefault("env", self.environment)
+        return subprocess.Popen([BIN / "tare", *map(str, arguments)], **options)
+
+    def tare(self, *arguments, data=None, timeout=TIMEOUT_S, **options):
+        """`tare ARGUMENTS`; stdin is `data`. The result has returncode, stdout and stderr (bytes)."""
+        if data is not None:
+            options["stdin"] = subprocess.PIPE
+        with self.popen(*arguments, **options) as process:
+            try:
+                out, err = process.communicate(data, timeout)
+            except BaseException:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def must(self, *arguments, **options):
+        """As tare(); fails unless it exits with 0."""
+        result = self.tare(*arguments, **options)
+        if result.returncode != 0:
+            raise AssertionError(f"tare {' '.join(map(str, arguments))}: status "
+                                 f"{result.returncode}: {result.stderr.decode()}")
+        return result
+
+    def host(self, *command, options=(), **more):
+        """`tare run --env host OPTIONS -- COMMAND`."""
+        return self.tare("run", "--env", "host", *options, "--", *command, **more)
+
+    def detached(self, *command, options=()):
+        """Starts a run in the background; its id."""
+        started = self.must("run", "--env", "host", "--detach", *options, "--", *command)
+        return started.stdout.decode().strip()
+
+    def inspect(self, run):
+        return json.loads(self.must("inspect", run).stdout)
+
+    def wait_ended(self, run):
+        return wait_until(lambda: ended(self.inspect(run)), f"the end of {run}")
+
+    # ---- the API ----
+
+    def request(self, method, path, body=None, headers=None):
+        """Over the unix socket."""
+        return ask(UnixConnection(self.path / "run/tared.sock"), method, path, body, headers)
+
+    def program_pid(self, name):
+        programs = self.request("GET", "/v1/health").json["programs"]
+        return next(program["pid"] for program in programs if program["name"] == name)
+
+    # ---- the daemons ----
+
+    def up(self):
+        return self.must("up", "--detach", "--port", "0")
+
+    def down(self):
+        return self.must("down")
+
+    def processes(self):
+        """Pids of all that belongs to this home: daemons, clients and sandboxed processes."""
+        mark = str(self.path).encode()
+        found = []
+        for pid in pids():
+            try:
+                command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            except OSError:
+                continue
+            if mark in command or self.tag in read_text(f"/proc/{pid}/cgroup"):
+                found.append(pid)
+        return found
+
+    def sandboxed(self):
+        """Pids of those that run in sandboxes of this home."""
+        return [pid for pid in self.processes() if self.tag in read_text(f"/proc/{pid}/cgroup")]
+
+    def leaks(self):
+        """What is left of this home outside its folder, one line each."""
+        found = [f"process {pid}: {read_text(f'/proc/{pid}/cmdline')!r}"
+                 for pid in self.processes()]
+        mounts = [line.split() for line in read_text("/proc/self/mountinfo").splitlines()]
+        kinds = [(fields[4], fields[fields.index("-") + 1]) for fields in mounts]
+        for point, kind in kinds:
+            if kind in ("cgroup", "cgroup2"):
+                found += [f"cgroup {path}" for path in Path(point).glob(f"{self.tag}*")]
+            if point.startswith(str(self.path)):
+                found.append(f"mount {point}")
+        for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
+            if str(self.path) in read_text(backing):
+                found.append(f"loop device {backing}")
+        return found
+
+    def close(self):
+        """Ends the daemons, looks for leaks, removes the home."""
+        down = self.tare("down")
+        try:  # loop devices and zombies go a moment after their last user
+            wait_until(lambda: not self.leaks(), "the end of everything", 20)
+        except AssertionError:
+            pass
+        found = self.leaks()
+        logs = "".join(f"{log.name}:\n{read_text(log)}" for log in self.path.glob("log/*"))
+        for pid in self.processes():
+            os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(self.path)
+        if found:
+            raise AssertionError("left behind:\n  " + "\n  ".join(found) + "\n" + logs)
+        if down.returncode not in (0, 69):
+            raise AssertionError(f"tare down: {down.returncode}: {down.stderr.decode()}\n{logs}")
+
+
+def ended(run):
+    """The run when it has ended, else None."""
+    return run if run["state"] in ("succeeded", "failed", "cancelled") else None
+
+
+class TareTest(unittest.TestCase):
+    """A class of tests with daemons of its own: self.home."""
+
+    starts_daemons = True
+
+    @classmethod
+    def setUpClass(cls):
+        if os.geteuid() != 0:
+            raise unittest.SkipTest("needs root: sandboxes are made by a root service")
+        cls.home = Home()
+        cls.addClassCleanup(cls.home.close)
+        if cls.starts_daemons:
+            cls.home.up()
+
+    def setUp(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="te-files-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def assert_status(self, result, status):
+        self.assertEqual(result.returncode, status, result.stderr.decode(errors="replace"))
+
+    def assert_reason(self, result, status, pattern):
+        """The exit status, and one line on stderr that says why."""
+        self.assert_status(result, status)
+        lines = result.stderr.decode().splitlines()
+        self.assertEqual(len(lines), 1, lines)
+        self.assertRegex(lines[0], r"^tare: (run_[0-9a-z]{26}: )?" + pattern)
