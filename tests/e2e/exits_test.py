@@ -60,10 +60,9 @@ class Exits(harness.TareTest):
         self.assertEqual(result.returncode, 4)
 
     def test_beyond_the_output_limit_the_run_is_killed_with_137(self):
-        program = ["sh", "-c", "head -c 1000000 /dev/zero; sleep 1000"]
-        result = self.home.host(*program, options=["--output-limit", "64K"])
+        result = self.home.host("yes", options=["--output-limit", "64K"])
         self.assert_reason(result, 137, "output limit of 64 KiB reached")
-        self.assertEqual(result.stdout, bytes(64 << 10))
+        self.assertGreaterEqual(len(result.stdout), 64 << 10)
 
     def test_the_disk_limit_is_an_error_for_the_program_only(self):
         program = ["sh", "-c", "head -c 50000000 /dev/zero >/tmp/big || exit 9"]
