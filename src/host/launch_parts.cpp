@@ -33,16 +33,17 @@ Result<> make_input_folders(int input, std::string_view name) {
   return ok();
 }
 
-Result<sys::UniqueFd> make_input(int run_folder, const model::RunRequest& request, const runs::Blobs& blobs) {
+// Found by the launcher by its name, not by a descriptor (protocol.h says why).
+Result<> make_input(int run_folder, const model::RunRequest& request, const runs::Blobs& blobs) {
   TRY(sys::remove_tree_at(run_folder, "input"));
   TRY(sys::make_dir_at(run_folder, "input", kFolderMode));
-  sys::UniqueFd input = TRY(sys::open_beneath(run_folder, "input", O_RDONLY | O_DIRECTORY));
+  const auto input = TRY(sys::open_beneath(run_folder, "input", O_RDONLY | O_DIRECTORY));
   TRY(sys::chmod_fd(input.get(), kFolderMode));
   for (const model::InputFile& file : request.inputs) {
     TRY(make_input_folders(input.get(), file.name));
     TRY(blobs.link(file.digest, input.get(), file.name).context("input " + file.name));
   }
-  return input;
+  return ok();
 }
 
 }  // namespace
@@ -89,7 +90,7 @@ Result<LaunchParts> prepare_launch(LiveRun& live, const RunDeps& deps) {
   }
   if (spec.with_input) {
     const auto folder = TRY(sys::open_beneath(deps.runs_dir, id, O_RDONLY | O_DIRECTORY));
-    parts.fds.push_back(TRY(make_input(folder.get(), request, deps.blobs)));
+    TRY(make_input(folder.get(), request, deps.blobs));
   }
   live.changed.notify_all();
   return parts;
