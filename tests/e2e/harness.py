@@ -48,6 +48,12 @@ def pids():
     return [int(entry.name) for entry in os.scandir("/proc") if entry.name.isdigit()]
 
 
+def mounts():
+    """(where, file system) of each mount that we see."""
+    lines = [line.split() for line in read_text("/proc/self/mountinfo").splitlines()]
+    return [(fields[4], fields[fields.index("-") + 1]) for fields in lines]
+
+
 def status_of(pid):
     """/proc/PID/status as {name: value}."""
     lines = (line.partition(":") for line in read_text(f"/proc/{pid}/status").splitlines())
@@ -183,17 +189,17 @@ class Home:
         """Pids of those that run in sandboxes of this home."""
         return [pid for pid in self.processes() if self.tag in read_text(f"/proc/{pid}/cgroup")]
 
+    def cgroups(self):
+        """The folders of this home in every hierarchy."""
+        tops = [Path(point) for point, kind in mounts() if kind in ("cgroup", "cgroup2")]
+        return [folder for top in tops for folder in top.glob(f"{self.tag}*")]
+
     def leaks(self):
         """What is left of this home outside its folder, one line each."""
         found = [f"process {pid}: {read_text(f'/proc/{pid}/cmdline')!r}"
                  for pid in self.processes()]
-        mounts = [line.split() for line in read_text("/proc/self/mountinfo").splitlines()]
-        kinds = [(fields[4], fields[fields.index("-") + 1]) for fields in mounts]
-        for point, kind in kinds:
-            if kind in ("cgroup", "cgroup2"):
-                found += [f"cgroup {path}" for path in Path(point).glob(f"{self.tag}*")]
-            if point.startswith(str(self.path)):
-                found.append(f"mount {point}")
+        found += [f"cgroup {path}" for path in self.cgroups()]
+        found += [f"mount {point}" for point, _ in mounts() if point.startswith(str(self.path))]
         for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
             if str(self.path) in read_text(backing):
                 found.append(f"loop device {backing}")
