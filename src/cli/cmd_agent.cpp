@@ -29,7 +29,7 @@ Result<std::vector<LocalFile>> agent_files(const model::AgentManifest& manifest,
   std::vector<LocalFile> out;
   for (const std::string& name : manifest.files) {
     auto files = TRY(
-        find_files(directory + "/" + name, name, kMaxAgentFiles).context("agent.toml: files"));
+        find_files(name, name, kMaxAgentFiles, directory).context("agent.toml: files"));
     std::move(files.begin(), files.end(), std::back_inserter(out));
   }
   if (out.size() <= kMaxAgentFiles) return out;

@@ -34,13 +34,17 @@ Result<std::string> read_to_end(int fd, const fiber::Context& ctx) {
 }
 
 // What the launcher found when it tried each primitive.
-Result<JsonArray> launcher_checks(const fiber::Context& ctx) {
+Result<JsonArray> launcher_checks(const App& app, const fiber::Context& ctx) {
   const std::string program = TRY(find_program(kLauncher));
   auto pipe = TRY(sys::make_pipe());
   const auto errors = TRY(sys::dup_fd(STDERR_FILENO));
   sys::SpawnOptions options{.program = program,
                             .argv = {std::string(kLauncher), "--doctor", "--json"},
                             .env = child_environment()};
+  // The disk checks are about the file system of the home, when there is one.
+  if (sys::exists_at(sys::kCwd, app.target.home)) {
+    options.argv.insert(options.argv.end(), {"--home", app.target.home});
+  }
   options.out = pipe.write.get();
   options.err = errors.get();
   auto process = TRY(sys::spawn(options));
@@ -98,7 +102,7 @@ std::string check_text(const Json& item) {
 }  // namespace
 
 Result<int> run_command(const DoctorCommand& command, App& app, const fiber::Context& ctx) {
-  JsonArray checks = TRY(launcher_checks(ctx));
+  JsonArray checks = TRY(launcher_checks(app, ctx));
   add_own_checks(checks);
   std::size_t missing = 0;
   std::string text;

@@ -113,6 +113,7 @@ Result<int> run_command(const PsCommand& command, App& app, const fiber::Context
 
 Result<int> run_command(const LogsCommand& command, App& app, const fiber::Context& ctx) {
   const std::string id = TRY(resolve_run(app, command.id, ctx));
+  TRY(app.client.get(run_path(id), ctx));  // with no daemon: said at once, not after a minute
   StreamingSink sink(app);
   auto run = follow_output(app, {.id = id, .follow = command.follow, .attach = false}, sink, ctx);
   if (!run && run.error().sys == EPIPE) return kExitBrokenPipe;

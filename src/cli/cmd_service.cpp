@@ -18,6 +18,7 @@ namespace tare::cli {
 namespace {
 
 constexpr std::chrono::milliseconds kWatchPause{300};
+constexpr std::chrono::seconds kEndPatience{5};
 constexpr int kMaxRestarts = 20;  // of daemons that were killed, in the life of one `tare up`
 
 Result<> need_root(std::string_view what) {
@@ -50,6 +51,18 @@ Result<> print_stopped(App& app, const Stopped& stopped, const fiber::Context& c
 
 std::string end_text(const sys::ExitStatus& status) {
   return fmt::format("{} {}", status.signalled ? "signal" : "exit status", status.code);
+}
+
+// What fails to start leaves nothing behind that was not there before.
+Result<> start_or_nothing(App& app, const ServiceOptions& options, std::vector<Daemon>& started,
+                          const fiber::Context& ctx) {
+  const auto lock = TRY(lock_home(options.home, ctx));
+  auto done = start_service(app, options, started, ctx);
+  if (done) return ok();
+  for (auto daemon = started.rbegin(); daemon != started.rend(); ++daemon) {
+    static_cast<void>(end_process(daemon->process, kEndPatience, ctx));
+  }
+  return done;
 }
 
 // `tare up` in the foreground: stays with the daemons it has started until a signal comes or
@@ -117,10 +130,7 @@ Result<int> run_command(const UpCommand& command, App& app, const fiber::Context
   if (!command.detach) signals = TRY(fiber::Signals::block({SIGINT, SIGTERM, SIGHUP}));
   std::vector<Daemon> started;
   TRY(prepare_home(options.home, options.user));
-  {
-    const auto lock = TRY(lock_home(options.home, ctx));
-    TRY(start_service(app, options, started, ctx));
-  }
+  TRY(start_or_nothing(app, options, started, ctx));
   TRY(app.print(where_text(options.home), ctx));
   if (command.detach) return kExitOk;
 

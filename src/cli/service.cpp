@@ -132,6 +132,7 @@ Result<sys::UniqueFd> lock_home(const Home& home, const fiber::Context& ctx) {
 
 Result<> start_service(App& app, const ServiceOptions& options, std::vector<Daemon>& started,
                        const fiber::Context& ctx) {
+  for (const std::string_view name : {kLauncher, kStore, kTared}) TRY(find_program(name));
   const fiber::Context limited = ctx.with_timeout(kReadyWithin);
   TRY(start_those({plan_of(kLauncher, options), plan_of(kStore, options)}, options.home, started,
                   limited));

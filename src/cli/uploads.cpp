@@ -25,29 +25,47 @@ constexpr std::size_t kBufferBytes = 256 * 1024;
 // O_NONBLOCK: opening a FIFO must not wait for a writer.
 constexpr int kOpenFlags = O_RDONLY | O_NONBLOCK | O_NOCTTY;
 
-Error not_regular(const std::string& path) {
-  return Error{Errc::invalid,
-               fmt::format("{}: only regular files and folders can be inputs", quote(path))};
+std::string shown(const std::string& folder, const std::string& path) {
+  return quote(folder.empty() ? path : folder + "/" + path);
 }
 
-Result<> collect(const std::string& path, const std::string& name, int flags, std::size_t max_files,
-                 std::size_t depth, std::vector<LocalFile>& out) {
-  if (depth > kMaxPathComponents)
-    return Error{Errc::invalid, fmt::format("{}: too deep", quote(path))};
-  auto fd = sys::open_at(sys::kCwd, path, kOpenFlags | flags);
-  if (!fd) return fd.error().sys == ELOOP ? not_regular(path) : std::move(fd).error();
+Result<sys::UniqueFd> open_local(const std::string& folder, const std::string& path, int flags) {
+  if (folder.empty()) return sys::open_at(sys::kCwd, path, kOpenFlags | flags);
+  const auto directory = TRY(sys::open_directory(folder));
+  return sys::open_beneath(directory.get(), path, kOpenFlags | flags);
+}
+
+struct Collector {
+  const std::string& folder;
+  std::size_t max_files;
+  std::vector<LocalFile> out;
+
+  Result<> collect(const std::string& path, const std::string& name, int flags, std::size_t depth);
+};
+
+Result<> Collector::collect(const std::string& path, const std::string& name, int flags,
+                            std::size_t depth) {
+  const auto refuse = [&](std::string_view why) {
+    return Error{Errc::invalid, fmt::format("{}: {}", shown(folder, path), why)};
+  };
+  constexpr std::string_view kOnly = "only regular files and folders can be inputs";
+  if (depth > kMaxPathComponents) return refuse("too deep");
+  auto fd = open_local(folder, path, flags);
+  if (!fd && fd.error().sys == ELOOP) return refuse(fmt::format("{}, no symlinks", kOnly));
+  if (!fd) return std::move(fd).error();
   const struct stat st = TRY(sys::stat_fd(fd->get()));
   if (S_ISREG(st.st_mode)) {
     if (out.size() == max_files) {
       return Error{Errc::exhausted, fmt::format("more than {} files", max_files)};
     }
+    const bool executable = (st.st_mode & S_IXUSR) != 0;
     out.push_back(
-        {.name = name, .path = path, .executable = (st.st_mode & S_IXUSR) != 0, .digest = {}});
+        {.name = name, .path = path, .executable = executable, .digest = {}, .folder = folder});
     return ok();
   }
-  if (!S_ISDIR(st.st_mode)) return not_regular(path);
+  if (!S_ISDIR(st.st_mode)) return refuse(kOnly);
   for (const std::string& entry : TRY(sys::list_dir(fd->get(), "."))) {
-    TRY(collect(path + "/" + entry, name + "/" + entry, O_NOFOLLOW, max_files, depth + 1, out));
+    TRY(collect(path + "/" + entry, name + "/" + entry, O_NOFOLLOW, depth + 1));
   }
   return ok();
 }
@@ -78,16 +96,16 @@ Result<std::string> name_of_path(const std::string& path) {
 }
 
 Result<std::vector<LocalFile>> find_files(const std::string& path, const std::string& name,
-                                          std::size_t max_files) {
-  std::vector<LocalFile> out;
-  TRY(collect(path, name, 0, max_files, 0, out));
-  std::sort(out.begin(), out.end(),
+                                          std::size_t max_files, const std::string& folder) {
+  Collector collector{folder, max_files, {}};
+  TRY(collector.collect(path, name, 0, 0));
+  std::sort(collector.out.begin(), collector.out.end(),
             [](const LocalFile& a, const LocalFile& b) { return a.name < b.name; });
-  return out;
+  return std::move(collector.out);
 }
 
 Result<> upload(App& app, LocalFile& file, const fiber::Context& ctx) {
-  auto fd = TRY(sys::open_at(sys::kCwd, file.path, kOpenFlags));
+  auto fd = TRY(open_local(file.folder, file.path, 0));
   Sha256 hash;
   TRY(read_pieces(fd.get(), [&](std::span<const std::byte> piece) { hash.update(piece); }));
   file.digest = digest_text(hash.finish());
