@@ -3,7 +3,7 @@
 // rootfs/pruned.h for the world it lives in.
 //
 //   tare-launcher --home DIR [--user tare] [--uid-block N]
-//   tare-launcher --doctor --json [--home DIR]
+//   tare-launcher --doctor --json [--home DIR] [--user tare]      see doctor/doctor.h
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <signal.h>
@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "sandbox/doctor/doctor.h"
 #include "sandbox/launch/launcher.h"
 #include "sandbox/rootfs/pruned.h"
 #include "sys/capabilities.h"
@@ -68,7 +69,8 @@ Result<Options> parse(int argc, char** argv) {
       return Error{Errc::invalid, "unknown flag: " + std::string(flag)};
     }
   }
-  if (!options.doctor && (options.home.empty() || options.home.front() != '/')) {
+  const bool home_needed = !options.doctor || !options.home.empty();
+  if (home_needed && !options.home.starts_with('/')) {
     return Error{Errc::invalid, "--home: expected an absolute path"};
   }
   return options;
@@ -195,6 +197,12 @@ int main(int argc, char** argv) {
   RealClock clock;
   FdLogSink sink(2);
   Logger log(sink, clock);
+  if (options->doctor) {
+    auto status = sandbox::run_doctor({options->home, options->user});
+    if (status) return *status;
+    log.error("cannot tell", status.error());
+    return 2;
+  }
   if (auto ran = sandbox::run(*options, log); !ran) {
     log.error("cannot go on", ran.error());
     return 1;

@@ -1,0 +1,33 @@
+// What files of the host say, as values: pure parsing, for the checks.
+// Sources: uname(2), user_namespaces(7) (uid_map), subuid(5). Any text is accepted.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace tare::sandbox {
+
+struct KernelVersion {
+  std::uint32_t major_number = 0, minor_number = 0;
+  auto operator<=>(const KernelVersion&) const = default;
+};
+inline constexpr KernelVersion kOldestKernel = {6, 1};
+
+// "6.1.0-28-amd64" is 6.1; nullopt when it does not begin with two numbers.
+std::optional<KernelVersion> parse_kernel_version(std::string_view release);
+
+// Does one line of a uid_map ("inside outside count") cover the ids inside from `first` on?
+bool maps_ids(std::string_view uid_map, std::uint64_t first, std::uint64_t count);
+
+// A decimal number and nothing else.
+std::optional<std::uint64_t> parse_count(std::string_view text);
+
+struct IdRange {
+  std::uint64_t first = 0, count = 0;
+};
+// The first range of a user in the text of /etc/subuid.
+std::optional<IdRange> subordinate_ids(std::string_view subuid, std::string_view user);
+
+}  // namespace tare::sandbox

@@ -1,0 +1,46 @@
+#include "sandbox/doctor/report.h"
+
+#include <algorithm>
+
+#include "base/text.h"
+
+namespace tare::sandbox {
+
+namespace {
+
+void append_text(std::string& out, std::string_view key, std::string_view text) {
+  out += ",\"";
+  out += key;
+  out += "\":";
+  append_json_string(out, text, kMaxFindingBytes);
+}
+
+void append_flag(std::string& out, std::string_view key, bool value) {
+  out += ",\"";
+  out += key;
+  out += value ? "\":true" : "\":false";
+}
+
+bool is_ok(const Finding& finding) { return finding.works || !finding.check->required; }
+
+}  // namespace
+
+std::string render(const std::vector<Finding>& findings) {
+  std::string out = "{\"checks\":[";
+  for (const Finding& finding : findings) {
+    if (&finding != findings.data()) out += ',';
+    out += "{\"name\":";
+    append_json_string(out, finding.check->name, kMaxFindingBytes);
+    append_flag(out, "ok", is_ok(finding));
+    append_flag(out, "warning", !finding.works && !finding.check->required);
+    append_text(out, "detail", finding.detail);
+    append_text(out, "consequence", finding.works ? "" : finding.check->consequence);
+    append_text(out, "fix", finding.works ? "" : finding.check->fix);
+    out += '}';
+  }
+  return out + "]}\n";
+}
+
+bool all_ok(const std::vector<Finding>& findings) { return std::ranges::all_of(findings, is_ok); }
+
+}  // namespace tare::sandbox

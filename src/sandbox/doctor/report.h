@@ -1,0 +1,31 @@
+// What the doctor found, as one JSON object on one line, written by hand: the launcher has no JSON
+// library. Pure. `tare doctor` reads and shows it (src/cli/cmd_host.cpp).
+//
+//   {"checks":[{"name","ok","warning","detail","consequence","fix"},...]}
+//
+// ok: it works, or is not required. warning: it does not work and is not required. consequence and
+// fix are empty when it works. Text is UTF-8, cut to kMaxFindingBytes.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "sandbox/doctor/check.h"
+
+namespace tare::sandbox {
+
+inline constexpr std::size_t kMaxFindingBytes = 1024;
+
+struct Finding {
+  const Check* check = nullptr;
+  bool works = false;
+  std::string detail;
+};
+
+std::string render(const std::vector<Finding>& findings);
+
+// All that is required works.
+bool all_ok(const std::vector<Finding>& findings);
+
+}  // namespace tare::sandbox

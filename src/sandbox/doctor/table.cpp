@@ -1,0 +1,85 @@
+// The table of all checks, in the order in which they are performed and shown.
+#include "sandbox/doctor/check.h"
+
+namespace tare::sandbox {
+
+namespace {
+
+constexpr std::string_view kNoSandbox = "no sandbox can be made on this host";
+constexpr std::string_view kRunAsRoot = "run it as root, on the host itself or in a privileged VM";
+constexpr std::string_view kMountController =
+    "v2: systemd unit with Delegate=yes, or add the controller to cgroup.subtree_control; "
+    "v1: mount -t cgroup -o memory (pids, cpu, cpuacct, freezer) below /sys/fs/cgroup";
+
+constexpr Check kChecks[] = {
+    {"kernel", &check_kernel, kNoSandbox, "use an x86_64 kernel from 6.1 on (Debian 12 has it)"},
+    {"root", &check_root,
+     "the launcher cannot make namespaces, mounts and cgroups; what follows is tried all the same",
+     kRunAsRoot},
+    {"capabilities", &check_capabilities, "the launcher is refused what the missing ones stand for",
+     "do not take them away: see CapabilityBoundingSet= of the unit, or --cap-add of the "
+     "container"},
+    {"capability SYS_RESOURCE", &check_resource_capability,
+     "limits of this process stay as they are: open files above its hard limit cannot be granted",
+     "give the capability, or raise LimitNOFILE= of the unit", false},
+    {"uid range", &check_uid_range, "a sandbox would have no ids of its own",
+     "run it outside of a user namespace"},
+    {"pidfd", &check_pidfd, "a sandbox could not be watched and ended safely",
+     "allow pidfd_open and pidfd_send_signal (an old container runtime's filter refuses them)"},
+    {"sealed memory", &check_memfd, "tare-init could not be given to a sandbox",
+     "install tare-init beside tare-launcher; set the sysctl vm.memfd_noexec to 0 or 1"},
+    {"home folder", &check_home, "nothing can be stored there",
+     "choose a writable folder on a local file system (ext4, xfs, btrfs) with --home"},
+    {"user namespace", &check_user_namespace, kNoSandbox,
+     "sysctl user.max_user_namespaces must not be 0; Debian: kernel.unprivileged_userns_clone=1; "
+     "Ubuntu: kernel.apparmor_restrict_unprivileged_userns=0"},
+    {"mount namespace", &check_mount_namespace, kNoSandbox,
+     "keep the home on the root file system, or give its real path (no symlink)"},
+    {"proc in a user namespace", &check_proc, "no sandbox could have a /proc",
+     "run it where /proc is whole: a container masks it (--security-opt systempaths=unconfined)"},
+    {"idmapped mount", &check_idmapped_mount,
+     "files of an environment belong to nobody inside and cannot be changed there",
+     "put the home on ext4, xfs or btrfs (tmpfs from kernel 6.3)"},
+    {"writable overlay", &check_overlay, "no sandbox could have a root it can write to",
+     "load the module overlay, and put the home on ext4, xfs or btrfs"},
+    {"disk cap in memory", &check_memory_disk,
+     "runs with a disk limit up to a quarter of the memory limit are refused",
+     "the kernel needs tmpfs"},
+    {"loop devices", &check_loop_devices,
+     "runs with a disk limit above a quarter of the memory limit are refused",
+     "load the module loop; a container needs /dev/loop-control and /dev/loop*"},
+    {"disk cap in an image", &check_image_disk,
+     "runs with a disk limit above a quarter of the memory limit are refused",
+     "apt install e2fsprogs; see also loop devices"},
+    {"network namespace", &check_network_namespace, kNoSandbox,
+     "sysctl user.max_net_namespaces must not be 0"},
+    {"seccomp", &check_seccomp, "no system call filter, so no sandbox",
+     "use a kernel with CONFIG_SECCOMP_FILTER"},
+    {"Landlock", &check_landlock,
+     "tare-store unpacks archives without a second wall around its folder",
+     "boot with landlock in the lsm= parameter", false},
+    {"cgroups", &check_cgroups, "no limit can be set, so every run is refused", kMountController},
+    {"limits", &check_armed_limits, "every run is refused: a limit could not be armed",
+     kMountController},
+    {"memory limit", &check_memory_limit,
+     "a run that uses too much memory could take the host's, or end without a reason",
+     kMountController},
+    {"process limit", &check_process_limit, "a run could use up the host's processes",
+     kMountController},
+    {"cpu limit", &check_cpu_limit, "a run could take all of the host's processor time",
+     "use a kernel with CONFIG_CFS_BANDWIDTH"},
+    {"kill", &check_kill, "a run that forks without end could not be ended",
+     "mount cgroup2, or the v1 freezer"},
+    {"system user", &check_user, "tared cannot be started without being root",
+     "useradd --system --user-group --no-create-home --shell /usr/sbin/nologin tare"},
+    {"subordinate ids", &check_subuids, "nothing today: only Tare without root would need them",
+     "none needed", false},
+    {"mmdebstrap", &check_mmdebstrap, "`debian:` environments cannot be built",
+     "apt install mmdebstrap"},
+};
+
+}  // namespace
+
+std::span<const Check> checks() { return kChecks; }
+
+}  // namespace tare::sandbox
