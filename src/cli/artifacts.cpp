@@ -26,7 +26,7 @@ Result<Artifact> read_artifact(const Node& node) {
   std::string exact;
   Fields fields(node);
   fields.required("path", artifact.path, text(4 * kMaxPathBytes));
-  fields.optional("path_base64", exact, parsed(base64_decode));
+  fields.optional("path_base64", exact, parsed(base64url_decode));
   fields.required("type", artifact.type, parsed(type_from));
   fields.required("size", artifact.size, integer<std::uint64_t>());
   fields.required("mode", artifact.mode, integer<unsigned>(0, 07777));
@@ -51,15 +51,6 @@ Result<Page> read_page(const Json& body) {
   return page;
 }
 
-// base64url without padding (RFC 4648, section 5).
-std::string url_text(std::string_view bytes) {
-  std::string out = base64_encode(bytes);
-  std::replace(out.begin(), out.end(), '+', '-');
-  std::replace(out.begin(), out.end(), '/', '_');
-  while (!out.empty() && out.back() == '=') out.pop_back();
-  return out;
-}
-
 // Errors that are about this machine (the disk is full) or the server; all others skip one
 // artifact.
 bool ends_all(const Error& error) {
@@ -72,7 +63,7 @@ Result<> fetch_file(App& app, const std::string& run_id, const Artifact& artifac
   auto file = TRY(folder.create_file(artifact.path));
   std::uint64_t size = 0;
   TRY(app.client.receive(
-      run_path(run_id, "/artifacts/content?path_base64=" + url_text(artifact.path)),
+      run_path(run_id, "/artifacts/content?path_base64=" + base64url_encode(artifact.path)),
       [&](std::string_view piece) {
         size += piece.size();
         return file.write(piece);

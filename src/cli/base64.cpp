@@ -1,6 +1,6 @@
 #include "cli/base64.h"
 
-#include <array>
+#include <algorithm>
 #include <cstdint>
 
 namespace tare::cli {
@@ -46,6 +46,23 @@ Result<std::string> base64_decode(std::string_view text) {
       out += static_cast<char>(bits >> (16 - 8 * k) & 0xff);
   }
   return out;
+}
+
+std::string base64url_encode(std::string_view bytes) {
+  std::string out = base64_encode(bytes);
+  std::replace(out.begin(), out.end(), '+', '-');
+  std::replace(out.begin(), out.end(), '/', '_');
+  while (!out.empty() && out.back() == '=') out.pop_back();
+  return out;
+}
+
+Result<std::string> base64url_decode(std::string_view text) {
+  std::string plain(text);
+  if (text.find_first_of("+/=") != std::string_view::npos) plain = "not base64url";
+  std::replace(plain.begin(), plain.end(), '-', '+');
+  std::replace(plain.begin(), plain.end(), '_', '/');
+  plain.append((4 - plain.size() % 4) % 4, '=');
+  return base64_decode(plain);
 }
 
 }  // namespace tare::cli

@@ -12,4 +12,7 @@ namespace tare::cli {
 std::string base64_encode(std::string_view bytes);
 Result<std::string> base64_decode(std::string_view text);
 
+std::string base64url_encode(std::string_view bytes);
+Result<std::string> base64url_decode(std::string_view text);
+
 }  // namespace tare::cli

@@ -1,7 +1,7 @@
 // tare agent apply, list, show.
 #include <fmt/core.h>
 
-#include "base/hash.h"
+#include "base/bytes.h"
 #include "base/limits.h"
 #include "base/text.h"
 #include "base/time_text.h"
@@ -34,6 +34,19 @@ Result<std::vector<LocalFile>> agent_files(const model::AgentManifest& manifest,
   }
   if (out.size() <= kMaxAgentFiles) return out;
   return Error{Errc::exhausted, fmt::format("agent.toml: files: more than {}", kMaxAgentFiles)};
+}
+
+// "memory 64M, cpus 1, pids 256, disk 128M (65536 files), time 30s".
+std::string limits_text(const Json& agent) {
+  const auto limit = [&](std::string_view key) { return number_at(agent, {"limits", key}); };
+  std::string out = fmt::format(
+      "memory {}, cpus {}, pids {}, disk {} ({} files), open files {}",
+      format_size(limit("memory_bytes")), static_cast<double>(limit("cpu_millis")) / 1000,
+      limit("pids"), format_size(limit("disk_bytes")), limit("disk_inodes"), limit("open_files"));
+  if (const auto time_ms = limit("time_ms"); time_ms > 0)
+    out += ", time " + format_duration(time_ms);
+  if (const auto bytes = limit("output_bytes"); bytes > 0) out += ", output " + format_size(bytes);
+  return out;
 }
 
 }  // namespace
@@ -87,13 +100,12 @@ Result<int> run_command(const AgentShowCommand& command, App& app, const fiber::
   if (const auto text = text_at(agent, {"description"}); !text.empty())
     table.add({"description", printable(text)});
   table.add({"environment", printable(text_at(agent, {"environment"}))});
-  table.add({"digest", printable(text_at(agent, {"environment_digest"}))});
+  const std::string digest = text_at(agent, {"environment_digest"});
+  table.add({"digest", digest.empty() ? "- (not reproducible)" : printable(digest)});
   table.add({"entry", command_text(array_at(agent, "entry"), 200)});
   table.add({"user", printable(text_at(agent, {"user"}))});
   table.add({"profile", printable(text_at(agent, {"profile"}))});
-  if (agent.is_object() && agent.get_object().contains("limits")) {
-    table.add({"limits", to_text(agent.get_object().at("limits"))});
-  }
+  table.add({"limits", limits_text(agent)});
   table.add({"created", format_utc(number_at(agent, {"created_ms"}))});
   TRY(app.print(table.text(), ctx));
   return kExitOk;

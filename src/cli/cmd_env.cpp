@@ -92,9 +92,12 @@ Result<int> run_command(const EnvShowCommand& command, App& app, const fiber::Co
   table.add({"source", printable(text_at(environment, {"source"}))});
   table.add({"state", printable(text_at(environment, {"state"}))});
   table.add({"digest", digest.empty() ? "- (not reproducible)" : printable(digest)});
-  table.add({"size", format_size_rounded(number_at(environment, {"size_bytes"}))});
-  table.add({"files", std::to_string(number_at(environment, {"files"}))});
-  table.add({"created", format_utc(number_at(environment, {"created_ms"}))});
+  if (const auto size = number_at(environment, {"size_bytes"}); size > 0) {
+    table.add({"size", format_size_rounded(size)});
+    table.add({"files", std::to_string(number_at(environment, {"files"}))});
+  }
+  const auto created = number_at(environment, {"created_ms"});
+  table.add({"created", created > 0 ? format_utc(created) : "-"});
   for (const Json& layer : array_at(environment, "layers")) {
     table.add({"layer", printable(layer.is_string() ? std::string(layer.get_string()) : "")});
   }
