@@ -195,14 +195,23 @@ namespace {
 // removal.
 constexpr int kMaxDepth = 128;
 
+// A hostile tree may hold the very names that are tried: then the next one is.
+Result<> move_up(int root, int folder, const std::string& name, unsigned& moved) {
+  constexpr unsigned kTries = 1'000'000;
+  for (unsigned i = 0; i < kTries; ++i) {
+    const std::string up = ".tare-removed-" + std::to_string(moved++);
+    if (::renameat2(folder, name.c_str(), root, up.c_str(), RENAME_NOREPLACE) == 0) return ok();
+    if (errno != EEXIST) return sys_error(errno, named("rename", name));
+  }
+  return Error{Errc::exhausted, named("no free name to move up", name)};
+}
+
 Result<> remove_contents(int root, int folder, dev_t device, int depth, unsigned& moved) {
   for (const std::string& name : TRY(list_dir(folder, "."))) {
     if (::unlinkat(folder, name.c_str(), 0) == 0 || errno == ENOENT) continue;
     if (errno != EISDIR && errno != EPERM) return sys_error(errno, named("unlink", name));
     if (depth >= kMaxDepth) {
-      const std::string up = ".tare-removed-" + std::to_string(moved++);
-      if (::renameat(folder, name.c_str(), root, up.c_str()) != 0)
-        return sys_error(errno, named("rename", name));
+      TRY(move_up(root, folder, name, moved));
       continue;
     }
     auto child = open_at(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
