@@ -98,11 +98,12 @@ Result<> LogStream::run() {
 }
 
 Result<> LogStream::open() {
-  if (live_) {
+  if (live_ && (live_->log || !live_->reattached)) {
     log_ = live_->log;
     return ok();
   }
-  auto log = services_.deps.logs.open(id_, false);
+  // Ended, or from before tared's restart and not taken up by its driver yet, which will find the log open.
+  auto log = services_.deps.logs.open(id_, live_ && live_->run.request.attach);
   if (log) {
     log_ = std::move(*log);
   } else if (log.error().code != Errc::not_found) {  // a run that was never launched has no folder

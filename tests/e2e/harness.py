@@ -136,7 +136,7 @@ class Home:
         result = self.tare(*arguments, **options)
         if result.returncode != 0:
             raise AssertionError(f"tare {' '.join(map(str, arguments))}: status "
-                                 f"{result.returncode}: {result.stderr.decode()}")
+                                 f"{result.returncode}: {result.stderr.decode()}{self.logs()}")
         return result
 
     def host(self, *command, options=(), **more):
@@ -205,6 +205,11 @@ class Home:
                 found.append(f"loop device {backing}")
         return found
 
+    def logs(self):
+        """The ends of what the daemons logged, for the message of a failure."""
+        return "".join(f"\n{log.name}: ...\n{read_text(log)[-4000:]}"
+                       for log in sorted(self.path.glob("log/*.log")))
+
     def close(self):
         """Ends the daemons, looks for leaks, removes the home."""
         down = self.tare("down")
@@ -213,14 +218,14 @@ class Home:
         except AssertionError:
             pass
         found = self.leaks()
-        logs = "".join(f"{log.name}:\n{read_text(log)}" for log in self.path.glob("log/*"))
+        logs = self.logs()
         for pid in self.processes():
             os.kill(pid, signal.SIGKILL)
         shutil.rmtree(self.path)
         if found:
-            raise AssertionError("left behind:\n  " + "\n  ".join(found) + "\n" + logs)
+            raise AssertionError("left behind:\n  " + "\n  ".join(found) + logs)
         if down.returncode not in (0, 69):
-            raise AssertionError(f"tare down: {down.returncode}: {down.stderr.decode()}\n{logs}")
+            raise AssertionError(f"tare down: {down.returncode}: {down.stderr.decode()}{logs}")
 
 
 def ended(run):
