@@ -242,6 +242,8 @@ class TareTest(unittest.TestCase):
     def setUpClass(cls):
         if os.geteuid() != 0:
             raise unittest.SkipTest("needs root: sandboxes are made by a root service")
+        if not (BIN / "tared").exists():
+            raise AssertionError(f"no programs in {BIN}: build them, or set TARE_BIN_DIR")
         cls.home = Home()
         cls.addClassCleanup(cls.home.close)
         if cls.starts_daemons:
