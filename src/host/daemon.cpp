@@ -4,6 +4,7 @@
 #include <sys/utsname.h>
 
 #include "fiber/signals.h"
+#include "host/recovery.h"
 #include "host/services.h"
 #include "sandbox/seccomp/build.h"
 #include "sys/files.h"
@@ -47,11 +48,11 @@ std::string kernel_text() {
 
 // The services live on the root fiber's stack; leaving it cancels and awaits all that refers to them.
 Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& relay, runs::Blobs& blobs,
-               runs::UnfinishedRuns unfinished, const Builds& builds, const Sha256Digest& api_key,
+               Leftovers left, const Sha256Digest& api_key,
                fiber::Signals& signals, const fiber::Context& ctx) {
   RunService runs(run_deps, deps.random, ctx);
   relay.set(&runs);
-  runs.take_up(std::move(unfinished), builds);
+  runs.take_up(std::move(left.unfinished), left.builds);
   Environments environments(run_deps, runs);
   Agents agents(run_deps, environments);
   Admission admission(run_deps, agents, environments);
@@ -89,8 +90,7 @@ Result<> run_daemon(const DaemonDeps& deps) {
   const Filters filters = TRY(build_filters().context("system call filter"));
   auto store = TRY(runs::SqliteStore::open(home.database(), {}, deps.clock.wall_ms()));
   auto blobs = TRY(runs::Blobs::open(sys::kCwd, home.blobs(), deps.random));
-  const Builds builds = TRY(builds_under_way(*store, kTenant));
-  auto unfinished = TRY(store->unfinished_runs());
+  Leftovers left = TRY(find_leftovers(*store, blobs, home.runs.get(), deps.clock.wall_ms(), deps.log));
 
   auto loop = TRY(fiber::Loop::create());
   fiber::Offload offload(kOffloadThreads, kOffloadQueue);
@@ -103,7 +103,7 @@ Result<> run_daemon(const DaemonDeps& deps) {
                          blobs,       offload,    filters,  home.runs.get()};
   Result<> served;
   loop->spawn([&](const fiber::Context& ctx) {
-    served = serve(deps, run_deps, relay, blobs, std::move(unfinished), builds, api_key, signals, ctx);
+    served = serve(deps, run_deps, relay, blobs, std::move(left), api_key, signals, ctx);
   });
   loop->run();
   deps.log.info("tared stopped");

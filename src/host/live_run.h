@@ -62,6 +62,11 @@ struct LiveRun {
   std::optional<model::Environment> image;
   snapshot::LayerInfo imported;
 
+  // After a change that those who wait for output or room in the log must know of, too.
+  void notify() {
+    changed.notify_all();
+    if (log) log->changed.notify_all();
+  }
   bool ended_durably() const { return model::is_terminal(run.state); }
 };
 

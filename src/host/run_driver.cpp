@@ -152,13 +152,21 @@ Result<> RunDriver::pump_all(LiveRun& live, runs::Stream stream, int pipe, const
       case runs::PumpState::ended: return ok();
       case runs::PumpState::more: fiber::yield(); break;
       case runs::PumpState::drained: TRY(fiber::wait_readable(pipe, ctx)); break;
-      case runs::PumpState::blocked: TRY(wait_for_room(open, ctx)); break;
+      case runs::PumpState::blocked: TRY(wait_for_room(live, ctx)); break;
     }
   }
 }
 
-Result<> RunDriver::wait_for_room(OpenLog& open, const fiber::Context& ctx) const {
+Result<> RunDriver::wait_for_room(LiveRun& live, const fiber::Context& ctx) const {
+  OpenLog& open = *live.log;
   auto waited = open.changed.wait(ctx.with_timeout(kReaderGrace));
+  const bool killed = live.kill_wanted && (live.ended || live.lost);
+  if (killed) {
+    // Who asked for the end does not wait for a reader that does not read: it is sent away.
+    open.log->detach(open.log->attach(open.log->lengths()));
+    open.log->wait_for_reader(false);
+    return ok();
+  }
   if (waited || waited.error().code != Errc::timeout) return waited;
   if (open.attached == 0) open.log->wait_for_reader(false);
   return ok();
@@ -306,8 +314,7 @@ Result<> RunDriver::record_end(LiveRun& live, model::RunEvent event, const fiber
   deps_.log.info("run ended", {{"run", live.run.id},
                                {"state", model::to_string(live.run.state)},
                                {"reason", model::to_string(live.run.outcome->reason)}});
-  live.changed.notify_all();
-  if (live.log) live.log->changed.notify_all();
+  live.notify();
   return ok();
 }
 

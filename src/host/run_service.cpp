@@ -141,7 +141,7 @@ Result<std::pair<model::Run, bool>> RunService::kill(const std::string& id) {
     return std::pair(TRY(end_queued(live)), false);
   }
   live->kill_wanted = true;
-  live->changed.notify_all();
+  live->notify();
   if (live->launched) {
     (void)deps_.launcher.send(sandbox::KillMessage{id}, {}, drivers_.context());
   }
@@ -224,7 +224,7 @@ void RunService::on_launcher_gone(const std::string& why) {
   for (const auto& [id, live] : table_) {
     if (!live->launched || live->lost || live->ended) continue;
     live->lost = why;
-    live->changed.notify_all();
+    live->notify();
     if (!live->driven) start_driver(live);
   }
 }
@@ -249,7 +249,7 @@ void RunService::on_listed() {
     if (!live->launched || live->lost || live->ended) continue;
     if (!listed_.contains(id)) {
       live->lost = "tare-launcher does not know this run (any more)";
-      live->changed.notify_all();
+      live->notify();
     } else if (live->kill_wanted) {
       send_later(sandbox::KillMessage{id});
     }
@@ -276,7 +276,7 @@ void RunService::on_ended(const sandbox::EndedMessage& message, sys::UniqueFd ou
   if (!live || !live->launched) return send_later(sandbox::ReleaseMessage{message.id});
   if (live->ended) return;
   live->ended.emplace(LiveRun::End{message, std::move(output)});
-  live->changed.notify_all();
+  live->notify();
 }
 
 void RunService::send_later(sandbox::ToLauncher message) {

@@ -112,10 +112,11 @@ Result<> Exchange::finish() {
   CHECK(started_);
   if (finished_) return {};
   finished_ = true;
+  if (request().method == Method::head) return {};  // announces what a GET would have sent
   if (framing_.kind == Framing::Kind::length && written_ != framing_.length) {
     return Error{Errc::internal, "fewer bytes were written than the answer's head announces"};
   }
-  if (framing_.kind != Framing::Kind::chunked || request().method == Method::head) return {};
+  if (framing_.kind != Framing::Kind::chunked) return {};
   return connection_.socket_.write_all(kLastChunk, write_context());
 }
 

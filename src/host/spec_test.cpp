@@ -1,0 +1,96 @@
+#include "host/spec.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "host/admission.h"
+#include "host/agents.h"
+#include "host/launch_parts.h"
+
+namespace tare::host {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAre;
+
+constexpr std::string_view kId = "run_01aryz6s41tsv4rrffq69g5fav";
+const std::string kOne = "sha256:" + std::string(64, '1'), kTwo = "sha256:" + std::string(64, '2');
+
+model::RunRequest a_request() {
+  model::RunRequest request;
+  request.environment = "host";
+  request.argv = {"true"};
+  return request;
+}
+
+TEST(Spec, an_ad_hoc_run_on_the_host_gets_the_hosts_files_and_no_network) {
+  const auto spec = sandbox_spec(a_request(), kId, Purpose::run).value();
+  EXPECT_TRUE(spec.host_root);
+  EXPECT_TRUE(spec.layers.empty());
+  EXPECT_EQ(spec.network, model::Network::none);
+  EXPECT_EQ(spec.uid, 1000U);
+  EXPECT_EQ(spec.cwd, "/home/agent");
+  EXPECT_EQ(spec.hostname, "tare-q69g5fav");
+  EXPECT_FALSE(spec.with_input);
+}
+
+TEST(Spec, the_agents_files_lie_above_its_environment) {
+  auto request = a_request();
+  request.environment_digest = kOne;
+  request.files_digest = kTwo;
+  const auto spec = sandbox_spec(request, kId, Purpose::run).value();
+  EXPECT_FALSE(spec.host_root);
+  EXPECT_THAT(spec.layers, ElementsAre(kOne, kTwo));
+}
+
+TEST(Spec, only_a_build_gets_the_network_whatever_the_profile) {
+  auto request = a_request();
+  request.profile = "build";
+  EXPECT_EQ(sandbox_spec(request, kId, Purpose::run)->network, model::Network::none);
+  EXPECT_EQ(sandbox_spec(request, kId, Purpose::build)->network, model::Network::host);
+}
+
+TEST(Spec, root_inside_is_root_and_inputs_are_shown) {
+  auto request = a_request();
+  request.user = "root";
+  request.inputs = {{.name = "a.csv", .digest = kOne, .size = 1}};
+  const auto spec = sandbox_spec(request, kId, Purpose::run).value();
+  EXPECT_EQ(spec.uid, 0U);
+  EXPECT_TRUE(spec.with_input);
+}
+
+TEST(Spec, a_request_may_replace_every_variable_but_the_runs_own) {
+  auto request = a_request();
+  request.env = {"PATH=/x", "A=b=c", "EMPTY="};
+  const auto variables = environment_variables(request, kId);
+  EXPECT_THAT(variables, ElementsAre("A=b=c", "EMPTY=", "HOME=/home/agent", "LANG=C.UTF-8", "PATH=/x",
+                                     "TARE_RUN=" + std::string(kId), "TZ=UTC", "USER=agent"));
+}
+
+TEST(Spec, every_spec_compiles_to_a_plan) {
+  const std::string filter(8, '\0');
+  const Filters filters{filter, filter, filter};
+  for (const char* profile : {"strict", "default", "build"}) {
+    auto request = a_request();
+    request.profile = profile;
+    const auto spec = sandbox_spec(request, kId, Purpose::run).value();
+    EXPECT_TRUE(plan_of(spec, filters).ok()) << profile;
+  }
+}
+
+TEST(Admission, a_requests_variables_replace_the_agents_of_the_same_name) {
+  EXPECT_THAT(merge_env({"A=1", "B=2", "AB=3"}, {"B=x", "C=y"}), ElementsAre("A=1", "AB=3", "B=x", "C=y"));
+}
+
+TEST(Agents, each_file_belongs_to_an_entry_and_each_entry_has_one) {
+  const auto file = [](const char* path) { return AgentFile{.path = path, .mode = 0644, .digest = kOne}; };
+  EXPECT_TRUE(match_files({"a.py", "lib"}, {file("a.py"), file("lib/x.py"), file("lib/y/z.py")}).ok());
+  EXPECT_TRUE(match_files({}, {}).ok());
+  EXPECT_EQ(match_files({"lib"}, {file("library.py")}).error().field, "files[0].path");
+  EXPECT_EQ(match_files({"a.py", "b.py"}, {file("a.py")}).error().field, "files");
+  EXPECT_EQ(match_files({"lib"}, {file("lib/../x")}).error().field, "files[0].path");
+  EXPECT_EQ(match_files({"a"}, {file("a"), file("a")}).error().field, "files[1].path");
+}
+
+}  // namespace
+}  // namespace tare::host
