@@ -159,7 +159,8 @@ class Store(harness.TareTest):
         self.assertEqual((out / "d/f").read_text(), "kept\n")
 
     def test_a_run_in_the_midst_of_it_is_not_harmed(self):
-        with self.home.popen("run", "-i", "--env", "host", "--", "sh", "-c", "echo up; read x; exit 3",
+        with self.home.popen("run", "-i", "--env", "host", "--",
+                             "sh", "-c", "echo up; read x; exit 3",
                              stdin=subprocess.PIPE) as client:
             self.assertEqual(client.stdout.readline(), b"up\n")
             harness.sigkill(self.home.program_pid("tare-store"))

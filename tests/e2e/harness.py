@@ -120,7 +120,7 @@ class Home:
         return subprocess.Popen([BIN / "tare", *map(str, arguments)], **options)
 
     def tare(self, *arguments, data=None, timeout=TIMEOUT_S, **options):
-        """`tare ARGUMENTS`; stdin is `data`. The result has returncode, stdout and stderr (bytes)."""
+        """`tare ARGUMENTS`; stdin is `data`. Returns returncode, stdout and stderr (bytes)."""
         if data is not None:
             options["stdin"] = subprocess.PIPE
         with self.popen(*arguments, **options) as process:

@@ -15,8 +15,8 @@ CLIENTS = 50  # threads that start and await them
 class Parallel(harness.TareTest):
     def one(self, number):
         """Starts run `number` and awaits it; (status, stdout, stderr, artifact)."""
-        script = f"echo out {number}; echo err {number} >&2; echo {number} >/output/n; exit {number}"
-        wish = {"environment": "host", "argv": ["sh", "-c", script],
+        script = "echo out $1; echo err $1 >&2; echo $1 >/output/n; exit $1"
+        wish = {"environment": "host", "argv": ["sh", "-c", script, "sh", str(number)],
                 "limits": {"memory_bytes": 32 << 20, "disk_bytes": 4 << 20, "pids": 16}}
         run = self.home.request("POST", "/v1/runs", wish).json["id"]
         log = frames(self.home.request("GET", f"/v1/runs/{run}/logs?follow=true").body)

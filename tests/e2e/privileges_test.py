@@ -144,7 +144,8 @@ class Programs(harness.TareTest):
                    "try: s.connect(sys.argv[1]); s.send(b'hello'); print(len(s.recv(4096)))\n"
                    "except OSError as error: print(type(error).__name__)")
         for name in ("launcher.sock", "store.sock"):
-            said = subprocess.run(["/usr/bin/python3", "-c", program, self.home.path / "run" / name],
+            path = self.home.path / "run" / name
+            said = subprocess.run(["/usr/bin/python3", "-c", program, path],
                                   capture_output=True, check=True, text=True).stdout
             self.assertIn(said.strip(), ("0", "PermissionError", "BrokenPipeError",
                                          "ConnectionResetError"), name)
