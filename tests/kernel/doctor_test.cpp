@@ -1,12 +1,12 @@
 // tare-launcher --doctor, the real program on this host: what it says, and that it leaves nothing
 // behind, whoever is killed in the middle of it.
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
+#include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
 

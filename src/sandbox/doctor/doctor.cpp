@@ -1,12 +1,12 @@
 #include "sandbox/doctor/doctor.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 
 #include "sandbox/doctor/examine.h"
 #include "sandbox/doctor/report.h"

@@ -75,7 +75,7 @@ void remove_cgroups(const std::string& tag) {
     auto names = sys::list_dir(sys::kCwd, folder);
     if (!names) continue;
     for (const std::string& name : *names) {
-      const std::string inner = folder + "/" + name;
+      const std::string inner = std::string(folder).append("/").append(name);
       if (!sys::open_directory(inner)) continue;  // a control file
       if (hierarchy.unified) (void)sys::write_control(sys::kCwd, inner + "/cgroup.kill", "1");
       remove_folder(inner);

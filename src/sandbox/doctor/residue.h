@@ -4,7 +4,8 @@
 //
 //   <home, or the nearest folder above it that exists>/.tare-doctor-<pid>/launcher/images
 //
-// What never happens: a folder of a living doctor, or of a launcher, is taken away.
+// What never happens: a folder of a living doctor of the same pid namespace, or of a launcher, is
+// taken away.
 #pragma once
 
 #include <string>
