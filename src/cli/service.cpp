@@ -18,7 +18,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr seconds kReadyWithin{10};
+constexpr seconds kReadyWithin{60};  // one fsync can take seconds; a daemon that ended is seen
 constexpr seconds kLockWithin{15};
 constexpr seconds kRunsEndWithin{10};
 constexpr seconds kDaemonPatience{15};  // from SIGTERM to SIGKILL
