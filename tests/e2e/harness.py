@@ -62,7 +62,10 @@ def status_of(pid):
 
 def sigkill(pid):
     """Kills it and waits until it is gone (a zombie is gone enough)."""
-    os.kill(pid, signal.SIGKILL)
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
     wait_until(lambda: status_of(pid).get("State", "Z")[0] in "ZX", f"the end of process {pid}")
 
 
@@ -210,6 +213,17 @@ class Home:
         return "".join(f"\n{log.name}: ...\n{read_text(log)[-4000:]}"
                        for log in sorted(self.path.glob("log/*.log")))
 
+    def sweep(self):
+        """After a failure: what is left must not disturb the tests that follow."""
+        for pid in self.processes():
+            sigkill(pid)
+        for top in self.cgroups():
+            for folder, _, _ in os.walk(top, topdown=False):
+                try:
+                    os.rmdir(folder)
+                except OSError:
+                    pass  # its last process is still on its way out
+
     def close(self):
         """Ends the daemons, looks for leaks, removes the home."""
         down = self.tare("down")
@@ -219,8 +233,7 @@ class Home:
             pass
         found = self.leaks()
         logs = self.logs()
-        for pid in self.processes():
-            os.kill(pid, signal.SIGKILL)
+        self.sweep()
         shutil.rmtree(self.path)
         if found:
             raise AssertionError("left behind:\n  " + "\n  ".join(found) + logs)
