@@ -53,7 +53,8 @@ Result<std::string> agent_name(Exchange& exchange) {
 Result<> apply_agent(Services& services, Exchange& exchange) {
   const Json body = TRY(read_json(exchange));
   AgentApply apply = TRY(read_apply(Node(body)));
-  const auto stored = TRY(services.agents.apply(apply.manifest, std::move(apply.files), exchange.context()));
+  const auto stored = TRY(
+      services.agents.apply(apply.manifest, std::move(apply.files), exchange.context()));
   return reply_json(exchange, stored.existed ? 200 : 201, model::to_json(stored.agent));
 }
 

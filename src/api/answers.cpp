@@ -14,7 +14,8 @@ namespace {
 constexpr std::uint64_t kDefaultPage = 100;
 }
 
-Result<> reply_json(http::Exchange& exchange, int status, const Json& body, const http::Headers& headers) {
+Result<> reply_json(http::Exchange& exchange, int status, const Json& body,
+                    const http::Headers& headers) {
   http::Response response{.status = status, .headers = headers, .body = to_text(body) + "\n"};
   response.headers.set("Content-Type", "application/json");
   return exchange.reply(response);
@@ -33,15 +34,16 @@ Result<bool> flag(const http::Query& query, std::string_view name, bool otherwis
   return field_error(name, fmt::format("{} is neither true nor false", quote(*value)));
 }
 
-Result<std::uint64_t> number(const http::Query& query, std::string_view name, std::uint64_t otherwise,
-                             std::uint64_t least, std::uint64_t most) {
+Result<std::uint64_t> number(const http::Query& query, std::string_view name,
+                             std::uint64_t otherwise, std::uint64_t least, std::uint64_t most) {
   const auto value = query.get(name);
   if (!value) return otherwise;
   std::uint64_t out = 0;
   const auto [end, error] = std::from_chars(value->data(), value->data() + value->size(), out);
   const bool whole = error == std::errc() && end == value->data() + value->size();
   if (whole && out >= least && out <= most) return out;
-  return field_error(name, fmt::format("{} is not a number from {} to {}", quote(*value), least, most));
+  return field_error(name,
+                     fmt::format("{} is not a number from {} to {}", quote(*value), least, most));
 }
 
 std::string text_or_empty(const http::Query& query, std::string_view name) {

@@ -1,5 +1,5 @@
-// Small helpers of the handlers: query parameters, JSON bodies, JSON answers, pages. Errors: Errc::invalid naming the
-// parameter.
+// Small helpers of the handlers: query parameters, JSON bodies, JSON answers, pages. Errors:
+// Errc::invalid naming the parameter.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,13 @@
 
 namespace tare::api {
 
-Result<> reply_json(http::Exchange& exchange, int status, const Json& body, const http::Headers& headers = {});
+Result<> reply_json(http::Exchange& exchange, int status, const Json& body,
+                    const http::Headers& headers = {});
 Result<Json> read_json(http::Exchange& exchange);
 
 Result<bool> flag(const http::Query& query, std::string_view name, bool otherwise);
-Result<std::uint64_t> number(const http::Query& query, std::string_view name, std::uint64_t otherwise,
-                             std::uint64_t least, std::uint64_t most);
+Result<std::uint64_t> number(const http::Query& query, std::string_view name,
+                             std::uint64_t otherwise, std::uint64_t least, std::uint64_t most);
 std::string text_or_empty(const http::Query& query, std::string_view name);
 
 // A page's size, from `limit`.

@@ -1,5 +1,5 @@
-// /v1/runs/{id}/artifacts: what a run left in /output. Names and links are the program's: hostile. Every open is below
-// the run's own folder and follows no link.
+// /v1/runs/{id}/artifacts: what a run left in /output. Names and links are the program's: hostile.
+// Every open is below the run's own folder and follows no link.
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -29,14 +29,18 @@ struct Artifact {
   std::string target;  // of a symlink
 };
 
-Result<> list_below(int root, const std::string& folder, std::size_t depth, std::vector<Artifact>& out) {
+Result<> list_below(int root, const std::string& folder, std::size_t depth,
+                    std::vector<Artifact>& out) {
   if (depth > kMaxDepth) return ok();
-  const auto dir = TRY(sys::open_beneath(root, folder.empty() ? "." : folder, O_RDONLY | O_DIRECTORY));
+  const auto dir = TRY(
+      sys::open_beneath(root, folder.empty() ? "." : folder, O_RDONLY | O_DIRECTORY));
   for (const std::string& name : TRY(sys::list_dir(dir.get(), "."))) {
     if (out.size() >= kMaxListed) return ok();
     const auto status = TRY(sys::stat_at(dir.get(), name));
-    Artifact one{.path = folder.empty() ? name : folder + "/" + name, .type = "file",
-                 .mode = status.st_mode & 0777U, .target = {}};
+    Artifact one{.path = folder.empty() ? name : folder + "/" + name,
+                 .type = "file",
+                 .mode = status.st_mode & 0777U,
+                 .target = {}};
     if (S_ISDIR(status.st_mode)) {
       one.type = "directory";
     } else if (S_ISLNK(status.st_mode)) {
@@ -91,11 +95,13 @@ Result<std::string> wanted_path(const http::Query& query) {
   return out;
 }
 
-Result<> send_file(Services& services, Exchange& exchange, const sys::UniqueFd& file, std::uint64_t size) {
+Result<> send_file(Services& services, Exchange& exchange, const sys::UniqueFd& file,
+                   std::uint64_t size) {
   TRY(exchange.start(200, {{"Content-Type", "application/octet-stream"}}, size));
   std::string buffer(std::min<std::uint64_t>(size, kReadBytes), '\0');
   for (std::uint64_t at = 0; at < size;) {
-    const auto into = std::as_writable_bytes(std::span(buffer)).first(std::min<std::uint64_t>(buffer.size(), size - at));
+    const auto into = std::as_writable_bytes(std::span(buffer))
+                          .first(std::min<std::uint64_t>(buffer.size(), size - at));
     const std::size_t n = TRY(services.deps.offload.run(
         [&] { return sys::read_at(file.get(), into, at); }, exchange.context()));
     if (n == 0) return Error{Errc::internal, "the file became shorter"};
@@ -117,10 +123,13 @@ Result<> list_run_artifacts(Services& services, Exchange& exchange) {
   const sys::UniqueFd folder = TRY(output_folder(services, id));
   std::vector<Artifact> all;
   if (folder.valid()) {
-    TRY(services.deps.offload.run([&] { return list_below(folder.get(), "", 0, all); }, exchange.context()));
+    TRY(services.deps.offload.run([&] { return list_below(folder.get(), "", 0, all); },
+                                  exchange.context()));
   }
-  std::sort(all.begin(), all.end(), [](const Artifact& a, const Artifact& b) { return a.path < b.path; });
-  auto first = std::find_if(all.begin(), all.end(), [&](const Artifact& one) { return one.path > *after; });
+  std::sort(all.begin(), all.end(),
+            [](const Artifact& a, const Artifact& b) { return a.path < b.path; });
+  auto first = std::find_if(all.begin(), all.end(),
+                            [&](const Artifact& one) { return one.path > *after; });
   JsonArray list;
   std::string last;
   for (; first != all.end() && list.size() < limit; ++first) {

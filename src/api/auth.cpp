@@ -11,7 +11,8 @@ namespace {
 constexpr std::string_view kBearer = "Bearer ";
 constexpr int kUnauthorized = 401, kForbidden = 403, kMisdirected = 421;
 
-// Both are digests: the time says nothing about the key, and not even the digests are compared in an order.
+// Both are digests: the time says nothing about the key, and not even the digests are compared in
+// an order.
 bool same(const Sha256Digest& a, const Sha256Digest& b) {
   unsigned difference = 0;
   for (std::size_t i = 0; i < a.size(); ++i) difference |= static_cast<unsigned>(a[i] ^ b[i]);
@@ -21,7 +22,8 @@ bool same(const Sha256Digest& a, const Sha256Digest& b) {
 bool knows_key(const http::RequestHead& head, const Sha256Digest& api_key) {
   if (head.headers.count("Authorization") != 1) return false;
   const std::string_view value = *head.headers.get("Authorization");
-  if (value.size() < kBearer.size() || !http::equal_ignoring_case(value.substr(0, kBearer.size()), kBearer)) {
+  if (value.size() < kBearer.size() ||
+      !http::equal_ignoring_case(value.substr(0, kBearer.size()), kBearer)) {
     return false;
   }
   return same(sha256(value.substr(kBearer.size())), api_key);
@@ -39,16 +41,19 @@ bool is_loopback_host(std::string_view host, std::uint16_t port) {
   return host == "127.0.0.1" || host == "[::1]" || http::equal_ignoring_case(host, "localhost");
 }
 
-std::optional<Refusal> judge_tcp(const http::RequestHead& head, std::uint16_t port, const Sha256Digest& api_key) {
+std::optional<Refusal> judge_tcp(const http::RequestHead& head, std::uint16_t port,
+                                 const Sha256Digest& api_key) {
   if (!is_loopback_host(head.host, port)) {
-    return Refusal{kMisdirected, Error{Errc::invalid, "Host: use 127.0.0.1 or localhost, with the port"}};
+    return Refusal{kMisdirected,
+                   Error{Errc::invalid, "Host: use 127.0.0.1 or localhost, with the port"}};
   }
   if (head.headers.get("Origin")) {
     return Refusal{kForbidden, Error{Errc::denied, "Origin: this API is not for web pages"}};
   }
   if (!knows_key(head, api_key)) {
-    return Refusal{kUnauthorized, Error{Errc::denied, "Authorization: send `Bearer` and the key in "
-                                                      "$TARE_HOME/state/api_key"}};
+    return Refusal{kUnauthorized, Error{Errc::denied,
+                                        "Authorization: send `Bearer` and the key in "
+                                        "$TARE_HOME/state/api_key"}};
   }
   return std::nullopt;
 }

@@ -32,8 +32,9 @@ TEST(Auth, whoever_knows_the_key_is_welcome) {
 }
 
 TEST(Auth, without_the_key_or_with_another_nobody_is) {
-  for (const std::string& value : {std::string("Bearer "), "Bearer " + kKey + "k", "Bearer " + kKey.substr(1), kKey,
-                                   "Basic " + kKey, "Bearer  " + kKey, std::string()}) {
+  for (const std::string& value :
+       {std::string("Bearer "), "Bearer " + kKey + "k", "Bearer " + kKey.substr(1), kKey,
+        "Basic " + kKey, "Bearer  " + kKey, std::string()}) {
     auto head = a_head();
     head.headers = {{"Authorization", value}};
     EXPECT_EQ(verdict(head), 401) << value;
@@ -46,8 +47,9 @@ TEST(Auth, without_the_key_or_with_another_nobody_is) {
 }
 
 TEST(Auth, a_host_that_is_not_ours_is_refused_before_the_key_is_looked_at) {
-  for (const char* host : {"evil.example:7419", "127.0.0.1", "127.0.0.1:80", "localhost.evil.example:7419", "",
-                           "127.0.0.1:74190", "127.0.0.2:7419", "localhost:7419.evil"}) {
+  for (const char* host :
+       {"evil.example:7419", "127.0.0.1", "127.0.0.1:80", "localhost.evil.example:7419", "",
+        "127.0.0.1:74190", "127.0.0.2:7419", "localhost:7419.evil"}) {
     auto head = a_head();
     head.headers = {};
     head.host = host;
@@ -66,9 +68,10 @@ TEST(Auth, a_web_page_is_refused_even_with_the_key) {
 }
 
 TEST(Errors, each_kind_has_its_status) {
-  const std::pair<Errc, int> table[] = {{Errc::invalid, 400},   {Errc::denied, 403},    {Errc::not_found, 404},
-                                        {Errc::conflict, 409},  {Errc::cancelled, 409}, {Errc::exhausted, 429},
-                                        {Errc::internal, 500},  {Errc::unavailable, 503}, {Errc::timeout, 504}};
+  const std::pair<Errc, int> table[] = {
+      {Errc::invalid, 400},  {Errc::denied, 403},      {Errc::not_found, 404},
+      {Errc::conflict, 409}, {Errc::cancelled, 409},   {Errc::exhausted, 429},
+      {Errc::internal, 500}, {Errc::unavailable, 503}, {Errc::timeout, 504}};
   for (const auto& [code, status] : table) EXPECT_EQ(status_of(code), status) << to_string(code);
 }
 
@@ -79,7 +82,10 @@ TEST(Errors, the_field_at_fault_is_told_apart) {
   EXPECT_EQ(body.at("error").at("field").as_string(), "limits.pids");
   EXPECT_EQ(body.at("error").at("code").as_string(), "invalid");
   EXPECT_EQ(error_response(Error{Errc::invalid, "x"}, 413).status, 413);
-  EXPECT_FALSE(parse_json(error_response(Error{Errc::invalid, "x"}, 413).body)->at("error").as_object().contains("field"));
+  EXPECT_FALSE(parse_json(error_response(Error{Errc::invalid, "x"}, 413).body)
+                   ->at("error")
+                   .as_object()
+                   .contains("field"));
 }
 
 TEST(Base64, any_bytes_come_back_and_nothing_else_is_accepted) {
@@ -92,7 +98,8 @@ TEST(Base64, any_bytes_come_back_and_nothing_else_is_accepted) {
     EXPECT_FALSE(from_base64url(text + "=").ok());
   }
   EXPECT_EQ(to_base64url("\xff\xfe"), "__4");
-  for (const char* text : {"A", "A+", "A/", "AB=", "__5", "A A", "\xc3\xa9"}) EXPECT_FALSE(from_base64url(text).ok()) << text;
+  for (const char* text : {"A", "A+", "A/", "AB=", "__5", "A A", "\xc3\xa9"})
+    EXPECT_FALSE(from_base64url(text).ok()) << text;
 }
 
 }  // namespace

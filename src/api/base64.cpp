@@ -5,7 +5,8 @@
 namespace tare::api {
 
 namespace {
-constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+constexpr std::string_view
+    kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 }
 
 std::string to_base64url(std::string_view bytes) {
@@ -14,7 +15,8 @@ std::string to_base64url(std::string_view bytes) {
   int held = 0;
   for (const char c : bytes) {
     bits = bits << 8U | static_cast<unsigned char>(c);
-    for (held += 8; held >= 6; held -= 6) out += kAlphabet[bits >> static_cast<unsigned>(held - 6) & 63U];
+    for (held += 8; held >= 6; held -= 6)
+      out += kAlphabet[bits >> static_cast<unsigned>(held - 6) & 63U];
   }
   if (held > 0) out += kAlphabet[bits << static_cast<unsigned>(6 - held) & 63U];
   return out;

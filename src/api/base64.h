@@ -1,4 +1,5 @@
-// base64url without padding (RFC 4648, section 5). Pure. Errors: Errc::invalid for anything that is not exactly it.
+// base64url without padding (RFC 4648, section 5). Pure. Errors: Errc::invalid for anything that is
+// not exactly it.
 #pragma once
 
 #include <string>

@@ -18,7 +18,8 @@ Result<> receive(Services& services, Exchange& exchange, runs::BlobWriter& write
     batch += bytes;
     if (!bytes.empty() && batch.size() < kBatchBytes) continue;
     if (!batch.empty()) {
-      TRY(services.deps.offload.run([&] { return writer.write(std::string_view(batch)); }, exchange.context()));
+      TRY(services.deps.offload.run([&] { return writer.write(std::string_view(batch)); },
+                                    exchange.context()));
     }
     if (bytes.empty()) return ok();
     batch.clear();
@@ -35,7 +36,8 @@ Result<> create_blob(Services& services, Exchange& exchange) {
   }
   auto writer = TRY(services.blobs.create(expected, kMaxUploadBytes));
   TRY(receive(services, exchange, writer));
-  const auto blob = TRY(services.deps.offload.run([&] { return writer.finish(); }, exchange.context()));
+  const auto blob = TRY(
+      services.deps.offload.run([&] { return writer.finish(); }, exchange.context()));
   return reply_json(exchange, 201, JsonObject{{"digest", blob.digest}, {"size", blob.size}});
 }
 

@@ -14,7 +14,8 @@ Json program(std::string_view name, const host::PeerStatus& status, std::string_
                  {"version", status.connected ? version : std::string_view()},
                  {"pid", status.pid},
                  {"connected", status.connected}};
-  if (!status.connected) out["detail"] = status.detail.empty() ? "not connected yet" : status.detail;
+  if (!status.connected)
+    out["detail"] = status.detail.empty() ? "not connected yet" : status.detail;
   return out;
 }
 
@@ -24,7 +25,8 @@ Result<> get_health(Services& services, Exchange& exchange) {
   const auto& launcher = services.deps.launcher;
   const auto& store = services.deps.store.status();
   const bool ready = launcher.ready() && store.connected && services.runs.recovered();
-  const host::PeerStatus own{.connected = true, .pid = static_cast<std::uint32_t>(::getpid()), .detail = {}};
+  const host::PeerStatus own{
+      .connected = true, .pid = static_cast<std::uint32_t>(::getpid()), .detail = {}};
   // The handshakes accept only programs of the same protocol, which is that of one release.
   const JsonArray programs{program("tared", own, TARE_VERSION),
                            program("tare-launcher", launcher.status(), TARE_VERSION),

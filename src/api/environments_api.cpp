@@ -28,20 +28,23 @@ Result<> build_environment(Services& services, Exchange& exchange) {
   const Json body = TRY(read_json(exchange));
   const auto answer = TRY(services.environments.build(TRY(read_build(Node(body)))));
   if (answer.ready) return reply_json(exchange, 200, model::to_json(*answer.ready));
-  return reply_json(exchange, 202, JsonObject{{"build", model::to_json(answer.build)}, {"ref", answer.ref}});
+  return reply_json(exchange, 202,
+                    JsonObject{{"build", model::to_json(answer.build)}, {"ref", answer.ref}});
 }
 
 Result<> list_environments(Services& services, Exchange& exchange) {
   TRY(exchange.query().allow_only({"source"}));
   JsonArray list;
-  for (const auto& one : TRY(services.environments.list(text_or_empty(exchange.query(), "source")))) {
+  for (const auto& one :
+       TRY(services.environments.list(text_or_empty(exchange.query(), "source")))) {
     list.push_back(model::to_json(one));
   }
   return reply_json(exchange, 200, JsonObject{{"environments", std::move(list)}});
 }
 
 Result<> get_environment(Services& services, Exchange& exchange) {
-  return reply_json(exchange, 200, model::to_json(TRY(services.environments.find(exchange.parameter("ref")))));
+  return reply_json(exchange, 200,
+                    model::to_json(TRY(services.environments.find(exchange.parameter("ref")))));
 }
 
 }  // namespace tare::api

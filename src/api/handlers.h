@@ -1,5 +1,5 @@
-// The handlers of the native REST API, one for each operation of docs/api/openapi.yaml and named like it. Each
-// decodes strictly, calls host, encodes. See routes.cpp for the table.
+// The handlers of the native REST API, one for each operation of docs/api/openapi.yaml and named
+// like it. Each decodes strictly, calls host, encodes. See routes.cpp for the table.
 #pragma once
 
 #include "base/result.h"

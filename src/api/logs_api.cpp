@@ -36,7 +36,9 @@ Result<LogQuery> read_query(const http::Query& query) {
   return out;
 }
 
-FrameType frame_of(runs::Stream stream) { return stream == runs::Stream::out ? FrameType::out : FrameType::err; }
+FrameType frame_of(runs::Stream stream) {
+  return stream == runs::Stream::out ? FrameType::out : FrameType::err;
+}
 
 // While it lives the run waits for this reader.
 class Attachment {
@@ -77,9 +79,9 @@ class LogStream {
   Exchange& exchange_;
   std::string id_;
   LogQuery query_;
-  std::shared_ptr<host::LiveRun> live_;   // null: ended
-  std::shared_ptr<host::OpenLog> log_;    // null: there is none (yet)
-  std::string buffer_;                    // a frame's header, then its payload
+  std::shared_ptr<host::LiveRun> live_;  // null: ended
+  std::shared_ptr<host::OpenLog> log_;   // null: there is none (yet)
+  std::string buffer_;                   // a frame's header, then its payload
 };
 
 Result<> LogStream::run() {
@@ -102,7 +104,8 @@ Result<> LogStream::open() {
     log_ = live_->log;
     return ok();
   }
-  // Ended, or from before tared's restart and not taken up by its driver yet, which will find the log open.
+  // Ended, or from before tared's restart and not taken up by its driver yet, which will find the
+  // log open.
   auto log = services_.deps.logs.open(id_, live_ && live_->run.request.attach);
   if (log) {
     log_ = std::move(*log);
@@ -126,8 +129,9 @@ Result<> LogStream::wait_or_keep_alive(fiber::Event& event) {
 
 Result<> LogStream::copy() {
   const bool attached = query_.attach && live_ && live_->run.request.attach;
-  auto reader = TRY(runs::LogReader::open(*log_->log, query_.from,
-                                          attached ? runs::LogReader::Role::attached : runs::LogReader::Role::follower));
+  auto reader = TRY(runs::LogReader::open(
+      *log_->log, query_.from,
+      attached ? runs::LogReader::Role::attached : runs::LogReader::Role::follower));
   const Attachment attachment(attached ? log_.get() : nullptr);
   if (!exchange_.started()) {
     TRY(exchange_.start(200, {{"Content-Type", model::kFramesMediaType.data()}}, std::nullopt));
@@ -148,9 +152,10 @@ Result<> LogStream::copy() {
 
 Result<> LogStream::send_piece(const runs::Piece& piece) {
   if (piece.skipped > 0) {
-    const Json notice = JsonObject{{"stream", piece.stream == runs::Stream::out ? "stdout" : "stderr"},
-                                   {"from", piece.offset - piece.skipped},
-                                   {"to", piece.offset}};
+    const Json notice = JsonObject{
+        {"stream", piece.stream == runs::Stream::out ? "stdout" : "stderr"},
+        {"from", piece.offset - piece.skipped},
+        {"to", piece.offset}};
     TRY(exchange_.write(model::encode_frame(FrameType::cut, to_text(notice))));
   }
   if (piece.bytes == 0) return ok();

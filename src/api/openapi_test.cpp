@@ -1,5 +1,6 @@
-// docs/api/openapi.yaml and the route table say the same. The file is kept regular for this: a path is a key at two
-// spaces below `paths:`, its methods are keys at four spaces, each with an operationId.
+// docs/api/openapi.yaml and the route table say the same. The file is kept regular for this: a path
+// is a key at two spaces below `paths:`, its methods are keys at four spaces, each with an
+// operationId.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -27,7 +28,8 @@ Operations documented() {
     if (key && line.starts_with("  /")) path = line.substr(2, line.size() - 3);
     if (key && line.starts_with("    ") && line[4] != ' ') method = line.substr(4, line.size() - 5);
     constexpr std::string_view kOperation = "      operationId: ";
-    if (line.starts_with(kOperation)) out.insert(method + " " + path + " " + line.substr(kOperation.size()));
+    if (line.starts_with(kOperation))
+      out.insert(method + " " + path + " " + line.substr(kOperation.size()));
   }
   return out;
 }

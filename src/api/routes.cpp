@@ -10,38 +10,58 @@ namespace {
 using http::Method;
 constexpr int kUnsupportedMediaType = 415;
 
-// clang-format off
+// The operation's id is its handler's name.
+#define OPERATION(name) #name, name
 constexpr Row kRows[] = {
-  {Method::get,  "/v1/health",                         Scope::daemon_read,        "get_health",         Body::none,   Pace::prompt,    get_health},
-  {Method::get,  "/v1/info",                           Scope::daemon_read,        "get_info",           Body::none,   Pace::prompt,    get_info},
-  {Method::post, "/v1/blobs",                          Scope::blobs_write,        "create_blob",        Body::upload, Pace::prompt,    create_blob},
-  {Method::head, "/v1/blobs/{digest}",                 Scope::blobs_write,        "head_blob",          Body::none,   Pace::prompt,    head_blob},
-  {Method::post, "/v1/runs",                           Scope::runs_write,         "create_run",         Body::json,   Pace::prompt,    create_run},
-  {Method::get,  "/v1/runs",                           Scope::runs_read,          "list_runs",          Body::none,   Pace::prompt,    list_runs},
-  {Method::get,  "/v1/runs/{id}",                      Scope::runs_read,          "get_run",            Body::none,   Pace::prompt,    get_run},
-  {Method::del,  "/v1/runs/{id}",                      Scope::runs_write,         "delete_run",         Body::none,   Pace::prompt,    delete_run},
-  {Method::get,  "/v1/runs/{id}/events",               Scope::runs_read,          "list_run_events",    Body::none,   Pace::prompt,    list_run_events},
-  {Method::post, "/v1/runs/{id}/kill",                 Scope::runs_write,         "kill_run",           Body::none,   Pace::prompt,    kill_run},
-  {Method::get,  "/v1/runs/{id}/wait",                 Scope::runs_read,          "wait_run",           Body::none,   Pace::long_poll, wait_run},
-  {Method::get,  "/v1/runs/{id}/logs",                 Scope::runs_read,          "get_run_logs",       Body::none,   Pace::follow,    get_run_logs},
-  {Method::post, "/v1/runs/{id}/stdin",                Scope::runs_write,         "write_run_stdin",    Body::stream, Pace::prompt,    write_run_stdin},
-  {Method::get,  "/v1/runs/{id}/artifacts",            Scope::runs_read,          "list_run_artifacts", Body::none,   Pace::prompt,    list_run_artifacts},
-  {Method::get,  "/v1/runs/{id}/artifacts/content",    Scope::runs_read,          "get_run_artifact",   Body::none,   Pace::prompt,    get_run_artifact},
-  {Method::post, "/v1/agents",                         Scope::agents_write,       "apply_agent",        Body::json,   Pace::prompt,    apply_agent},
-  {Method::get,  "/v1/agents",                         Scope::agents_read,        "list_agents",        Body::none,   Pace::prompt,    list_agents},
-  {Method::get,  "/v1/agents/{name}",                  Scope::agents_read,        "get_agent",          Body::none,   Pace::prompt,    get_agent},
-  {Method::get,  "/v1/agents/{name}/versions/{version}", Scope::agents_read,      "get_agent_version",  Body::none,   Pace::prompt,    get_agent_version},
-  {Method::post, "/v1/environments",                   Scope::environments_write, "build_environment",  Body::json,   Pace::prompt,    build_environment},
-  {Method::get,  "/v1/environments",                   Scope::environments_read,  "list_environments",  Body::none,   Pace::prompt,    list_environments},
-  {Method::get,  "/v1/environments/{ref}",             Scope::environments_read,  "get_environment",    Body::none,   Pace::prompt,    get_environment},
+    {Method::get, "/v1/health", Scope::daemon_read, Body::none, Pace::prompt,
+     OPERATION(get_health)},
+    {Method::get, "/v1/info", Scope::daemon_read, Body::none, Pace::prompt, OPERATION(get_info)},
+    {Method::post, "/v1/blobs", Scope::blobs_write, Body::upload, Pace::prompt,
+     OPERATION(create_blob)},
+    {Method::head, "/v1/blobs/{digest}", Scope::blobs_write, Body::none, Pace::prompt,
+     OPERATION(head_blob)},
+    {Method::post, "/v1/runs", Scope::runs_write, Body::json, Pace::prompt, OPERATION(create_run)},
+    {Method::get, "/v1/runs", Scope::runs_read, Body::none, Pace::prompt, OPERATION(list_runs)},
+    {Method::get, "/v1/runs/{id}", Scope::runs_read, Body::none, Pace::prompt, OPERATION(get_run)},
+    {Method::del, "/v1/runs/{id}", Scope::runs_write, Body::none, Pace::prompt,
+     OPERATION(delete_run)},
+    {Method::get, "/v1/runs/{id}/events", Scope::runs_read, Body::none, Pace::prompt,
+     OPERATION(list_run_events)},
+    {Method::post, "/v1/runs/{id}/kill", Scope::runs_write, Body::none, Pace::prompt,
+     OPERATION(kill_run)},
+    {Method::get, "/v1/runs/{id}/wait", Scope::runs_read, Body::none, Pace::long_poll,
+     OPERATION(wait_run)},
+    {Method::get, "/v1/runs/{id}/logs", Scope::runs_read, Body::none, Pace::follow,
+     OPERATION(get_run_logs)},
+    {Method::post, "/v1/runs/{id}/stdin", Scope::runs_write, Body::stream, Pace::prompt,
+     OPERATION(write_run_stdin)},
+    {Method::get, "/v1/runs/{id}/artifacts", Scope::runs_read, Body::none, Pace::prompt,
+     OPERATION(list_run_artifacts)},
+    {Method::get, "/v1/runs/{id}/artifacts/content", Scope::runs_read, Body::none, Pace::prompt,
+     OPERATION(get_run_artifact)},
+    {Method::post, "/v1/agents", Scope::agents_write, Body::json, Pace::prompt,
+     OPERATION(apply_agent)},
+    {Method::get, "/v1/agents", Scope::agents_read, Body::none, Pace::prompt,
+     OPERATION(list_agents)},
+    {Method::get, "/v1/agents/{name}", Scope::agents_read, Body::none, Pace::prompt,
+     OPERATION(get_agent)},
+    {Method::get, "/v1/agents/{name}/versions/{version}", Scope::agents_read, Body::none,
+     Pace::prompt, OPERATION(get_agent_version)},
+    {Method::post, "/v1/environments", Scope::environments_write, Body::json, Pace::prompt,
+     OPERATION(build_environment)},
+    {Method::get, "/v1/environments", Scope::environments_read, Body::none, Pace::prompt,
+     OPERATION(list_environments)},
+    {Method::get, "/v1/environments/{ref}", Scope::environments_read, Body::none, Pace::prompt,
+     OPERATION(get_environment)},
 };
-// clang-format on
+#undef OPERATION
 
 // "application/json", also with parameters behind it.
 bool is_json(Exchange& exchange) {
   constexpr std::string_view kJson = "application/json";
   const std::string_view type = exchange.request().headers.get("Content-Type").value_or("");
-  if (type.size() < kJson.size() || !http::equal_ignoring_case(type.substr(0, kJson.size()), kJson)) return false;
+  if (type.size() < kJson.size() || !http::equal_ignoring_case(type.substr(0, kJson.size()), kJson))
+    return false;
   return type.size() == kJson.size() || type[kJson.size()] == ';' || type[kJson.size()] == ' ';
 }
 
@@ -54,9 +74,10 @@ Result<> serve(const Row& row, Services& services, Exchange& exchange) {
 }
 
 http::Route make_route(const Row& row, Services& services) {
-  http::Route route{.method = row.method,
-                    .path = std::string(row.path),
-                    .handler = [&row, &services](Exchange& exchange) { return serve(row, services, exchange); }};
+  http::Route route{
+      .method = row.method,
+      .path = std::string(row.path),
+      .handler = [&row, &services](Exchange& exchange) { return serve(row, services, exchange); }};
   switch (row.body) {
     case Body::none: break;
     case Body::json: route.max_body_bytes = kMaxJsonBodyBytes; break;

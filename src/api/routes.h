@@ -1,4 +1,5 @@
-// The route table: method, path, scope, operation, limits, handler. A test compares it with docs/api/openapi.yaml.
+// The route table: method, path, scope, operation, limits, handler. A test compares it with
+// docs/api/openapi.yaml.
 #pragma once
 
 #include <span>
@@ -10,22 +11,30 @@
 namespace tare::api {
 
 // What a caller must be allowed to do. There is one kind of caller yet, who may do everything.
-enum class Scope : std::uint8_t { daemon_read, blobs_write, runs_read, runs_write, agents_read, agents_write,
-                                  environments_read, environments_write };
+enum class Scope : std::uint8_t {
+  daemon_read,
+  blobs_write,
+  runs_read,
+  runs_write,
+  agents_read,
+  agents_write,
+  environments_read,
+  environments_write
+};
 
 // What the request's body is.
 enum class Body : std::uint8_t { none, json, upload, stream };
-// How long the answer may be in coming: `long_poll` ends with its client; `follow` may also wait for a client that
-// does not read, for as long as it likes.
+// How long the answer may be in coming: `long_poll` ends with its client; `follow` may also wait
+// for a client that does not read, for as long as it likes.
 enum class Pace : std::uint8_t { prompt, long_poll, follow };
 
 struct Row {
   http::Method method;
   std::string_view path;
   Scope scope;
-  std::string_view operation;
   Body body;
   Pace pace;
+  std::string_view operation;
   Result<> (*handler)(Services&, Exchange&);
 };
 

@@ -30,7 +30,8 @@ Result<std::string> read_agent_name(const Node& node) {
 }
 
 auto optional_choice(std::initializer_list<std::string_view> choices) {
-  return [list = std::vector<std::string_view>(choices)](const Node& node) -> Result<std::optional<std::string>> {
+  return [list = std::vector<std::string_view>(choices)](
+             const Node& node) -> Result<std::optional<std::string>> {
     return std::optional(TRY(read_choice(node, list)));
   };
 }

@@ -17,8 +17,10 @@ Result<host::RunWish> read(std::string_view text) {
 TEST(RunWish, everything_that_can_be_asked_is_read) {
   const std::string digest = "sha256:" + std::string(64, 'a');
   const auto wish = read(R"({"environment":"host","argv":["sh","-c",""],"env":["A=b"],"user":"root",
-      "profile":"strict","limits":{"pids":3},"inputs":[{"name":"x/y","digest":")" + digest + R"("}],
-      "stdin":true,"attach":true,"idempotency_key":"k"})").value();
+      "profile":"strict","limits":{"pids":3},"inputs":[{"name":"x/y","digest":")" +
+                         digest + R"("}],
+      "stdin":true,"attach":true,"idempotency_key":"k"})")
+                        .value();
   EXPECT_EQ(wish.environment, "host");
   EXPECT_THAT(wish.argv, ElementsAre("sh", "-c", ""));
   EXPECT_THAT(wish.env, ElementsAre("A=b"));

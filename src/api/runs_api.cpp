@@ -22,7 +22,8 @@ Result<Json> plan_json(Services& services, const model::RunRequest& request) {
   const auto steps = TRY(host::plan_of(spec, services.deps.filters));
   JsonArray list;
   for (const sandbox::Step& step : steps) {
-    list.push_back(JsonObject{{"op", sandbox::op_name(step.op)}, {"text", sandbox::render_step(step)}});
+    list.push_back(
+        JsonObject{{"op", sandbox::op_name(step.op)}, {"text", sandbox::render_step(step)}});
   }
   return Json(JsonObject{{"plan", sandbox::render(spec, steps)}, {"steps", std::move(list)}});
 }
@@ -31,7 +32,8 @@ Result<std::vector<model::RunState>> states_of(std::string_view text) {
   using model::RunState;
   if (text.empty()) return std::vector<RunState>{};
   if (text == "active") return std::vector{RunState::queued, RunState::starting, RunState::running};
-  if (text == "ended") return std::vector{RunState::succeeded, RunState::failed, RunState::cancelled};
+  if (text == "ended")
+    return std::vector{RunState::succeeded, RunState::failed, RunState::cancelled};
   auto state = model::run_state_from(text);
   if (!state) return field_error("state", state.error().message + ", active, ended");
   return std::vector{*state};
@@ -86,7 +88,8 @@ Result<> list_run_events(Services& services, Exchange& exchange) {
   const std::string id = TRY(run_id_of(exchange));
   const auto after = TRY(number(exchange.query(), "after", 0, 0, kMaxCount));
   JsonArray events;
-  for (const model::RunEvent& event : TRY(services.runs.events(id, after))) events.push_back(model::to_json(event));
+  for (const model::RunEvent& event : TRY(services.runs.events(id, after)))
+    events.push_back(model::to_json(event));
   return reply_json(exchange, 200, JsonObject{{"events", std::move(events)}});
 }
 
@@ -99,7 +102,8 @@ Result<> kill_run(Services& services, Exchange& exchange) {
 Result<> wait_run(Services& services, Exchange& exchange) {
   TRY(exchange.query().allow_only({"timeout_ms"}));
   const std::string id = TRY(run_id_of(exchange));
-  const auto timeout_ms = TRY(number(exchange.query(), "timeout_ms", kDefaultWaitMs, 0, kMaxWaitMs));
+  const auto timeout_ms = TRY(
+      number(exchange.query(), "timeout_ms", kDefaultWaitMs, 0, kMaxWaitMs));
   const auto ctx = exchange.context().with_timeout(std::chrono::milliseconds(timeout_ms));
   return reply_json(exchange, 200, model::to_json(TRY(services.runs.wait(id, ctx))));
 }

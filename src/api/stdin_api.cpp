@@ -14,7 +14,8 @@ namespace tare::api {
 namespace {
 
 // Gives `bytes` to the program. False: it reads no more.
-Result<bool> write_pipe(int pipe, std::string_view bytes, std::uint64_t& given, const fiber::Context& ctx) {
+Result<bool> write_pipe(int pipe, std::string_view bytes, std::uint64_t& given,
+                        const fiber::Context& ctx) {
   while (!bytes.empty()) {
     const ssize_t n = ::write(pipe, bytes.data(), bytes.size());
     if (n > 0) {
@@ -73,7 +74,8 @@ Result<> write_run_stdin(Services& services, Exchange& exchange) {
       live->stdin_write.reset();
       if (!feeding.result) live->add_note("stdin broke off: " + feeding.result.error().message);
       // The launcher has a copy, which outlives us; with the last one the program sees the end.
-      (void)services.deps.launcher.send(sandbox::CloseStdinMessage{id}, {}, fiber::Context::background());
+      (void)services.deps.launcher.send(sandbox::CloseStdinMessage{id}, {},
+                                        fiber::Context::background());
       live->changed.notify_all();
     });
   }

@@ -10,7 +10,8 @@ namespace {
 constexpr std::chrono::milliseconds kDrainTimeout{2'000};
 
 std::uint16_t port_of(std::string_view address) {
-  return static_cast<std::uint16_t>(std::stoul(std::string(address.substr(address.rfind(':') + 1))));
+  return static_cast<std::uint16_t>(
+      std::stoul(std::string(address.substr(address.rfind(':') + 1))));
 }
 
 }  // namespace
@@ -20,9 +21,8 @@ std::vector<http::Route> surface_routes(Services& services) { return api::make_r
 http::ServerOptions surface_options(Services& services) {
   http::ServerOptions options;
   options.on_error = api::error_response;
-  options.admit = [port = port_of(services.address), key = services.api_key](http::Exchange& exchange) {
-    return api::admit(exchange, port, key);
-  };
+  options.admit = [port = port_of(services.address), key = services.api_key](
+                      http::Exchange& exchange) { return api::admit(exchange, port, key); };
   options.on_done = [&log = services.deps.log](const http::RequestRecord& record) {
     log.debug("request", {{"method", http::to_string(record.request.method)},
                           {"target", record.request.target},

@@ -11,7 +11,9 @@ namespace tare::host {
 
 namespace {
 
-std::string_view name_of(std::string_view variable) { return variable.substr(0, variable.find('=')); }
+std::string_view name_of(std::string_view variable) {
+  return variable.substr(0, variable.find('='));
+}
 
 Result<model::Limits> limits_over(const RunWish& wish, const model::Limits& base) {
   if (!wish.limits) return base;
@@ -21,7 +23,8 @@ Result<model::Limits> limits_over(const RunWish& wish, const model::Limits& base
 
 }  // namespace
 
-std::vector<std::string> merge_env(const std::vector<std::string>& base, const std::vector<std::string>& over) {
+std::vector<std::string> merge_env(const std::vector<std::string>& base,
+                                   const std::vector<std::string>& over) {
   std::vector<std::string> out;
   for (const std::string& variable : base) {
     const bool replaced = std::any_of(over.begin(), over.end(), [&](const std::string& other) {
@@ -59,7 +62,8 @@ Result<model::RunRequest> Admission::admit(const RunWish& wish) {
 
 Result<model::RunRequest> Admission::from_agent(const RunWish& wish) {
   if (wish.user) return field_error("user", "is the agent's own; it cannot be given with `agent`");
-  if (wish.profile) return field_error("profile", "is the agent's own; it cannot be given with `agent`");
+  if (wish.profile)
+    return field_error("profile", "is the agent's own; it cannot be given with `agent`");
   std::optional<std::uint32_t> version;
   if (wish.version != 0) version = wish.version;
   const model::Agent agent = TRY(agents_.get(wish.agent, version));

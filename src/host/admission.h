@@ -1,5 +1,5 @@
-// Admission: from what a client asks for to a complete RunRequest: the agent's version, the environment's digest, the
-// inputs' sizes, the limits. The same for every surface.
+// Admission: from what a client asks for to a complete RunRequest: the agent's version, the
+// environment's digest, the inputs' sizes, the limits. The same for every surface.
 //
 // Owner: main. Loop thread only. Errors: Errc::invalid naming the field; not_found with the fix.
 #pragma once
@@ -48,6 +48,7 @@ class Admission {
 };
 
 // Variables of `over` replace those of the same name in `base`. Pure.
-std::vector<std::string> merge_env(const std::vector<std::string>& base, const std::vector<std::string>& over);
+std::vector<std::string> merge_env(const std::vector<std::string>& base,
+                                   const std::vector<std::string>& over);
 
 }  // namespace tare::host

@@ -14,7 +14,8 @@ namespace {
 
 // The entry itself, or something in the folder it is.
 bool belongs_to(std::string_view path, std::string_view entry) {
-  return path == entry || (path.size() > entry.size() && path.starts_with(entry) && path[entry.size()] == '/');
+  return path == entry ||
+         (path.size() > entry.size() && path.starts_with(entry) && path[entry.size()] == '/');
 }
 
 }  // namespace
@@ -41,8 +42,9 @@ Result<> match_files(const std::vector<std::string>& entries, const std::vector<
   std::vector<std::string_view> paths;
   for (const AgentFile& file : files) paths.push_back(file.path);
   if (const auto clash = model::find_path_clash(paths)) {
-    return field_error(fmt::format("files[{}].path", clash->second),
-                       quote(paths[clash->second]) + " is there twice, or is a folder of another file");
+    return field_error(
+        fmt::format("files[{}].path", clash->second),
+        quote(paths[clash->second]) + " is there twice, or is a folder of another file");
   }
   return ok();
 }
@@ -56,20 +58,23 @@ Result<runs::StoredAgent> Agents::apply(std::string_view manifest, std::vector<A
   TRY(match_files(agent.manifest.files, files));
   const auto environment = TRY(environments_.resolve(agent.manifest.environment));
   agent.environment_digest = environment.digest;
-  std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
+  std::sort(files.begin(), files.end(),
+            [](const auto& a, const auto& b) { return a.path < b.path; });
   agent.files_digest = TRY(import_files(files, ctx));
   agent.created_ms = deps_.clock.wall_ms();
   return deps_.records.run([&](runs::Store& store) { return store.put_agent(agent); });
 }
 
-Result<std::string> Agents::import_files(const std::vector<AgentFile>& files, const fiber::Context& ctx) {
+Result<std::string> Agents::import_files(const std::vector<AgentFile>& files,
+                                         const fiber::Context& ctx) {
   if (files.empty()) return std::string();
   std::vector<snapshot::FileItem> items;
   std::vector<sys::UniqueFd> owned;
   std::vector<int> fds;
   for (const AgentFile& file : files) {
     auto content = deps_.blobs.read(file.digest);
-    if (!content) return std::move(content).error().context("files: " + quote(file.path) + ": upload it first");
+    if (!content)
+      return std::move(content).error().context("files: " + quote(file.path) + ": upload it first");
     items.push_back({file.path, file.mode});
     fds.push_back(content->get());
     owned.push_back(std::move(*content));
@@ -78,11 +83,13 @@ Result<std::string> Agents::import_files(const std::vector<AgentFile>& files, co
 }
 
 Result<model::Agent> Agents::get(std::string_view name, std::optional<std::uint32_t> version) {
-  return deps_.records.run([&](runs::Store& store) { return store.get_agent(kTenant, name, version); });
+  return deps_.records.run(
+      [&](runs::Store& store) { return store.get_agent(kTenant, name, version); });
 }
 
 Result<runs::AgentPage> Agents::list(std::string_view cursor, std::size_t limit) {
-  return deps_.records.run([&](runs::Store& store) { return store.list_agents(kTenant, cursor, limit); });
+  return deps_.records.run(
+      [&](runs::Store& store) { return store.list_agents(kTenant, cursor, limit); });
 }
 
 }  // namespace tare::host

@@ -1,7 +1,7 @@
 // Agents: making an immutable version from agent.toml and its files.
 //
-// Owner: main. Loop thread only. Errors: Errc::invalid naming the key or file; not_found for an environment or a blob
-// that is not there, with the fix.
+// Owner: main. Loop thread only. Errors: Errc::invalid naming the key or file; not_found for an
+// environment or a blob that is not there, with the fix.
 #pragma once
 
 #include <string>

@@ -25,7 +25,9 @@ class EventsRelay final : public LauncherEvents {
     service_->on_live(message, std::move(fds));
   }
   void on_listed() override { service_->on_listed(); }
-  void on_started(const sandbox::StartedMessage& message) override { service_->on_started(message); }
+  void on_started(const sandbox::StartedMessage& message) override {
+    service_->on_started(message);
+  }
   void on_ended(const sandbox::EndedMessage& message, sys::UniqueFd output) override {
     service_->on_ended(message, std::move(output));
   }
@@ -46,9 +48,10 @@ std::string kernel_text() {
   return std::string(name.sysname) + " " + name.release;
 }
 
-// The services live on the root fiber's stack; leaving it cancels and awaits all that refers to them.
-Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& relay, runs::Blobs& blobs,
-               Leftovers left, const Sha256Digest& api_key,
+// The services live on the root fiber's stack; leaving it cancels and awaits all that refers to
+// them.
+Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& relay,
+               runs::Blobs& blobs, Leftovers left, const Sha256Digest& api_key,
                fiber::Signals& signals, const fiber::Context& ctx) {
   RunService runs(run_deps, deps.random, ctx);
   relay.set(&runs);
@@ -57,8 +60,8 @@ Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& rel
   Agents agents(run_deps, environments);
   Admission admission(run_deps, agents, environments);
   Listeners& listeners = deps.prepared.listeners;
-  Services services{run_deps, runs, environments, agents, admission, blobs, api_key, listeners.address(),
-                    kernel_text()};
+  Services services{run_deps, runs,    environments,        agents,       admission,
+                    blobs,    api_key, listeners.address(), kernel_text()};
   const http::Server server(surface_routes(services), surface_options(services));
 
   fiber::TaskGroup links(ctx);
@@ -68,10 +71,13 @@ Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& rel
   for (fiber::Listener* listener : {static_cast<fiber::Listener*>(&listeners.unix_socket),
                                     static_cast<fiber::Listener*>(&listeners.tcp)}) {
     servers.spawn([&, listener](const fiber::Context& task) {
-      if (auto served = server.serve(*listener, task); !served) deps.log.error("cannot listen", served.error());
+      if (auto served = server.serve(*listener, task); !served)
+        deps.log.error("cannot listen", served.error());
     });
   }
-  deps.log.info("tared ready", {{"version", TARE_VERSION}, {"home", deps.config.home}, {"address", services.address}});
+  deps.log.info(
+      "tared ready",
+      {{"version", TARE_VERSION}, {"home", deps.config.home}, {"address", services.address}});
   const int number = TRY(signals.wait(ctx));
   deps.log.info("stopping", {{"signal", number}, {"live_runs", runs.active()}});
   servers.cancel();
@@ -90,7 +96,8 @@ Result<> run_daemon(const DaemonDeps& deps) {
   const Filters filters = TRY(build_filters().context("system call filter"));
   auto store = TRY(runs::SqliteStore::open(home.database(), {}, deps.clock.wall_ms()));
   auto blobs = TRY(runs::Blobs::open(sys::kCwd, home.blobs(), deps.random));
-  Leftovers left = TRY(find_leftovers(*store, blobs, home.runs.get(), deps.clock.wall_ms(), deps.log));
+  Leftovers left = TRY(
+      find_leftovers(*store, blobs, home.runs.get(), deps.clock.wall_ms(), deps.log));
 
   auto loop = TRY(fiber::Loop::create());
   fiber::Offload offload(kOffloadThreads, kOffloadQueue);
@@ -99,8 +106,8 @@ Result<> run_daemon(const DaemonDeps& deps) {
   LauncherLink launcher(home.launcher_socket(), relay, deps.log);
   StoreLink store_link(home.store_socket(), offload);
   RunLogs logs(home.runs.get(), deps.clock);
-  const RunDeps run_deps{deps.config, deps.clock, deps.log, records, launcher, store_link, logs,
-                         blobs,       offload,    filters,  home.runs.get()};
+  const RunDeps run_deps{deps.config, deps.clock, deps.log, records, launcher,       store_link,
+                         logs,        blobs,      offload,  filters, home.runs.get()};
   Result<> served;
   loop->spawn([&](const fiber::Context& ctx) {
     served = serve(deps, run_deps, relay, blobs, std::move(left), api_key, signals, ctx);

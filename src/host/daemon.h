@@ -1,5 +1,6 @@
-// tared, put together: opens the database, connects to the launcher and the store, serves until SIGTERM or SIGINT.
-// Owner: main. Returns when everything has been flushed; live sandboxes stay with the launcher.
+// tared, put together: opens the database, connects to the launcher and the store, serves until
+// SIGTERM or SIGINT. Owner: main. Returns when everything has been flushed; live sandboxes stay
+// with the launcher.
 #pragma once
 
 #include "base/clock.h"

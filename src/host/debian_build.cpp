@@ -17,14 +17,18 @@ constexpr model::Limits kBuildLimits = {
     .open_files = 4096,
 };
 
-// $1: the suite, $2: packages, comma-separated, perhaps none. Says what it does on stderr; the image goes to stdout.
+// $1: the suite, $2: packages, comma-separated, perhaps none. Says what it does on stderr; the
+// image goes to stdout.
 //
-// - The mirror is Debian's own, unless this host's sources name only others: then those that have the suite.
+// - The mirror is Debian's own, unless this host's sources name only others: then those that have
+// the suite.
 // - Manuals, documents and translations are left out, copyright files are kept.
 // - The user `agent` is in the image, so that no file has to be copied for it at each run.
-// - What depends on the moment of the build is taken out: logs, caches, and times. No file is newer than the newest one
-//   that came in a package (files that were there before /etc/hostname, which is made when a sandbox starts): with the
-//   same packages the image has the same digest, and compiled Python files still fit their sources.
+// - What depends on the moment of the build is taken out: logs, caches, and times. No file is newer
+// than the newest one
+//   that came in a package (files that were there before /etc/hostname, which is made when a
+//   sandbox starts): with the same packages the image has the same digest, and compiled Python
+//   files still fit their sources.
 constexpr const char* kScript = R"sh(
 set -eu
 suite=$1 packages=$2 root=/tmp/image
@@ -46,8 +50,11 @@ mmdebstrap "$@" </dev/null >&2
 echo 'agent:x:1000:1000:agent:/home/agent:/bin/sh' >>"$root/etc/passwd"
 echo 'agent:x:1000:' >>"$root/etc/group"
 mkdir -p "$root/home/agent" && chown 1000:1000 "$root/home/agent"
-rm -f "$root/etc/resolv.conf" "$root/etc/passwd-" "$root/etc/group-" "$root/etc/shadow-" "$root/etc/gshadow-"
-rm -rf "$root/var/lib/apt/lists" "$root/var/cache/ldconfig" "$root/var/cache/debconf" "$root/var/cache/fontconfig"
+rm -f "$root/etc/resolv.conf"
+for name in passwd group shadow gshadow; do rm -f "$root/etc/$name-"; done
+for name in lib/apt/lists cache/ldconfig cache/debconf cache/fontconfig; do
+  rm -rf "$root/var/$name"
+done
 find "$root/var/log" "$root/var/cache" "$root/run" "$root/tmp" -mindepth 1 -not -type d -delete
 newest=$(find "$root" -xdev -type f -not -newer /etc/hostname -printf '%T@\n' | sort -n | tail -n 1)
 echo "I: the image is packed" >&2

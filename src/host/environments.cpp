@@ -16,8 +16,9 @@ using model::EnvironmentState;
 std::string key_of(const EnvironmentSource& source) { return source.text(); }
 
 Error not_built(std::string_view reference) {
-  return Error{Errc::not_found, fmt::format("environment {} is not there: `tare env build {}` makes it",
-                                            quote(reference), reference)};
+  return Error{Errc::not_found,
+               fmt::format("environment {} is not there: `tare env build {}` makes it",
+                           quote(reference), reference)};
 }
 
 }  // namespace
@@ -41,21 +42,25 @@ Result<model::Environment> Environments::find(std::string_view reference) {
 Result<ResolvedEnvironment> Environments::resolve(std::string_view reference) {
   const model::Environment environment = TRY(find(reference));
   if (environment.state == EnvironmentState::building) {
-    return Error{Errc::unavailable, fmt::format("environment {} is still being built: `tare logs -f {}`",
-                                                quote(reference), environment.build)};
+    return Error{Errc::unavailable,
+                 fmt::format("environment {} is still being built: `tare logs -f {}`",
+                             quote(reference), environment.build)};
   }
   if (environment.state == EnvironmentState::failed) {
-    return Error{Errc::not_found, fmt::format("the build of environment {} failed: see `tare logs {}`, then "
-                                              "`tare env build {}`",
-                                              quote(reference), environment.build, environment.source)};
+    return Error{Errc::not_found,
+                 fmt::format("the build of environment {} failed: see `tare logs {}`, then "
+                             "`tare env build {}`",
+                             quote(reference), environment.build, environment.source)};
   }
-  return ResolvedEnvironment{TRY(model::parse_environment_source(reference)).text(), environment.digest};
+  return ResolvedEnvironment{TRY(model::parse_environment_source(reference)).text(),
+                             environment.digest};
 }
 
 Result<std::vector<model::Environment>> Environments::list(std::string_view source) {
   std::string wanted;
   if (!source.empty()) wanted = TRY(model::parse_environment_source(source)).text();
-  auto all = TRY(deps_.records.run([&](runs::Store& store) { return store.list_environments(kTenant); }));
+  auto all = TRY(
+      deps_.records.run([&](runs::Store& store) { return store.list_environments(kTenant); }));
   all.push_back(host_environment());
   if (!wanted.empty()) std::erase_if(all, [&](const auto& one) { return one.source != wanted; });
   std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
@@ -83,7 +88,8 @@ Result<BuildAnswer> Environments::build(const BuildRequest& request) {
   return start_build(source, name);
 }
 
-Result<BuildAnswer> Environments::start_build(const EnvironmentSource& source, const std::string& name) {
+Result<BuildAnswer> Environments::start_build(const EnvironmentSource& source,
+                                              const std::string& name) {
   model::Environment environment;
   environment.tenant = kTenant;
   environment.name = name;

@@ -1,8 +1,9 @@
-// Environments by name, and building them. A build is a run of the `host` environment whose stdout, a tar stream, goes
-// into the store; the record of the environment and the run's own are stored together.
+// Environments by name, and building them. A build is a run of the `host` environment whose stdout,
+// a tar stream, goes into the store; the record of the environment and the run's own are stored
+// together.
 //
-// Owner: main. Loop thread only. Errors: Errc::not_found with the command that builds it; conflict for a name that
-// stands for something else.
+// Owner: main. Loop thread only. Errors: Errc::not_found with the command that builds it; conflict
+// for a name that stands for something else.
 #pragma once
 
 #include <string>

@@ -31,7 +31,10 @@ struct Folder {
   bool of_daemon;  // else root's, with the daemon's group
 };
 constexpr std::array<Folder, 4> kFolders = {{
-    {"run", 0750, false}, {"state", 0700, true}, {"runs", 0700, true}, {"blobs", 0700, true},
+    {"run", 0750, false},
+    {"state", 0700, true},
+    {"runs", 0700, true},
+    {"blobs", 0700, true},
 }};
 
 Result<> make_folders(int home, const sys::SystemUser& user) {
@@ -127,7 +130,8 @@ Result<Sha256Digest> api_key_digest(const Home& home, Random& random) {
   std::string_view key = *text;
   while (!key.empty() && (key.back() == '\n' || key.back() == ' ')) key.remove_suffix(1);
   if (key.size() < kKeyBytes) {
-    return Error{Errc::invalid, "state/api_key: shorter than 32 characters; remove it and a new one is made"};
+    return Error{Errc::invalid,
+                 "state/api_key: shorter than 32 characters; remove it and a new one is made"};
   }
   return sha256(key);
 }

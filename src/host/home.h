@@ -1,8 +1,8 @@
-// $TARE_HOME as tared sees it: folders, lock, sockets, API key. What needs root is done here first; then tared becomes
-// its user for good.
+// $TARE_HOME as tared sees it: folders, lock, sockets, API key. What needs root is done here first;
+// then tared becomes its user for good.
 //
-// Owner: main, single-threaded until become_daemon() has returned. Errors: Errc::conflict when another tared holds
-// the home (its pid is named), Errc::denied when a folder cannot be used.
+// Owner: main, single-threaded until become_daemon() has returned. Errors: Errc::conflict when
+// another tared holds the home (its pid is named), Errc::denied when a folder cannot be used.
 #pragma once
 
 #include <string>
@@ -33,8 +33,8 @@ struct Listeners {
   std::string address() const;  // "127.0.0.1:7419"
 };
 
-// Makes what is not there, with owner and mode; takes the lock; listens; becomes Config::user. In this order: the
-// folder of the sockets is root's.
+// Makes what is not there, with owner and mode; takes the lock; listens; becomes Config::user. In
+// this order: the folder of the sockets is root's.
 struct Prepared {
   Home home;
   Listeners listeners;

@@ -7,7 +7,8 @@ namespace {
 using model::EnvironmentState;
 
 // The one of exactly that name, if it is ready.
-Result<std::optional<model::Environment>> ready_one(runs::Store& store, const model::Environment& image) {
+Result<std::optional<model::Environment>> ready_one(runs::Store& store,
+                                                    const model::Environment& image) {
   auto found = store.get_environment(image.tenant, image.name);
   if (!found && found.error().code != Errc::not_found) return std::move(found).error();
   if (!found || found->name != image.name || found->state != EnvironmentState::ready) {

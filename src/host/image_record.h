@@ -1,5 +1,6 @@
-// The record of an environment while it is built, kept true in the same transactions as its run's. Runs on the
-// store's thread. A rebuild leaves the environment ready as it was until the new image is there.
+// The record of an environment while it is built, kept true in the same transactions as its run's.
+// Runs on the store's thread. A rebuild leaves the environment ready as it was until the new image
+// is there.
 #pragma once
 
 #include <map>
@@ -21,7 +22,8 @@ Result<> record_image(runs::Store& store, model::Environment image, const model:
 
 // Builds by the id of their run.
 using Builds = std::map<std::string, model::Environment, std::less<>>;
-// At start: those that an earlier tared left; an environment whose build has ended without a result is marked failed.
+// At start: those that an earlier tared left; an environment whose build has ended without a result
+// is marked failed.
 Result<Builds> builds_under_way(runs::Store& store, std::string_view tenant);
 
 }  // namespace tare::host

@@ -10,8 +10,9 @@ namespace tare::host {
 
 namespace {
 
-// Large pipes save context switches. What one user's pipes may hold in all is bounded (fs.pipe-user-pages-soft, 64
-// MiB, enough for 128 runs): beyond it the kernel refuses, and the pipe stays as it is.
+// Large pipes save context switches. What one user's pipes may hold in all is bounded
+// (fs.pipe-user-pages-soft, 64 MiB, enough for 128 runs): beyond it the kernel refuses, and the
+// pipe stays as it is.
 constexpr int kLargePipeBytes = 256 << 10;
 constexpr unsigned kFolderMode = 0755;  // of input folders: the program reads them as another user
 
@@ -24,7 +25,8 @@ Result<sys::Pipe> output_pipe() {
 }
 
 Result<> make_input_folders(int input, std::string_view name) {
-  for (std::size_t slash = name.find('/'); slash != std::string_view::npos; slash = name.find('/', slash + 1)) {
+  for (std::size_t slash = name.find('/'); slash != std::string_view::npos;
+       slash = name.find('/', slash + 1)) {
     const auto folder = name.substr(0, slash);
     TRY(sys::ensure_dir_at(input, folder, kFolderMode));
     const auto fd = TRY(sys::open_beneath(input, folder, O_RDONLY | O_DIRECTORY));

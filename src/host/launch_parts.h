@@ -1,5 +1,6 @@
-// Everything a launch takes, made before the launcher is told: the plan in a sealed memfd, the run's folder with its
-// logs and inputs, the pipes. Nothing here waits; what is made and not used goes with the folder.
+// Everything a launch takes, made before the launcher is told: the plan in a sealed memfd, the
+// run's folder with its logs and inputs, the pipes. Nothing here waits; what is made and not used
+// goes with the folder.
 #pragma once
 
 #include <vector>

@@ -16,7 +16,8 @@ using namespace std::chrono_literals;
 
 constexpr fiber::Duration kGreetingTimeout = 10s;
 constexpr fiber::Duration kFirstRetry = 5ms;
-constexpr fiber::Duration kLastRetry = 500ms;
+constexpr fiber::Duration kLastRetry = 100ms;
+constexpr std::string_view kGone = "tare-launcher died; its sandboxes ended with it";
 
 }  // namespace
 
@@ -41,7 +42,7 @@ Result<> LauncherLink::connect(const fiber::Context& ctx) {
   auto socket = sys::connect_seqpacket(path_);
   if (!socket) {
     // Nobody listens: it is dead, and with it its sandboxes. Told once.
-    if (!absent_told_) events_.on_launcher_gone("tare-launcher is not running");
+    if (!absent_told_) events_.on_launcher_gone(std::string(kGone));
     absent_told_ = true;
     known_pid_ = 0;
     return std::move(socket).error();
@@ -56,10 +57,11 @@ Result<> LauncherLink::connect(const fiber::Context& ctx) {
   const auto* welcome = std::get_if<sandbox::WelcomeMessage>(&first);
   if (welcome == nullptr) return Error{Errc::internal, "tare-launcher: did not greet"};
   if (welcome->protocol != sandbox::kLauncherProtocol) {
-    return Error{Errc::unavailable, "tare-launcher is of another release: `tare down` and `tare up`"};
+    return Error{Errc::unavailable,
+                 "tare-launcher is of another release: `tare down` and `tare up`"};
   }
   if (known_pid_ != 0 && known_pid_ != welcome->pid) {
-    events_.on_launcher_gone("tare-launcher died; its sandboxes ended with it");
+    events_.on_launcher_gone(std::string(kGone));
   }
   known_pid_ = welcome->pid;
   absent_told_ = false;
@@ -92,7 +94,8 @@ Result<> LauncherLink::dispatch(sys::Message message) {
   } else if (const auto* started = std::get_if<sandbox::StartedMessage>(&decoded)) {
     events_.on_started(*started);
   } else if (const auto* ended = std::get_if<sandbox::EndedMessage>(&decoded)) {
-    events_.on_ended(*ended, message.fds.empty() ? sys::UniqueFd() : std::move(message.fds.front()));
+    events_.on_ended(*ended,
+                     message.fds.empty() ? sys::UniqueFd() : std::move(message.fds.front()));
   } else {
     return Error{Errc::internal, "tare-launcher: greeted twice"};
   }

@@ -1,9 +1,10 @@
-// LauncherLink: the one connection to tare-launcher. Connects, greets, asks what is live, passes on what it says, and
-// connects again when it breaks. Whether a launcher is the one from before is told by its pid: sandboxes live and
-// die with it.
+// LauncherLink: the one connection to tare-launcher. Connects, greets, asks what is live, passes on
+// what it says, and connects again when it breaks. Whether a launcher is the one from before is
+// told by its pid: sandboxes live and die with it.
 //
-// Owner: main; run() is a fiber of its own. Loop thread only. Errors of send(): Errc::unavailable while it is not
-// connected. What never happens: a message is sent before the launcher has said what is live.
+// Owner: main; run() is a fiber of its own. Loop thread only. Errors of send(): Errc::unavailable
+// while it is not connected. What never happens: a message is sent before the launcher has said
+// what is live.
 #pragma once
 
 #include <span>

@@ -1,8 +1,10 @@
-// LiveRun: a run that has not ended, as tared holds it: the record, what the launcher has said about it, what was
-// asked of it, and its ends of the pipes. Shared by the run's driver and the requests that look at it.
+// LiveRun: a run that has not ended, as tared holds it: the record, what the launcher has said
+// about it, what was asked of it, and its ends of the pipes. Shared by the run's driver and the
+// requests that look at it.
 //
-// Owner: RunService's table; requests may hold it longer. Loop thread only. `changed` is notified after every change
-// of a member. What never happens: `run` shows something that is not durable (but for `started`).
+// Owner: RunService's table; requests may hold it longer. Loop thread only. `changed` is notified
+// after every change of a member. What never happens: `run` shows something that is not durable
+// (but for `started`).
 #pragma once
 
 #include <cstdint>

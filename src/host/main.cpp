@@ -1,9 +1,11 @@
-// tared: the daemon. API, runs, records; an unprivileged user, no capabilities. Makes no sandbox itself.
+// tared: the daemon. API, runs, records; an unprivileged user, no capabilities. Makes no sandbox
+// itself.
 //
 //   tared --home DIR [--user tare] [--port N] [--max-running N]
 //
-// Started as root it makes the folders it needs, opens its sockets, and becomes the user for good. Logs JSON lines on
-// stderr. SIGTERM ends it; sandboxes stay with tare-launcher and are taken up by the next tared.
+// Started as root it makes the folders it needs, opens its sockets, and becomes the user for good.
+// Logs JSON lines on stderr. SIGTERM ends it; sandboxes stay with tare-launcher and are taken up by
+// the next tared.
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -18,14 +20,15 @@ namespace tare::host {
 
 namespace {
 
-constexpr const char* kUsage =
-    "usage: tared --home DIR [--user NAME] [--port N] [--max-running N]\n";
+constexpr const char*
+    kUsage = "usage: tared --home DIR [--user NAME] [--port N] [--max-running N]\n";
 
 template <class Number>
 bool read_number(std::string_view text, Number least, Number most, Number& into) {
   Number value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || value < least || value > most) return false;
+  if (error != std::errc() || end != text.data() + text.size() || value < least || value > most)
+    return false;
   into = value;
   return true;
 }

@@ -15,7 +15,8 @@ namespace {
 
 std::string signal_text(int signal) {
   const char* name = ::sigabbrev_np(signal);
-  return name == nullptr ? fmt::format("signal {}", signal) : fmt::format("signal {} (SIG{})", signal, name);
+  return name == nullptr ? fmt::format("signal {}", signal)
+                         : fmt::format("signal {} (SIG{})", signal, name);
 }
 
 std::string setup_text(const model::Outcome& outcome, const std::vector<sandbox::Step>& steps,
@@ -42,8 +43,9 @@ std::string time_text(std::uint64_t ms) {
   if (ms < 1000) return fmt::format("{} ms", ms);
   const std::uint64_t minutes = ms / 60'000;
   const std::uint64_t rest_ms = ms % 60'000;
-  const std::string seconds = rest_ms % 1000 == 0 ? fmt::format("{} s", rest_ms / 1000)
-                                                  : fmt::format("{}.{:03} s", rest_ms / 1000, rest_ms % 1000);
+  const std::string seconds = rest_ms % 1000 == 0
+                                  ? fmt::format("{} s", rest_ms / 1000)
+                                  : fmt::format("{}.{:03} s", rest_ms / 1000, rest_ms % 1000);
   if (minutes == 0) return seconds;
   return rest_ms == 0 ? fmt::format("{} min", minutes) : fmt::format("{} min {}", minutes, seconds);
 }
@@ -54,7 +56,8 @@ std::string outcome_text(const model::Outcome& outcome, const model::RunRequest&
   const std::string program = request.argv.empty() ? std::string() : quote(request.argv.front());
   switch (outcome.reason) {
     case EndReason::exited:
-      return outcome.exit_code == 0 ? std::string() : fmt::format("exited with status {}", outcome.exit_code);
+      return outcome.exit_code == 0 ? std::string()
+                                    : fmt::format("exited with status {}", outcome.exit_code);
     case EndReason::signalled: return "ended by " + signal_text(outcome.signal);
     case EndReason::timeout:
       return fmt::format("timed out after {} (limit time)", time_text(request.limits.time_ms));
@@ -64,10 +67,12 @@ std::string outcome_text(const model::Outcome& outcome, const model::RunRequest&
     case EndReason::output_limit:
       return fmt::format("output limit of {} reached", size_text(request.limits.output_bytes));
     case EndReason::not_found: return "program not found: " + program;
-    case EndReason::not_executable: return fmt::format("cannot execute {}: {}", program, outcome.message);
+    case EndReason::not_executable:
+      return fmt::format("cannot execute {}: {}", program, outcome.message);
     case EndReason::setup_failed: return setup_text(outcome, steps, failed_step);
     case EndReason::launcher_lost:
-      return outcome.message.empty() ? "tare-launcher ended; its sandboxes ended with it" : outcome.message;
+      return outcome.message.empty() ? "tare-launcher ended; its sandboxes ended with it"
+                                     : outcome.message;
     case EndReason::daemon_error: return outcome.message;
   }
   return outcome.message;

@@ -1,4 +1,5 @@
-// The one line that says how a run ended: names the limit and its value, the step of the plan, the program. Pure.
+// The one line that says how a run ended: names the limit and its value, the step of the plan, the
+// program. Pure.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +12,9 @@
 
 namespace tare::host {
 
-// `outcome` as the launcher reported it: its message, where it has one, is a detail ("step 15: Operation not
-// permitted"). `steps` is the plan, `failed_step` its step at fault from 1, 0 for none.
+// `outcome` as the launcher reported it: its message, where it has one, is a detail ("step 15:
+// Operation not permitted"). `steps` is the plan, `failed_step` its step at fault from 1, 0 for
+// none.
 std::string outcome_text(const model::Outcome& outcome, const model::RunRequest& request,
                          const std::vector<sandbox::Step>& steps, std::uint32_t failed_step);
 

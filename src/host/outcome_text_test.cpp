@@ -49,8 +49,10 @@ TEST(OutcomeText, names_the_step_that_failed) {
                                             {sandbox::Op::proc, "/proc", "", 0, 0}};
   const model::Outcome outcome{EndReason::setup_failed, 0, 0, "step 2: Operation not permitted"};
   EXPECT_EQ(outcome_text(outcome, a_request(), steps, 2),
-            "step 2 (" + std::string(sandbox::op_name(sandbox::Op::proc)) + " /proc): Operation not permitted");
-  EXPECT_EQ(outcome_text(outcome, a_request(), steps, 7), outcome.message);  // not a step of this plan
+            "step 2 (" + std::string(sandbox::op_name(sandbox::Op::proc)) +
+                " /proc): Operation not permitted");
+  EXPECT_EQ(outcome_text(outcome, a_request(), steps, 7),
+            outcome.message);  // not a step of this plan
 }
 
 TEST(OutcomeText, sizes_and_times_are_exact) {
@@ -66,11 +68,12 @@ TEST(OutcomeText, sizes_and_times_are_exact) {
 // What ends before it was launched must be an end that a queued run can have.
 TEST(EndedEarly, a_queued_run_can_take_every_such_end) {
   model::Run run;
-  for (const Errc code : {Errc::invalid, Errc::not_found, Errc::exhausted, Errc::internal, Errc::unavailable,
-                          Errc::cancelled, Errc::denied}) {
+  for (const Errc code : {Errc::invalid, Errc::not_found, Errc::exhausted, Errc::internal,
+                          Errc::unavailable, Errc::cancelled, Errc::denied}) {
     const auto ended = model::advance(run, ended_early(Error{code, "why"}, 5));
     ASSERT_TRUE(ended.ok()) << to_string(code);
-    EXPECT_EQ(ended->state, code == Errc::cancelled ? model::RunState::cancelled : model::RunState::failed);
+    EXPECT_EQ(ended->state,
+              code == Errc::cancelled ? model::RunState::cancelled : model::RunState::failed);
   }
 }
 

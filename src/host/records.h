@@ -1,10 +1,12 @@
-// Records: the store of runs, agents and environments, for fibers. The store blocks on the disk, so it lives on the
-// thread of a GroupCommitter; calls that come while the disk is busy share the next commit.
+// Records: the store of runs, agents and environments, for fibers. The store blocks on the disk, so
+// it lives on the thread of a GroupCommitter; calls that come while the disk is busy share the next
+// commit.
 //
 //   auto run = TRY(records.run([&](runs::Store& store) { return store.get_run(tenant, id); }));
 //
-// Owner: main. Call from the loop's thread. Errors: those of the operation or of the commit. What never happens: an
-// answer before it is durable; a wait that is given up (the operation may refer to the caller's stack).
+// Owner: main. Call from the loop's thread. Errors: those of the operation or of the commit. What
+// never happens: an answer before it is durable; a wait that is given up (the operation may refer
+// to the caller's stack).
 #pragma once
 
 #include <memory>
@@ -26,8 +28,8 @@ class Records {
   Records(fiber::Loop& loop, runs::SqliteStore& store)
       : loop_(loop), store_(store), committer_(store.database(), {}) {}
 
-  // Queues the operation and goes on; `done` gets its Result on the loop, outside any fiber. Operations are carried
-  // out in the order they were queued.
+  // Queues the operation and goes on; `done` gets its Result on the loop, outside any fiber.
+  // Operations are carried out in the order they were queued.
   template <class Operation, class Done>
   void queue(Operation operation, Done done) {
     committer_.submit([&store = store_, op = std::move(operation)]() mutable { return op(store); },

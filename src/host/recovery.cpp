@@ -10,8 +10,8 @@ namespace tare::host {
 
 namespace {
 
-// A folder is made while the run's row is on its way to the disk. One without a row is from a tared that died
-// between the two: among the newest, then.
+// A folder is made while the run's row is on its way to the disk. One without a row is from a tared
+// that died between the two: among the newest, then.
 constexpr std::size_t kCheckedFolders = 2 * kMaxLiveRuns;
 
 Result<std::size_t> remove_orphan_folders(runs::Store& store, int runs_dir) {
@@ -31,12 +31,13 @@ Result<std::size_t> remove_orphan_folders(runs::Store& store, int runs_dir) {
 
 }  // namespace
 
-Result<Leftovers> find_leftovers(runs::Store& store, const runs::Blobs& blobs, int runs_dir, std::uint64_t now_ms,
-                                 const Logger& log) {
+Result<Leftovers> find_leftovers(runs::Store& store, const runs::Blobs& blobs, int runs_dir,
+                                 std::uint64_t now_ms, const Logger& log) {
   Leftovers left;
   left.unfinished = TRY(store.unfinished_runs());
   left.builds = TRY(builds_under_way(store, kTenant));
-  const std::size_t folders = TRY(remove_orphan_folders(store, runs_dir).context("folders of runs"));
+  const std::size_t folders = TRY(
+      remove_orphan_folders(store, runs_dir).context("folders of runs"));
   const std::size_t uploads = TRY(blobs.sweep(now_ms).context("unfinished uploads"));
   log.info("taking up", {{"unfinished_runs", left.unfinished.runs.size()},
                          {"removed_folders", folders},

@@ -1,5 +1,5 @@
-// What a start does before anything else: reads what an earlier tared left unfinished, and removes what it left half
-// done on the disk. Blocks; runs before the loop.
+// What a start does before anything else: reads what an earlier tared left unfinished, and removes
+// what it left half done on the disk. Blocks; runs before the loop.
 #pragma once
 
 #include "base/log.h"
@@ -16,7 +16,7 @@ struct Leftovers {
 };
 
 // `runs_dir` is $TARE_HOME/runs; `now_ms` wall time.
-Result<Leftovers> find_leftovers(runs::Store& store, const runs::Blobs& blobs, int runs_dir, std::uint64_t now_ms,
-                                 const Logger& log);
+Result<Leftovers> find_leftovers(runs::Store& store, const runs::Blobs& blobs, int runs_dir,
+                                 std::uint64_t now_ms, const Logger& log);
 
 }  // namespace tare::host

@@ -20,9 +20,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// How long a run waits for a reader that does not come (back) before its output is dropped beyond the kept log.
+// How long a run waits for a reader that does not come (back) before its output is dropped beyond
+// the kept log.
 constexpr fiber::Duration kReaderGrace = 60s;
-// After the last process is gone the pipes are at their end; a reader that is waited for has this long.
+// After the last process is gone the pipes are at their end; a reader that is waited for has this
+// long.
 constexpr fiber::Duration kStoreGrace = 30s;
 constexpr std::uint64_t kCollectTimeoutMs = 10 * 60 * 1000;
 constexpr std::uint64_t kImportTimeoutMs = 60 * 60 * 1000;
@@ -66,7 +68,8 @@ Result<> RunDriver::drive(LiveRun& live, const fiber::Context& ctx) const {
   auto end = story(live, ctx);
   if (!end && is_stop(end.error(), ctx)) return std::move(end).error();
   TRY(live.changed.wait_until([&] { return live.recorded != LiveRun::Recorded::pending; }, ctx));
-  if (live.recorded == LiveRun::Recorded::failed) {  // never was a run: another one has its key, or the disk is full
+  if (live.recorded ==
+      LiveRun::Recorded::failed) {  // never was a run: another one has its key, or the disk is full
     live.log.reset();
     return sys::remove_tree_at(deps_.runs_dir, live.run.id);
   }
@@ -87,12 +90,16 @@ Result<model::RunEvent> RunDriver::story(LiveRun& live, const fiber::Context& ct
   }
   fiber::TaskGroup pumps(ctx);
   if (live.stderr_read.valid()) {
-    pumps.spawn([&](const fiber::Context& task) { pump(live, runs::Stream::err, live.stderr_read.get(), task); });
+    pumps.spawn([&](const fiber::Context& task) {
+      pump(live, runs::Stream::err, live.stderr_read.get(), task);
+    });
   }
   if (live.purpose == Purpose::build) {
     if (!live.reattached) pumps.spawn([&](const fiber::Context& task) { import(live, task); });
   } else if (live.stdout_read.valid()) {
-    pumps.spawn([&](const fiber::Context& task) { pump(live, runs::Stream::out, live.stdout_read.get(), task); });
+    pumps.spawn([&](const fiber::Context& task) {
+      pump(live, runs::Stream::out, live.stdout_read.get(), task);
+    });
   }
   TRY(follow(live, ctx));  // until every process is gone: nobody can hold the pipes open any more
   pumps.join();
@@ -133,14 +140,16 @@ Result<> RunDriver::take_up(LiveRun& live, const fiber::Context& ctx) const {
   return ok();
 }
 
-void RunDriver::pump(LiveRun& live, runs::Stream stream, int pipe, const fiber::Context& ctx) const {
+void RunDriver::pump(LiveRun& live, runs::Stream stream, int pipe,
+                     const fiber::Context& ctx) const {
   auto pumped = pump_all(live, stream, pipe, ctx);
   if (!pumped && !is_stop(pumped.error(), ctx)) {
     fail(live, std::move(pumped).error().context("the output could not be kept"), ctx);
   }
 }
 
-Result<> RunDriver::pump_all(LiveRun& live, runs::Stream stream, int pipe, const fiber::Context& ctx) const {
+Result<> RunDriver::pump_all(LiveRun& live, runs::Stream stream, int pipe,
+                             const fiber::Context& ctx) const {
   OpenLog& open = *live.log;
   for (;;) {
     const runs::Pumped pumped = TRY(open.log->pump(stream, pipe));
@@ -176,7 +185,8 @@ void RunDriver::check_output_limit(LiveRun& live, const fiber::Context& ctx) con
   const std::uint64_t limit = live.run.request.limits.output_bytes;
   if (limit == 0 || live.output_limit_hit || live.log->log->lengths().sum() <= limit) return;
   live.output_limit_hit = true;
-  (void)deps_.launcher.send(sandbox::KillMessage{live.run.id, model::EndReason::output_limit}, {}, ctx);
+  (void)deps_.launcher.send(sandbox::KillMessage{live.run.id, model::EndReason::output_limit}, {},
+                            ctx);
 }
 
 // A build: what it writes to stdout is the image, and goes to the store.
@@ -210,16 +220,18 @@ Result<> RunDriver::follow(LiveRun& live, const fiber::Context& ctx) const {
 
 // Not waited for: the program runs already, and its end is recorded behind it.
 void RunDriver::record_started(LiveRun& live) const {
-  const auto message = live.started->start_us == 0 ? std::string()
-                                                   : fmt::format("after {} us", live.started->start_us);
+  const auto message = live.started->start_us == 0
+                           ? std::string()
+                           : fmt::format("after {} us", live.started->start_us);
   const auto event = event_at(model::RunEventType::started, deps_.clock.wall_ms(), message);
   if (auto run = model::advance(live.run, event)) live.run = std::move(*run);
   live.changed.notify_all();
-  deps_.records.queue(
-      [id = live.run.id, event](runs::Store& store) { return store.append_event(kTenant, id, event); },
-      [&log = deps_.log, id = live.run.id](Result<runs::AppendedEvent> appended) {
-        if (!appended) log.error("start could not be recorded", appended.error(), {{"run", id}});
-      });
+  deps_.records.queue([id = live.run.id, event](
+                          runs::Store& store) { return store.append_event(kTenant, id, event); },
+                      [&log = deps_.log, id = live.run.id](Result<runs::AppendedEvent> appended) {
+                        if (!appended)
+                          log.error("start could not be recorded", appended.error(), {{"run", id}});
+                      });
 }
 
 Result<> RunDriver::collect(LiveRun& live, const fiber::Context& ctx) const {
@@ -237,7 +249,8 @@ Result<> RunDriver::collect(LiveRun& live, const fiber::Context& ctx) const {
   request.timeout_ms = kCollectTimeoutMs;
   const auto patience = fiber::Clock::now() + kStoreGrace;
   for (;;) {
-    auto collected = snapshot::expect<snapshot::Collected>(deps_.store.call(request, std::span(&output, 1), ctx));
+    auto collected = snapshot::expect<snapshot::Collected>(
+        deps_.store.call(request, std::span(&output, 1), ctx));
     if (collected) {
       const auto skipped = collected->skipped_in_all();
       if (skipped > 0) live.add_note(fmt::format("{} entries of /output were not kept", skipped));
@@ -250,7 +263,8 @@ Result<> RunDriver::collect(LiveRun& live, const fiber::Context& ctx) const {
       error = std::move(error).context("/output could not be collected");
       live.add_note(error.message);
       // A success without its result would be a lie; a failure stays what it is.
-      if (live.ended->message.outcome.reason == model::EndReason::exited) live.fault = std::move(error);
+      if (live.ended->message.outcome.reason == model::EndReason::exited)
+        live.fault = std::move(error);
       return ok();
     }
     TRY(fiber::sleep_for(kRecordRetry, ctx));
@@ -267,11 +281,12 @@ model::RunEvent RunDriver::ending(LiveRun& live) const {
     event.usage = live.ended->message.usage;
     failed_step = live.ended->message.failed_step;
   }
-  const bool own_end = outcome.reason == EndReason::exited || outcome.reason == EndReason::signalled;
+  const bool own_end = outcome.reason == EndReason::exited ||
+                       outcome.reason == EndReason::signalled;
   if (live.output_limit_hit && own_end) outcome = {EndReason::output_limit, 0, 0, {}};
   if (live.fault) outcome = {EndReason::daemon_error, 0, 0, live.fault->message};
-  if (live.purpose == Purpose::build && outcome.reason == EndReason::exited && outcome.exit_code == 0 &&
-      live.imported.digest.empty()) {
+  if (live.purpose == Purpose::build && outcome.reason == EndReason::exited &&
+      outcome.exit_code == 0 && live.imported.digest.empty()) {
     outcome = {EndReason::daemon_error, 0, 0, "the build made no image"};
   }
   std::vector<sandbox::Step> steps;
@@ -289,11 +304,13 @@ model::RunEvent RunDriver::ending(LiveRun& live) const {
   return event;
 }
 
-Result<> RunDriver::record_end(LiveRun& live, model::RunEvent event, const fiber::Context& ctx) const {
+Result<> RunDriver::record_end(LiveRun& live, model::RunEvent event,
+                               const fiber::Context& ctx) const {
   if (live.log && live.log->log->lengths().sum() > 0) {
     auto synced = deps_.offload.run([&] { return live.log->log->sync(); }, ctx);
     if (!synced && is_stop(synced.error(), ctx)) return synced;
-    if (!synced) deps_.log.error("output could not be made durable", synced.error(), {{"run", live.run.id}});
+    if (!synced)
+      deps_.log.error("output could not be made durable", synced.error(), {{"run", live.run.id}});
   }
   for (;;) {
     auto appended = deps_.records.run([&](runs::Store& store) -> Result<runs::AppendedEvent> {

@@ -1,11 +1,12 @@
-// RunDriver: the story of one run, from the launch (or from where an earlier tared left it) to the recorded end. One
-// fiber for each run.
+// RunDriver: the story of one run, from the launch (or from where an earlier tared left it) to the
+// recorded end. One fiber for each run.
 //
-//   prepare -> (run row durable) -> Launch -> pump stdout, stderr -> Ended -> collect /output -> end durable -> Release
+//   prepare -> (run row durable) -> Launch -> pump stdout, stderr -> Ended -> collect /output ->
+//   end durable -> Release
 //
-// Owner: RunService. Loop thread only. Errors: Errc::cancelled when tared stops, and then nothing is changed: the
-// sandbox stays with the launcher. Everything else becomes the run's outcome.
-// What never happens: a launch before the run is durable; a release before its end is.
+// Owner: RunService. Loop thread only. Errors: Errc::cancelled when tared stops, and then nothing
+// is changed: the sandbox stays with the launcher. Everything else becomes the run's outcome. What
+// never happens: a launch before the run is durable; a release before its end is.
 #pragma once
 
 #include "base/result.h"

@@ -1,5 +1,5 @@
-// RunLogs: the output logs that are open, one for each run, shared by the run's driver and everybody who reads.
-// Owner: main. Loop thread only. A log closes when its last user lets go.
+// RunLogs: the output logs that are open, one for each run, shared by the run's driver and
+// everybody who reads. Owner: main. Loop thread only. A log closes when its last user lets go.
 #pragma once
 
 #include <map>
@@ -16,8 +16,8 @@ namespace tare::host {
 
 struct OpenLog {
   std::unique_ptr<runs::OutputLog> log;
-  fiber::Event changed;       // bytes have come, or a reader has made room
-  std::size_t attached = 0;   // readers the run waits for (one, or two for a moment)
+  fiber::Event changed;      // bytes have come, or a reader has made room
+  std::size_t attached = 0;  // readers the run waits for (one, or two for a moment)
 };
 
 class RunLogs {

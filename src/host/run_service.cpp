@@ -51,7 +51,8 @@ Result<runs::CreatedRun> RunService::create(NewRun wanted) {
   TRY(model::validate(wanted.request));
   const bool at_once = driven_ < deps_.config.max_running && queue_.empty();
   if (!at_once && queue_.size() >= kMaxQueuedRuns) {
-    return Error{Errc::exhausted, fmt::format("{} runs wait already; try again later", kMaxQueuedRuns)};
+    return Error{Errc::exhausted,
+                 fmt::format("{} runs wait already; try again later", kMaxQueuedRuns)};
   }
   auto live = std::make_shared<LiveRun>();
   live->run = new_run(std::move(wanted.request));
@@ -61,15 +62,18 @@ Result<runs::CreatedRun> RunService::create(NewRun wanted) {
   // What a launch takes is made while the disk is busy with the run's row.
   if (at_once) start_driver(live);
 
-  auto created = deps_.records.run([&, run = live->run](runs::Store& store) -> Result<runs::CreatedRun> {
-    auto made = TRY(store.create_run(run, wanted.request_digest));
-    if (made.existed) return made;
-    if (live->image) TRY(record_build(store, *live->image, run.id));
-    if (at_once) {
-      made.run = TRY(store.append_event(kTenant, run.id, event_now(deps_, model::RunEventType::launching))).run;
-    }
-    return made;
-  });
+  auto created = deps_.records.run(
+      [&, run = live->run](runs::Store& store) -> Result<runs::CreatedRun> {
+        auto made = TRY(store.create_run(run, wanted.request_digest));
+        if (made.existed) return made;
+        if (live->image) TRY(record_build(store, *live->image, run.id));
+        if (at_once) {
+          made.run = TRY(store.append_event(kTenant, run.id,
+                                            event_now(deps_, model::RunEventType::launching)))
+                         .run;
+        }
+        return made;
+      });
   const bool fresh = created && !created->existed;
   if (fresh) live->run = created->run;
   if (fresh && !at_once) {
@@ -101,7 +105,8 @@ void RunService::forget(const LivePtr& live) {
 }
 
 void RunService::start_queued() {
-  while (!queue_.empty() && driven_ < deps_.config.max_running && recovered_ && deps_.launcher.ready()) {
+  while (!queue_.empty() && driven_ < deps_.config.max_running && recovered_ &&
+         deps_.launcher.ready()) {
     const LivePtr live = std::move(queue_.front());
     queue_.pop_front();
     launch_queued(live);
@@ -110,19 +115,17 @@ void RunService::start_queued() {
 
 void RunService::launch_queued(const LivePtr& live) {
   start_driver(live);
-  deps_.records.queue(
-      [id = live->run.id, event = event_now(deps_, model::RunEventType::launching)](runs::Store& store) {
-        return store.append_event(kTenant, id, event);
-      },
-      [live](Result<runs::AppendedEvent> appended) {
-        if (appended) {
-          live->run = std::move(appended->run);
-        } else {
-          live->fault = std::move(appended).error();
-        }
-        live->recorded = LiveRun::Recorded::done;
-        live->changed.notify_all();
-      });
+  deps_.records.queue([id = live->run.id, event = event_now(deps_, model::RunEventType::launching)](
+                          runs::Store& store) { return store.append_event(kTenant, id, event); },
+                      [live](Result<runs::AppendedEvent> appended) {
+                        if (appended) {
+                          live->run = std::move(appended->run);
+                        } else {
+                          live->fault = std::move(appended).error();
+                        }
+                        live->recorded = LiveRun::Recorded::done;
+                        live->changed.notify_all();
+                      });
 }
 
 // ---- what can be asked about a run
@@ -191,7 +194,8 @@ Result<runs::RunPage> RunService::list(const runs::RunFilter& filter) {
   return deps_.records.run([&](runs::Store& store) { return store.list_runs(kTenant, filter); });
 }
 
-Result<std::vector<model::RunEvent>> RunService::events(const std::string& id, std::uint64_t after) {
+Result<std::vector<model::RunEvent>> RunService::events(const std::string& id,
+                                                        std::uint64_t after) {
   return deps_.records.run([&](runs::Store& store) -> Result<std::vector<model::RunEvent>> {
     TRY(store.get_run(kTenant, id));
     return store.events(kTenant, id, after);

@@ -1,10 +1,11 @@
-// RunService: all runs that have not ended, and what can be asked about any run. Admits new ones (at most
-// Config::max_running sandboxes at once, the rest queue first in, first out), gives each to a RunDriver on a fiber of
-// its own, routes what the launcher says, and takes up after a restart what an earlier tared left.
+// RunService: all runs that have not ended, and what can be asked about any run. Admits new ones
+// (at most Config::max_running sandboxes at once, the rest queue first in, first out), gives each
+// to a RunDriver on a fiber of its own, routes what the launcher says, and takes up after a restart
+// what an earlier tared left.
 //
-// Owner: main. Loop thread only. Errors: Errc::unavailable while the launcher is not up or recovery is not done,
-// exhausted when the queue is full, conflict and not_found as the API has them.
-// What never happens: an accepted run is forgotten; two drivers for one run.
+// Owner: main. Loop thread only. Errors: Errc::unavailable while the launcher is not up or recovery
+// is not done, exhausted when the queue is full, conflict and not_found as the API has them. What
+// never happens: an accepted run is forgotten; two drivers for one run.
 #pragma once
 
 #include <deque>
@@ -39,7 +40,8 @@ class RunService final : public LauncherEvents {
   // Cancels the drivers and waits for them: nothing of any run is ended by it.
   ~RunService() override = default;
 
-  // Before anything else: what an earlier tared left unfinished. `builds`: which of them build environments.
+  // Before anything else: what an earlier tared left unfinished. `builds`: which of them build
+  // environments.
   void take_up(runs::UnfinishedRuns unfinished, const Builds& builds);
 
   // Durable when it returns.

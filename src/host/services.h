@@ -1,5 +1,5 @@
-// What the surfaces (src/api) are given to work with, and the port through which tared gets them: host knows no
-// surface, so it declares here what it needs and src/api defines it.
+// What the surfaces (src/api) are given to work with, and the port through which tared gets them:
+// host knows no surface, so it declares here what it needs and src/api defines it.
 #pragma once
 
 #include <string>

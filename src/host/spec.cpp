@@ -20,9 +20,10 @@ std::vector<std::string> layers_of(const model::RunRequest& request) {
   return layers;
 }
 
-std::vector<std::string> environment_variables(const model::RunRequest& request, std::string_view run_id) {
+std::vector<std::string> environment_variables(const model::RunRequest& request,
+                                               std::string_view run_id) {
   std::map<std::string, std::string, std::less<>> variables = {
-      {"HOME", "/home/agent"}, {"LANG", "C.UTF-8"}, {"PATH", std::string(kPath)},
+      {"HOME", "/home/agent"}, {"LANG", "C.UTF-8"},    {"PATH", std::string(kPath)},
       {"TZ", "UTC"},           {"USER", request.user},
   };
   for (const std::string& variable : request.env) {

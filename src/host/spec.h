@@ -17,11 +17,13 @@ enum class Purpose : std::uint8_t { run, build };
 std::vector<std::string> layers_of(const model::RunRequest& request);
 
 // The variables of the program: Tare's defaults, then the request's own (which win), then TARE_RUN.
-std::vector<std::string> environment_variables(const model::RunRequest& request, std::string_view run_id);
+std::vector<std::string> environment_variables(const model::RunRequest& request,
+                                               std::string_view run_id);
 
 // "tare-" and the last 8 characters of the run's id.
 std::string hostname_of(std::string_view run_id);
 
-Result<model::SandboxSpec> sandbox_spec(const model::RunRequest& request, std::string_view run_id, Purpose purpose);
+Result<model::SandboxSpec> sandbox_spec(const model::RunRequest& request, std::string_view run_id,
+                                        Purpose purpose);
 
 }  // namespace tare::host

@@ -63,8 +63,9 @@ TEST(Spec, a_request_may_replace_every_variable_but_the_runs_own) {
   auto request = a_request();
   request.env = {"PATH=/x", "A=b=c", "EMPTY="};
   const auto variables = environment_variables(request, kId);
-  EXPECT_THAT(variables, ElementsAre("A=b=c", "EMPTY=", "HOME=/home/agent", "LANG=C.UTF-8", "PATH=/x",
-                                     "TARE_RUN=" + std::string(kId), "TZ=UTC", "USER=agent"));
+  EXPECT_THAT(variables,
+              ElementsAre("A=b=c", "EMPTY=", "HOME=/home/agent", "LANG=C.UTF-8", "PATH=/x",
+                          "TARE_RUN=" + std::string(kId), "TZ=UTC", "USER=agent"));
 }
 
 TEST(Spec, every_spec_compiles_to_a_plan) {
@@ -79,12 +80,16 @@ TEST(Spec, every_spec_compiles_to_a_plan) {
 }
 
 TEST(Admission, a_requests_variables_replace_the_agents_of_the_same_name) {
-  EXPECT_THAT(merge_env({"A=1", "B=2", "AB=3"}, {"B=x", "C=y"}), ElementsAre("A=1", "AB=3", "B=x", "C=y"));
+  EXPECT_THAT(merge_env({"A=1", "B=2", "AB=3"}, {"B=x", "C=y"}),
+              ElementsAre("A=1", "AB=3", "B=x", "C=y"));
 }
 
 TEST(Agents, each_file_belongs_to_an_entry_and_each_entry_has_one) {
-  const auto file = [](const char* path) { return AgentFile{.path = path, .mode = 0644, .digest = kOne}; };
-  EXPECT_TRUE(match_files({"a.py", "lib"}, {file("a.py"), file("lib/x.py"), file("lib/y/z.py")}).ok());
+  const auto file = [](const char* path) {
+    return AgentFile{.path = path, .mode = 0644, .digest = kOne};
+  };
+  EXPECT_TRUE(
+      match_files({"a.py", "lib"}, {file("a.py"), file("lib/x.py"), file("lib/y/z.py")}).ok());
   EXPECT_TRUE(match_files({}, {}).ok());
   EXPECT_EQ(match_files({"lib"}, {file("library.py")}).error().field, "files[0].path");
   EXPECT_EQ(match_files({"a.py", "b.py"}, {file("a.py")}).error().field, "files");

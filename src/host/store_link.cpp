@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kMaxIdle = 8;
 constexpr fiber::Duration kFirstRetry = 5ms;
-constexpr fiber::Duration kLastRetry = 500ms;
+constexpr fiber::Duration kLastRetry = 100ms;
 
 // An idle connection has nothing to say: if it has, it is closed or useless.
 bool is_quiet(int fd) {
@@ -34,7 +34,8 @@ void StoreLink::watch(const fiber::Context& ctx) {
     if (client) {
       retry = kFirstRetry;
       auto peer = sys::peer_credentials(client->fd());
-      status_ = {.connected = true, .pid = peer ? static_cast<std::uint32_t>(peer->pid) : 0, .detail = {}};
+      status_ = {
+          .connected = true, .pid = peer ? static_cast<std::uint32_t>(peer->pid) : 0, .detail = {}};
       if (!fiber::wait_readable(client->fd(), ctx)) return;
       status_ = {.connected = false, .pid = 0, .detail = "tare-store closed the connection"};
     } else {
@@ -57,7 +58,8 @@ Result<snapshot::StoreClient> StoreLink::take(const fiber::Context& ctx) {
   }
   auto client = connect(ctx);
   if (client || client.error().code == Errc::cancelled) return client;
-  return Error{Errc::unavailable, "tare-store is not up: run `tare up` (" + client.error().message + ")"};
+  return Error{Errc::unavailable,
+               "tare-store is not up: run `tare up` (" + client.error().message + ")"};
 }
 
 void StoreLink::give_back(snapshot::StoreClient client) {
@@ -69,7 +71,8 @@ Result<snapshot::Reply> StoreLink::finish(snapshot::StoreClient& client, const f
   for (;;) {
     TRY(fiber::wait_readable(client.fd(), ctx));
     snapshot::Reply reply = TRY(client.receive());
-    if (const auto* failure = std::get_if<snapshot::Failed>(&reply)) return snapshot::error_of(*failure);
+    if (const auto* failure = std::get_if<snapshot::Failed>(&reply))
+      return snapshot::error_of(*failure);
     const auto* progress = std::get_if<snapshot::Progress>(&reply);
     if (progress == nullptr) return reply;
     if (on_progress) on_progress(*progress);
@@ -86,7 +89,8 @@ Result<snapshot::Reply> StoreLink::call(const snapshot::Request& request, std::s
 }
 
 Result<snapshot::Imported> StoreLink::import_files(std::span<const snapshot::FileItem> files,
-                                                   std::span<const int> fds, const fiber::Context& ctx) {
+                                                   std::span<const int> fds,
+                                                   const fiber::Context& ctx) {
   snapshot::StoreClient client = TRY(take(ctx));
   return offload_.run([&] { return client.import_files(files, fds); }, ctx);
 }

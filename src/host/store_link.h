@@ -1,8 +1,10 @@
-// StoreLink: requests to tare-store from fibers. Each takes a kept connection or makes one; a connection that broke
-// while it lay idle is replaced. watch() keeps one open, so that health knows whether the store is up.
+// StoreLink: requests to tare-store from fibers. Each takes a kept connection or makes one; a
+// connection that broke while it lay idle is replaced. watch() keeps one open, so that health knows
+// whether the store is up.
 //
-// Owner: main. Loop thread only. Errors: the store's own; Errc::unavailable when it is not up. Giving up a call (its
-// Context ends) closes its connection, which cancels the request in the store.
+// Owner: main. Loop thread only. Errors: the store's own; Errc::unavailable when it is not up.
+// Giving up a call (its Context ends) closes its connection, which cancels the request in the
+// store.
 #pragma once
 
 #include <functional>
