@@ -20,6 +20,11 @@ bool all_gone(const std::string& home) {
   return false;
 }
 
+TEST(Crash, a_home_on_a_file_system_of_its_own_works) {
+  TestLauncher launcher(TestLauncher::Home::below_a_mount);
+  EXPECT_EQ(launcher.run(shell_spec("echo here")).out, "here\n");
+}
+
 TEST(Crash, sigkill_of_the_launcher_ends_every_process_and_the_next_start_sweeps) {
   TestLauncher launcher;
   auto live = launcher.launch(shell_spec("(setsid sleep 1000 &); echo up; sleep 1000"));

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <array>
@@ -77,10 +78,16 @@ model::SandboxSpec shell_spec(const std::string& script) {
   return host_spec({"/bin/sh", "-c", script});
 }
 
-TestLauncher::TestLauncher() {
+TestLauncher::TestLauncher(Home kind) {
   std::string path = "/tmp/tare-test-XXXXXX";
   if (::mkdtemp(path.data()) == nullptr) throw std::runtime_error("mkdtemp");
-  home_ = path;
+  folder_ = home_ = path;
+  if (kind == Home::below_a_mount) {
+    if (::mount("tare-test", folder_.c_str(), "tmpfs", 0, "mode=0755") != 0)
+      throw std::runtime_error("mount");
+    home_ += "/home";
+    must(sys::make_dir_at(sys::kCwd, home_, 0755));
+  }
   log_ = home_ + "/launcher.log";
   must(sys::make_dir_at(sys::kCwd, home_ + "/run", 0750));
   start();
@@ -137,7 +144,8 @@ TestLauncher::~TestLauncher() {
   if (::testing::Test::HasFailure()) {
     std::fputs(sys::read_file_at(sys::kCwd, log_).value_or("").c_str(), stderr);
   }
-  (void)sys::remove_tree_at(sys::kCwd, home_);
+  if (home_ != folder_) (void)::umount2(folder_.c_str(), MNT_DETACH);
+  (void)sys::remove_tree_at(sys::kCwd, folder_);
 }
 
 void TestLauncher::send(const sandbox::ToLauncher& message, const std::vector<int>& fds) {

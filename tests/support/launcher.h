@@ -33,7 +33,8 @@ model::SandboxSpec shell_spec(const std::string& script);
 
 class TestLauncher {
  public:
-  TestLauncher();
+  enum class Home { folder, below_a_mount };
+  explicit TestLauncher(Home kind = Home::folder);
   ~TestLauncher();
 
   // Whole life of one run; reads stdout and stderr to the end. `input`: what the program reads on
@@ -59,6 +60,7 @@ class TestLauncher {
 
  private:
   void start();
+  std::string folder_;  // of the test; the home is it, or a folder on a file system mounted below it
   std::string home_, log_;
   sys::Child process_;
   sys::UniqueFd socket_;

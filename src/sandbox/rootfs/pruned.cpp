@@ -69,12 +69,12 @@ Result<> show(std::string_view from, int base, std::string_view at, const sys::M
   return sys::attach_mount(tree.get(), base, at);
 }
 
-Result<bool> is_own_mount(const char* path) {
-  struct stat it = {};
-  struct stat root = {};
-  if (::stat(path, &it) != 0 || ::stat("/", &root) != 0)
-    return sys_error(errno, std::string("stat ") + path);
-  return it.st_dev != root.st_dev;
+Result<bool> is_own_mount(const std::string& path) {
+  struct statx status = {};
+  if (::statx(AT_FDCWD, path.c_str(), AT_NO_AUTOMOUNT, STATX_TYPE, &status) != 0) {
+    return sys_error(errno, "statx " + path);
+  }
+  return (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
 Result<> show_host(int base) {
@@ -84,6 +84,17 @@ Result<> show_host(int base) {
     struct stat status = {};
     if (::lstat(path, &status) != 0 || !S_ISDIR(status.st_mode)) continue;
     if (TRY(is_own_mount(path))) TRY(show(path, base, std::string("host") + path, read_only));
+  }
+  return ok();
+}
+
+// The folders on the way to the home that are mounts of their own (/var, /srv): without them its
+// place would not be there.
+Result<> show_way_to(int base, std::string_view home) {
+  for (std::size_t slash = home.find('/', 1); slash != std::string_view::npos;
+       slash = home.find('/', slash + 1)) {
+    const std::string folder(home.substr(0, slash));
+    if (TRY(is_own_mount(folder))) TRY(show(folder, base, "host" + folder, {.read_only = true}));
   }
   return ok();
 }
@@ -115,6 +126,7 @@ Result<> enter_pruned_namespace(std::string_view home) {
   const sys::UniqueFd proc_mount = TRY(proc.mount({.noexec = true}));
   TRY(sys::attach_mount(proc_mount.get(), base.get(), "proc"));
   TRY(show_host(base.get()));
+  TRY(show_way_to(base.get(), home));
   TRY(show(home, base.get(), std::string(kHostRoot.substr(1)) + std::string(home), {}));
   const sys::UniqueFd devices = TRY(make_devices());
   TRY(sys::attach_mount(devices.get(), base.get(), "dev"));

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -16,8 +18,12 @@ namespace {
 // A user namespace lives as long as a descriptor of it: a child makes it, we map and open it, the
 // child dies.
 Result<sys::UniqueFd> make_user_namespace(uid_t base) {
+  const pid_t launcher = ::getpid();
   sys::Child child = TRY(sys::clone_child(CLONE_NEWUSER));
   if (!child.valid()) {
+    // A launcher that dies now must not leave it behind. One that died before the call is seen by
+    // the parent's number, which a child in the same PID namespace can tell.
+    if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || ::getppid() != launcher) ::_exit(1);
     for (;;) ::pause();
   }
   TRY(write_id_maps(child.pid(), base));
