@@ -81,8 +81,10 @@ Result<runs::CreatedRun> RunService::create(NewRun wanted) {
     start_queued();
   }
   if (!fresh && !at_once) forget(live);
-  if (at_once) live->recorded = fresh ? LiveRun::Recorded::done : LiveRun::Recorded::failed;
+  if (!at_once) return created;
+  live->recorded = fresh ? LiveRun::Recorded::done : LiveRun::Recorded::failed;
   live->changed.notify_all();
+  fiber::yield();  // the launch first, then the answer
   return created;
 }
 
@@ -250,8 +252,10 @@ void RunService::on_live(const sandbox::LiveMessage& message, std::vector<sys::U
 void RunService::on_listed() {
   recovered_ = true;
   for (const auto& [id, live] : table_) {
-    if (!live->launched || live->lost || live->ended) continue;
-    if (!listed_.contains(id)) {
+    if (!live->launched || live->lost) continue;
+    if (live->ended) {
+      // Told between our connecting and the list: its driver is still to be started.
+    } else if (!listed_.contains(id)) {
       live->lost = "tare-launcher does not know this run (any more)";
       live->notify();
     } else if (live->kill_wanted) {
