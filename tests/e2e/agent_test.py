@@ -143,4 +143,4 @@ class Agents(harness.TareTest):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    unittest.main()

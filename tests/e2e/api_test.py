@@ -202,4 +202,4 @@ class UnixSocket(harness.TareTest):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    unittest.main()

@@ -158,4 +158,4 @@ class NoDaemon(harness.TareTest):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    unittest.main()

@@ -90,4 +90,4 @@ class Exits(harness.TareTest):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    unittest.main()

@@ -51,4 +51,4 @@ class Parallel(harness.TareTest):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    unittest.main()

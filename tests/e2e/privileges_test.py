@@ -199,4 +199,4 @@ class Sandboxes(harness.TareTest):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    unittest.main()

@@ -123,4 +123,4 @@ class Streams(harness.TareTest):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2)
+    unittest.main()
