@@ -72,13 +72,14 @@ Result<> Collector::collect(const std::string& path, const std::string& name, in
 
 // Calls `use` for each piece of the file.
 template <class Use>
-Result<> read_pieces(int fd, Use use) {
+Result<> read_pieces(int fd, const fiber::Context& ctx, Use use) {
   std::vector<std::byte> buffer(kBufferBytes);
   for (;;) {
     const std::size_t n = TRY(sys::read_some(fd, buffer));
     if (n == 0) return ok();
     use(std::span(buffer).first(n));
     fiber::yield();  // Ctrl-C is answered in the midst of a large file
+    TRY(ctx.check());
   }
 }
 
@@ -107,7 +108,7 @@ Result<std::vector<LocalFile>> find_files(const std::string& path, const std::st
 Result<> upload(App& app, LocalFile& file, const fiber::Context& ctx) {
   auto fd = TRY(open_local(file.folder, file.path, 0));
   Sha256 hash;
-  TRY(read_pieces(fd.get(), [&](std::span<const std::byte> piece) { hash.update(piece); }));
+  TRY(read_pieces(fd.get(), ctx, [&](std::span<const std::byte> piece) { hash.update(piece); }));
   file.digest = digest_text(hash.finish());
   if (TRY(app.client.exists("/v1/blobs/" + http::percent_encode(file.digest), ctx))) return ok();
 
