@@ -1,5 +1,5 @@
-// A sandbox as a value: everything tare-launcher and tare-init need to build it, and nothing else. Compiled to
-// a plan by a pure function (sandbox/plan/compile.h). Holds no secret and no host path.
+// A sandbox as a value: everything tare-launcher and tare-init need to build it, and nothing else.
+// Compiled to a plan by a pure function (sandbox/plan/compile.h). Holds no secret and no host path.
 #pragma once
 
 #include <cstdint>
@@ -10,21 +10,24 @@
 
 namespace tare::model {
 
-// What the processes inside may do. `strict`: no sockets beyond AF_UNIX, no exec of other users' tools is implied;
-// `standard`: what ordinary programs need (called "default" everywhere a user sees it);
-// `build`: root inside with CHOWN, SETUID, SETGID, FOWNER, DAC_OVERRIDE (and SYS_CHROOT) for package installers.
+// What the processes inside may do. `strict`: no sockets beyond AF_UNIX, no exec of other users'
+// tools is implied; `standard`: what ordinary programs need (called "default" everywhere a user
+// sees it); `build`: root inside with CHOWN, SETUID, SETGID, FOWNER, DAC_OVERRIDE (and SYS_CHROOT)
+// for package installers.
 enum class Profile : std::uint8_t { strict, standard, build };
 
-// `none`: only lo. `host`: the host's network; only for building environments, never for an agent's run.
+// `none`: only lo. `host`: the host's network; only for building environments, never for an agent's
+// run.
 enum class Network : std::uint8_t { none, host };
 
 struct SandboxSpec {
-  std::string id;        // the run's id
-  std::string hostname;  // inside
-  bool host_root = false;            // the `host` environment: the host's /usr and friends, read-only
-  std::vector<std::string> layers;   // digests ("sha256:..."), lowest first; may be empty with host_root
+  std::string id;          // the run's id
+  std::string hostname;    // inside
+  bool host_root = false;  // the `host` environment: the host's /usr and friends, read-only
+  std::vector<std::string>
+      layers;  // digests ("sha256:..."), lowest first; may be empty with host_root
   std::vector<std::string> argv;
-  std::vector<std::string> env;      // "NAME=value", complete
+  std::vector<std::string> env;  // "NAME=value", complete
   std::string cwd = "/home/agent";
   std::uint32_t uid = 1000, gid = 1000;  // inside
   bool with_stdin = false;

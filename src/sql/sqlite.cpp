@@ -93,8 +93,8 @@ int bind(sqlite3_stmt* statement, int index, const Param& param) {
 // database. So the file is made first, private. Answers whether a WAL was left behind: the last
 // program did not close it.
 Result<bool> prepare_file(const std::string& path) {
-  const auto file =
-      TRY(sys::open_at(sys::kCwd, path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600).context("database"));
+  const auto file = TRY(
+      sys::open_at(sys::kCwd, path, O_RDWR | O_CREAT | O_NOFOLLOW, 0600).context("database"));
   const struct stat status = TRY(sys::stat_fd(file.get()).context("database " + path));
   if (!S_ISREG(status.st_mode)) {
     return Error{Errc::invalid, "database " + path + ": not a regular file"};

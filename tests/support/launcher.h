@@ -60,7 +60,8 @@ class TestLauncher {
 
  private:
   void start();
-  std::string folder_;  // of the test; the home is it, or a folder on a file system mounted below it
+  std::string
+      folder_;  // of the test; the home is it, or a folder on a file system mounted below it
   std::string home_, log_;
   sys::Child process_;
   sys::UniqueFd socket_;
