@@ -4,6 +4,7 @@ import os
 import pwd
 import stat
 import subprocess
+import time
 import unittest
 
 import harness
@@ -192,8 +193,11 @@ class Sandboxes(harness.TareTest):
     def test_two_sandboxes_share_no_user_id(self):
         self.start()
         self.start()
-        programs = [pid for pid in self.home.sandboxed()
-                    if harness.read_text(f"/proc/{pid}/cmdline") == "sleep\x001000\0"]
+        programs = []
+        deadline = time.monotonic() + 30  # `running` is said just before execve
+        while len(programs) < 2 and time.monotonic() < deadline:
+            programs = [pid for pid in self.home.sandboxed()
+                        if harness.read_text(f"/proc/{pid}/cmdline") == "sleep\x001000\0"]
         ranges = {inside(pid)[1] for pid in programs}
         self.assertEqual((len(programs), len(ranges)), (2, 2))
 

@@ -118,9 +118,9 @@ constexpr NamedSyscall kAllowed[] = {
     {462, "mseal"},
 };
 
-// Mounts and roots, other processes' memory, rings and programs in the kernel, keys, modules, clocks, handles
-   ,
-// NUMA placement, and what is too old to be worth its attack surface (ATTACKS.md S20-S22, S30).
+// Mounts and roots, other processes' memory, rings and programs in the kernel, keys, modules,
+// clocks, handles, NUMA placement, and what is too old to be worth its attack surface
+// (ATTACKS.md S20-S22, S30).
 constexpr NamedSyscall kRefused[] = {
     {SYS_mount, "mount"}, {SYS_umount2, "umount2"}, {SYS_pivot_root, "pivot_root"},
     {SYS_chroot, "chroot"}, {SYS_setns, "setns"}, {SYS_fsopen, "fsopen"},
