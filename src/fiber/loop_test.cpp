@@ -180,5 +180,29 @@ TEST(LoopDeathTest, a_fiber_that_overflows_its_stack_dies_on_the_guard_page) {
   EXPECT_EXIT(overflow(), testing::KilledBySignal(SIGSEGV), "");
 }
 
+// Notified first, due a moment later, run only after both: the timer is gone by then and must not
+// be taken out a second time.
+TEST(Event, a_fiber_that_was_notified_just_before_its_deadline_is_notified) {
+  in_fiber([](const Context& ctx) -> Result<> {
+    constexpr int kRounds = 20;
+    for (int round = 0; round < kRounds; ++round) {
+      Event event;
+      const TimePoint due = Clock::now() + std::chrono::milliseconds(2);
+      TaskGroup group(ctx);
+      for (int i = 0; i < 4; ++i) {
+        group.spawn(
+            [&](const Context& own) { EXPECT_TRUE(event.wait(own.with_deadline(due)).ok()); });
+      }
+      yield();  // all four wait
+      event.notify_all();
+      while (Clock::now() <= due) {  // holds the loop until the deadline has passed
+      }
+      group.join();
+      TRY(sleep_for(std::chrono::milliseconds(1), ctx));  // the timers still work
+    }
+    return {};
+  });
+}
+
 }  // namespace
 }  // namespace tare::fiber

@@ -133,7 +133,7 @@ void Scheduler::fire_timers() {
   while (!timers_.empty() && timers_.begin()->first <= now) {
     Waiter* waiter = timers_.begin()->second;
     timers_.erase(timers_.begin());
-    waiter->wake(Wake::timeout);
+    waiter->expire();
   }
 }
 

@@ -18,6 +18,11 @@ void Waiter::wake(Wake reason) {
   if (suspended_) scheduler_.make_ready(*fiber_);
 }
 
+void Waiter::expire() {
+  timed_ = false;
+  wake(Wake::timeout);
+}
+
 Result<> Waiter::wait(const Context& ctx) {
   CHECK(scheduler_.running() == fiber_);
   if (wake_ == Wake::none) {
@@ -26,13 +31,13 @@ Result<> Waiter::wait(const Context& ctx) {
       return ended;
     }
     if (ctx.cancel_ != nullptr) ctx.cancel_->waiting().push_back(cancel_link_);
-    const bool timed = ctx.deadline_ != TimePoint::max();
+    timed_ = ctx.deadline_ != TimePoint::max();
     TimerQueue::iterator timer;
-    if (timed) timer = scheduler_.add_timer(ctx.deadline_, *this);
+    if (timed_) timer = scheduler_.add_timer(ctx.deadline_, *this);
     suspended_ = true;
     scheduler_.suspend();
     suspended_ = false;
-    if (timed && wake_ != Wake::timeout) scheduler_.remove_timer(timer);
+    if (std::exchange(timed_, false)) scheduler_.remove_timer(timer);
     cancel_link_.unlink();
   }
   link_.unlink();

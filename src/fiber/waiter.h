@@ -26,6 +26,10 @@ class Waiter {
   // Makes the fiber ready unless it was woken already. Never runs it at once.
   void wake(Wake reason);
 
+  // Its timer is due and has left the queue. It may have been woken for another reason a moment
+  // before and not have run since.
+  void expire();
+
   // Suspends until woken; leaves every list. Ok when notified. After it the Waiter can be used
   // again.
   Result<> wait(const Context& ctx);
@@ -37,6 +41,7 @@ class Waiter {
   WaitLink cancel_link_;
   Wake wake_ = Wake::none;
   bool suspended_ = false;
+  bool timed_ = false;  // a timer of it is in the scheduler's queue
 };
 
 }  // namespace tare::fiber
