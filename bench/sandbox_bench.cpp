@@ -206,6 +206,7 @@ void kill_row(const Options& options) {
 void cli_row(const Options& options) {
   std::string home = "/tmp/tare-bench-XXXXXX";
   if (::mkdtemp(home.data()) == nullptr) throw std::runtime_error("mkdtemp");
+  ::chmod(home.c_str(), 0755);  // the daemon's user must reach its part of the home
   const std::string tare = std::string(TARE_BIN_DIR) + "/tare";
   if (!run_program({tare, "--home", home, "up", "--detach", "--port", "0"})) {
     throw std::runtime_error("tare up failed: try " + tare + " --home " + home + " up");
