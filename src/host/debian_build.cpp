@@ -50,7 +50,7 @@ mmdebstrap "$@" </dev/null >&2
 echo 'agent:x:1000:1000:agent:/home/agent:/bin/sh' >>"$root/etc/passwd"
 echo 'agent:x:1000:' >>"$root/etc/group"
 mkdir -p "$root/home/agent" && chown 1000:1000 "$root/home/agent"
-rm -f "$root/etc/resolv.conf"
+rm -f "$root/etc/resolv.conf" "$root/etc/hostname"  # those of the sandbox
 for name in passwd group shadow gshadow; do rm -f "$root/etc/$name-"; done
 for name in lib/apt/lists cache/ldconfig cache/debconf cache/fontconfig; do
   rm -rf "$root/var/$name"
