@@ -6,8 +6,8 @@
 #include <algorithm>
 
 #include "api/answers.h"
-#include "api/base64.h"
 #include "api/handlers.h"
+#include "base/base64.h"
 #include "base/text.h"
 #include "model/run.h"
 #include "sys/entries.h"
@@ -72,7 +72,7 @@ Json to_json(const Artifact& artifact) {
                  {"type", artifact.type},
                  {"size", artifact.size},
                  {"mode", artifact.mode}};
-  if (!is_utf8(artifact.path)) out["path_base64"] = to_base64url(artifact.path);
+  if (!is_utf8(artifact.path)) out["path_base64"] = base64url_encode(artifact.path);
   if (artifact.type == "symlink" && is_utf8(artifact.target)) out["target"] = artifact.target;
   return out;
 }
@@ -85,7 +85,7 @@ Result<std::string> wanted_path(const http::Query& query) {
   }
   std::string out = path ? std::string(*path) : std::string();
   if (encoded) {
-    auto decoded = from_base64url(*encoded);
+    auto decoded = base64url_decode(*encoded);
     if (!decoded) return field_error("path_base64", decoded.error().message);
     out = std::move(*decoded);
   }
@@ -118,7 +118,7 @@ Result<> list_run_artifacts(Services& services, Exchange& exchange) {
   TRY(query.allow_only({"limit", "cursor"}));
   const std::string id = TRY(run_id_of(exchange));
   const std::size_t limit = TRY(page_limit(query));
-  auto after = from_base64url(text_or_empty(query, "cursor"));
+  auto after = base64url_decode(text_or_empty(query, "cursor"));
   if (!after) return field_error("cursor", "is not a cursor of this list");
   const sys::UniqueFd folder = TRY(output_folder(services, id));
   std::vector<Artifact> all;
@@ -137,7 +137,7 @@ Result<> list_run_artifacts(Services& services, Exchange& exchange) {
     last = first->path;
   }
   JsonObject out{{"artifacts", std::move(list)}};
-  if (first != all.end()) out["next_cursor"] = to_base64url(last);
+  if (first != all.end()) out["next_cursor"] = base64url_encode(last);
   return reply_json(exchange, 200, out);
 }
 

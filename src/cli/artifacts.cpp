@@ -4,10 +4,10 @@
 
 #include <fmt/core.h>
 
+#include "base/base64.h"
 #include "base/decode.h"
 #include "base/limits.h"
 #include "base/text.h"
-#include "cli/base64.h"
 #include "cli/output_folder.h"
 #include "http/url.h"
 

@@ -5,9 +5,9 @@
 
 #include <fmt/core.h>
 
+#include "base/base64.h"
 #include "base/decode.h"
 #include "base/text.h"
-#include "cli/base64.h"
 #include "fiber/timer.h"
 #include "model/run_json.h"
 

@@ -2,7 +2,7 @@
 
 #include <random>
 
-#include "cli/base64.h"
+#include "base/base64.h"
 #include "cli/fake_tared.h"
 #include "cli/render.h"
 

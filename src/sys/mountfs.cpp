@@ -116,20 +116,12 @@ Result<> unmount(std::string_view path, bool detach) {
   return ok();
 }
 
-namespace {
-Result<> propagate(std::string_view path, unsigned long kind, std::string_view what) {
-  const std::string p(path);
-  if (::mount(nullptr, p.c_str(), nullptr, MS_REC | kind, nullptr) != 0)
-    return sys_error(errno, what);
-  return ok();
-}
-}  // namespace
-
 Result<> make_private(std::string_view path) {
-  return propagate(path, MS_PRIVATE, "mount make-rprivate");
-}
-Result<> make_slave(std::string_view path) {
-  return propagate(path, MS_SLAVE, "mount make-rslave");
+  const std::string p(path);
+  if (::mount(nullptr, p.c_str(), nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+    return sys_error(errno, "mount make-rprivate");
+  }
+  return ok();
 }
 
 bool is_read_only(int fd) {

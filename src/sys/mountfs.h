@@ -48,7 +48,6 @@ Result<> idmap_mount(int mount, int user_namespace);
 Result<> attach_mount(int mount, int dir, std::string_view path);
 Result<> unmount(std::string_view path, bool detach);
 Result<> make_private(std::string_view path);  // recursively
-Result<> make_slave(std::string_view path);    // recursively
 bool is_read_only(int fd);                     // statvfs ST_RDONLY
 
 }  // namespace tare::sys

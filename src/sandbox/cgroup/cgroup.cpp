@@ -247,13 +247,6 @@ std::uint64_t Cgroup::oom_kills() const {
       .value_or(0);
 }
 
-bool Cgroup::populated() const {
-  const Part* pids = part(&Part::pids);
-  if (pids == nullptr) return false;
-  auto members = sys::read_file_at(pids->folder.get(), "cgroup.procs", 1 << 22);
-  return members && !members->empty();
-}
-
 void Cgroup::read_usage(model::Usage& usage) const {
   if (const Part* p = part(&Part::cpuacct); p != nullptr) {
     usage.cpu_us = p->unified ? number_in(p->folder.get(), "cpu.stat", "usage_usec").value_or(0)

@@ -76,7 +76,6 @@ class [[nodiscard]] Cgroup {
   int oom_fd() const { return oom_.get(); }
   // How often it did; asks the kernel.
   std::uint64_t oom_kills() const;
-  bool populated() const;
   // CPU time, peak memory, throttled time.
   void read_usage(model::Usage& usage) const;
   // Removes the folders; Errc::conflict while a process is left inside.

@@ -20,10 +20,6 @@
 
 namespace tare::sandbox::init {
 
-Fd::~Fd() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
 namespace {
 
 constexpr unsigned long kQuiet = MS_NOSUID | MS_NODEV | MS_NOEXEC;
@@ -163,14 +159,6 @@ int ensure_user(const StepView& step) {
   return error != 0 ? error : ensure_account("/etc/group", step.n, "agent:x:1000:\n");
 }
 
-int keep_capabilities(std::uint64_t mask) {
-  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct data[2] = {};
-  data[0].effective = data[0].permitted = static_cast<std::uint32_t>(mask);
-  data[1].effective = data[1].permitted = static_cast<std::uint32_t>(mask >> 32);
-  return outcome(::syscall(SYS_capset, &header, data));
-}
-
 // From here on tare-init cannot be touched by a program that is root inside: another uid, not
 // dumpable, and few capabilities. Nothing started by it can have more than is left in the bounding
 // set.
@@ -192,7 +180,7 @@ int settle(std::uint64_t uid, std::uint64_t mask) {
   if (::syscall(SYS_setgroups, 0, nullptr) != 0) return errno;
   if (::syscall(SYS_setresgid, id, id, id) != 0) return errno;
   if (::syscall(SYS_setresuid, id, id, id) != 0) return errno;
-  if (const int error = keep_capabilities(mask); error != 0) return error;
+  if (const int error = hold_only_capabilities(mask); error != 0) return error;
   // Both are cleared or reset by the change of ids.
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return errno;
   return outcome(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0));

@@ -1,7 +1,6 @@
 #include "sandbox/init/program.h"
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -35,14 +34,6 @@ constexpr int kTellFd = 3;  // of the child, close-on-exec
 constexpr std::size_t kMaxPointers = kMaxPlanSteps + 1;
 const char* argument_list[kMaxPointers];
 const char* variable_list[kMaxPointers];
-
-int drop_to(std::uint64_t mask) {
-  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
-  __user_cap_data_struct data[2] = {};
-  data[0].effective = data[0].permitted = static_cast<std::uint32_t>(mask);
-  data[1].effective = data[1].permitted = static_cast<std::uint32_t>(mask >> 32);
-  return outcome(::syscall(SYS_capset, &header, data));
-}
 
 int become(std::uint64_t uid, std::uint64_t gid) {
   const auto u = static_cast<unsigned>(uid);
@@ -130,7 +121,7 @@ int apply_program_step(const StepView& step, Lists& lists) {
     }
     case Op::working_dir: return outcome(::chdir(step.a.data()));
     case Op::identity: return become(step.n, step.m);
-    case Op::capabilities: return drop_to(step.m);
+    case Op::capabilities: return hold_only_capabilities(step.m);
     case Op::filter: return install_filter(step.a);
     case Op::argument: argument_list[lists.arguments++] = step.a.data(); return 0;
     case Op::variable: variable_list[lists.variables++] = step.a.data(); return 0;

@@ -3,11 +3,16 @@
 #pragma once
 
 #include <cerrno>
+#include <cstdint>
 
 namespace tare::sandbox::init {
 
 // 0, or errno.
 inline int outcome(long result) { return result < 0 ? errno : 0; }
+
+// Effective and permitted become exactly `mask` (bit N is capability N), inheritable none. 0 or
+// errno.
+int hold_only_capabilities(std::uint64_t mask);
 
 class Fd {
  public:

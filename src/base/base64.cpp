@@ -1,9 +1,9 @@
-#include "cli/base64.h"
+#include "base/base64.h"
 
 #include <algorithm>
 #include <cstdint>
 
-namespace tare::cli {
+namespace tare {
 namespace {
 
 constexpr std::string_view
@@ -57,12 +57,14 @@ std::string base64url_encode(std::string_view bytes) {
 }
 
 Result<std::string> base64url_decode(std::string_view text) {
+  const Error wrong{Errc::invalid, "not base64url without padding"};
+  if (text.find_first_of("+/=") != std::string_view::npos) return wrong;
   std::string plain(text);
-  if (text.find_first_of("+/=") != std::string_view::npos) plain = "not base64url";
   std::replace(plain.begin(), plain.end(), '-', '+');
   std::replace(plain.begin(), plain.end(), '_', '/');
   plain.append((4 - plain.size() % 4) % 4, '=');
-  return base64_decode(plain);
+  auto decoded = base64_decode(plain);
+  return decoded ? std::move(decoded) : wrong;
 }
 
-}  // namespace tare::cli
+}  // namespace tare

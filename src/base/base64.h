@@ -7,7 +7,7 @@
 
 #include "base/result.h"
 
-namespace tare::cli {
+namespace tare {
 
 std::string base64_encode(std::string_view bytes);
 Result<std::string> base64_decode(std::string_view text);
@@ -15,4 +15,4 @@ Result<std::string> base64_decode(std::string_view text);
 std::string base64url_encode(std::string_view bytes);
 Result<std::string> base64url_decode(std::string_view text);
 
-}  // namespace tare::cli
+}  // namespace tare

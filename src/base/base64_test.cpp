@@ -1,8 +1,8 @@
-#include "cli/base64.h"
+#include "base/base64.h"
 
 #include <random>
 
-namespace tare::cli {
+namespace tare {
 namespace {
 
 TEST(Base64, encodes_the_examples_of_the_rfc) {
@@ -45,4 +45,4 @@ TEST(Base64, the_form_for_urls_has_no_padding_and_two_other_letters) {
 }
 
 }  // namespace
-}  // namespace tare::cli
+}  // namespace tare
