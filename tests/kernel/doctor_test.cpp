@@ -208,17 +208,23 @@ TEST_F(Doctor, sigkill_at_any_moment_leaves_nothing) {
 }
 
 TEST_F(Doctor, sigkill_of_the_process_that_cleans_up_leaves_nothing_either) {
-  for (useconds_t delay_us = 50'000; delay_us < 400'000; delay_us += 100'000) {
+  const std::uint64_t begin = RealClock().monotonic_us();
+  start();
+  (void)finish();
+  const auto whole_us = static_cast<useconds_t>(RealClock().monotonic_us() - begin);
+  int hits = 0;
+  for (unsigned i = 1; i < 8; ++i) {
+    const useconds_t delay_us = whole_us / 8 * i;
     start();
     ::usleep(delay_us);
     const int pid = keeper();
-    ASSERT_GT(pid, 1);
-    ASSERT_EQ(::kill(pid, SIGKILL), 0);
+    const bool killed = pid > 1 && ::kill(pid, SIGKILL) == 0;  // it may have ended by itself
     auto status = doctor_.wait(nullptr);
     ASSERT_TRUE(status && !status->signalled);
-    EXPECT_EQ(status->code, 2);
+    if (killed && status->code == 2) ++hits;
     ASSERT_EQ(left_behind(), "") << "after " << delay_us << " us";
   }
+  EXPECT_GE(hits, 2);
 }
 
 TEST_F(Doctor, what_is_left_when_all_are_killed_at_once_is_swept_by_the_next) {
