@@ -66,12 +66,9 @@ Result<LaunchParts> prepare_launch(LiveRun& live, const RunDeps& deps) {
   const model::SandboxSpec spec = TRY(sandbox_spec(request, id, live.purpose));
   LaunchParts parts;
   parts.message = {.id = id,
-                   .host_root = spec.host_root,
-                   .layers = spec.layers,
+                   .base = {spec.host_root, spec.layers, spec.network, spec.limits},
                    .with_stdin = spec.with_stdin,
-                   .with_input = spec.with_input,
-                   .network = spec.network,
-                   .limits = spec.limits};
+                   .with_input = spec.with_input};
   const std::string plan = TRY(sandbox::encode(TRY(plan_of(spec, deps.filters))));
   parts.fds.push_back(TRY(sys::sealed_memfd("tare-plan", plan, false)));
 

@@ -52,6 +52,8 @@ class LauncherLink {
   // Connected, greeted, and listed.
   bool ready() const { return ready_; }
   const PeerStatus& status() const { return status_; }
+  // As it was told last.
+  const sandbox::PoolMessage& pool() const { return pool_; }
 
  private:
   Result<> connect(const fiber::Context& ctx);
@@ -71,6 +73,7 @@ class LauncherLink {
   bool absent_told_ = false;
   std::uint32_t known_pid_ = 0;  // of the launcher whose sandboxes we know; 0: none yet
   PeerStatus status_;
+  sandbox::PoolMessage pool_;
 };
 
 }  // namespace tare::host

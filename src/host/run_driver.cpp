@@ -222,7 +222,10 @@ Result<> RunDriver::follow(LiveRun& live, const fiber::Context& ctx) const {
 void RunDriver::record_started(LiveRun& live) const {
   const auto message = live.started->start_us == 0
                            ? std::string()
-                           : fmt::format("after {} us", live.started->start_us);
+                           : fmt::format("after {} us, in a sandbox {}", live.started->start_us,
+                                                     live.started->warm
+                                                         ? "that was ready"
+                                                         : "made for it (none was ready)");
   const auto event = event_at(model::RunEventType::started, deps_.clock.wall_ms(), message);
   if (auto run = model::advance(live.run, event)) live.run = std::move(*run);
   live.changed.notify_all();

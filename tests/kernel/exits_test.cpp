@@ -81,7 +81,7 @@ TEST(Exits, a_step_that_fails_is_reported_by_its_number_and_errno) {
 }
 
 TEST(Exits, a_double_fork_does_not_outlive_its_run) {
-  TestLauncher launcher;
+  TestLauncher launcher(TestLauncher::Home::folder, 0);  // nobody else's processes
   const RunResult result = launcher.run(
       shell_spec("(setsid sh -c 'sleep 1000' >/dev/null 2>&1 &) ; echo parent"));
   EXPECT_EQ(result.out, "parent\n");
@@ -90,7 +90,7 @@ TEST(Exits, a_double_fork_does_not_outlive_its_run) {
 }
 
 TEST(Exits, kill_takes_the_whole_tree) {
-  TestLauncher launcher;
+  TestLauncher launcher(TestLauncher::Home::folder, 0);  // nobody else's processes
   auto live = launcher.launch(
       shell_spec("for i in 1 2 3 4 5; do (setsid sleep 1000 &) ; done; echo up; sleep 1000"));
   ASSERT_TRUE(std::holds_alternative<sandbox::StartedMessage>(launcher.next()));

@@ -78,7 +78,7 @@ model::SandboxSpec shell_spec(const std::string& script) {
   return host_spec({"/bin/sh", "-c", script});
 }
 
-TestLauncher::TestLauncher(Home kind) {
+TestLauncher::TestLauncher(Home kind, int pool) : pool_(std::to_string(pool)) {
   std::string path = "/tmp/tare-test-XXXXXX";
   if (::mkdtemp(path.data()) == nullptr) throw std::runtime_error("mkdtemp");
   folder_ = home_ = path;
@@ -100,7 +100,8 @@ void TestLauncher::start() {
     const int log = ::open(log_.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
     ::dup2(log, 1);
     ::dup2(log, 2);
-    ::execl(program.c_str(), "tare-launcher", "--home", home_.c_str(), "--user", "nobody", nullptr);
+    ::execl(program.c_str(), "tare-launcher", "--home", home_.c_str(), "--user", "nobody", "--pool",
+            pool_.c_str(), nullptr);
     ::_exit(127);
   }
   connect();
@@ -169,12 +170,9 @@ TestLauncher::Live TestLauncher::launch(const model::SandboxSpec& spec) {
   auto in = must(sys::make_pipe());
   sandbox::LaunchMessage message;
   message.id = spec.id;
-  message.host_root = spec.host_root;
-  message.layers = spec.layers;
+  message.base = {spec.host_root, spec.layers, spec.network, spec.limits};
   message.with_stdin = spec.with_stdin;
   message.with_input = spec.with_input;
-  message.network = spec.network;
-  message.limits = spec.limits;
   std::vector<int> fds = {plan.get(), out.read.get(), out.write.get(), err.read.get(),
                           err.write.get()};
   if (spec.with_stdin) fds.insert(fds.end(), {in.read.get(), in.write.get()});

@@ -34,7 +34,8 @@ model::SandboxSpec shell_spec(const std::string& script);
 class TestLauncher {
  public:
   enum class Home { folder, below_a_mount };
-  explicit TestLauncher(Home kind = Home::folder);
+  // `pool`: how many sandboxes may wait (tare-launcher --pool).
+  explicit TestLauncher(Home kind = Home::folder, int pool = 32);
   ~TestLauncher();
 
   // Whole life of one run; reads stdout and stderr to the end. `input`: what the program reads on
@@ -63,6 +64,7 @@ class TestLauncher {
   std::string
       folder_;  // of the test; the home is it, or a folder on a file system mounted below it
   std::string home_, log_;
+  std::string pool_;
   sys::Child process_;
   sys::UniqueFd socket_;
 };

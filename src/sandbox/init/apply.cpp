@@ -51,6 +51,14 @@ int enter_root(const char* stage) {
   return outcome(::chdir("/"));
 }
 
+// The launcher has made the copy of the folder, read-only and without the rest of its file system;
+// this namespace is another one than the launcher's, so only its own root can attach it.
+int show_input(int tree, const char* path) {
+  if (tree < 0) return EBADF;
+  return outcome(static_cast<int>(
+      ::syscall(SYS_move_mount, tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH)));
+}
+
 int mask_file(const char* path) {
   if (::mount("/dev/null", path, nullptr, MS_BIND, nullptr) == 0) return 0;
   return errno == ENOENT ? 0 : errno;
@@ -188,7 +196,7 @@ int settle(std::uint64_t uid, std::uint64_t mask) {
 
 }  // namespace
 
-int apply(const StepView& step) {
+int apply(const StepView& step, int input) {
   const char* path = c_str(step.a);
   switch (step.op) {
     // After the launcher has attached this process: the root of the namespace is where it is now.
@@ -207,6 +215,8 @@ int apply(const StepView& step) {
     case Op::make_dir: return make_dir(step);
     case Op::write_file: return write_file(step);
     case Op::ensure_user: return ensure_user(step);
+    case Op::input: return show_input(input, path);
+    case Op::prepared: return 0;
     case Op::settle: return settle(step.n, step.m);
     default: return EINVAL;  // a step of the program: not ours
   }

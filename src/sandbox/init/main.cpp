@@ -3,8 +3,8 @@
 // program does: then the kernel ends all that is left. It holds nothing worth stealing: one socket
 // to the launcher, and after `settle` three capabilities.
 //
-//   wait for the order -> apply the sandbox's steps -> start the program -> reap until it ends ->
-//   kill the rest
+//   base plan -> apply: an empty sandbox -> wait for the order -> apply the run's steps -> start the
+//   program -> reap until it ends -> kill the rest
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -31,7 +31,11 @@ namespace {
 struct Order {
   std::string_view plan;
   int stdio[3] = {-1, -1, -1};
+  int input = -1;
 };
+
+constexpr int kBaseFds = 1;                     // the plan
+constexpr int kOrderFds = 4, kMaxOrderFds = 5;  // the plan, stdio, perhaps the input
 
 void send_report(const Report& report) {
   // A launcher that is gone cannot be told; PDEATHSIG and the poll in reap_until end this process
@@ -39,11 +43,24 @@ void send_report(const Report& report) {
   (void)::send(kControlFd, &report, sizeof report, MSG_NOSIGNAL);
 }
 
-// One packet of one byte with four descriptors: the plan and the program's stdio.
-bool receive_order(Order& order) {
+// The plan's bytes, mapped.
+bool map_plan(int fd, std::string_view& plan) {
+  struct stat status = {};
+  if (::fstat(fd, &status) != 0 || status.st_size <= 0 || status.st_size > kMaxPlanBytes)
+    return false;
+  const auto size = static_cast<std::size_t>(status.st_size);
+  void* bytes = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+  ::close(fd);
+  if (bytes == MAP_FAILED) return false;
+  plan = {static_cast<const char*>(bytes), size};
+  return true;
+}
+
+// One packet of one byte, kBaseByte or kOrderByte, with its descriptors (launch/report.h).
+bool receive_order(char kind, Order& order) {
   char byte = 0;
   iovec part = {&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * 4)];
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxOrderFds)];
   msghdr header = {};
   header.msg_iov = &part;
   header.msg_iovlen = 1;
@@ -54,32 +71,29 @@ bool receive_order(Order& order) {
     n = ::recvmsg(kControlFd, &header, MSG_CMSG_CLOEXEC);
   } while (n < 0 && errno == EINTR);
   const cmsghdr* rights = CMSG_FIRSTHDR(&header);
-  if (n != 1 || byte != kOrderByte || (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ||
-      rights == nullptr || rights->cmsg_len != CMSG_LEN(sizeof(int) * 4)) {
+  if (n != 1 || byte != kind || (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ||
+      rights == nullptr || rights->cmsg_type != SCM_RIGHTS) {
     return false;
   }
-  int fds[4];
-  std::memcpy(fds, CMSG_DATA(rights), sizeof fds);
-  std::memcpy(order.stdio, fds + 1, sizeof order.stdio);
-  struct stat status = {};
-  if (::fstat(fds[0], &status) != 0 || status.st_size <= 0 || status.st_size > kMaxPlanBytes)
-    return false;
-  const auto size = static_cast<std::size_t>(status.st_size);
-  void* bytes = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fds[0], 0);
-  ::close(fds[0]);
-  if (bytes == MAP_FAILED) return false;
-  order.plan = {static_cast<const char*>(bytes), size};
-  return true;
+  const auto count = static_cast<int>((rights->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+  const bool expected = kind == kBaseByte ? count == kBaseFds
+                                          : count == kOrderFds || count == kMaxOrderFds;
+  if (!expected) return false;
+  int fds[kMaxOrderFds];
+  std::memcpy(fds, CMSG_DATA(rights), sizeof(int) * static_cast<std::size_t>(count));
+  if (kind == kOrderByte) std::memcpy(order.stdio, fds + 1, sizeof order.stdio);
+  if (count == kMaxOrderFds) order.input = fds[kOrderFds];
+  return map_plan(fds[0], order.plan);
 }
 
 // The sandbox's own steps. False when one failed; it has been reported then.
-bool apply_all(std::string_view plan) {
-  PlanReader reader(plan);
+bool apply_all(const Order& order) {
+  PlanReader reader(order.plan);
   StepView step;
   Report report;
   while (reader.next(step)) {
     if (is_program_step(step.op)) continue;
-    report.error = apply(step);
+    report.error = apply(step, order.input);
     report.step = reader.position();
     if (report.error != 0) break;
   }
@@ -155,9 +169,14 @@ int run() {
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);
   const int signals = ::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+  Order base;
+  if (signals < 0 || !receive_order(kBaseByte, base) || !apply_all(base)) return 1;
+  Report ready;
+  ready.kind = ReportKind::prepared;
+  send_report(ready);
   Order order;
-  if (signals < 0 || !receive_order(order)) return 1;
-  if (!apply_all(order.plan)) return 1;
+  if (!receive_order(kOrderByte, order) || !apply_all(order)) return 1;
+  if (order.input >= 0) ::close(order.input);
   pid_t program = -1;
   if (start(order, program)) reap_until_end(program, signals);
   end_the_rest();

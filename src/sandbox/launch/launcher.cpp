@@ -6,8 +6,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <set>
 
-#include "sys/files.h"
+#include "sys/children.h"
 #include "sys/seqpacket.h"
 
 namespace tare::sandbox {
@@ -20,13 +21,17 @@ constexpr std::uint64_t key_of(std::uint32_t source, std::uint32_t number) {
 
 }  // namespace
 
-Result<std::unique_ptr<Launcher>> Launcher::create(LauncherConfig config, LaunchTools tools) {
+Result<std::unique_ptr<Launcher>> Launcher::create(LauncherConfig config, LaunchTools tools,
+                                                   const PoolOptions& pool) {
   sys::UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll.valid()) return sys_error(errno, "epoll_create");
   std::unique_ptr<Launcher> launcher(
-      new Launcher(std::move(config), std::move(tools), std::move(epoll)));
+      new Launcher(std::move(config), std::move(tools), std::move(epoll), pool));
   TRY(launcher->watch(launcher->config_.listener.get(), Source::listener, 0));
   TRY(launcher->watch(launcher->config_.stop.get(), Source::stop, 0));
+  TRY(launcher->makers_.start(pool.makers, [&self = *launcher](std::uint32_t index, int socket) {
+    return self.watch(socket, Source::maker, index);
+  }));
   return launcher;
 }
 
@@ -40,7 +45,7 @@ Result<> Launcher::watch(int fd, Source source, std::uint32_t number) {
 }
 
 Result<> Launcher::run() {
-  while (!stopping_ || !sandboxes_.empty()) {
+  while (!stopping_ || !sandboxes_.empty() || !closing_.empty()) {
     std::array<epoll_event, 64> events;
     const int n = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()),
                                wait_ms());
@@ -50,8 +55,11 @@ Result<> Launcher::run() {
       handle(static_cast<Source>(key >> 32), static_cast<std::uint32_t>(key));
     }
     check_deadlines();
+    if (makers_.broken()) return Error{Errc::unavailable, "no maker could be started"};
+    if (!stopping_) fill_pool();
   }
-  return tools_.cgroups.remove();
+  makers_.stop();
+  return tools_.making.cgroups.remove();
 }
 
 void Launcher::handle(Source source, std::uint32_t number) {
@@ -59,21 +67,29 @@ void Launcher::handle(Source source, std::uint32_t number) {
     case Source::listener: accept_client(); return;
     case Source::client: on_client(); return;
     case Source::stop: end_all(); return;
+    case Source::maker: on_maker(number); return;
     case Source::control:
     case Source::ended:
-    case Source::oom: break;
+    case Source::oom: on_sandbox(source, number);
   }
+}
+
+void Launcher::on_sandbox(Source source, std::uint32_t number) {
   const auto found = sandboxes_.find(number);
   if (found == sandboxes_.end() || found->second->ended()) return;  // an event from before its end
   Sandbox& sandbox = *found->second;
-  if (source == Source::ended) {
-    finish(number);
-  } else if (source == Source::oom) {
-    sandbox.on_oom();
-  } else if (const auto started = sandbox.on_control()) {
-    config_.log->info("sandbox started", {{"run", sandbox.id()}, {"start_us", started->start_us}});
+  if (source == Source::ended) return finish(number);
+  if (source == Source::oom) return sandbox.on_oom();
+  const bool was_prepared = sandbox.prepared();
+  if (const auto started = sandbox.on_control()) {
+    config_.log->info("sandbox started", {{"run", sandbox.id()},
+                                          {"start_us", started->start_us},
+                                          {"warm", started->warm}});
     send(*started);
   }
+  if (was_prepared || !sandbox.prepared() || sandbox.claimed()) return;
+  ++counters_.made;
+  if (!pool_.ready(sandbox.key(), number)) sandbox.end(model::EndReason::killed);
 }
 
 void Launcher::accept_client() {
@@ -109,74 +125,211 @@ void Launcher::on_client() {
 void Launcher::on_message(ToLauncher message, std::vector<sys::UniqueFd> fds) {
   if (const auto* hello = std::get_if<HelloMessage>(&message)) {
     send(WelcomeMessage{kLauncherProtocol, static_cast<std::uint32_t>(::getpid()),
-                        std::string(tools_.cgroups.mode())});
+                        std::string(tools_.making.cgroups.mode())});
     greeted_ = hello->protocol == kLauncherProtocol;
     if (!greeted_) drop_client();
     return;
   }
   if (!greeted_) return drop_client();
   if (std::holds_alternative<ListMessage>(message)) return list();
-  if (const auto* order = std::get_if<LaunchMessage>(&message))
-    return launch(*order, std::move(fds));
+  if (std::holds_alternative<AskPoolMessage>(message)) return send_pool();
+  if (auto* order = std::get_if<LaunchMessage>(&message))
+    return launch(std::move(*order), std::move(fds));
   if (const auto* kill = std::get_if<KillMessage>(&message)) {
     if (Sandbox* sandbox = find(kill->id)) sandbox->end(kill->reason);
   } else if (const auto* close = std::get_if<CloseStdinMessage>(&message)) {
     if (Sandbox* sandbox = find(close->id)) sandbox->close_stdin();
   } else if (const auto* release = std::get_if<ReleaseMessage>(&message)) {
-    const auto number = numbers_.find(release->id);
-    if (number == numbers_.end() || !sandboxes_.at(number->second)->ended()) return;
-    sandboxes_.erase(number->second);
-    numbers_.erase(number);
+    this->release(release->id);
   }
 }
 
-void Launcher::launch(const LaunchMessage& message, std::vector<sys::UniqueFd> fds) {
+void Launcher::release(const std::string& id) {
+  const auto number = numbers_.find(id);
+  if (number == numbers_.end() || !sandboxes_.at(number->second)->ended()) return;
+  take_down(number->second);
+}
+
+// Everything that a run has, and once more every end that tared may have missed.
+void Launcher::list() {
+  for (const auto& [id, number] : numbers_) {
+    const Sandbox& sandbox = *sandboxes_.at(number);
+    send(sandbox.describe(), sandbox.kept_pipes());
+  }
+  send(ListedMessage{});
+  for (const auto& [id, number] : numbers_) {
+    if (sandboxes_.at(number)->ended()) send_ended(*sandboxes_.at(number));
+  }
+}
+
+void Launcher::send_pool() {
+  PoolMessage message = counters_;
+  message.idle = pool_.idle();
+  message.making = pool_.being_made();
+  send(message);
+}
+
+// ---- from a launch to an order
+
+void Launcher::launch(LaunchMessage message, std::vector<sys::UniqueFd> fds) {
+  const std::uint64_t received_us = monotonic_us();
   if (stopping_) return drop_client();
   if (numbers_.contains(message.id)) {
     config_.log->error("launched twice", {{"run", message.id}});
     return drop_client();
   }
-  const std::uint32_t number = next_number_++;
-  auto made = Sandbox::launch(tools_, message, std::move(fds));
-  if (made) {
-    Sandbox& sandbox = **made;
-    Result<> watched = watch(sandbox.control_fd(), Source::control, number);
-    if (watched) watched = watch(sandbox.pidfd(), Source::ended, number);
-    if (watched) watched = watch(sandbox.oom_fd(), Source::oom, number);
-    if (watched) {
-      numbers_.emplace(message.id, number);
-      sandboxes_.emplace(number, std::move(*made));
-      return;
-    }
-    made = std::move(watched).error();
+  const auto number = sandbox_for(message.base, received_us);
+  if (!number) return refused(message.id, number.error());
+  numbers_.emplace(message.id, *number);
+  Sandbox& sandbox = *sandboxes_.at(*number);
+  sandbox.claim(std::move(message), std::move(fds), received_us);
+  if (sandbox.is_made()) begin(*number);
+}
+
+// One that waits, one that is just being made for the pool, or a new one.
+Result<std::uint32_t> Launcher::sandbox_for(const SandboxBase& base, std::uint64_t now_us) {
+  if (const auto number = pool_.take(base, now_us)) {
+    ++counters_.hits;
+    return *number;
   }
-  config_.log->error("sandbox could not be made", made.error(), {{"run", message.id}});
+  ++counters_.misses;
+  const std::string key = key_of(base);
+  for (const auto& [number, sandbox] : sandboxes_) {
+    if (sandbox->claimed() || sandbox->ended() || sandbox->prepared() || sandbox->cause() ||
+        sandbox->key() != key)
+      continue;
+    pool_.not_made(key, 0);
+    return number;
+  }
+  return order_sandbox(base, Makers::Urgency::run);
+}
+
+Result<std::uint32_t> Launcher::order_sandbox(const SandboxBase& base, Makers::Urgency urgency) {
+  auto sandbox = std::make_unique<Sandbox>(TRY(SlotLease::take(tools_.slots)), base);
+  const std::uint32_t number = next_number_++;
+  makers_.order(MakeOrder{number, sandbox->slot().base, sandbox->cgroup_name(), base}, urgency);
+  sandboxes_.emplace(number, std::move(sandbox));
+  return number;
+}
+
+void Launcher::begin(std::uint32_t number) {
+  Sandbox& sandbox = *sandboxes_.at(number);
+  auto begun = sandbox.begin({tools_.runs_dir.get(), tools_.making.null.get()});
+  if (begun) return;
+  config_.log->error("sandbox cannot begin", begun.error(), {{"run", sandbox.id()}});
+  sandbox.fail(begun.error());
+}
+
+// A run that never had a sandbox.
+void Launcher::refused(const std::string& id, const Error& why) {
+  config_.log->error("sandbox could not be made", why, {{"run", id}});
   EndedMessage ended;
-  ended.id = message.id;
-  ended.outcome = {model::EndReason::setup_failed, 0, 0, made.error().message};
+  ended.id = id;
+  ended.outcome = {model::EndReason::setup_failed, 0, 0, why.message};
   send(ended);
 }
 
-// Everything that is live, and once more every end that tared may have missed.
-void Launcher::list() {
-  for (const auto& [number, sandbox] : sandboxes_) send(sandbox->describe(), sandbox->kept_pipes());
-  send(ListedMessage{});
-  for (const auto& [number, sandbox] : sandboxes_) {
-    if (sandbox->ended()) send_ended(*sandbox);
+// ---- makers and the pool
+
+void Launcher::on_maker(std::uint32_t index) {
+  const std::uint32_t deaths = makers_.deaths();
+  for (MakerAnswer& answer : makers_.answers(index)) {
+    if (const auto* made = std::get_if<Made>(&answer.message)) {
+      on_made(*made, std::move(answer.fds));
+    } else {
+      on_removed(std::get<Removed>(answer.message));
+    }
+  }
+  if (makers_.deaths() != deaths) reap_strangers();
+}
+
+void Launcher::on_made(const Made& made, std::vector<sys::UniqueFd> fds) {
+  const auto found = sandboxes_.find(made.number);
+  if (found == sandboxes_.end()) return;  // not possible: it is kept until it has been made
+  Sandbox& sandbox = *found->second;
+  Result<> usable = sandbox.made(tools_.making.cgroups, made, std::move(fds));
+  if (sandbox.is_made()) {
+    Result<> watched = watch(sandbox.pidfd(), Source::ended, made.number);
+    if (watched && usable) watched = watch(sandbox.control_fd(), Source::control, made.number);
+    if (watched && usable) watched = watch(sandbox.oom_fd(), Source::oom, made.number);
+    if (usable && !watched) usable = std::move(watched);
+  }
+  if (!usable) {
+    config_.log->error("sandbox could not be made", usable.error());
+    sandbox.fail(usable.error());
+    if (!sandbox.is_made()) finish(made.number);
+    return;
+  }
+  if (sandbox.cause() || stopping_) return sandbox.end(model::EndReason::killed);
+  if (sandbox.claimed()) begin(made.number);
+}
+
+void Launcher::on_removed(const Removed& removed) {
+  const auto lease = closing_.find(removed.number);
+  if (lease == closing_.end()) return;
+  if (!removed.error.empty()) {
+    config_.log->error("remains of a sandbox could not be removed; its uid range is given up",
+                       {{"error", removed.error}});
+    lease->second.retire();
+  }
+  closing_.erase(lease);
+}
+
+// A maker that died may have just cloned a process that it could not tell of any more.
+void Launcher::reap_strangers() {
+  std::set<pid_t> known;
+  for (const auto& [number, sandbox] : sandboxes_) known.insert(sandbox->pid());
+  for (const pid_t pid : makers_.pids()) known.insert(pid);
+  for (const pid_t pid : sys::children()) {
+    if (!known.contains(pid)) sys::kill_and_reap(pid);
   }
 }
 
+void Launcher::fill_pool() {
+  const std::uint64_t now = monotonic_us();
+  for (const std::uint32_t number : pool_.surplus(now))
+    sandboxes_.at(number)->end(model::EndReason::killed);
+  while (const auto base = pool_.wanted(now)) {
+    pool_.making(key_of(*base));
+    if (auto ordered = order_sandbox(*base, Makers::Urgency::pool); !ordered) {
+      pool_.not_made(key_of(*base), now);
+      return;
+    }
+  }
+}
+
+// ---- ends
+
 void Launcher::finish(std::uint32_t number) {
   Sandbox& sandbox = *sandboxes_.at(number);
-  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, sandbox.pidfd(), nullptr);
+  if (sandbox.is_made()) (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, sandbox.pidfd(), nullptr);
   const EndedMessage ended = sandbox.finish();
-  config_.log->info("sandbox ended", {{"run", ended.id}, {"wall_us", ended.usage.wall_us}});
-  if (stopping_) {
-    numbers_.erase(ended.id);
-    sandboxes_.erase(number);
-    return;
+  if (!sandbox.claimed()) {
+    if (!sandbox.cause()) {
+      config_.log->error("a waiting sandbox has ended", {{"why", ended.outcome.message}});
+    }
+    if (sandbox.prepared()) {
+      ++counters_.dropped;
+      pool_.gone(sandbox.key(), number);
+    } else {
+      ++counters_.failed;
+      pool_.not_made(sandbox.key(), monotonic_us());
+    }
+    return take_down(number);
   }
+  config_.log->info("sandbox ended", {{"run", ended.id}, {"wall_us", ended.usage.wall_us}});
+  if (stopping_) return take_down(number);
   send_ended(sandbox);
+}
+
+void Launcher::take_down(std::uint32_t number) {
+  const auto found = sandboxes_.find(number);
+  Sandbox& sandbox = *found->second;
+  if (sandbox.claimed()) numbers_.erase(sandbox.id());
+  makers_.order(RemoveOrder{number, sandbox.cgroup_name()}, Makers::Urgency::removal,
+                sandbox.take_scratch());
+  closing_.emplace(number, std::move(sandbox).take_lease());
+  sandboxes_.erase(found);
 }
 
 void Launcher::send_ended(const Sandbox& sandbox) {
@@ -197,7 +350,7 @@ void Launcher::send(const FromLauncher& message, std::span<const int> fds) {
 }
 
 int Launcher::wait_ms() const {
-  std::uint64_t next = 0;
+  std::uint64_t next = stopping_ ? 0 : pool_.next_change_us(monotonic_us());
   for (const auto& [number, sandbox] : sandboxes_) {
     const std::uint64_t deadline = sandbox->deadline_us();
     if (deadline > 0 && (next == 0 || deadline < next)) next = deadline;
@@ -222,7 +375,11 @@ void Launcher::end_all() {
   (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, config_.stop.get(), nullptr);
   (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, config_.listener.get(), nullptr);
   drop_client();
-  std::erase_if(sandboxes_, [](const auto& entry) { return entry.second->ended(); });
+  std::vector<std::uint32_t> over;
+  for (const auto& [number, sandbox] : sandboxes_) {
+    if (sandbox->ended()) over.push_back(number);
+  }
+  for (const std::uint32_t number : over) take_down(number);
   for (const auto& [number, sandbox] : sandboxes_) sandbox->end(model::EndReason::launcher_lost);
 }
 

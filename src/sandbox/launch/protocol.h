@@ -16,11 +16,14 @@
 //                    <-----------------  ended + output fd  (all processes are gone, usage is
 //                    final)
 //   release          ----------------->                     (scratch space and files are dropped)
+//   ask_pool         ----------------->
+//                    <-----------------  pool               (counters)
 //
 // A sandbox that could not be made is `ended` without `started`. Only one tared is served at a
 // time: the newest.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -28,14 +31,13 @@
 #include <vector>
 
 #include "base/result.h"
-#include "model/limits.h"
 #include "model/run.h"
-#include "model/sandbox_spec.h"
 #include "model/usage.h"
+#include "sandbox/launch/base.h"
 
 namespace tare::sandbox {
 
-inline constexpr std::uint32_t kLauncherProtocol = 1;
+inline constexpr std::uint32_t kLauncherProtocol = 2;
 
 // --- to the launcher ---
 
@@ -49,12 +51,9 @@ struct ListMessage {};
 // from the mount namespace that it is in.
 struct LaunchMessage {
   std::string id;
-  bool host_root = false;
-  std::vector<std::string> layers;
+  SandboxBase base;
   bool with_stdin = false;
   bool with_input = false;
-  model::Network network = model::Network::none;
-  model::Limits limits;
 
   std::size_t descriptors() const { return 5 + (with_stdin ? 2U : 0U); }
 };
@@ -68,8 +67,9 @@ struct CloseStdinMessage {
 struct ReleaseMessage {
   std::string id;
 };
+struct AskPoolMessage {};
 using ToLauncher = std::variant<HelloMessage, ListMessage, LaunchMessage, KillMessage,
-                                CloseStdinMessage, ReleaseMessage>;
+                                CloseStdinMessage, ReleaseMessage, AskPoolMessage>;
 
 // --- from the launcher ---
 
@@ -88,6 +88,18 @@ struct ListedMessage {};
 struct StartedMessage {
   std::string id;
   std::uint64_t start_us = 0;  // launch message read -> just before exec
+  bool warm = false;           // from the pool; false: made for this run
+};
+// Counters since the launcher's start (idle and making: now).
+struct PoolMessage {
+  std::uint64_t hits = 0, misses = 0;  // launches that found a sandbox waiting, or did not
+  std::uint64_t idle = 0, making = 0;  // sandboxes that wait; that are being made
+  std::uint64_t made = 0, failed = 0;  // ahead of time
+  std::uint64_t dropped = 0;           // ended without having been claimed
+
+  std::array<std::uint64_t, 7> numbers() const {
+    return {hits, misses, idle, making, made, failed, dropped};
+  }
 };
 // Descriptors: the output folder, when there is one.
 struct EndedMessage {
@@ -99,7 +111,7 @@ struct EndedMessage {
   bool with_output = false;
 };
 using FromLauncher = std::variant<WelcomeMessage, LiveMessage, ListedMessage, StartedMessage,
-                                  EndedMessage>;
+                                  PoolMessage, EndedMessage>;
 
 Result<std::string> encode(const ToLauncher& message);
 Result<std::string> encode(const FromLauncher& message);

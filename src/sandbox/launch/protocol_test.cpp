@@ -10,7 +10,7 @@ const std::string kId = "run_01m812hngsk8d1d69w9wnsfv1n";
 LaunchMessage launch() {
   LaunchMessage message;
   message.id = kId;
-  message.layers = {"sha256:" + std::string(64, '0')};
+  message.base.layers = {"sha256:" + std::string(64, '0')};
   message.with_stdin = true;
   return message;
 }
@@ -20,9 +20,9 @@ TEST(Protocol, a_launch_is_read_as_it_was_written) {
   ASSERT_TRUE(decoded) << decoded.error().message;
   const auto& message = std::get<LaunchMessage>(*decoded);
   EXPECT_EQ(message.id, kId);
-  EXPECT_EQ(message.layers, launch().layers);
+  EXPECT_EQ(message.base.layers, launch().base.layers);
   EXPECT_TRUE(message.with_stdin);
-  EXPECT_EQ(message.limits, launch().limits);
+  EXPECT_EQ(message.base.limits, launch().base.limits);
 }
 
 TEST(Protocol, an_end_is_read_as_it_was_written) {
@@ -48,7 +48,7 @@ TEST(Protocol, a_wrong_number_of_descriptors_is_refused) {
 
 TEST(Protocol, limits_outside_their_bounds_are_refused_by_name) {
   LaunchMessage message = launch();
-  message.limits.pids = 0;
+  message.base.limits.pids = 0;
   const auto decoded = decode_to_launcher(encode(ToLauncher(message)).value(), 7);
   ASSERT_FALSE(decoded);
   EXPECT_THAT(decoded.error().message, ::testing::HasSubstr("pids"));
@@ -56,7 +56,7 @@ TEST(Protocol, limits_outside_their_bounds_are_refused_by_name) {
 
 TEST(Protocol, layers_that_are_not_digests_and_ids_that_are_not_run_ids_are_refused) {
   LaunchMessage message = launch();
-  message.layers = {"sha256:" + std::string(60, '0') + "/../"};
+  message.base.layers = {"sha256:" + std::string(60, '0') + "/../"};
   EXPECT_FALSE(decode_to_launcher(encode(ToLauncher(message)).value(), 7));
   message = launch();
   message.id = "../../../../etc";

@@ -26,6 +26,8 @@ constexpr std::array<std::string_view, 4> kMaskedFolders = {"/proc/acpi", "/proc
 constexpr std::array<std::string_view, 5> kReadOnlyFolders = {"/proc/sys", "/proc/bus", "/proc/fs",
                                                               "/proc/irq", "/proc/tty"};
 
+constexpr std::uint64_t kAgentUid = 1000;  // who owns /home/agent before it is known who runs
+
 Result<> check_text(std::string_view text, std::string_view what) {
   if (text.find('\0') != std::string_view::npos) {
     return Error{Errc::invalid, std::string(what) + ": contains a NUL byte"};
@@ -58,10 +60,9 @@ Result<> validate(const model::SandboxSpec& spec) {
   return ok();
 }
 
-void root_steps(const model::SandboxSpec& spec, std::vector<Step>& steps) {
+void root_steps(model::Network network, std::vector<Step>& steps) {
   steps.push_back({Op::own_cgroups, "", "", 0, 0});
-  steps.push_back({Op::hostname, spec.hostname, "", 0, 0});
-  if (spec.network == model::Network::none) steps.push_back({Op::loopback, "", "", 0, 0});
+  if (network == model::Network::none) steps.push_back({Op::loopback, "", "", 0, 0});
   // Before the root is changed: a user namespace may mount proc only while it can see an unmasked
   // one, and that is the launcher's.
   steps.push_back({Op::proc, std::string(kStageRoot) + "/proc", "", 0, 0});
@@ -76,15 +77,15 @@ void root_steps(const model::SandboxSpec& spec, std::vector<Step>& steps) {
   steps.push_back({Op::mqueue, "/dev/mqueue", "", 0, 0});
 }
 
-void file_steps(const model::SandboxSpec& spec, std::vector<Step>& steps) {
+void run_steps(const model::SandboxSpec& spec, std::vector<Step>& steps) {
+  if (spec.with_input) steps.push_back({Op::input, "/input", "", 0, 0});
+  steps.push_back({Op::hostname, spec.hostname, "", 0, 0});
   steps.push_back({Op::write_file, "/etc/hostname", spec.hostname + "\n", 0644, 0});
   if (spec.network == model::Network::none) {
     steps.push_back({Op::write_file, "/etc/hosts",
                      "127.0.0.1 localhost " + spec.hostname + "\n::1 localhost ip6-localhost\n",
                      0644, 0});
   }
-  if (!spec.host_root) steps.push_back({Op::ensure_user, "agent", "", 1000, 0});
-  steps.push_back({Op::make_dir, "/home", "", 0755, 0});
   steps.push_back({Op::make_dir, "/home/agent", "", 0755, spec.uid});
   steps.push_back({Op::make_dir, "/output", "", 0755, spec.uid});
 }
@@ -115,13 +116,22 @@ std::uint64_t capabilities_of(model::Profile profile) {
          bit(CAP_DAC_OVERRIDE) | bit(CAP_SYS_CHROOT);
 }
 
+std::vector<Step> compile_base(bool host_root, model::Network network) {
+  std::vector<Step> steps;
+  root_steps(network, steps);
+  if (!host_root) steps.push_back({Op::ensure_user, "agent", "", kAgentUid, 0});
+  steps.push_back({Op::make_dir, "/home", "", 0755, 0});
+  steps.push_back({Op::make_dir, "/home/agent", "", 0755, kAgentUid});
+  steps.push_back({Op::prepared, "", "", 0, 0});
+  return steps;
+}
+
 Result<std::vector<Step>> compile(const model::SandboxSpec& spec, std::string_view filter) {
   TRY(validate(spec));
   if (filter.empty() || filter.size() % 8 != 0)
     return Error{Errc::internal, "system call filter is malformed"};
   std::vector<Step> steps;
-  root_steps(spec, steps);
-  file_steps(spec, steps);
+  run_steps(spec, steps);
   program_steps(spec, filter, steps);
   return steps;
 }

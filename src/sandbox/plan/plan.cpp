@@ -17,6 +17,8 @@ std::string_view op_name(Op op) {
     case Op::make_dir: return "make folder";
     case Op::write_file: return "write file";
     case Op::ensure_user: return "ensure user";
+    case Op::input: return "show input";
+    case Op::prepared: return "wait for the run";
     case Op::settle: return "settle init as uid";
     case Op::resource: return "limit resource";
     case Op::working_dir: return "working folder";

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include "sandbox/cgroup/settings.h"
+#include "sandbox/plan/compile.h"
 
 namespace tare::sandbox {
 
@@ -71,6 +72,7 @@ std::string render_step(const Step& step) {
   switch (step.op) {
     case Op::own_cgroups:
     case Op::loopback:
+    case Op::prepared:
     case Op::execute: return name;
     case Op::make_dir:
       return fmt::format("{} {} mode {:04o} uid {}", name, shown(step.a), step.n, step.m);
@@ -87,8 +89,12 @@ std::string render_step(const Step& step) {
 
 std::string render(const model::SandboxSpec& spec, const std::vector<Step>& steps) {
   std::string out = launcher_part(spec);
-  out += "tare-init does\n";
+  out += "tare-init does, ahead of time where a sandbox waits in the pool\n";
   std::size_t number = 0;
+  for (const Step& step : compile_base(spec.host_root, spec.network))
+    out += fmt::format("{:5} {}\n", ++number, render_step(step));
+  out += "tare-init does, for this run\n";
+  number = 0;
   bool program = false;
   for (const Step& step : steps) {
     if (!program && is_program_step(step.op)) {

@@ -11,6 +11,7 @@
 namespace tare::sandbox {
 
 std::string render_step(const Step& step);  // "mount proc /proc"
+// `steps` are the run's plan; the base plan of its kind is shown before it.
 std::string render(const model::SandboxSpec& spec, const std::vector<Step>& steps);
 
 }  // namespace tare::sandbox

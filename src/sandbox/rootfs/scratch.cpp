@@ -29,6 +29,17 @@ Result<sys::UniqueFd> make_tmpfs(const model::Limits& limits) {
   return context.mount({});
 }
 
+}  // namespace
+
+Result<> resize_scratch(int scratch, const model::Limits& limits) {
+  sys::FsContext context = TRY(sys::FsContext::pick(scratch));
+  TRY(context.set("size", std::to_string(limits.disk_bytes)));
+  TRY(context.set("nr_inodes", std::to_string(limits.disk_inodes)));
+  return context.reconfigure();
+}
+
+namespace {
+
 // An empty ext4 of exactly this size, made once and copied for each sandbox: mkfs takes 20 ms, the
 // copy of its few hundred KiB of data 1 ms. No journal: nothing on it is to survive a crash.
 Result<std::string> image_template(const model::Limits& limits, const ImageTools& tools) {
