@@ -2,7 +2,8 @@
 
 #include <fcntl.h>
 
-#include "sandbox/plan/compile.h"
+#include "base/hash.h"
+#include "sandbox/plan/codec.h"
 #include "sys/files.h"
 #include "sys/memfd.h"
 
@@ -56,7 +57,7 @@ std::vector<int> LaunchParts::borrowed() const {
   return out;
 }
 
-Result<std::vector<sandbox::Step>> plan_of(const model::SandboxSpec& spec, const Filters& filters) {
+Result<sandbox::Plans> plans_of(const model::SandboxSpec& spec, const Filters& filters) {
   return sandbox::compile(spec, filters.of(spec.profile));
 }
 
@@ -66,11 +67,14 @@ Result<LaunchParts> prepare_launch(LiveRun& live, const RunDeps& deps) {
   const model::SandboxSpec spec = TRY(sandbox_spec(request, id, live.purpose));
   LaunchParts parts;
   parts.message = {.id = id,
-                   .base = {spec.host_root, spec.layers, spec.network, spec.limits},
+                   .base = {{}, spec.host_root, spec.layers, spec.network, spec.limits},
                    .with_stdin = spec.with_stdin,
                    .with_input = spec.with_input};
-  const std::string plan = TRY(sandbox::encode(TRY(plan_of(spec, deps.filters))));
-  parts.fds.push_back(TRY(sys::sealed_memfd("tare-plan", plan, false)));
+  const sandbox::Plans plans = TRY(plans_of(spec, deps.filters));
+  const std::string base = TRY(sandbox::encode(plans.base));
+  parts.message.base.plan = sha256_text(base);
+  parts.fds.push_back(TRY(sys::sealed_memfd("tare-base", base, false)));
+  parts.fds.push_back(TRY(sys::sealed_memfd("tare-plan", TRY(sandbox::encode(plans.run)), false)));
 
   TRY(sys::ensure_dir_at(deps.runs_dir, id, 0700));
   live.log = TRY(deps.logs.open(id, request.attach));

@@ -1,4 +1,4 @@
-// Everything a launch takes, made before the launcher is told: the plan in a sealed memfd, the
+// Everything a launch takes, made before the launcher is told: the plans in sealed memfds, the
 // run's folder with its logs and inputs, the pipes. Nothing here waits; what is made and not used
 // goes with the folder.
 #pragma once
@@ -8,7 +8,7 @@
 #include "base/result.h"
 #include "host/live_run.h"
 #include "host/run_deps.h"
-#include "sandbox/plan/codec.h"
+#include "sandbox/plan/compile.h"
 
 namespace tare::host {
 
@@ -18,8 +18,8 @@ struct LaunchParts {
   std::vector<int> borrowed() const;
 };
 
-// The steps of the run's plan. Pure but for the filter.
-Result<std::vector<sandbox::Step>> plan_of(const model::SandboxSpec& spec, const Filters& filters);
+// Both plans of a run. Pure but for the filter.
+Result<sandbox::Plans> plans_of(const model::SandboxSpec& spec, const Filters& filters);
 
 // Also sets the run's log and our ends of its pipes.
 Result<LaunchParts> prepare_launch(LiveRun& live, const RunDeps& deps);

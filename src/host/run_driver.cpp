@@ -295,7 +295,10 @@ model::RunEvent RunDriver::ending(LiveRun& live) const {
   std::vector<sandbox::Step> steps;
   if (failed_step > 0) {
     auto spec = sandbox_spec(live.run.request, live.run.id, live.purpose);
-    if (spec) steps = plan_of(*spec, deps_.filters).value_or({});
+    const auto plans = spec ? plans_of(*spec, deps_.filters).value_or({}) : sandbox::Plans();
+    steps = plans.all();
+    if (!live.ended->message.in_base)
+      failed_step += static_cast<std::uint32_t>(plans.base.size());
   }
   outcome.message = runs::one_line(outcome_text(outcome, live.run.request, steps, failed_step));
   event.outcome = std::move(outcome);

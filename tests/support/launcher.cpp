@@ -11,6 +11,7 @@
 #include <array>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/ids.h"
 #include "base/random.h"
 #include "sandbox/plan/codec.h"
@@ -163,17 +164,19 @@ sandbox::FromLauncher TestLauncher::next(std::vector<sys::UniqueFd>* fds, int ti
 }
 
 TestLauncher::Live TestLauncher::launch(const model::SandboxSpec& spec) {
-  const auto steps = must(sandbox::compile(spec, filter_of(spec.profile)));
-  const auto plan = must(sys::sealed_memfd("plan", must(sandbox::encode(steps)), false));
+  const auto plans = must(sandbox::compile(spec, filter_of(spec.profile)));
+  const std::string base_plan = must(sandbox::encode(plans.base));
+  const auto base = must(sys::sealed_memfd("base", base_plan, false));
+  const auto plan = must(sys::sealed_memfd("plan", must(sandbox::encode(plans.run)), false));
   auto out = must(sys::make_pipe());
   auto err = must(sys::make_pipe());
   auto in = must(sys::make_pipe());
   sandbox::LaunchMessage message;
   message.id = spec.id;
-  message.base = {spec.host_root, spec.layers, spec.network, spec.limits};
+  message.base = {sha256_text(base_plan), spec.host_root, spec.layers, spec.network, spec.limits};
   message.with_stdin = spec.with_stdin;
   message.with_input = spec.with_input;
-  std::vector<int> fds = {plan.get(), out.read.get(), out.write.get(), err.read.get(),
+  std::vector<int> fds = {base.get(), plan.get(), out.read.get(), out.write.get(), err.read.get(),
                           err.write.get()};
   if (spec.with_stdin) fds.insert(fds.end(), {in.read.get(), in.write.get()});
   send(message, fds);

@@ -19,6 +19,7 @@
 #include <cstring>
 
 #include "sandbox/init/apply.h"
+#include "sandbox/init/order.h"
 #include "sandbox/init/program.h"
 #include "sandbox/init/raw.h"
 #include "sandbox/launch/report.h"
@@ -30,12 +31,10 @@ namespace {
 
 struct Order {
   std::string_view plan;
+  int plan_fd = -1;
   int stdio[3] = {-1, -1, -1};
   int input = -1;
 };
-
-constexpr int kBaseFds = 1;                     // the plan
-constexpr int kOrderFds = 4, kMaxOrderFds = 5;  // the plan, stdio, perhaps the input
 
 void send_report(const Report& report) {
   // A launcher that is gone cannot be told; PDEATHSIG and the poll in reap_until end this process
@@ -43,47 +42,22 @@ void send_report(const Report& report) {
   (void)::send(kControlFd, &report, sizeof report, MSG_NOSIGNAL);
 }
 
-// The plan's bytes, mapped.
-bool map_plan(int fd, std::string_view& plan) {
-  struct stat status = {};
-  if (::fstat(fd, &status) != 0 || status.st_size <= 0 || status.st_size > kMaxPlanBytes)
-    return false;
-  const auto size = static_cast<std::size_t>(status.st_size);
-  void* bytes = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-  ::close(fd);
-  if (bytes == MAP_FAILED) return false;
-  plan = {static_cast<const char*>(bytes), size};
-  return true;
+// The base plan, alone.
+bool receive_base(Order& base) {
+  char byte = 0;
+  return receive_fds(kControlFd, byte, &base.plan_fd, 1, 1) && byte == kBaseByte &&
+         map_plan(base.plan_fd, base.plan);
 }
 
-// One packet of one byte, kBaseByte or kOrderByte, with its descriptors (launch/report.h).
-bool receive_order(char kind, Order& order) {
+// The run's plan, the program's stdio, perhaps the input.
+bool receive_order(Order& order) {
   char byte = 0;
-  iovec part = {&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMaxOrderFds)];
-  msghdr header = {};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = sizeof control;
-  ssize_t n = -1;
-  do {
-    n = ::recvmsg(kControlFd, &header, MSG_CMSG_CLOEXEC);
-  } while (n < 0 && errno == EINTR);
-  const cmsghdr* rights = CMSG_FIRSTHDR(&header);
-  if (n != 1 || byte != kind || (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ||
-      rights == nullptr || rights->cmsg_type != SCM_RIGHTS) {
-    return false;
-  }
-  const auto count = static_cast<int>((rights->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-  const bool expected = kind == kBaseByte ? count == kBaseFds
-                                          : count == kOrderFds || count == kMaxOrderFds;
-  if (!expected) return false;
-  int fds[kMaxOrderFds];
-  std::memcpy(fds, CMSG_DATA(rights), sizeof(int) * static_cast<std::size_t>(count));
-  if (kind == kOrderByte) std::memcpy(order.stdio, fds + 1, sizeof order.stdio);
-  if (count == kMaxOrderFds) order.input = fds[kOrderFds];
-  return map_plan(fds[0], order.plan);
+  int fds[5];
+  if (!receive_fds(kControlFd, byte, fds, 4, 5) || byte != kOrderByte) return false;
+  order.plan_fd = fds[0];
+  std::memcpy(order.stdio, fds + 1, sizeof order.stdio);
+  order.input = fds[4];
+  return map_plan(order.plan_fd, order.plan);
 }
 
 // The sandbox's own steps. False when one failed; it has been reported then.
@@ -103,10 +77,30 @@ bool apply_all(const Order& order) {
   return false;
 }
 
-bool start(const Order& order, pid_t& program) {
-  const StartedProgram started = start_program(order.plan, order.stdio);
-  for (const int fd : order.stdio) ::close(fd);
-  program = started.pid;
+// An empty sandbox, and in it a process that waits to become the program.
+bool prepare(WaitingProgram& waiting) {
+  Order base;
+  if (!receive_base(base) || !apply_all(base)) return false;
+  waiting = prepare_program(base.plan);
+  ::close(base.plan_fd);
+  ::munmap(const_cast<char*>(base.plan.data()), base.plan.size());
+  Report report;
+  if (waiting.error == 0) {
+    report.kind = ReportKind::prepared;
+  } else {
+    report.step = waiting.step;
+    report.error = waiting.error;
+  }
+  send_report(report);
+  return waiting.error == 0;
+}
+
+bool start(const WaitingProgram& waiting, const Order& order) {
+  const StartedProgram started = start_program(waiting, order.plan, order.plan_fd, order.stdio);
+  for (const int fd : {order.stdio[0], order.stdio[1], order.stdio[2], order.plan_fd, order.input,
+                       waiting.channel}) {
+    if (fd >= 0) ::close(fd);
+  }
   Report report;
   if (started.executed) {
     report.kind = ReportKind::started;
@@ -169,16 +163,11 @@ int run() {
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);
   const int signals = ::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
-  Order base;
-  if (signals < 0 || !receive_order(kBaseByte, base) || !apply_all(base)) return 1;
-  Report ready;
-  ready.kind = ReportKind::prepared;
-  send_report(ready);
+  WaitingProgram waiting;
+  if (signals < 0 || !prepare(waiting)) return 1;
   Order order;
-  if (!receive_order(kOrderByte, order) || !apply_all(order)) return 1;
-  if (order.input >= 0) ::close(order.input);
-  pid_t program = -1;
-  if (start(order, program)) reap_until_end(program, signals);
+  if (!receive_order(order) || !apply_all(order)) return 1;
+  if (start(waiting, order)) reap_until_end(waiting.pid, signals);
   end_the_rest();
   return 0;
 }

@@ -1,4 +1,5 @@
-// Turns a child of tare-init into the agent's program, by the program steps of the plan.
+// The agent's program: a child of tare-init that is made ready by the program steps of the base plan
+// (its ids, its filter: what takes time), waits, and becomes the program by those of the run's plan.
 #pragma once
 
 #include <sys/types.h>
@@ -18,8 +19,19 @@ struct StartedProgram {
   std::uint64_t at_ns = 0;  // CLOCK_MONOTONIC just before execve
 };
 
-// `plan` is the whole encoded plan; stdio are the three descriptors that the program gets.
-StartedProgram start_program(std::string_view plan, const int (&stdio)[3]);
+struct WaitingProgram {
+  pid_t pid = -1;
+  int channel = -1;  // a socket to it
+  int error = 0;     // errno when it could not be made ready
+  std::uint32_t step = 0;
+};
+
+// `plan` is the whole encoded base plan.
+WaitingProgram prepare_program(std::string_view plan);
+// `plan` is the run's, mapped, and `plan_fd` where it is; stdio are the three descriptors that the
+// program gets.
+StartedProgram start_program(const WaitingProgram& waiting, std::string_view plan, int plan_fd,
+                             const int (&stdio)[3]);
 
 std::uint64_t monotonic_ns();
 

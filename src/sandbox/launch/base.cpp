@@ -47,7 +47,7 @@ Result<model::Limits> take_limits(WireReader& in) {
 }  // namespace
 
 std::string key_of(const SandboxBase& base) {
-  std::string key = base.host_root ? "host" : "image";
+  std::string key = base.plan + (base.host_root ? " host" : " image");
   if (base.network == model::Network::host) key += " network";
   if (model::scratch_of(base.limits) == model::Scratch::image) {
     key += " disk " + std::to_string(base.limits.disk_bytes) + " " +
@@ -58,6 +58,7 @@ std::string key_of(const SandboxBase& base) {
 }
 
 void put_base(WireWriter& out, const SandboxBase& base) {
+  out.text("plan", base.plan, kDigestBytes);
   out.boolean(base.host_root);
   out.count("layers", base.layers.size(), kMaxLayers);
   for (const std::string& digest : base.layers) out.text("layers", digest, kDigestBytes);
@@ -67,6 +68,8 @@ void put_base(WireWriter& out, const SandboxBase& base) {
 
 Result<SandboxBase> take_base(WireReader& in) {
   SandboxBase base;
+  base.plan = TRY(in.text("plan", kDigestBytes));
+  if (!is_digest(base.plan)) return Error{Errc::invalid, "plan: not a digest"};
   base.host_root = TRY(in.boolean("host_root"));
   const std::size_t layers = TRY(in.count("layers", kMaxLayers, 4 + kDigestBytes));
   for (std::size_t i = 0; i < layers; ++i) {

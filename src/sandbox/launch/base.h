@@ -15,6 +15,7 @@
 namespace tare::sandbox {
 
 struct SandboxBase {
+  std::string plan;  // digest of the base plan, which travels beside it
   bool host_root = false;
   std::vector<std::string> layers;  // digests, lowest first
   model::Network network = model::Network::none;

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "sys/children.h"
+#include "sys/files.h"
 #include "sys/seqpacket.h"
 
 namespace tare::sandbox {
@@ -178,7 +179,7 @@ void Launcher::launch(LaunchMessage message, std::vector<sys::UniqueFd> fds) {
     config_.log->error("launched twice", {{"run", message.id}});
     return drop_client();
   }
-  const auto number = sandbox_for(message.base, received_us);
+  const auto number = sandbox_for(message.base, fds[0], received_us);
   if (!number) return refused(message.id, number.error());
   numbers_.emplace(message.id, *number);
   Sandbox& sandbox = *sandboxes_.at(*number);
@@ -187,13 +188,16 @@ void Launcher::launch(LaunchMessage message, std::vector<sys::UniqueFd> fds) {
 }
 
 // One that waits, one that is just being made for the pool, or a new one.
-Result<std::uint32_t> Launcher::sandbox_for(const SandboxBase& base, std::uint64_t now_us) {
+Result<std::uint32_t> Launcher::sandbox_for(const SandboxBase& base, sys::UniqueFd& plan,
+                                            std::uint64_t now_us) {
   if (const auto number = pool_.take(base, now_us)) {
     ++counters_.hits;
     return *number;
   }
   ++counters_.misses;
   const std::string key = key_of(base);
+  sys::UniqueFd copy = TRY(sys::dup_fd(plan.get()));
+  pool_.keep_plan(key, std::move(plan));
   for (const auto& [number, sandbox] : sandboxes_) {
     if (sandbox->claimed() || sandbox->ended() || sandbox->prepared() || sandbox->cause() ||
         sandbox->key() != key)
@@ -201,13 +205,15 @@ Result<std::uint32_t> Launcher::sandbox_for(const SandboxBase& base, std::uint64
     pool_.not_made(key, 0);
     return number;
   }
-  return order_sandbox(base, Makers::Urgency::run);
+  return order_sandbox(base, std::move(copy), Makers::Urgency::run);
 }
 
-Result<std::uint32_t> Launcher::order_sandbox(const SandboxBase& base, Makers::Urgency urgency) {
+Result<std::uint32_t> Launcher::order_sandbox(const SandboxBase& base, sys::UniqueFd plan,
+                                              Makers::Urgency urgency) {
   auto sandbox = std::make_unique<Sandbox>(TRY(SlotLease::take(tools_.slots)), base);
   const std::uint32_t number = next_number_++;
-  makers_.order(MakeOrder{number, sandbox->slot().base, sandbox->cgroup_name(), base}, urgency);
+  makers_.order(MakeOrder{number, sandbox->slot().base, sandbox->cgroup_name(), base}, urgency,
+                std::move(plan));
   sandboxes_.emplace(number, std::move(sandbox));
   return number;
 }
@@ -290,11 +296,12 @@ void Launcher::fill_pool() {
   for (const std::uint32_t number : pool_.surplus(now))
     sandboxes_.at(number)->end(model::EndReason::killed);
   while (const auto base = pool_.wanted(now)) {
-    pool_.making(key_of(*base));
-    if (auto ordered = order_sandbox(*base, Makers::Urgency::pool); !ordered) {
-      pool_.not_made(key_of(*base), now);
-      return;
-    }
+    const std::string key = key_of(*base);
+    pool_.making(key);
+    auto plan = sys::dup_fd(pool_.plan(key));
+    const auto ordered = plan ? order_sandbox(*base, std::move(*plan), Makers::Urgency::pool)
+                              : Result<std::uint32_t>(std::move(plan).error());
+    if (!ordered) return pool_.not_made(key, now);
   }
 }
 

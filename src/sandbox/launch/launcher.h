@@ -72,8 +72,10 @@ class [[nodiscard]] Launcher {
   void send_pool();
 
   void launch(LaunchMessage message, std::vector<sys::UniqueFd> fds);
-  Result<std::uint32_t> sandbox_for(const SandboxBase& base, std::uint64_t now_us);
-  Result<std::uint32_t> order_sandbox(const SandboxBase& base, Makers::Urgency urgency);
+  Result<std::uint32_t> sandbox_for(const SandboxBase& base, sys::UniqueFd& plan,
+                                    std::uint64_t now_us);
+  Result<std::uint32_t> order_sandbox(const SandboxBase& base, sys::UniqueFd plan,
+                                      Makers::Urgency urgency);
   void begin(std::uint32_t number);
   void refused(const std::string& id, const Error& why);
   void on_maker(std::uint32_t index);

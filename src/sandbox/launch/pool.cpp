@@ -9,6 +9,8 @@ namespace {
 constexpr std::uint64_t kReviewUs = 60'000'000;
 constexpr std::uint64_t kForgetUs = 600'000'000;
 constexpr std::uint64_t kRetryUs = 10'000'000;  // after one could not be made
+constexpr std::uint64_t kQuietUs = 4'000;
+constexpr std::size_t kLeast = 2;  // of a kind that is in use
 constexpr std::size_t kMostKinds = 64;
 
 }  // namespace
@@ -19,6 +21,7 @@ bool WarmPool::poolable(const SandboxBase& base) {
 }
 
 std::optional<std::uint32_t> WarmPool::take(const SandboxBase& base, std::uint64_t now_us) {
+  last_launch_us_ = now_us;
   if (most_ == 0 || !poolable(base)) return std::nullopt;
   const std::string key = key_of(base);
   if (!kinds_.contains(key) && kinds_.size() >= kMostKinds && !make_room(key)) return std::nullopt;
@@ -28,7 +31,7 @@ std::optional<std::uint32_t> WarmPool::take(const SandboxBase& base, std::uint64
   kind.used_us = now_us;
   if (kind.idle.empty()) {
     kind.least_idle = 0;
-    kind.target = std::min(most_, std::max<std::size_t>(1, kind.target * 2));
+    kind.target = std::min(most_, std::max(kLeast, kind.target * 2));
     return std::nullopt;
   }
   const std::uint32_t number = kind.idle.front();
@@ -61,12 +64,27 @@ void WarmPool::gone(const std::string& key, std::uint32_t number) {
     std::erase(kind->second.idle, number);
 }
 
+void WarmPool::keep_plan(const std::string& key, sys::UniqueFd plan) {
+  const auto kind = kinds_.find(key);
+  if (kind != kinds_.end() && !kind->second.plan.valid()) kind->second.plan = std::move(plan);
+}
+
+int WarmPool::plan(const std::string& key) const {
+  const auto kind = kinds_.find(key);
+  return kind == kinds_.end() ? -1 : kind->second.plan.get();
+}
+
+bool WarmPool::may_make(const Kind& kind, std::uint64_t now_us) const {
+  if (kind.idle.size() + kind.making >= kind.target || kind.retry_us > now_us) return false;
+  const bool many = (kind.idle.size() + kind.making) * 2 >= kind.target;
+  return !many || last_launch_us_ + kQuietUs <= now_us;
+}
+
 std::optional<SandboxBase> WarmPool::wanted(std::uint64_t now_us) const {
   if (idle() + being_made() >= most_) return std::nullopt;
   const Kind* best = nullptr;
   for (const auto& [key, kind] : kinds_) {
-    const bool short_of = kind.idle.size() + kind.making < kind.target && kind.retry_us <= now_us;
-    if (short_of && (best == nullptr || kind.used_us > best->used_us)) best = &kind;
+    if (may_make(kind, now_us) && (best == nullptr || kind.used_us > best->used_us)) best = &kind;
   }
   return best == nullptr ? std::nullopt : std::optional(best->base);
 }
@@ -75,7 +93,7 @@ void WarmPool::review(Kind& kind, std::uint64_t now_us) const {
   if (now_us - kind.used_us >= kForgetUs) {
     kind.target = 0;
   } else if (now_us - kind.reviewed_us >= kReviewUs) {
-    kind.target = std::max<std::size_t>(1, kind.target - (kind.least_idle + 1) / 2);
+    kind.target = std::max(std::min(kLeast, most_), kind.target - (kind.least_idle + 1) / 2);
     kind.least_idle = kind.idle.size();
     kind.reviewed_us = now_us;
   }
@@ -113,6 +131,8 @@ std::uint64_t WarmPool::next_change_us(std::uint64_t now_us) const {
   for (const auto& [key, kind] : kinds_) {
     earlier(std::min(kind.reviewed_us + kReviewUs, kind.used_us + kForgetUs));
     if (kind.retry_us > now_us) earlier(kind.retry_us);
+    if (kind.idle.size() + kind.making < kind.target && last_launch_us_ + kQuietUs > now_us)
+      earlier(last_launch_us_ + kQuietUs);
   }
   return next;
 }

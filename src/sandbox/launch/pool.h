@@ -1,9 +1,10 @@
 // WarmPool: which empty sandboxes wait for a run, and how many of which kind are wanted. A policy:
 // it makes and ends nothing itself, and its clock is passed in.
 //
-// A kind (base.h, key_of) that is used gets one sandbox ahead; each launch that found none doubles
+// A kind (base.h, key_of) that is used gets two sandboxes ahead; each launch that found none doubles
 // the number wanted; what was never needed within a minute is halved; a kind that nobody used for ten
-// minutes gets none. All kinds together stay within `most`: the kind that was used longest ago gives
+// minutes gets none. While half of a kind are there, new ones are made only when nothing was launched
+// for some ms: making takes processor time from the run that has just begun. All kinds together stay within `most`: the kind that was used longest ago gives
 // way.
 //
 // Owner: Launcher. Single thread. Times: CLOCK_MONOTONIC us. What never happens: a number is given
@@ -18,6 +19,7 @@
 #include <vector>
 
 #include "sandbox/launch/base.h"
+#include "sys/fd.h"
 
 namespace tare::sandbox {
 
@@ -38,6 +40,9 @@ class WarmPool {
 
   // What to make now, one at a time: what the kind's last launch was made from.
   std::optional<SandboxBase> wanted(std::uint64_t now_us) const;
+  // The base plan of a kind, given once: kept as long as the kind is.
+  void keep_plan(const std::string& key, sys::UniqueFd plan);
+  int plan(const std::string& key) const;  // -1: none
   // Which idle ones are too many. Takes them out.
   std::vector<std::uint32_t> surplus(std::uint64_t now_us);
   // When wanted() and surplus() may say something new without any other call; 0: never.
@@ -49,16 +54,19 @@ class WarmPool {
  private:
   struct Kind {
     SandboxBase base;
+    sys::UniqueFd plan;
     std::deque<std::uint32_t> idle;
     std::size_t making = 0;
     std::size_t target = 0;
     std::size_t least_idle = 0;  // since the last review
     std::uint64_t used_us = 0, reviewed_us = 0, retry_us = 0;
   };
+  bool may_make(const Kind& kind, std::uint64_t now_us) const;
   void review(Kind& kind, std::uint64_t now_us) const;
   bool make_room(const std::string& but);
 
   std::size_t most_;
+  std::uint64_t last_launch_us_ = 0;
   std::map<std::string, Kind> kinds_;
 };
 

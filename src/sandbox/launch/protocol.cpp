@@ -72,6 +72,7 @@ Result<EndedMessage> take_ended(WireReader& in) {
   message.outcome.message = TRY(in.text("message", kMaxOutcomeText));
   message.usage = TRY(take_usage(in));
   message.failed_step = TRY(in.u32("failed_step"));
+  message.in_base = TRY(in.boolean("in_base"));
   message.uid_base = TRY(in.u32("uid_base"));
   message.with_output = TRY(in.boolean("with_output"));
   return message;
@@ -141,6 +142,7 @@ Result<std::string> encode(const FromLauncher& message) {
                             kMaxOutcomeText);
                    put_usage(out, m.usage);
                    out.u32(m.failed_step);
+                   out.boolean(m.in_base);
                    out.u32(m.uid_base);
                    out.boolean(m.with_output);
                  },

@@ -45,7 +45,7 @@ struct HelloMessage {
   std::uint32_t protocol = kLauncherProtocol;
 };
 struct ListMessage {};
-// Descriptors: plan (sealed memfd), stdout read end, stdout write end, stderr read end, stderr
+// Descriptors: base plan and run's plan (sealed memfds), stdout read end, stdout write end, stderr read end, stderr
 // write end, [stdin read end, stdin write end] if with_stdin. The input is the folder
 // $TARE_HOME/runs/<id>/input: by name and not by descriptor, because a mount can only be copied
 // from the mount namespace that it is in.
@@ -55,7 +55,7 @@ struct LaunchMessage {
   bool with_stdin = false;
   bool with_input = false;
 
-  std::size_t descriptors() const { return 5 + (with_stdin ? 2U : 0U); }
+  std::size_t descriptors() const { return 6 + (with_stdin ? 2U : 0U); }
 };
 struct KillMessage {
   std::string id;
@@ -106,7 +106,8 @@ struct EndedMessage {
   std::string id;
   model::Outcome outcome;
   model::Usage usage;
-  std::uint32_t failed_step = 0;  // of the plan, from 1; for setup_failed by tare-init
+  std::uint32_t failed_step = 0;  // of a plan, from 1; for setup_failed by tare-init
+  bool in_base = false;           // of the base plan
   std::uint32_t uid_base = 0;  // host id of 0 inside: how the files of the output folder are owned
   bool with_output = false;
 };

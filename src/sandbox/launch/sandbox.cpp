@@ -11,8 +11,6 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "sandbox/plan/compile.h"
-#include "sandbox/plan/render.h"
 #include "sandbox/rootfs/scratch.h"
 #include "sys/files.h"
 #include "sys/mountfs.h"
@@ -46,9 +44,9 @@ void Sandbox::claim(LaunchMessage message, std::vector<sys::UniqueFd> fds,
                     std::uint64_t received_us) {
   CHECK(!claimed());
   CHECK(fds.size() == message.descriptors());  // the protocol has counted them
-  stdout_read_ = std::move(fds[1]);
-  stderr_read_ = std::move(fds[3]);
-  if (message.with_stdin) stdin_write_ = std::move(fds[6]);
+  stdout_read_ = std::move(fds[2]);
+  stderr_read_ = std::move(fds[4]);
+  if (message.with_stdin) stdin_write_ = std::move(fds[7]);
   order_fds_ = std::move(fds);
   message_ = std::move(message);
   received_us_ = received_us;
@@ -84,9 +82,9 @@ Result<> Sandbox::begin(const ClaimTools& tools) {
   CHECK(claimed() && is_made() && !begun_);
   begun_ = true;
   TRY(arm());
-  std::vector<int> fds = {order_fds_[0].get(),
-                          message_->with_stdin ? order_fds_[5].get() : tools.null,
-                          order_fds_[2].get(), order_fds_[4].get()};
+  std::vector<int> fds = {order_fds_[1].get(),
+                          message_->with_stdin ? order_fds_[6].get() : tools.null,
+                          order_fds_[3].get(), order_fds_[5].get()};
   sys::UniqueFd input;
   if (message_->with_input) {
     input = TRY(input_of(tools.runs_dir, message_->id).context("input"));
@@ -187,8 +185,10 @@ EndedMessage Sandbox::finish() {
     status = init_.wait(nullptr);
   }
   message.outcome = decide(status ? *status : sys::ExitStatus{true, SIGKILL});
-  if (report_ && report_->kind == ReportKind::step_failed && prepared_)
+  if (report_ && report_->kind == ReportKind::step_failed) {
     message.failed_step = report_->step;
+    message.in_base = !prepared_;
+  }
   read_usage(message.usage);
   cgroup_.reset();  // a maker kills what could be left in it, and removes it
   control_.reset();
@@ -214,14 +214,7 @@ void Sandbox::read_usage(model::Usage& usage) const {
 
 model::Outcome Sandbox::from_report(const Report& report) const {
   using model::EndReason;
-  std::string what = "step " + std::to_string(report.step);
-  if (!prepared_) {
-    const auto steps = compile_base(base_.host_root, base_.network);
-    what = "preparing the sandbox: " + what;
-    if (report.step >= 1 && report.step <= steps.size())
-      what += " (" + render_step(steps[report.step - 1]) + ")";
-  }
-  const std::string text = sys_error(report.error, what).message;
+  const std::string text = sys_error(report.error, "").message;
   switch (report.kind) {
     case ReportKind::step_failed: return {EndReason::setup_failed, 0, 0, text};
     case ReportKind::not_executed:

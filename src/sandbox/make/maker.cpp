@@ -7,11 +7,8 @@
 
 #include "sandbox/init/become_init.h"
 #include "sandbox/launch/report.h"
-#include "sandbox/plan/codec.h"
-#include "sandbox/plan/compile.h"
 #include "sandbox/rootfs/stage.h"
 #include "sys/files.h"
-#include "sys/memfd.h"
 #include "sys/process.h"
 #include "sys/seqpacket.h"
 
@@ -35,7 +32,7 @@ std::vector<int> MakerTools::descriptors() const {
 
 // What an order has made so far; an error on the way takes it down again.
 struct Maker::Making {
-  sys::UniqueFd scratch, control, plan;
+  sys::UniqueFd scratch, control;
   std::optional<Cgroup> cgroup;
   sys::ForeignChild init;
 };
@@ -46,7 +43,8 @@ Result<> Maker::serve() {
     if (!received) return ok();
     const ToMaker order = TRY(decode_to_maker(received->bytes));
     if (const auto* wanted = std::get_if<MakeOrder>(&order)) {
-      TRY(make(*wanted));
+      if (received->fds.size() != 1) return Error{Errc::internal, "an order without its plan"};
+      TRY(make(*wanted, received->fds[0].get()));
     } else {
       received->fds.clear();  // the scratch space
       TRY(remove(std::get<RemoveOrder>(order)));
@@ -60,9 +58,9 @@ Result<> Maker::answer(const FromMaker& message, const std::vector<sys::UniqueFd
   return sys::send_message(socket_.get(), TRY(encode_from_maker(message)), borrowed);
 }
 
-Result<> Maker::make(const MakeOrder& order) {
+Result<> Maker::make(const MakeOrder& order, int plan) {
   Making making;
-  auto done = make_all(order, making);
+  auto done = make_all(order, plan, making);
   Made made;
   made.number = order.number;
   made.pid = static_cast<std::uint32_t>(making.init.pid);
@@ -79,10 +77,9 @@ Result<> Maker::make(const MakeOrder& order) {
   return answer(made, fds);
 }
 
-Result<> Maker::make_all(const MakeOrder& order, Making& making) {
+Result<> Maker::make_all(const MakeOrder& order, int plan, Making& making) {
   const SandboxBase& base = order.base;
   const int ids = TRY(user_namespaces_.of(order.uid_base));
-  making.plan = TRY(base_plan(base));
   making.scratch = TRY(make_scratch(base.limits, order.uid_base, tools_.images));
   making.cgroup.emplace(TRY(Cgroup::create(tools_.cgroups, order.cgroup, base.limits)));
   {
@@ -102,7 +99,6 @@ Result<> Maker::make_all(const MakeOrder& order, Making& making) {
   TRY(write_id_maps(making.init.pid, order.uid_base).context("user namespace"));
   TRY(making.cgroup->attach(making.init.pid));
   TRY(sys::send_message(making.control.get(), {&kGoByte, 1}).context("tare-init"));
-  const int plan = making.plan.get();
   return sys::send_message(making.control.get(), {&kBaseByte, 1}, {&plan, 1}).context("tare-init");
 }
 
@@ -116,12 +112,6 @@ Result<> Maker::clone_init(const MakeOrder& order, Making& making) {
   TRY(sys::set_nonblocking(ours.get(), true));
   making.control = std::move(ours);
   return ok();
-}
-
-// Made anew each time: a plan that is mapped by one sandbox is of no other's business.
-Result<sys::UniqueFd> Maker::base_plan(const SandboxBase& base) {
-  const std::string plan = TRY(encode(compile_base(base.host_root, base.network)));
-  return sys::sealed_memfd("tare-base", plan, false);
 }
 
 Result<> Maker::remove(const RemoveOrder& order) {

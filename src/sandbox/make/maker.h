@@ -48,10 +48,9 @@ class Maker {
 
  private:
   struct Making;
-  Result<> make(const MakeOrder& order);
-  Result<> make_all(const MakeOrder& order, Making& making);
+  Result<> make(const MakeOrder& order, int plan);
+  Result<> make_all(const MakeOrder& order, int plan, Making& making);
   Result<> clone_init(const MakeOrder& order, Making& making);
-  Result<sys::UniqueFd> base_plan(const SandboxBase& base);
   Result<> remove(const RemoveOrder& order);
   Result<> answer(const FromMaker& message, const std::vector<sys::UniqueFd>& fds = {});
 

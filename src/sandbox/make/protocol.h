@@ -22,7 +22,8 @@
 
 namespace tare::sandbox {
 
-// `number` is the launcher's own for a sandbox, and comes back in the answer.
+// `number` is the launcher's own for a sandbox, and comes back in the answer. Descriptor: the base
+// plan.
 struct MakeOrder {
   std::uint32_t number = 0;
   uid_t uid_base = 0;

@@ -13,11 +13,15 @@
 
 namespace tare::sandbox {
 
-// What is done before anything is known of the run but its kind of root and network.
-std::vector<Step> compile_base(bool host_root, model::Network network);
+// The two parts (plan.h). People count the steps through both, from 1.
+struct Plans {
+  std::vector<Step> base, run;
 
-// The run's plan. `filter` is the compiled system call filter of the spec's profile (seccomp/build.h).
-Result<std::vector<Step>> compile(const model::SandboxSpec& spec, std::string_view filter);
+  std::vector<Step> all() const;
+};
+
+// `filter` is the compiled system call filter of the spec's profile (seccomp/build.h).
+Result<Plans> compile(const model::SandboxSpec& spec, std::string_view filter);
 
 // Capabilities a program may hold, as a bit mask, by profile.
 std::uint64_t capabilities_of(model::Profile profile);

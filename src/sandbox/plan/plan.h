@@ -1,7 +1,7 @@
 // The plan: what tare-init does inside a new sandbox, as a list of steps, in two parts. The base plan
-// makes an empty sandbox, the same for every run (it is applied ahead of time where a sandbox waits
-// in the pool); the run's plan makes it the sandbox of one run and starts the program. Both are
-// compiled by pure functions (compile.h); tare-init interprets them (init/apply.cpp); `tare run
+// makes an empty sandbox with a process in it that waits to become a program; it is the same for
+// many runs, and applied ahead of time where a sandbox waits in the pool. The run's plan makes it the
+// sandbox of one run and starts the program. Both are compiled by one pure function (compile.h); tare-init interprets them (init/apply.cpp); `tare run
 // --dry-run` prints them (render.h). Encoded flat (codec.h) and handed over in sealed memfds.
 //
 // Shared with tare-init, so: no allocation, no exceptions, nothing but values here.
@@ -24,11 +24,12 @@ enum class Op : std::uint8_t {
   mask_file,        // a: shows /dev/null instead
   mask_dir,         // a: shows an empty read-only folder instead
   read_only,        // a: a subtree becomes read-only
+  fill_file,        // a, b: content; a file that the base plan has made
   make_dir,         // a, n: mode, m: owner inside; one that exists only changes its owner
   write_file,       // a, b: content, n: mode; replaces a file or symlink of that name
   ensure_user,      // a: name, n: uid; added to /etc/passwd and /etc/group if no entry has the uid
   input,            // a: mount point; shows the read-only folder that came with the order there
-  prepared,         // last step of the base plan; the sandbox waits for its run
+  bound,   // m: capabilities that anything inside can ever hold (bit mask), from here on
   settle,  // n: the reserved uid tare-init lives on as, m: capabilities it keeps (bit mask)
 
   // The program, in the child that will become it.
@@ -39,7 +40,8 @@ enum class Op : std::uint8_t {
   filter,        // a: BPF program (struct sock_filter array)
   argument,      // a: appended to argv
   variable,      // a: "NAME=value", appended to the environment
-  execute,       // last step; nothing else may follow
+  execute,       // last step of the run's plan
+  prepared,      // last step of the base plan: the child waits for its run
 };
 
 struct StepView {
@@ -52,7 +54,7 @@ struct StepView {
 inline constexpr std::string_view kStageRoot = "/stage/root";
 
 inline constexpr std::uint32_t kPlanMagic = 0x4C504154;  // "TAPL"
-inline constexpr std::uint32_t kPlanVersion = 2;         // launcher, init and tared must agree
+inline constexpr std::uint32_t kPlanVersion = 3;         // launcher, init and tared must agree
 inline constexpr std::uint32_t kMaxPlanBytes = 4U << 20;
 inline constexpr std::uint32_t kMaxPlanSteps = 16'384;
 // The uid inside that only tare-init has: an agent that is root inside still cannot touch it.
