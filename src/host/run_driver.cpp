@@ -8,6 +8,7 @@
 #include "fiber/task_group.h"
 #include "fiber/timer.h"
 #include "fiber/wait.h"
+#include "host/debian_build.h"
 #include "host/image_record.h"
 #include "host/launch_parts.h"
 #include "host/outcome_text.h"
@@ -26,6 +27,9 @@ constexpr fiber::Duration kReaderGrace = 60s;
 // After the last process is gone the pipes are at their end; a reader that is waited for has this
 // long.
 constexpr fiber::Duration kStoreGrace = 30s;
+// A build whose image was no good, to end by itself and say why.
+constexpr fiber::Duration kBuildGrace = 2s;
+constexpr std::size_t kLastWordsBytes = std::size_t{16} << 10;
 constexpr std::uint64_t kCollectTimeoutMs = 10 * 60 * 1000;
 constexpr std::uint64_t kImportTimeoutMs = 60 * 60 * 1000;
 constexpr snapshot::TreeLimits kImportLimits = {.max_entries = 2'000'000,
@@ -44,6 +48,16 @@ model::RunEvent event_at(model::RunEventType type, std::uint64_t at_ms, std::str
   event.type = type;
   event.message = std::move(message);
   return event;
+}
+
+// The end of stderr.
+std::string last_words(const runs::OutputLog& log) {
+  const runs::Extent there = log.extent(runs::Stream::err);
+  const std::uint64_t size = std::min<std::uint64_t>(there.length, kLastWordsBytes);
+  std::string text(size, '\0');
+  const auto bytes = std::as_writable_bytes(std::span(text));
+  text.resize(log.read_at(runs::Stream::err, there.length - size, bytes).value_or(0));
+  return text;
 }
 
 bool is_empty_folder(int folder) {
@@ -126,6 +140,7 @@ Result<> RunDriver::launch(LiveRun& live, const fiber::Context& ctx) const {
 Result<> RunDriver::take_up(LiveRun& live, const fiber::Context& ctx) const {
   if (live.lost) return ok();
   live.log = TRY(deps_.logs.open(live.run.id, live.run.request.attach));
+  live.log->log->set_limit(live.run.request.limits.output_bytes);
   live.changed.notify_all();
   deps_.records.queue(
       [id = live.run.id, event = event_at(model::RunEventType::reattached, deps_.clock.wall_ms(),
@@ -199,6 +214,9 @@ void RunDriver::import(LiveRun& live, const fiber::Context& ctx) const {
   if (imported) {
     live.imported = imported->layer;
   } else if (!is_stop(imported.error(), ctx)) {
+    // Half an image is most often that of a build that failed: its end is on the way, and says why.
+    (void)live.changed.wait_until([&] { return live.ended || live.lost; },
+                                  ctx.with_timeout(kBuildGrace));
     fail(live, std::move(imported).error().context("the image could not be stored"), ctx);
   }
 }
@@ -294,7 +312,10 @@ model::RunEvent RunDriver::ending(LiveRun& live) const {
     auto spec = sandbox_spec(live.run.request, live.run.id, live.purpose);
     if (spec) steps = plan_of(*spec, deps_.filters).value_or({});
   }
-  outcome.message = runs::one_line(outcome_text(outcome, live.run.request, steps, failed_step));
+  outcome.message = build_failed && live.log
+                        ? debian_build_failure(last_words(*live.log->log), outcome.exit_code)
+                        : outcome_text(outcome, live.run.request, steps, failed_step);
+  outcome.message = runs::one_line(outcome.message);
   event.outcome = std::move(outcome);
   if (live.log) {
     event.usage.stdout_bytes = live.log->log->lengths().out;

@@ -102,6 +102,17 @@ class DebianEnvironment(harness.TareTest):
         again = self.home.must("env", "build", SOURCE, "--name", "small")
         self.assertEqual((again.stdout, again.stderr), (self.built.stdout, b""))
 
+    def test_an_unknown_package_is_named_with_apts_own_error(self):
+        result = self.home.tare("env", "build", "debian:bookworm:no-such-package")
+        self.assertNotEqual(result.returncode, 0)
+        last = result.stderr.decode().splitlines()[-1]
+        self.assertRegex(last, r"^tare: run_[0-9a-z]{26}: the build failed: "
+                               r"E: Unable to locate package no-such-package$")
+        run = self.home.inspect(last.split()[1].rstrip(":"))
+        self.assertEqual(run["outcome"]["reason"], "exited")
+        listed = self.home.must("env", "list").stdout.decode()
+        self.assertRegex(listed, r"(?m)^debian:bookworm:no-such-package +failed ")
+
     def test_an_agent_works_from_it_with_input_and_output_and_sees_nothing_of_the_host(self):
         self.apply("plain", "agent")
         answer, _ = self.run_agent("plain", 1)
