@@ -168,15 +168,13 @@ Result<> RunDriver::pump_all(LiveRun& live, runs::Stream stream, int pipe,
   OpenLog& open = *live.log;
   for (;;) {
     const runs::Pumped pumped = TRY(open.log->pump(stream, pipe));
-    if (pumped.bytes > 0) {
-      open.changed.notify_all();
-      check_output_limit(live, ctx);
-    }
+    if (pumped.bytes > 0) open.changed.notify_all();
     switch (pumped.state) {
       case runs::PumpState::ended: return ok();
       case runs::PumpState::more: fiber::yield(); break;
       case runs::PumpState::drained: TRY(fiber::wait_readable(pipe, ctx)); break;
       case runs::PumpState::blocked: TRY(wait_for_room(live, ctx)); break;
+      case runs::PumpState::refused: hit_output_limit(live, ctx); return ok();
     }
   }
 }
@@ -196,9 +194,8 @@ Result<> RunDriver::wait_for_room(LiveRun& live, const fiber::Context& ctx) cons
   return ok();
 }
 
-void RunDriver::check_output_limit(LiveRun& live, const fiber::Context& ctx) const {
-  const std::uint64_t limit = live.run.request.limits.output_bytes;
-  if (limit == 0 || live.output_limit_hit || live.log->log->lengths().sum() <= limit) return;
+void RunDriver::hit_output_limit(LiveRun& live, const fiber::Context& ctx) const {
+  if (live.output_limit_hit) return;
   live.output_limit_hit = true;
   (void)deps_.launcher.send(sandbox::KillMessage{live.run.id, model::EndReason::output_limit}, {},
                             ctx);
@@ -302,7 +299,11 @@ model::RunEvent RunDriver::ending(LiveRun& live) const {
   const bool own_end = outcome.reason == EndReason::exited ||
                        outcome.reason == EndReason::signalled;
   if (live.output_limit_hit && own_end) outcome = {EndReason::output_limit, 0, 0, {}};
-  if (live.fault) outcome = {EndReason::daemon_error, 0, 0, live.fault->message};
+  const bool build_failed = live.purpose == Purpose::build &&
+                            outcome.reason == EndReason::exited && outcome.exit_code != 0;
+  if (live.fault && !build_failed) {
+    outcome = {EndReason::daemon_error, 0, 0, live.fault->message};
+  }
   if (live.purpose == Purpose::build && outcome.reason == EndReason::exited &&
       outcome.exit_code == 0 && live.imported.digest.empty()) {
     outcome = {EndReason::daemon_error, 0, 0, "the build made no image"};
