@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/log.h"
+#include "base/random.h"
 #include "base/result.h"
 #include "sandbox/launch/protocol.h"
 #include "sandbox/launch/sandbox.h"
@@ -58,6 +59,7 @@ class [[nodiscard]] Launcher {
   sys::UniqueFd client_;
   bool greeted_ = false;
   bool stopping_ = false;
+  const std::uint64_t instance_ = SystemRandom().next_u64();
   std::uint32_t next_number_ = 1;
   std::map<std::uint32_t, std::unique_ptr<Sandbox>> sandboxes_;
   std::map<std::string, std::uint32_t> numbers_;
