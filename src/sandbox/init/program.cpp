@@ -146,7 +146,7 @@ int apply_program_step(const StepView& step, Lists& lists) {
 }
 
 // Everything the child says until it has executed (then the pipe closes by itself) or failed.
-void listen_to(int tell, StartedProgram& started, std::uint32_t last_step) {
+void listen_to(int tell, StartedProgram& started) {
   char said[sizeof(std::uint64_t) + sizeof(Failure)];
   std::size_t size = 0;
   for (;;) {
@@ -163,7 +163,7 @@ void listen_to(int tell, StartedProgram& started, std::uint32_t last_step) {
     return;
   }
   if (size < sizeof failure) {
-    failure = {last_step, EIO, 0};  // killed before it could say anything
+    failure = {0, EIO, 0};  // killed before it could say anything
   } else {
     std::memcpy(&failure, said + size - sizeof failure, sizeof failure);
   }
@@ -182,17 +182,16 @@ std::uint64_t monotonic_ns() {
 
 StartedProgram start_program(std::string_view plan, const int (&stdio)[3]) {
   StartedProgram started;
-  const std::uint32_t last_step = PlanReader(plan).steps();
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return {-1, errno, last_step, false, 0};
+  if (::pipe2(ends, O_CLOEXEC) != 0) return {-1, errno, 0, false, 0};
   const Fd hear(ends[0]);
   {
     const Fd tell(ends[1]);
     started.pid = ::fork();
     if (started.pid == 0) child(plan, stdio, tell.get());
-    if (started.pid < 0) return {-1, errno, last_step, false, 0};
+    if (started.pid < 0) return {-1, errno, 0, false, 0};
   }
-  listen_to(hear.get(), started, last_step);
+  listen_to(hear.get(), started);
   return started;
 }
 

@@ -12,9 +12,10 @@ namespace tare::sandbox::init {
 struct StartedProgram {
   pid_t pid = -1;
   int error = 0;  // errno when it could not be started
-  std::uint32_t
-      step = 0;           // the step that failed; the number of `execute` when it was execve itself
-  bool executed = false;  // false with step == execute: not_executed
+  // The step that failed; the number of `execute` when it was execve itself; 0 when there was no
+  // process, or it was killed (EIO).
+  std::uint32_t step = 0;
+  bool executed = false;    // false with step == execute: not_executed
   std::uint64_t at_ns = 0;  // CLOCK_MONOTONIC just before execve
 };
 

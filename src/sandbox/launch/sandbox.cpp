@@ -181,7 +181,9 @@ EndedMessage Sandbox::finish() {
 
 model::Outcome Sandbox::from_report(const Report& report) const {
   using model::EndReason;
-  const std::string text = sys_error(report.error, "step " + std::to_string(report.step)).message;
+  const std::string what = report.step == 0 ? "starting the program"
+                                            : "step " + std::to_string(report.step);
+  const std::string text = sys_error(report.error, what).message;
   switch (report.kind) {
     case ReportKind::step_failed: return {EndReason::setup_failed, 0, 0, text};
     case ReportKind::not_executed:
@@ -204,7 +206,7 @@ model::Outcome Sandbox::decide(const sys::ExitStatus& init) const {
   if (report_) {
     // The limit ends the whole run, on v1 as on v2: there the kernel kills one process, and the
     // program may have ended of that before we could.
-    if (out_of_memory && report_->kind == ReportKind::ended)
+    if (out_of_memory && report_->kind != ReportKind::not_executed)
       return {EndReason::memory_limit, 0, SIGKILL, ""};
     return from_report(*report_);
   }
