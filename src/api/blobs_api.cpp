@@ -44,7 +44,8 @@ Result<> create_blob(Services& services, Exchange& exchange) {
 Result<> head_blob(Services& services, Exchange& exchange) {
   const std::string& digest = exchange.parameter("digest");
   if (!is_digest(digest)) return Error{Errc::not_found, "not a digest"};
-  const auto blob = TRY(services.blobs.find(digest));
+  // Who asks is about to use it.
+  const auto blob = TRY(services.blobs.renew(digest));
   return exchange.start(200, {{"Content-Type", "application/octet-stream"}}, blob.size);
 }
 

@@ -9,9 +9,9 @@ namespace tare::api {
 
 namespace {
 
-Json program(std::string_view name, const host::PeerStatus& status, std::string_view version) {
+Json program(std::string_view name, const host::PeerStatus& status) {
   JsonObject out{{"name", name},
-                 {"version", status.connected ? version : std::string_view()},
+                 {"version", status.version},
                  {"pid", status.pid},
                  {"connected", status.connected}};
   if (!status.connected)
@@ -26,11 +26,12 @@ Result<> get_health(Services& services, Exchange& exchange) {
   const auto& store = services.deps.store.status();
   const bool ready = launcher.ready() && store.connected && services.runs.recovered();
   const host::PeerStatus own{
-      .connected = true, .pid = static_cast<std::uint32_t>(::getpid()), .detail = {}};
-  // The handshakes accept only programs of the same protocol, which is that of one release.
-  const JsonArray programs{program("tared", own, TARE_VERSION),
-                           program("tare-launcher", launcher.status(), TARE_VERSION),
-                           program("tare-store", store, TARE_VERSION)};
+      .connected = true,
+      .pid = static_cast<std::uint32_t>(::getpid()),
+      .version = TARE_VERSION,
+      .detail = {}};
+  const JsonArray programs{program("tared", own), program("tare-launcher", launcher.status()),
+                           program("tare-store", store)};
   return reply_json(exchange, 200,
                     JsonObject{{"version", TARE_VERSION},
                                {"pid", own.pid},

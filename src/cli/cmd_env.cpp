@@ -54,8 +54,7 @@ Result<int> run_command(const EnvBuildCommand& command, App& app, const fiber::C
   if (foreground.interrupted() != 0) return 128 + foreground.interrupted();
   if (!run) return std::move(run).error();
   if (run->state != model::RunState::succeeded) {
-    const std::string line = ending_line(*run);
-    app.note(line.empty() ? fmt::format("{}: the build failed; see above", run->id) : line, ctx);
+    app.note(fmt::format("{}: {}", run->id, printable(run->outcome->message, 600)), ctx);
     return model::exit_status_of(*run->outcome);
   }
   const auto built = TRY(app.client.get(environment_path(text_at(answer.body, {"ref"})), ctx));

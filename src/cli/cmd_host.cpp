@@ -130,9 +130,12 @@ Result<int> run_command(const VersionCommand& command, App& app, const fiber::Co
     text += fmt::format("{}\n", printable(health.error().message, 300));
   } else {
     for (const Json& program : array_at(health->body, "programs")) {
+      const std::string version = printable(text_at(program, {"version"}));
       const bool connected = flag_at(program, {"connected"});
-      text += fmt::format("{} {}\n", printable(text_at(program, {"name"})),
-                          connected ? printable(text_at(program, {"version"})) : "(not connected)");
+      text += fmt::format("{} {}{}\n", printable(text_at(program, {"name"})), version,
+                          connected         ? ""
+                          : version.empty() ? "(not connected)"
+                                            : " (refused: another release)");
     }
   }
   TRY(app.print(text, ctx));

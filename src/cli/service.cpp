@@ -70,12 +70,30 @@ Error not_ready(const Json& health, const Home& home, const std::vector<Daemon>&
   return Error{Errc::timeout, std::move(text)};
 }
 
+// All of one release, or it is no use to wait.
+Result<> check_releases(const Json& health) {
+  if (const auto version = text_at(health, {"version"}); version != TARE_VERSION) {
+    return Error{Errc::conflict,
+                 fmt::format("tared is of release {}, this `tare` of {}: run `tare down`, then "
+                             "`tare up`",
+                             printable(version), TARE_VERSION)};
+  }
+  for (const Json& program : array_at(health, "programs")) {
+    if (flag_at(program, {"connected"}) || text_at(program, {"version"}).empty()) continue;
+    return Error{Errc::conflict, printable(text_at(program, {"detail"}), 300)};
+  }
+  return ok();
+}
+
 Result<> wait_ready(App& app, const Home& home, const std::vector<Daemon>& started,
                     const fiber::Context& ctx) {
   Json health;
   for (;;) {
     auto answer = app.client.get("/v1/health", ctx);
-    if (answer) health = std::move(answer->body);
+    if (answer) {
+      health = std::move(answer->body);
+      TRY(check_releases(health));
+    }
     if (answer && flag_at(health, {"ready"})) return ok();
     if (!answer && answer.error().code != Errc::unavailable) return std::move(answer).error();
     for (const Daemon& daemon : started) {

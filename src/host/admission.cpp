@@ -48,7 +48,7 @@ Result<model::RunRequest> Admission::admit(const RunWish& wish) {
   request.inputs = wish.inputs;
   for (std::size_t i = 0; i < request.inputs.size(); ++i) {
     model::InputFile& input = request.inputs[i];
-    auto blob = deps_.blobs.find(input.digest);
+    auto blob = deps_.blobs.renew(input.digest);
     if (!blob) {
       Error error = std::move(blob).error().context(fmt::format("inputs[{}]: upload it first", i));
       error.field = fmt::format("inputs[{}].digest", i);

@@ -4,6 +4,7 @@
 #include <sys/utsname.h>
 
 #include "fiber/signals.h"
+#include "host/blob_sweep.h"
 #include "host/recovery.h"
 #include "host/services.h"
 #include "sandbox/seccomp/build.h"
@@ -15,6 +16,7 @@ namespace {
 
 constexpr std::size_t kOffloadThreads = 4;
 constexpr std::size_t kOffloadQueue = 4096;
+constexpr fiber::Duration kSweepInterval = std::chrono::minutes(10);
 
 // LauncherLink and RunService know each other; the link is made first.
 class EventsRelay final : public LauncherEvents {
@@ -64,9 +66,12 @@ Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& rel
                     blobs,    api_key, listeners.address(), kernel_text()};
   const http::Server server(surface_routes(services), surface_options(services));
 
+  const BlobSweep sweep{blobs,      [&runs] { return runs.inputs_in_use(); }, run_deps.offload,
+                        deps.clock, deps.log,                                 kSweepInterval};
   fiber::TaskGroup links(ctx);
   links.spawn([&](const fiber::Context& task) { run_deps.launcher.run(task); });
   links.spawn([&](const fiber::Context& task) { run_deps.store.watch(task); });
+  links.spawn([&](const fiber::Context& task) { sweep_blobs(sweep, task); });
   fiber::TaskGroup servers(ctx);
   for (fiber::Listener* listener : {static_cast<fiber::Listener*>(&listeners.unix_socket),
                                     static_cast<fiber::Listener*>(&listeners.tcp)}) {

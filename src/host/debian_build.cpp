@@ -1,5 +1,10 @@
 #include "host/debian_build.h"
 
+#include <algorithm>
+#include <vector>
+
+#include <fmt/format.h>
+
 #include "base/bytes.h"
 
 namespace tare::host {
@@ -62,6 +67,26 @@ exec tar --create --file=- --directory="$root" --sort=name --numeric-owner --one
   --format=pax --pax-option=delete=atime,delete=ctime "--mtime=@${newest%.*}" --clamp-mtime .
 )sh";
 
+constexpr std::size_t kMostErrors = 3;
+
+// What mmdebstrap says of the programs it runs, after they have said why.
+bool is_echo(std::string_view line) {
+  return line.ends_with(" failed") || line.ends_with(" failed to run");
+}
+
+std::vector<std::string_view> error_lines(std::string_view text) {
+  std::vector<std::string_view> all, causes;
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    if (!line.starts_with("E: ")) continue;
+    all.push_back(line);
+    if (!is_echo(line)) causes.push_back(line);
+  }
+  if (causes.empty() && !all.empty()) causes.push_back(all.front());
+  return causes;
+}
+
 }  // namespace
 
 Result<model::RunRequest> debian_build(const model::EnvironmentSource& source) {
@@ -78,6 +103,17 @@ Result<model::RunRequest> debian_build(const model::EnvironmentSource& source) {
   request.profile = "build";
   request.limits = kBuildLimits;
   return request;
+}
+
+std::string debian_build_failure(std::string_view stderr_end, int exit_code) {
+  auto errors = error_lines(stderr_end);
+  if (errors.empty()) {
+    return fmt::format("the build failed with status {}; see its log", exit_code);
+  }
+  const std::size_t more = errors.size() > kMostErrors ? errors.size() - kMostErrors : 0;
+  errors.resize(errors.size() - more);
+  return fmt::format("the build failed: {}{}", fmt::join(errors, "; "),
+                     more > 0 ? fmt::format("; and {} more errors", more) : std::string());
 }
 
 }  // namespace tare::host

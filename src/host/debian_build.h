@@ -3,6 +3,9 @@
 // leaves as a tar stream on stdout. Pure: the same source gives the same request.
 #pragma once
 
+#include <string>
+#include <string_view>
+
 #include "base/result.h"
 #include "model/environment.h"
 #include "model/run.h"
@@ -10,5 +13,9 @@
 namespace tare::host {
 
 Result<model::RunRequest> debian_build(const model::EnvironmentSource& source);
+
+// Why it ended with that status, in one line: apt's errors, such as "E: Unable to locate package
+// x", from the end of what it said on stderr.
+std::string debian_build_failure(std::string_view stderr_end, int exit_code);
 
 }  // namespace tare::host

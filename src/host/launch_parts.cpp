@@ -78,6 +78,7 @@ Result<LaunchParts> prepare_launch(LiveRun& live, const RunDeps& deps) {
 
   TRY(sys::ensure_dir_at(deps.runs_dir, id, 0700));
   live.log = TRY(deps.logs.open(id, request.attach));
+  live.log->log->set_limit(request.limits.output_bytes);
   for (sys::UniqueFd* ours : {&live.stdout_read, &live.stderr_read}) {
     sys::Pipe pipe = TRY(output_pipe());
     parts.fds.push_back(TRY(sys::dup_fd(pipe.read.get())));

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <utility>
+
+#include <fmt/format.h>
 
 #include "fiber/timer.h"
 #include "fiber/wait.h"
@@ -20,6 +23,12 @@ constexpr fiber::Duration kLastRetry = 100ms;
 constexpr std::string_view kGone = "tare-launcher died; its sandboxes ended with it";
 
 }  // namespace
+
+Error other_release(std::string_view program, std::string_view version) {
+  return Error{Errc::unavailable,
+               fmt::format("{} is of release {}, tared of {}: run `tare down`, then `tare up`",
+                           program, version, TARE_VERSION)};
+}
 
 void LauncherLink::run(const fiber::Context& ctx) {
   fiber::Duration retry = kFirstRetry;
@@ -44,30 +53,36 @@ Result<> LauncherLink::connect(const fiber::Context& ctx) {
     // Nobody listens: it is dead, and with it its sandboxes. Told once.
     if (!absent_told_) events_.on_launcher_gone(std::string(kGone));
     absent_told_ = true;
-    known_pid_ = 0;
+    known_instance_ = 0;
     return std::move(socket).error();
   }
   TRY(sys::set_nonblocking(socket->get(), true));
   socket_ = std::move(*socket);
   ++connection_;
-  const auto greeting = ctx.with_timeout(kGreetingTimeout);
-  TRY(send_now(sandbox::HelloMessage{}, {}, greeting));
-  sys::Message message = TRY(receive(greeting));
-  auto first = TRY(sandbox::decode_from_launcher(message.bytes, message.fds.size()));
-  const auto* welcome = std::get_if<sandbox::WelcomeMessage>(&first);
-  if (welcome == nullptr) return Error{Errc::internal, "tare-launcher: did not greet"};
-  if (welcome->protocol != sandbox::kLauncherProtocol) {
-    return Error{Errc::unavailable,
-                 "tare-launcher is of another release: `tare down` and `tare up`"};
-  }
-  if (known_pid_ != 0 && known_pid_ != welcome->pid) {
+  const auto welcome = TRY(greet(ctx.with_timeout(kGreetingTimeout)));
+  if (known_instance_ != 0 && known_instance_ != welcome.instance) {
     events_.on_launcher_gone(std::string(kGone));
   }
-  known_pid_ = welcome->pid;
+  known_instance_ = welcome.instance;
   absent_told_ = false;
-  status_ = {.connected = true, .pid = welcome->pid, .detail = {}};
-  log_.info("launcher connected", {{"pid", welcome->pid}, {"cgroups", welcome->cgroup_mode}});
+  status_ = {
+      .connected = true, .pid = welcome.pid, .version = welcome.version, .detail = {}};
+  log_.info("launcher connected", {{"pid", welcome.pid}, {"cgroups", welcome.cgroup_mode}});
   return send_now(sandbox::ListMessage{}, {}, ctx);
+}
+
+Result<sandbox::WelcomeMessage> LauncherLink::greet(const fiber::Context& ctx) {
+  TRY(send_now(sandbox::HelloMessage{}, {}, ctx));
+  sys::Message message = TRY(receive(ctx));
+  auto first = TRY(sandbox::decode_from_launcher(message.bytes, message.fds.size()));
+  auto* welcome = std::get_if<sandbox::WelcomeMessage>(&first);
+  if (welcome == nullptr) return Error{Errc::internal, "tare-launcher: did not greet"};
+  if (welcome->protocol != sandbox::kLauncherProtocol && welcome->version.empty()) {
+    welcome->version = fmt::format("unknown (protocol {})", welcome->protocol);
+  }
+  if (welcome->version == TARE_VERSION) return std::move(*welcome);
+  refused_version_ = welcome->version;
+  return other_release("tare-launcher", welcome->version);
 }
 
 Result<> LauncherLink::serve(const fiber::Context& ctx) {
@@ -124,9 +139,12 @@ Result<> LauncherLink::send_now(const sandbox::ToLauncher& message, std::span<co
 }
 
 void LauncherLink::disconnected(const Error& why) {
+  const std::string version = std::exchange(refused_version_, {});
+  const bool told = !version.empty() && version == status_.version;
+  if (!version.empty() && !told) log_.error("launcher refused", why);
   if (status_.connected) log_.warning("launcher disconnected", {{"error", why.message}});
   ready_ = false;
-  status_ = {.connected = false, .pid = 0, .detail = why.message};
+  status_ = {.connected = false, .pid = 0, .version = version, .detail = why.message};
   socket_.reset();
 }
 

@@ -1,6 +1,6 @@
 // LauncherLink: the one connection to tare-launcher. Connects, greets, asks what is live, passes on
 // what it says, and connects again when it breaks. Whether a launcher is the one from before is
-// told by its pid: sandboxes live and die with it.
+// told by its instance number: sandboxes live and die with it. One of another release is refused.
 //
 // Owner: main; run() is a fiber of its own. Loop thread only. Errors of send(): Errc::unavailable
 // while it is not connected. What never happens: a message is sent before the launcher has said
@@ -36,8 +36,11 @@ class LauncherEvents {
 struct PeerStatus {
   bool connected = false;
   std::uint32_t pid = 0;
-  std::string detail;  // why it is not connected
+  std::string version;  // as it said itself; also when it was refused for it
+  std::string detail;   // why it is not connected
 };
+// The answer to a peer of another release; it is asked again until it is ours.
+Error other_release(std::string_view program, std::string_view version);
 
 class LauncherLink {
  public:
@@ -54,9 +57,12 @@ class LauncherLink {
   const PeerStatus& status() const { return status_; }
   // As it was told last.
   const sandbox::PoolMessage& pool() const { return pool_; }
+  // Which launcher process that is; 0: none yet.
+  std::uint64_t instance() const { return known_instance_; }
 
  private:
   Result<> connect(const fiber::Context& ctx);
+  Result<sandbox::WelcomeMessage> greet(const fiber::Context& ctx);
   Result<> serve(const fiber::Context& ctx);
   Result<sys::Message> receive(const fiber::Context& ctx);
   Result<> send_now(const sandbox::ToLauncher& message, std::span<const int> fds,
@@ -71,7 +77,8 @@ class LauncherLink {
   std::uint64_t connection_ = 0;  // counts up, so that a sender notices a new one
   bool ready_ = false;
   bool absent_told_ = false;
-  std::uint32_t known_pid_ = 0;  // of the launcher whose sandboxes we know; 0: none yet
+  std::uint64_t known_instance_ = 0;  // of the launcher whose sandboxes we know; 0: none yet
+  std::string refused_version_;  // of the last greeting, until its connection is closed
   PeerStatus status_;
   sandbox::PoolMessage pool_;
 };

@@ -8,6 +8,7 @@
 #include "fiber/task_group.h"
 #include "fiber/timer.h"
 #include "fiber/wait.h"
+#include "host/debian_build.h"
 #include "host/image_record.h"
 #include "host/launch_parts.h"
 #include "host/outcome_text.h"
@@ -26,6 +27,9 @@ constexpr fiber::Duration kReaderGrace = 60s;
 // After the last process is gone the pipes are at their end; a reader that is waited for has this
 // long.
 constexpr fiber::Duration kStoreGrace = 30s;
+// A build whose image was no good, to end by itself and say why.
+constexpr fiber::Duration kBuildGrace = 2s;
+constexpr std::size_t kLastWordsBytes = std::size_t{16} << 10;
 constexpr std::uint64_t kCollectTimeoutMs = 10 * 60 * 1000;
 constexpr std::uint64_t kImportTimeoutMs = 60 * 60 * 1000;
 constexpr snapshot::TreeLimits kImportLimits = {.max_entries = 2'000'000,
@@ -44,6 +48,16 @@ model::RunEvent event_at(model::RunEventType type, std::uint64_t at_ms, std::str
   event.type = type;
   event.message = std::move(message);
   return event;
+}
+
+// The end of stderr.
+std::string last_words(const runs::OutputLog& log) {
+  const runs::Extent there = log.extent(runs::Stream::err);
+  const std::uint64_t size = std::min<std::uint64_t>(there.length, kLastWordsBytes);
+  std::string text(size, '\0');
+  const auto bytes = std::as_writable_bytes(std::span(text));
+  text.resize(log.read_at(runs::Stream::err, there.length - size, bytes).value_or(0));
+  return text;
 }
 
 bool is_empty_folder(int folder) {
@@ -126,6 +140,7 @@ Result<> RunDriver::launch(LiveRun& live, const fiber::Context& ctx) const {
 Result<> RunDriver::take_up(LiveRun& live, const fiber::Context& ctx) const {
   if (live.lost) return ok();
   live.log = TRY(deps_.logs.open(live.run.id, live.run.request.attach));
+  live.log->log->set_limit(live.run.request.limits.output_bytes);
   live.changed.notify_all();
   deps_.records.queue(
       [id = live.run.id, event = event_at(model::RunEventType::reattached, deps_.clock.wall_ms(),
@@ -153,15 +168,13 @@ Result<> RunDriver::pump_all(LiveRun& live, runs::Stream stream, int pipe,
   OpenLog& open = *live.log;
   for (;;) {
     const runs::Pumped pumped = TRY(open.log->pump(stream, pipe));
-    if (pumped.bytes > 0) {
-      open.changed.notify_all();
-      check_output_limit(live, ctx);
-    }
+    if (pumped.bytes > 0) open.changed.notify_all();
     switch (pumped.state) {
       case runs::PumpState::ended: return ok();
       case runs::PumpState::more: fiber::yield(); break;
       case runs::PumpState::drained: TRY(fiber::wait_readable(pipe, ctx)); break;
       case runs::PumpState::blocked: TRY(wait_for_room(live, ctx)); break;
+      case runs::PumpState::refused: hit_output_limit(live, ctx); return ok();
     }
   }
 }
@@ -181,9 +194,8 @@ Result<> RunDriver::wait_for_room(LiveRun& live, const fiber::Context& ctx) cons
   return ok();
 }
 
-void RunDriver::check_output_limit(LiveRun& live, const fiber::Context& ctx) const {
-  const std::uint64_t limit = live.run.request.limits.output_bytes;
-  if (limit == 0 || live.output_limit_hit || live.log->log->lengths().sum() <= limit) return;
+void RunDriver::hit_output_limit(LiveRun& live, const fiber::Context& ctx) const {
+  if (live.output_limit_hit) return;
   live.output_limit_hit = true;
   (void)deps_.launcher.send(sandbox::KillMessage{live.run.id, model::EndReason::output_limit}, {},
                             ctx);
@@ -199,6 +211,9 @@ void RunDriver::import(LiveRun& live, const fiber::Context& ctx) const {
   if (imported) {
     live.imported = imported->layer;
   } else if (!is_stop(imported.error(), ctx)) {
+    // Half an image is most often that of a build that failed: its end is on the way, and says why.
+    (void)live.changed.wait_until([&] { return live.ended || live.lost; },
+                                  ctx.with_timeout(kBuildGrace));
     fail(live, std::move(imported).error().context("the image could not be stored"), ctx);
   }
 }
@@ -287,7 +302,11 @@ model::RunEvent RunDriver::ending(LiveRun& live) const {
   const bool own_end = outcome.reason == EndReason::exited ||
                        outcome.reason == EndReason::signalled;
   if (live.output_limit_hit && own_end) outcome = {EndReason::output_limit, 0, 0, {}};
-  if (live.fault) outcome = {EndReason::daemon_error, 0, 0, live.fault->message};
+  const bool build_failed = live.purpose == Purpose::build &&
+                            outcome.reason == EndReason::exited && outcome.exit_code != 0;
+  if (live.fault && !build_failed) {
+    outcome = {EndReason::daemon_error, 0, 0, live.fault->message};
+  }
   if (live.purpose == Purpose::build && outcome.reason == EndReason::exited &&
       outcome.exit_code == 0 && live.imported.digest.empty()) {
     outcome = {EndReason::daemon_error, 0, 0, "the build made no image"};
@@ -300,7 +319,10 @@ model::RunEvent RunDriver::ending(LiveRun& live) const {
     if (!live.ended->message.in_base)
       failed_step += static_cast<std::uint32_t>(plans.base.size());
   }
-  outcome.message = runs::one_line(outcome_text(outcome, live.run.request, steps, failed_step));
+  outcome.message = build_failed && live.log
+                        ? debian_build_failure(last_words(*live.log->log), outcome.exit_code)
+                        : outcome_text(outcome, live.run.request, steps, failed_step);
+  outcome.message = runs::one_line(outcome.message);
   event.outcome = std::move(outcome);
   if (live.log) {
     event.usage.stdout_bytes = live.log->log->lengths().out;

@@ -33,6 +33,14 @@ std::shared_ptr<LiveRun> RunService::build_of(std::string_view source) const {
   return nullptr;
 }
 
+std::set<std::string, std::less<>> RunService::inputs_in_use() const {
+  std::set<std::string, std::less<>> digests;
+  for (const auto& [id, live] : table_) {
+    for (const model::InputFile& input : live->run.request.inputs) digests.insert(input.digest);
+  }
+  return digests;
+}
+
 // ---- new runs
 
 model::Run RunService::new_run(model::RunRequest request) {

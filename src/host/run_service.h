@@ -58,6 +58,8 @@ class RunService final : public LauncherEvents {
   std::shared_ptr<LiveRun> live(const std::string& id) const;
   // The run that builds an environment from that source now, or null.
   std::shared_ptr<LiveRun> build_of(std::string_view source) const;
+  // The digests of the inputs of all runs that have not ended.
+  std::set<std::string, std::less<>> inputs_in_use() const;
   std::size_t active() const { return table_.size(); }
   bool recovered() const { return recovered_; }
 

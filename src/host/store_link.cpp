@@ -18,6 +18,7 @@ using namespace std::chrono_literals;
 constexpr std::size_t kMaxIdle = 8;
 constexpr fiber::Duration kFirstRetry = 5ms;
 constexpr fiber::Duration kLastRetry = 100ms;
+constexpr std::string_view kClosed = "tare-store closed the connection";
 
 // An idle connection has nothing to say: if it has, it is closed or useless.
 bool is_quiet(int fd) {
@@ -34,12 +35,17 @@ void StoreLink::watch(const fiber::Context& ctx) {
     if (client) {
       retry = kFirstRetry;
       auto peer = sys::peer_credentials(client->fd());
-      status_ = {
-          .connected = true, .pid = peer ? static_cast<std::uint32_t>(peer->pid) : 0, .detail = {}};
+      status_ = {.connected = true,
+                 .pid = peer ? static_cast<std::uint32_t>(peer->pid) : 0,
+                 .version = client->version(),
+                 .detail = {}};
       if (!fiber::wait_readable(client->fd(), ctx)) return;
-      status_ = {.connected = false, .pid = 0, .detail = "tare-store closed the connection"};
+      status_ = {.connected = false, .pid = 0, .version = {}, .detail = std::string(kClosed)};
     } else {
-      status_ = {.connected = false, .pid = 0, .detail = client.error().message};
+      status_ = {.connected = false,
+                 .pid = 0,
+                 .version = std::exchange(refused_version_, {}),
+                 .detail = client.error().message};
     }
     if (!fiber::sleep_for(retry, ctx)) return;
     retry = std::min(retry * 2, kLastRetry);
@@ -47,7 +53,11 @@ void StoreLink::watch(const fiber::Context& ctx) {
 }
 
 Result<snapshot::StoreClient> StoreLink::connect(const fiber::Context& ctx) {
-  return offload_.run([&] { return snapshot::StoreClient::connect(path_, TARE_VERSION); }, ctx);
+  auto client = TRY(offload_.run(
+      [&] { return snapshot::StoreClient::connect(path_, TARE_VERSION); }, ctx));
+  if (client.version() == TARE_VERSION) return client;
+  refused_version_ = client.version();
+  return other_release("tare-store", client.version());
 }
 
 Result<snapshot::StoreClient> StoreLink::take(const fiber::Context& ctx) {

@@ -1,6 +1,6 @@
 // StoreLink: requests to tare-store from fibers. Each takes a kept connection or makes one; a
 // connection that broke while it lay idle is replaced. watch() keeps one open, so that health knows
-// whether the store is up.
+// whether the store is up. A store of another release is refused.
 //
 // Owner: main. Loop thread only. Errors: the store's own; Errc::unavailable when it is not up.
 // Giving up a call (its Context ends) closes its connection, which cancels the request in the
@@ -49,6 +49,7 @@ class StoreLink {
   std::string path_;
   fiber::Offload& offload_;
   std::vector<snapshot::StoreClient> idle_;
+  std::string refused_version_;  // of the last greeting, for status_
   PeerStatus status_;
 };
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <vector>
 
@@ -43,6 +44,11 @@ Result<> copy_to(int from, int dir, std::string_view path) {
   return copied;
 }
 
+std::uint64_t in_ms(const timespec& time) {
+  return static_cast<std::uint64_t>(time.tv_sec) * 1000 +
+         static_cast<std::uint64_t>(time.tv_nsec) / 1'000'000;
+}
+
 Result<> sync_folder(int dir, std::string_view path) {
   const auto folder = TRY(sys::open_at(dir, path, O_RDONLY | O_DIRECTORY));
   return sys::sync_fd(folder.get()).context(path);
@@ -64,12 +70,13 @@ Result<BlobWriter> Blobs::create(std::string_view expected, std::uint64_t max_by
   std::string temporary = "tmp/" + to_hex(name);
   auto file = TRY(
       sys::open_at(root_.get(), temporary, O_WRONLY | O_CREAT | O_EXCL, 0600).context("blobs"));
-  return BlobWriter(root_.get(), std::move(file), std::move(temporary), std::string(expected),
-                    max_bytes);
+  return BlobWriter(root_.get(), *names_, std::move(file), std::move(temporary),
+                    std::string(expected), max_bytes);
 }
 
 BlobWriter::BlobWriter(BlobWriter&& other) noexcept
     : root_(other.root_),
+      names_(other.names_),
       file_(std::move(other.file_)),
       temporary_(std::exchange(other.temporary_, std::string())),
       expected_(std::move(other.expected_)),
@@ -111,13 +118,20 @@ Result<Blob> BlobWriter::finish() {
 Result<> BlobWriter::publish(const Sha256Digest& digest) {
   const std::string path = path_of(digest);
   const std::string folder = path.substr(0, 2);
-  if (sys::exists_at(root_, path)) return ok();  // the destructor removes the temporary file
+  {
+    const std::lock_guard lock(*names_);
+    // Stored already: the destructor removes the temporary file.
+    if (sys::exists_at(root_, path)) return sys::set_atime_now_at(root_, path);
+  }
   TRY(sys::chmod_fd(file_.get(), 0444));
   TRY(sys::sync_fd(file_.get()));
   auto made = sys::make_dir_at(root_, folder, 0700);
   if (made) TRY(sync_folder(root_, "."));
   if (!made && made.error().sys != EEXIST) return std::move(made).error();
-  TRY(sys::rename_at(root_, temporary_, root_, path));
+  {
+    const std::lock_guard lock(*names_);
+    TRY(sys::rename_at(root_, temporary_, root_, path));
+  }
   temporary_.clear();
   return sync_folder(root_, folder);
 }
@@ -137,6 +151,14 @@ Result<Blob> Blobs::find(std::string_view digest) const {
     return Error{Errc::internal, fmt::format("content {}: not a regular file", digest)};
   }
   return Blob{std::string(digest), static_cast<std::uint64_t>(status.st_size)};
+}
+
+// The time of the last read serves: the content's own time is seen by programs as their input's.
+Result<Blob> Blobs::renew(std::string_view digest) const {
+  const std::lock_guard lock(*names_);
+  Blob blob = TRY(find(digest));
+  TRY(sys::set_atime_now_at(root_.get(), TRY(path_of(digest))).context("content"));
+  return blob;
 }
 
 Result<> Blobs::link(std::string_view digest, int dir, std::string_view path) const {
@@ -164,13 +186,35 @@ Result<std::size_t> Blobs::sweep(std::uint64_t before_ms) const {
     const std::string path = "tmp/" + name;
     const auto status = sys::stat_at(root_.get(), path);
     if (!status) continue;  // finished in the meantime
-    const auto seconds = static_cast<std::uint64_t>(status->st_mtim.tv_sec);
-    const auto ms = static_cast<std::uint64_t>(status->st_mtim.tv_nsec) / 1'000'000;
-    if (seconds * 1000 + ms >= before_ms) continue;
+    if (in_ms(status->st_mtim) >= before_ms) continue;
     TRY(sys::remove_at(root_.get(), path).context("blobs"));
     ++removed;
   }
   return removed;
+}
+
+Result<std::size_t> Blobs::sweep_unused(std::uint64_t before_ms,
+                                        const std::set<std::string, std::less<>>& kept) const {
+  std::size_t removed = 0;
+  for (const std::string& folder : TRY(sys::list_dir(root_.get(), ".").context("blobs"))) {
+    if (folder == "tmp") continue;
+    for (const std::string& name : TRY(sys::list_dir(root_.get(), folder).context("blobs"))) {
+      const std::string digest = "sha256:" + name;
+      if (!is_digest(digest) || kept.contains(digest)) continue;  // what is not ours stays
+      const bool gone = TRY(remove_unused(folder + "/" + name, before_ms).context("blobs"));
+      removed += gone ? 1 : 0;
+    }
+  }
+  return removed;
+}
+
+Result<bool> Blobs::remove_unused(const std::string& path, std::uint64_t before_ms) const {
+  const std::lock_guard lock(*names_);
+  const auto status = TRY(sys::stat_at(root_.get(), path));
+  const std::uint64_t last_ms = std::max(in_ms(status.st_atim), in_ms(status.st_mtim));
+  if (!S_ISREG(status.st_mode) || status.st_nlink > 1 || last_ms >= before_ms) return false;
+  TRY(sys::remove_at(root_.get(), path));
+  return true;
 }
 
 }  // namespace tare::runs

@@ -10,6 +10,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <mutex>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -41,9 +44,10 @@ class [[nodiscard]] BlobWriter {
 
  private:
   friend class Blobs;
-  BlobWriter(int root, sys::UniqueFd file, std::string temporary, std::string expected,
-             std::uint64_t max_bytes)
+  BlobWriter(int root, std::mutex& names, sys::UniqueFd file, std::string temporary,
+             std::string expected, std::uint64_t max_bytes)
       : root_(root),
+        names_(&names),
         file_(std::move(file)),
         temporary_(std::move(temporary)),
         expected_(std::move(expected)),
@@ -51,6 +55,7 @@ class [[nodiscard]] BlobWriter {
   Result<> publish(const Sha256Digest& digest);
 
   int root_;  // borrowed from Blobs
+  std::mutex* names_;
   sys::UniqueFd file_;
   std::string temporary_;  // "tmp/<random>"; empty: finished or moved away
   std::string expected_;   // a digest, or empty
@@ -68,6 +73,8 @@ class Blobs {
   Result<BlobWriter> create(std::string_view expected, std::uint64_t max_bytes);
   Result<sys::UniqueFd> read(std::string_view digest) const;
   Result<Blob> find(std::string_view digest) const;
+  // The same, and it counts as stored now.
+  Result<Blob> renew(std::string_view digest) const;
   // The blob under another name: a hard link, so the file must not be written to; a copy where a
   // link cannot be made (another file system, too many links). Conflict when the name exists.
   Result<> link(std::string_view digest, int dir, std::string_view path) const;
@@ -75,12 +82,20 @@ class Blobs {
   Result<> verify(std::string_view digest) const;
   // Removes temporary files not written to since `before_ms` (wall time). Answers how many.
   Result<std::size_t> sweep(std::uint64_t before_ms) const;
+  // Removes the blobs that nobody uses: with no other name (link() gives a run's input one), not
+  // stored or renewed since `before_ms` (wall time), and not among `kept`. Answers how many.
+  Result<std::size_t> sweep_unused(std::uint64_t before_ms,
+                                   const std::set<std::string, std::less<>>& kept) const;
 
  private:
-  Blobs(sys::UniqueFd root, Random& random) : root_(std::move(root)), random_(&random) {}
+  Blobs(sys::UniqueFd root, Random& random)
+      : root_(std::move(root)), random_(&random), names_(std::make_unique<std::mutex>()) {}
+  Result<bool> remove_unused(const std::string& path, std::uint64_t before_ms) const;
 
   sys::UniqueFd root_;
   Random* random_;
+  // Held while a name is looked at and then made, renewed or removed.
+  std::unique_ptr<std::mutex> names_;
 };
 
 }  // namespace tare::runs

@@ -161,6 +161,43 @@ TEST_F(BlobFolder, what_a_writer_leaves_behind_is_swept_when_it_is_old) {
   EXPECT_TRUE(writer.finish().ok());
 }
 
+// As if it had been stored at that time.
+void set_times(const std::string& path, std::int64_t seconds) {
+  const timespec times[2] = {{seconds, 0}, {seconds, 0}};
+  ASSERT_EQ(::utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+}
+
+TEST_F(BlobFolder, what_nobody_uses_is_swept_when_it_is_old) {
+  const auto path = [&](const Result<Blob>& blob) {
+    return folder_.path("blobs/" + blob->digest.substr(7, 2) + "/" + blob->digest.substr(7));
+  };
+  const auto old = put("old"), named = put("named"), kept = put("kept"), young = put("young");
+  ASSERT_TRUE(blobs_.link(named->digest, sys::kCwd, folder_.path("input")).ok());
+  for (const auto* blob : {&old, &named, &kept}) set_times(path(*blob), 1000);
+  set_times(path(young), 2000);
+  EXPECT_EQ(*blobs_.sweep_unused(1'000'000, {kept->digest}), 0U) << "not older than that";
+  EXPECT_EQ(*blobs_.sweep_unused(1'000'001, {kept->digest}), 1U);
+  EXPECT_EQ(blobs_.find(old->digest).error().code, Errc::not_found);
+  for (const auto* blob : {&named, &kept, &young}) EXPECT_TRUE(blobs_.find((*blob)->digest).ok());
+  ASSERT_TRUE(sys::remove_at(sys::kCwd, folder_.path("input")).ok());
+  EXPECT_EQ(*blobs_.sweep_unused(1'000'001, {}), 2U) << "the run with the input is gone";
+}
+
+TEST_F(BlobFolder, what_is_stored_again_or_renewed_is_young_and_its_own_time_stays) {
+  const auto stored = put("stored"), renewed = put("renewed");
+  const auto path = [&](const Result<Blob>& blob) {
+    return folder_.path("blobs/" + blob->digest.substr(7, 2) + "/" + blob->digest.substr(7));
+  };
+  for (const auto* blob : {&stored, &renewed}) set_times(path(*blob), 1000);
+  ASSERT_TRUE(put("stored").ok());
+  EXPECT_EQ(blobs_.renew(renewed->digest)->size, 7U);
+  EXPECT_EQ(*blobs_.sweep_unused(1'000'001, {}), 0U);
+  struct stat status{};
+  ASSERT_EQ(::stat(path(renewed).c_str(), &status), 0);
+  EXPECT_EQ(status.st_mtime, 1000);
+  EXPECT_EQ(blobs_.renew("sha256:" + std::string(64, '0')).error().code, Errc::not_found);
+}
+
 TEST_F(BlobFolder, a_writer_that_is_given_up_leaves_nothing) {
   {
     auto writer = std::move(blobs_.create("", kPlenty)).value();

@@ -26,6 +26,10 @@ Result<sys::UniqueFd> open_file(int folder, std::string_view name) {
   return sys::open_beneath(folder, name, O_RDWR | O_CREAT, 0600);
 }
 
+PumpState state_of(sys::PipeState pipe) {
+  return pipe == sys::PipeState::ended ? PumpState::ended : PumpState::drained;
+}
+
 Result<std::uint64_t> size_of(int fd) {
   return static_cast<std::uint64_t>(TRY(sys::stat_fd(fd)).st_size);
 }
@@ -99,7 +103,12 @@ Result<Pumped> OutputLog::pump(Stream stream, int pipe) {
   TRY(frame_all().context("output log"));  // left over from a disk that was full
   while (pumped.bytes < kPumpBytes) {
     if (!frames_.cut() && lengths_.sum() >= options_.kept_bytes) TRY(frames_.mark_cut());
-    const std::uint64_t room = std::min(may_read(), kPumpBytes - pumped.bytes);
+    if (below_limit() == 0) {
+      const auto waiting = TRY(sys::peek_pipe(pipe).context("output log"));
+      pumped.state = waiting == sys::PipeState::moved ? PumpState::refused : state_of(waiting);
+      return pumped;
+    }
+    const std::uint64_t room = std::min({may_read(), kPumpBytes - pumped.bytes, below_limit()});
     if (room == 0) {
       pumped.state = PumpState::blocked;
       return pumped;
@@ -109,13 +118,18 @@ Result<Pumped> OutputLog::pump(Stream stream, int pipe) {
     lengths_[stream] += moved.bytes;
     pumped.bytes += moved.bytes;
     if (moved.state != sys::PipeState::moved) {
-      pumped.state = moved.state == sys::PipeState::ended ? PumpState::ended : PumpState::drained;
+      pumped.state = state_of(moved.state);
       return pumped;
     }
     TRY(frame_all().context("output log"));
     TRY(trim().context("output log"));
   }
   return pumped;
+}
+
+std::uint64_t OutputLog::below_limit() const {
+  if (limit_bytes_ == 0) return kPumpBytes;
+  return lengths_.sum() < limit_bytes_ ? limit_bytes_ - lengths_.sum() : 0;
 }
 
 std::uint64_t OutputLog::may_read() const {

@@ -15,8 +15,8 @@
 // Owner: tared, one OutputLog for each run, also for reading one that has ended. Threads: one.
 // Units: bytes; times in ms. Errors: the file system's; Errc::exhausted for reading what was
 // dropped; Errc::conflict for a reader that another one has replaced. What never happens: a byte is
-// lost between pipe and file; a byte below the cut changes; the disk space used exceeds the two
-// bounds (plus a step).
+// lost between pipe and file; a byte below the cut changes; a byte beyond the limit is taken; the disk
+// space used exceeds the two bounds (plus a step).
 #pragma once
 
 #include <cstdint>
@@ -37,6 +37,7 @@ enum class PumpState : std::uint8_t {
   ended,    // the pipe is at its end: no writer is left
   blocked,  // the window is full: a reader has to read first
   more,     // there may be more; it is somebody else's turn
+  refused,  // there is more than the limit allows: it stays in the pipe
 };
 struct Pumped {
   std::uint64_t bytes = 0;
@@ -70,7 +71,10 @@ class OutputLog {
   Result<Pumped> pump(Stream stream, int pipe);
   static constexpr std::uint64_t kPumpBytes = std::uint64_t{1} << 20;
 
-  // How many bytes pump() would take now; 0: wait until a reader has read.
+  // Both streams together never get longer than this; 0: no limit.
+  void set_limit(std::uint64_t bytes) { limit_bytes_ = bytes; }
+
+  // How many bytes pump() would take now, but for the limit; 0: wait until a reader has read.
   std::uint64_t may_read() const;
 
   // 0 at the end. Never crosses the gap.
@@ -104,12 +108,14 @@ class OutputLog {
   Result<> frame_all();
   Result<> trim();
   Result<> trim(Stream stream, std::uint64_t step);
+  std::uint64_t below_limit() const;
   bool holding() const { return reader_.has_value() || options_.wait_for_reader; }
 
   Files files_;
   KeptFrames frames_;
   OutputLogOptions options_;
   const Clock& clock_;
+  std::uint64_t limit_bytes_ = 0;
   Offsets lengths_;
   Offsets read_until_;  // of the attached reader, or of the last one
   std::optional<std::uint64_t> reader_;

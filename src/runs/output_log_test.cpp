@@ -1,5 +1,7 @@
 #include "runs/output_log.h"
 
+#include <unistd.h>
+
 #include <thread>
 
 #include "runs/test_output.h"
@@ -64,6 +66,37 @@ TEST(OutputLog, a_cut_inside_one_piece_keeps_the_bytes_before_it) {
   bench.feed(Stream::out, pattern(Stream::out, 0, 50'000));
   EXPECT_EQ(bench.log().cut(), (Offsets{10'001, 0}));
   EXPECT_EQ(bench.read_back().out, pattern(Stream::out, 0, 50'000)) << "the window has the rest";
+}
+
+TEST(OutputLog, the_limit_is_exact_over_both_streams_and_the_rest_stays_in_the_pipe) {
+  LogBench bench;
+  bench.log().set_limit(10'000);
+  bench.feed(Stream::err, pattern(Stream::err, 0, 4000));
+  bench.feed(Stream::out, pattern(Stream::out, 0, 6000));
+  const int out = bench.pipe(Stream::out).read.get();
+  EXPECT_EQ(bench.log().pump(Stream::out, out)->state, PumpState::drained) << "full is allowed";
+  ASSERT_TRUE(sys::write_all(bench.pipe(Stream::out).write.get(), "x").ok());
+  const auto refused = bench.log().pump(Stream::out, out);
+  EXPECT_EQ(refused->state, PumpState::refused);
+  EXPECT_EQ(refused->bytes, 0U);
+  EXPECT_EQ(bench.log().lengths(), (Offsets{6000, 4000}));
+  char left = 0;
+  EXPECT_EQ(::read(out, &left, 1), 1);
+  bench.pipe(Stream::out).write.reset();
+  EXPECT_EQ(bench.log().pump(Stream::out, out)->state, PumpState::ended);
+}
+
+TEST(OutputLog, a_limit_inside_one_piece_takes_the_bytes_before_it) {
+  for (const std::uint64_t limit : {1U, 4095U, 4096U, 4097U, 30'000U}) {
+    LogBench bench(small(5000, kMiB));
+    bench.log().set_limit(limit);
+    ASSERT_TRUE(sys::write_all(bench.pipe(Stream::out).write.get(), pattern(Stream::out, 0, 30'001))
+                    .ok());
+    const auto pumped = bench.log().pump(Stream::out, bench.pipe(Stream::out).read.get());
+    EXPECT_EQ(pumped->state, PumpState::refused) << limit;
+    EXPECT_EQ(pumped->bytes, limit);
+    EXPECT_EQ(bench.read_back().out, pattern(Stream::out, 0, limit));
+  }
 }
 
 TEST(OutputLog, beyond_the_cut_only_a_window_stays_and_the_gap_is_named) {

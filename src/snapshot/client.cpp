@@ -11,9 +11,10 @@ Result<StoreClient> StoreClient::connect(std::string_view socket_path, std::stri
   StoreClient client(TRY(sys::connect_seqpacket(socket_path).context("tare-store")));
   Hello hello;
   hello.program = program;
-  const Hello answer = TRY(expect<Hello>(client.call(Request(hello))));
+  Hello answer = TRY(expect<Hello>(client.call(Request(hello))));
   if (answer.version != kProtocolVersion)
     return Error{Errc::unavailable, "tare-store is of another release"};
+  client.version_ = std::move(answer.program);
   return client;
 }
 

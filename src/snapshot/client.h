@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -23,6 +24,8 @@ class StoreClient {
   static Result<StoreClient> connect(std::string_view socket_path, std::string_view program);
 
   int fd() const { return fd_.get(); }
+  // Of the store's release.
+  const std::string& version() const { return version_; }
 
   Result<> send(const Request& request, std::span<const int> fds = {});
   // The next reply: Progress, or the closing one (Failed is a value here).
@@ -39,6 +42,7 @@ class StoreClient {
  private:
   explicit StoreClient(sys::UniqueFd fd) : fd_(std::move(fd)) {}
   sys::UniqueFd fd_;
+  std::string version_;
 };
 
 // The closing reply as the message it must be.

@@ -59,6 +59,13 @@ Result<> set_mtime_at(int dir, const std::string& name, std::int64_t seconds) {
   return ok();
 }
 
+Result<> set_atime_now_at(int dir, const std::string& name) {
+  const timespec times[2] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
+  if (::utimensat(dir, name.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0)
+    return sys_error(errno, "utimensat " + name);
+  return ok();
+}
+
 Result<> set_mtime_fd(int fd, std::int64_t seconds) {
   const timespec times[2] = {{seconds, 0}, {seconds, 0}};
   if (::futimens(fd, times) != 0) return sys_error(errno, "futimens");

@@ -27,6 +27,7 @@ Result<> make_link_at(int from_dir, const std::string& from, int to_dir, const s
 Result<> rename_at(int from_dir, const std::string& from, int to_dir, const std::string& to);
 Result<> own_fd(int fd, uid_t uid, gid_t gid);
 Result<> set_mtime_at(int dir, const std::string& name, std::int64_t seconds);
+Result<> set_atime_now_at(int dir, const std::string& name);
 Result<> set_mtime_fd(int fd, std::int64_t seconds);
 
 Result<> truncate_fd(int fd, std::uint64_t size);

@@ -1,6 +1,7 @@
 #include "sys/pipe_file.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -18,6 +19,13 @@ Result<Spliced> splice_to_file(int pipe, int file, std::uint64_t offset, std::si
   if (n == 0) return Spliced{0, PipeState::ended};
   if (errno == EAGAIN) return Spliced{0, PipeState::drained};
   return sys_error(errno, "splice");
+}
+
+Result<PipeState> peek_pipe(int pipe) {
+  pollfd poll = {.fd = pipe, .events = POLLIN, .revents = 0};
+  if (retry([&] { return ::poll(&poll, 1, 0); }) < 0) return sys_error(errno, "poll");
+  if ((poll.revents & POLLIN) != 0) return PipeState::moved;
+  return poll.revents == 0 ? PipeState::drained : PipeState::ended;
 }
 
 Result<> punch_hole(int fd, std::uint64_t offset, std::uint64_t length) {

@@ -1,6 +1,6 @@
 // Bytes straight from a pipe into a file, and the holes one can make in that file.
-// EINTR retried, errno turned into an Error naming the call. Sources: splice(2), fallocate(2)
-// (PUNCH_HOLE), fdatasync(2). Threads: stateless.
+// EINTR retried, errno turned into an Error naming the call. Sources: splice(2), poll(2),
+// fallocate(2) (PUNCH_HOLE), fdatasync(2). Threads: stateless.
 #pragma once
 
 #include <cstddef>
@@ -23,6 +23,9 @@ struct Spliced {
 // left the pipe is in the file, whatever becomes of this process. Never waits for the pipe. The
 // file must not be O_APPEND.
 Result<Spliced> splice_to_file(int pipe, int file, std::uint64_t offset, std::size_t max_bytes);
+
+// The same without moving anything: `moved` when there is something to move.
+Result<PipeState> peek_pipe(int pipe);
 
 // Gives the disk space of the range back; the length stays, the range reads as zeros.
 Result<> punch_hole(int fd, std::uint64_t offset, std::uint64_t length);

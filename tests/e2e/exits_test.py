@@ -1,5 +1,6 @@
 """How `tare run` ends: its exit status is the program's, and one line on stderr says why."""
 
+import json
 import signal
 import unittest
 
@@ -62,7 +63,21 @@ class Exits(harness.TareTest):
     def test_beyond_the_output_limit_the_run_is_killed_with_137(self):
         result = self.home.host("yes", options=["--output-limit", "64K"])
         self.assert_reason(result, 137, "output limit of 64 KiB reached")
-        self.assertGreaterEqual(len(result.stdout), 64 << 10)
+        self.assertEqual(result.stdout, b"y\n" * (32 << 10))
+
+    def test_the_output_limit_is_exact_to_the_byte(self):
+        limit = 100_000
+        script = "import os, sys\nleft = int(sys.argv[1])\nos.write(2, b'e' * 999)\n" \
+                 "while left: left -= os.write(1, b'o' * min(left, 70_001))\n"
+        for stdout, expected in ((limit - 999, 0), (limit - 998, 137), (limit * 9, 137)):
+            with self.subTest(stdout=stdout):
+                result = self.home.host("python3", "-c", script, stdout,
+                                        options=["--output-limit", limit, "--json"])
+                self.assert_status(result, expected)
+                answer = json.loads(result.stdout)
+                usage = answer["run"]["usage"]
+                self.assertEqual(usage["stdout_bytes"] + usage["stderr_bytes"], limit)
+                self.assertEqual(len(answer["stdout"]) + len(answer["stderr"]), limit)
 
     def test_the_disk_limit_is_an_error_for_the_program_only(self):
         program = ["sh", "-c", "head -c 50000000 /dev/zero >/tmp/big || exit 9"]

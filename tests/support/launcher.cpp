@@ -154,6 +154,8 @@ void TestLauncher::send(const sandbox::ToLauncher& message, const std::vector<in
   must(sys::send_message(socket_.get(), must(sandbox::encode(message)), fds));
 }
 
+bool TestLauncher::has_message() const { return wait_for(socket_.get(), 0); }
+
 sandbox::FromLauncher TestLauncher::next(std::vector<sys::UniqueFd>* fds, int timeout_ms) {
   if (!wait_for(socket_.get(), timeout_ms)) throw std::runtime_error("tare-launcher says nothing");
   auto message = must(sys::receive_message(socket_.get()));

@@ -53,9 +53,11 @@ class TestLauncher {
   RunResult finish(Live live);
 
   void connect();
-  void restart();  // SIGKILL and a new one on the same home
+  void disconnect() { socket_.reset(); }  // as a tared that dies
+  void restart();                         // SIGKILL and a new one on the same home
   void kill();
   pid_t pid() const { return process_.pid(); }
+  bool has_message() const;  // next() would not wait
   const std::string& home() const { return home_; }
   const std::string& log_path() const { return log_; }
 

@@ -1,6 +1,13 @@
 #include "support/leaks.h"
 
+#include <fcntl.h>
+#include <linux/loop.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
 #include <filesystem>
+#include <set>
 
 #include "base/hash.h"
 #include "sandbox/cgroup/hierarchies.h"
@@ -36,6 +43,51 @@ std::vector<int> processes_of(const std::string& home) {
       pids.push_back(std::stoi(name));
   }
   return pids;
+}
+
+std::vector<std::string> sandbox_cgroups_of(const std::string& home) {
+  std::vector<std::string> found;
+  for (const sandbox::Hierarchy& hierarchy :
+       sandbox::parse_hierarchies(text_of("/proc/self/mountinfo"))) {
+    const fs::path folder = fs::path(hierarchy.path) / cgroup_tag(home);
+    if (!fs::exists(folder)) continue;
+    for (const auto& entry : fs::directory_iterator(folder)) {
+      if (entry.is_directory()) found.push_back("cgroup " + entry.path().string());
+    }
+  }
+  return found;
+}
+
+std::vector<std::string> loops_on_file_system_of(const std::string& home) {
+  std::vector<std::string> found;
+  struct stat status = {};
+  if (::stat(home.c_str(), &status) != 0) return {"no " + home};
+  for (const auto& entry : fs::directory_iterator("/sys/block")) {
+    const std::string name = entry.path().filename();
+    if (!fs::exists(entry.path() / "loop/backing_file")) continue;
+    const auto device = sys::open_at(sys::kCwd, "/dev/" + name, O_RDONLY);
+    loop_info64 info = {};
+    if (!device || ::ioctl(device->get(), LOOP_GET_STATUS64, &info) != 0) continue;
+    if (info.lo_device == status.st_dev) found.push_back("loop device " + name);
+  }
+  return found;
+}
+
+std::optional<int> empty_net_namespaces() {
+  const std::string slab = "/sys/kernel/slab/net_namespace";
+  std::error_code unreadable;
+  // A cache that is shared with other things counts them, too.
+  if (text_of(slab + "/aliases") != "0\n") return std::nullopt;
+  // Half-full slabs count as full until then.
+  if (!sys::write_control(sys::kCwd, slab + "/shrink", "1")) return std::nullopt;
+  const std::string alive = text_of(slab + "/objects");
+  std::set<fs::path> inhabited;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    if (!is_number(entry.path().filename())) continue;
+    inhabited.insert(fs::read_symlink(entry.path() / "ns/net", unreadable));
+  }
+  inhabited.erase(fs::path());
+  return std::atoi(alive.c_str()) - static_cast<int>(inhabited.size());
 }
 
 std::vector<std::string> leaks_of(const std::string& home) {

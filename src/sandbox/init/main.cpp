@@ -96,7 +96,7 @@ bool prepare(WaitingProgram& waiting) {
 }
 
 bool start(const WaitingProgram& waiting, const Order& order) {
-  const StartedProgram started = start_program(waiting, order.plan, order.plan_fd, order.stdio);
+  const StartedProgram started = start_program(waiting, order.plan_fd, order.stdio);
   for (const int fd : {order.stdio[0], order.stdio[1], order.stdio[2], order.plan_fd, order.input,
                        waiting.channel}) {
     if (fd >= 0) ::close(fd);

@@ -209,7 +209,6 @@ std::uint64_t monotonic_ns() {
 WaitingProgram prepare_program(std::string_view plan) {
   WaitingProgram waiting;
   int ends[2];
-  waiting.step = PlanReader(plan).steps();
   waiting.error = outcome(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
   if (waiting.error != 0) return waiting;
   const Fd theirs(ends[1]);
@@ -219,7 +218,6 @@ WaitingProgram prepare_program(std::string_view plan) {
   waiting.error = waiting.pid < 0 ? errno : 0;
   if (waiting.error != 0) return waiting;
   Failure failure;
-  failure.step = waiting.step;
   std::uint64_t at_ns = 0;
   if (!hear(waiting.channel, failure, at_ns)) failure.error = EBADMSG;
   waiting.error = failure.error;
@@ -227,16 +225,14 @@ WaitingProgram prepare_program(std::string_view plan) {
   return waiting;
 }
 
-StartedProgram start_program(const WaitingProgram& waiting, std::string_view plan, int plan_fd,
+StartedProgram start_program(const WaitingProgram& waiting, int plan_fd,
                              const int (&stdio)[3]) {
   StartedProgram started;
   started.pid = waiting.pid;
-  started.step = PlanReader(plan).steps();
   const int fds[kChildFds] = {plan_fd, stdio[0], stdio[1], stdio[2]};
   started.error = send_fds(waiting.channel, fds, kChildFds);
   if (started.error != 0) return started;
   Failure failure;
-  failure.step = started.step;
   started.executed = !hear(waiting.channel, failure, started.at_ns);
   // Then the channel closes: by execve, or with the process after it has said why not.
   if (started.executed && hear_failure(waiting.channel, failure)) started.executed = false;

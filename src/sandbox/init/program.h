@@ -13,9 +13,10 @@ namespace tare::sandbox::init {
 struct StartedProgram {
   pid_t pid = -1;
   int error = 0;  // errno when it could not be started
-  std::uint32_t
-      step = 0;           // the step that failed; the number of `execute` when it was execve itself
-  bool executed = false;  // false with step == execute: not_executed
+  // The step that failed; the number of `execute` when it was execve itself; 0 when there was no
+  // process, or it was killed (EIO).
+  std::uint32_t step = 0;
+  bool executed = false;    // false with step == execute: not_executed
   std::uint64_t at_ns = 0;  // CLOCK_MONOTONIC just before execve
 };
 
@@ -28,9 +29,9 @@ struct WaitingProgram {
 
 // `plan` is the whole encoded base plan.
 WaitingProgram prepare_program(std::string_view plan);
-// `plan` is the run's, mapped, and `plan_fd` where it is; stdio are the three descriptors that the
+// `plan_fd` is the run's; stdio are the three descriptors that the
 // program gets.
-StartedProgram start_program(const WaitingProgram& waiting, std::string_view plan, int plan_fd,
+StartedProgram start_program(const WaitingProgram& waiting, int plan_fd,
                              const int (&stdio)[3]);
 
 std::uint64_t monotonic_ns();

@@ -126,7 +126,7 @@ void Launcher::on_client() {
 void Launcher::on_message(ToLauncher message, std::vector<sys::UniqueFd> fds) {
   if (const auto* hello = std::get_if<HelloMessage>(&message)) {
     send(WelcomeMessage{kLauncherProtocol, static_cast<std::uint32_t>(::getpid()),
-                        std::string(tools_.making.cgroups.mode())});
+                        std::string(tools_.making.cgroups.mode()), TARE_VERSION, instance_});
     greeted_ = hello->protocol == kLauncherProtocol;
     if (!greeted_) drop_client();
     return;
@@ -348,7 +348,9 @@ void Launcher::send_ended(const Sandbox& sandbox) {
 }
 
 void Launcher::send(const FromLauncher& message, std::span<const int> fds) {
-  if (!client_.valid()) return;
+  // Before the greeting nothing but its answer: the rest is told when tared asks.
+  const bool welcome = std::holds_alternative<WelcomeMessage>(message);
+  if (!client_.valid() || !(greeted_ || welcome)) return;
   auto bytes = encode(message);
   if (!bytes) return config_.log->error("cannot encode a message", bytes.error());
   // A tared that does not read is as good as dead: what it misses it gets again when it has

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "base/log.h"
+#include "base/random.h"
 #include "base/result.h"
 #include "sandbox/launch/pool.h"
 #include "sandbox/launch/protocol.h"
@@ -96,6 +97,7 @@ class [[nodiscard]] Launcher {
   sys::UniqueFd client_;
   bool greeted_ = false;
   bool stopping_ = false;
+  const std::uint64_t instance_ = SystemRandom().next_u64();
   WarmPool pool_;
   PoolMessage counters_;
   std::uint32_t next_number_ = 1;

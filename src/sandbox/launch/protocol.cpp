@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t kMaxOutcomeText = kMaxMessageBytes;
 constexpr std::size_t kMaxModeBytes = 16;
+constexpr std::size_t kMaxVersionBytes = 64;
 
 template <class... Handlers>
 struct Overloaded : Handlers... {
@@ -118,6 +119,8 @@ Result<std::string> encode(const FromLauncher& message) {
                    out.u32(m.protocol);
                    out.u32(m.pid);
                    out.text("cgroup_mode", m.cgroup_mode, kMaxModeBytes);
+                   out.text("version", m.version, kMaxVersionBytes);
+                   out.u64(m.instance);
                  },
                  [&](const LiveMessage& m) {
                    put_id(out, m.id);
@@ -174,15 +177,23 @@ Result<ToLauncher> take_to_launcher(WireReader& in) {
   }
 }
 
+Result<WelcomeMessage> take_welcome(WireReader& in) {
+  WelcomeMessage welcome;
+  welcome.protocol = TRY(in.u32("protocol"));
+  if (welcome.protocol != kLauncherProtocol) {
+    in = WireReader({});
+    return welcome;
+  }
+  welcome.pid = TRY(in.u32("pid"));
+  welcome.cgroup_mode = TRY(in.text("cgroup_mode", kMaxModeBytes));
+  welcome.version = TRY(in.text("version", kMaxVersionBytes));
+  welcome.instance = TRY(in.u64("instance"));
+  return welcome;
+}
+
 Result<FromLauncher> take_from_launcher(WireReader& in) {
   switch (TRY(in.u8("type"))) {
-    case 0: {
-      WelcomeMessage welcome;
-      welcome.protocol = TRY(in.u32("protocol"));
-      welcome.pid = TRY(in.u32("pid"));
-      welcome.cgroup_mode = TRY(in.text("cgroup_mode", kMaxModeBytes));
-      return FromLauncher(std::move(welcome));
-    }
+    case 0: return FromLauncher(TRY(take_welcome(in)));
     case 1: {
       LiveMessage live;
       live.id = TRY(take_id(in));

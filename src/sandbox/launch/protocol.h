@@ -73,10 +73,14 @@ using ToLauncher = std::variant<HelloMessage, ListMessage, LaunchMessage, KillMe
 
 // --- from the launcher ---
 
+// Of another protocol only `protocol` is read: the rest may have another form.
 struct WelcomeMessage {
   std::uint32_t protocol = kLauncherProtocol;
   std::uint32_t pid = 0;
   std::string cgroup_mode;
+  std::string version = {};  // of the launcher's release
+  // Drawn at its start: the same number is the same process, and so the same sandboxes.
+  std::uint64_t instance = 0;
 };
 // Descriptors: stdout read end, stderr read end, [stdin write end].
 struct LiveMessage {

@@ -41,6 +41,25 @@ TEST(Protocol, an_end_is_read_as_it_was_written) {
   EXPECT_EQ(message.uid_base, ended.uid_base);
 }
 
+TEST(Protocol, a_welcome_names_the_release_and_the_process) {
+  const WelcomeMessage welcome{kLauncherProtocol, 7, "v2", "1.2.3", 0x123456789abcdef0};
+  const auto decoded = decode_from_launcher(encode(FromLauncher(welcome)).value(), 0);
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  const auto& message = std::get<WelcomeMessage>(*decoded);
+  EXPECT_EQ(message.version, "1.2.3");
+  EXPECT_EQ(message.instance, 0x123456789abcdef0U);
+  EXPECT_EQ(message.pid, 7U);
+}
+
+TEST(Protocol, of_a_welcome_of_another_protocol_only_that_is_read) {
+  const std::string first("\0\1\0\0\0", 5);  // protocol 1
+  for (const char* rest : {"", "\x10\x20", "whatever it was then, longer than ours"}) {
+    const auto decoded = decode_from_launcher(first + rest, 0);
+    ASSERT_TRUE(decoded) << decoded.error().message;
+    EXPECT_EQ(std::get<WelcomeMessage>(*decoded).protocol, 1U);
+  }
+}
+
 TEST(Protocol, a_wrong_number_of_descriptors_is_refused) {
   const std::string bytes = encode(ToLauncher(launch())).value();
   for (const std::size_t fds : {0U, 6U, 7U, 9U})

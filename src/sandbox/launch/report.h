@@ -32,7 +32,7 @@ enum class ReportKind : std::uint32_t {
 struct Report {
   std::uint32_t magic = kMagic;
   ReportKind kind = ReportKind::step_failed;
-  std::uint32_t step = 0;  // from 1
+  std::uint32_t step = 0;  // from 1; 0: no step, but the start of the program's process
   std::int32_t error = 0;  // errno
   std::uint32_t signalled = 0;
   std::int32_t status = 0;  // exit code or signal

@@ -214,7 +214,9 @@ void Sandbox::read_usage(model::Usage& usage) const {
 
 model::Outcome Sandbox::from_report(const Report& report) const {
   using model::EndReason;
-  const std::string text = sys_error(report.error, "").message;
+  // What the step was is tared's to say: it has the plans.
+  const std::string why = sys_error(report.error, "").message.substr(2);
+  const std::string text = report.step == 0 ? "starting the program: " + why : why;
   switch (report.kind) {
     case ReportKind::step_failed: return {EndReason::setup_failed, 0, 0, text};
     case ReportKind::not_executed:
@@ -238,7 +240,7 @@ model::Outcome Sandbox::decide(const sys::ExitStatus& init) const {
   if (report_) {
     // The limit ends the whole run, on v1 as on v2: there the kernel kills one process, and the
     // program may have ended of that before we could.
-    if (out_of_memory && report_->kind == ReportKind::ended)
+    if (out_of_memory && report_->kind != ReportKind::not_executed)
       return {EndReason::memory_limit, 0, SIGKILL, ""};
     return from_report(*report_);
   }
