@@ -30,6 +30,10 @@ def syscall_names():
     return names
 
 
+def threads(pid):
+    return map(int, os.listdir(f"/proc/{pid}/task"))
+
+
 def descendants(pid):
     found = []
     for task in os.listdir(f"/proc/{pid}/task"):
@@ -53,7 +57,7 @@ class Trace:
         self.write("buffer_size_kb", "16384")
         self.write("trace_clock", "mono")
         self.write("options/event-fork", "1")
-        self.write("set_event_pid", " ".join(str(p) for p in [pid, *descendants(pid)]))
+        self.write("set_event_pid", " ".join(str(p) for p in [pid, *threads(pid), *descendants(pid)]))
         for event in ("raw_syscalls/sys_enter", "raw_syscalls/sys_exit", "sched/sched_process_exit"):
             self.write(f"events/{event}/enable", "1")
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <map>
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -231,6 +232,48 @@ RunResult TestLauncher::run(const model::SandboxSpec& spec, const std::string& i
     send(sandbox::CloseStdinMessage{live.id});
   }
   return finish(std::move(live));
+}
+
+std::vector<double> TestLauncher::burst(const model::SandboxSpec& spec, int count) {
+  std::map<std::string, std::uint64_t> sent;
+  std::vector<Live> live;  // small outputs: they stay in the pipes
+  for (int i = 0; i < count; ++i) {
+    model::SandboxSpec each = spec;
+    each.id = fresh_run_id();
+    sent[each.id] = RealClock().monotonic_us();
+    live.push_back(launch(each));
+  }
+  std::vector<double> took;
+  while (!sent.empty()) {
+    const auto message = next();
+    const auto* ended = std::get_if<sandbox::EndedMessage>(&message);
+    if (ended == nullptr) continue;
+    const double us = static_cast<double>(RealClock().monotonic_us() - sent.at(ended->id));
+    const bool good = ended->outcome.reason == model::EndReason::exited &&
+                      ended->outcome.exit_code == 0;
+    if (!good) {
+      std::fprintf(stderr, "burst: %s %d %s step %u\n",
+                   std::string(model::to_string(ended->outcome.reason)).c_str(),
+                   ended->outcome.exit_code, ended->outcome.message.c_str(), ended->failed_step);
+    }
+    took.push_back(good ? us : -1);
+    sent.erase(ended->id);
+    send(sandbox::ReleaseMessage{ended->id});
+  }
+  return took;
+}
+
+int TestLauncher::fill(const model::SandboxSpec& spec, int count) {
+  int up = 0;
+  for (int i = 0; i < count; ++i) {
+    model::SandboxSpec each = spec;
+    each.id = fresh_run_id();
+    each.limits.time_ms = 0;
+    (void)launch(each);  // the launcher has ends of the pipes, too
+    const auto message = next();
+    if (std::holds_alternative<sandbox::StartedMessage>(message)) ++up;
+  }
+  return up;
 }
 
 }  // namespace tare::testing

@@ -52,6 +52,12 @@ class TestLauncher {
   void send(const sandbox::ToLauncher& message, const std::vector<int>& fds = {});
   RunResult finish(Live live);
 
+  // `count` launches of it sent at once; for each, in any order, us from its sending to its end; -1
+  // when it did not exit with 0.
+  std::vector<double> burst(const model::SandboxSpec& spec, int count);
+  // Launches `count` sandboxes that wait for good: their program blocks. How many are up.
+  int fill(const model::SandboxSpec& spec, int count);
+
   void connect();
   void disconnect() { socket_.reset(); }  // as a tared that dies
   void restart();                         // SIGKILL and a new one on the same home

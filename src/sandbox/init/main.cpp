@@ -132,17 +132,17 @@ bool reap(pid_t program, Report& report) {
   }
 }
 
-void reap_until_end(pid_t program, int signals) {
-  Report report;
+// False when the launcher is gone.
+bool reap_until_end(pid_t program, int signals, Report& report) {
   pollfd waits[2] = {{signals, POLLIN, 0}, {kControlFd, POLLIN, 0}};
   while (!reap(program, report)) {
-    if (::poll(waits, 2, -1) < 0 && errno != EINTR) return;
+    if (::poll(waits, 2, -1) < 0 && errno != EINTR) return false;
     signalfd_siginfo info;
     while (::read(signals, &info, sizeof info) > 0) {
     }
-    if ((waits[1].revents & (POLLHUP | POLLERR)) != 0) return;  // the launcher is gone
+    if ((waits[1].revents & (POLLHUP | POLLERR)) != 0) return false;
   }
-  send_report(report);
+  return true;
 }
 
 // All that is left: daemons that forked away twice, background jobs.
@@ -167,8 +167,12 @@ int run() {
   if (signals < 0 || !prepare(waiting)) return 1;
   Order order;
   if (!receive_order(order) || !apply_all(order)) return 1;
-  if (start(waiting, order)) reap_until_end(waiting.pid, signals);
+  Report ended;
+  const bool tell = start(waiting, order) && reap_until_end(waiting.pid, signals, ended);
   end_the_rest();
+  // Last: with this the launcher takes the run for over, and what is left of this process's life
+  // (the kernel takes its namespaces down, about a millisecond) delays nobody.
+  if (tell) send_report(ended);
   return 0;
 }
 

@@ -77,17 +77,31 @@ void Launcher::handle(Source source, std::uint32_t number) {
 
 void Launcher::on_sandbox(Source source, std::uint32_t number) {
   const auto found = sandboxes_.find(number);
-  if (found == sandboxes_.end() || found->second->ended()) return;  // an event from before its end
+  if (found == sandboxes_.end()) return;  // an event from before its end
   Sandbox& sandbox = *found->second;
-  if (source == Source::ended) return finish(number);
-  if (source == Source::oom) return sandbox.on_oom();
+  if (source == Source::oom) {
+    if (!sandbox.ended()) sandbox.on_oom();
+    return;
+  }
+  // Its death and its last words may come in one go, in any order.
+  if (!sandbox.ended()) on_reports(number);
+  if (source != Source::ended) return;
+  if (!sandbox.ended()) finish(number);
+  reaped(number);
+}
+
+void Launcher::on_reports(std::uint32_t number) {
+  Sandbox& sandbox = *sandboxes_.at(number);
   const bool was_prepared = sandbox.prepared();
-  if (const auto started = sandbox.on_control()) {
+  std::optional<StartedMessage> started;
+  while (!sandbox.told_end() && sandbox.on_control(started)) {
+    if (!started) continue;
     config_.log->info("sandbox started", {{"run", sandbox.id()},
                                           {"start_us", started->start_us},
                                           {"warm", started->warm}});
-    send(*started);
+    send(*std::exchange(started, std::nullopt));
   }
+  if (sandbox.told_end()) return finish(number);
   if (was_prepared || !sandbox.prepared() || sandbox.claimed()) return;
   ++counters_.made;
   if (!pool_.ready(sandbox.key(), number)) sandbox.end(model::EndReason::killed);
@@ -147,8 +161,13 @@ void Launcher::on_message(ToLauncher message, std::vector<sys::UniqueFd> fds) {
 
 void Launcher::release(const std::string& id) {
   const auto number = numbers_.find(id);
-  if (number == numbers_.end() || !sandboxes_.at(number->second)->ended()) return;
-  take_down(number->second);
+  if (number == numbers_.end()) return;
+  Sandbox& sandbox = *sandboxes_.at(number->second);
+  if (!sandbox.ended() || sandbox.released()) return;
+  sandbox.release();
+  const std::uint32_t which = number->second;
+  numbers_.erase(number);
+  if (!sandbox.is_made()) take_down(which);
 }
 
 // Everything that a run has, and once more every end that tared may have missed.
@@ -263,7 +282,10 @@ void Launcher::on_made(const Made& made, std::vector<sys::UniqueFd> fds) {
   if (!usable) {
     config_.log->error("sandbox could not be made", usable.error());
     sandbox.fail(usable.error());
-    if (!sandbox.is_made()) finish(made.number);
+    if (!sandbox.is_made()) {
+      finish(made.number);
+      reaped(made.number);
+    }
     return;
   }
   if (sandbox.cause() || stopping_) return sandbox.end(model::EndReason::killed);
@@ -309,7 +331,6 @@ void Launcher::fill_pool() {
 
 void Launcher::finish(std::uint32_t number) {
   Sandbox& sandbox = *sandboxes_.at(number);
-  if (sandbox.is_made()) (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, sandbox.pidfd(), nullptr);
   const EndedMessage ended = sandbox.finish();
   if (!sandbox.claimed()) {
     if (!sandbox.cause()) {
@@ -322,11 +343,21 @@ void Launcher::finish(std::uint32_t number) {
       ++counters_.failed;
       pool_.not_made(sandbox.key(), monotonic_us());
     }
-    return take_down(number);
+    return sandbox.release();
   }
   config_.log->info("sandbox ended", {{"run", ended.id}, {"wall_us", ended.usage.wall_us}});
-  if (stopping_) return take_down(number);
+  if (stopping_) return sandbox.release();
   send_ended(sandbox);
+}
+
+// The process is dead, or never was: what a run has left waits for its release.
+void Launcher::reaped(std::uint32_t number) {
+  Sandbox& sandbox = *sandboxes_.at(number);
+  if (sandbox.is_made()) {
+    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, sandbox.pidfd(), nullptr);
+    sandbox.reap();
+  }
+  if (sandbox.released()) take_down(number);
 }
 
 void Launcher::take_down(std::uint32_t number) {
@@ -386,7 +417,9 @@ void Launcher::end_all() {
   drop_client();
   std::vector<std::uint32_t> over;
   for (const auto& [number, sandbox] : sandboxes_) {
-    if (sandbox->ended()) over.push_back(number);
+    if (!sandbox->ended()) continue;
+    sandbox->release();
+    if (!sandbox->is_made()) over.push_back(number);
   }
   for (const std::uint32_t number : over) take_down(number);
   for (const auto& [number, sandbox] : sandboxes_) sandbox->end(model::EndReason::launcher_lost);

@@ -61,6 +61,7 @@ class [[nodiscard]] Launcher {
   Result<> watch(int fd, Source source, std::uint32_t number);
   void handle(Source source, std::uint32_t number);
   void on_sandbox(Source source, std::uint32_t number);
+  void on_reports(std::uint32_t number);
 
   void accept_client();
   void drop_client();
@@ -85,6 +86,7 @@ class [[nodiscard]] Launcher {
   void reap_strangers();
   void fill_pool();
   void finish(std::uint32_t number);
+  void reaped(std::uint32_t number);
   void take_down(std::uint32_t number);
   int wait_ms() const;
   void check_deadlines();

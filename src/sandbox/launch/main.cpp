@@ -173,6 +173,8 @@ Result<LaunchTools> prepare(const Options& options, std::string_view digest) {
       make_skeleton(inside + "/launcher", std::string(kHostRoot)).context("skeleton"));
   sys::UniqueFd null = TRY(sys::open_at(sys::kCwd, "/dev/null", O_RDWR));
   sys::UniqueFd runs = TRY(sys::open_directory(inside + "/runs"));
+  SlotTable slots(block);
+  const uid_t first_uid = slots.first_uid();
   return LaunchTools{
       .making = {.cgroups = std::move(cgroups),
                  .skeleton = std::move(skeleton),
@@ -180,8 +182,9 @@ Result<LaunchTools> prepare(const Options& options, std::string_view digest) {
                  .host = std::string(kHostRoot),
                  .layers_dir = inside + "/store/layers",
                  .init = std::move(init),
-                 .null = std::move(null)},
-      .slots = SlotTable(block),
+                 .null = std::move(null),
+                 .first_uid = first_uid},
+      .slots = std::move(slots),
       .runs_dir = std::move(runs),
   };
 }

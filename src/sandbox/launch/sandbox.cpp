@@ -95,19 +95,20 @@ Result<> Sandbox::begin(const ClaimTools& tools) {
   return ok();
 }
 
-std::optional<StartedMessage> Sandbox::on_control() {
+bool Sandbox::on_control(std::optional<StartedMessage>& tell) {
+  if (!control_.valid()) return false;
   auto message = sys::receive_message(control_.get(), sizeof(Report) + 1);
-  if (!message && message.error().sys == EAGAIN) return std::nullopt;
+  if (!message && message.error().sys == EAGAIN) return false;
   if (!message || !message->has_value()) {
     control_.reset();  // closed: the pidfd tells the rest
-    return std::nullopt;
+    return false;
   }
-  const std::optional<Report> report = parse_report((*message)->bytes);
-  if (!report) {
+  if (const std::optional<Report> report = parse_report((*message)->bytes)) {
+    tell = on_report(*report);
+  } else {
     end(model::EndReason::daemon_error);
-    return std::nullopt;
   }
-  return on_report(*report);
+  return true;
 }
 
 std::optional<StartedMessage> Sandbox::on_report(const Report& report) {
@@ -175,14 +176,16 @@ void Sandbox::fail(const Error& why) {
 }
 
 EndedMessage Sandbox::finish() {
-  if (control_.valid()) (void)on_control();  // a last report that came together with the end
   EndedMessage message;
   if (claimed()) message.id = id();
   message.uid_base = slot().base;
   auto status = Result<sys::ExitStatus>(sys::ExitStatus{true, SIGKILL});
   if (is_made()) {
     read_io(message.usage);
-    status = init_.wait(nullptr);
+    // tare-init has reaped all others before it said so. It is not believed: it is killed, and with
+    // it, whatever it said, the last process of its namespace.
+    if (told_end()) (void)init_.signal(SIGKILL);
+    if (!told_end()) status = init_.wait(nullptr);
   }
   message.outcome = decide(status ? *status : sys::ExitStatus{true, SIGKILL});
   if (report_ && report_->kind == ReportKind::step_failed) {
@@ -199,6 +202,8 @@ EndedMessage Sandbox::finish() {
   ended_ = message;
   return message;
 }
+
+void Sandbox::reap() { (void)init_.wait(nullptr); }
 
 void Sandbox::read_usage(model::Usage& usage) const {
   if (!cgroup_) return;

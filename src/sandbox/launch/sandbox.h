@@ -3,10 +3,12 @@
 //
 //   being made --made()--> empty --report prepared--> idle, perhaps for long
 //   claim() at any of these; claimed and made: the order is sent
-//   --report started--> running --report ended / kill / limit--> ending --init reaped--> ended
+//   --report started--> running --report ended, or a kill or limit and then its death--> ended
+//   --reap()--> nothing of it is left but its files
 //
 // Owner: the launcher's table. Single thread. What never happens: a report or a kill changes an
-// outcome that has been decided; a process of the sandbox outlives finish(); two runs claim it.
+// outcome that has been decided; a process but tare-init, which is dying, outlives finish(); two runs
+// claim it.
 #pragma once
 
 #include <cstdint>
@@ -67,8 +69,8 @@ class [[nodiscard]] Sandbox {
   // 0 = never.
   std::uint64_t deadline_us() const { return deadline_us_; }
 
-  // A packet of tare-init is waiting. What to tell tared, if anything.
-  std::optional<StartedMessage> on_control();
+  // A packet of tare-init may be waiting: false when none is. `tell` is for tared.
+  bool on_control(std::optional<StartedMessage>& tell);
   void on_oom();
   void on_deadline();
   // The first cause wins; kills the whole tree.
@@ -78,8 +80,13 @@ class [[nodiscard]] Sandbox {
   void fail(const Error& why);
   void close_stdin() { stdin_write_.reset(); }
 
-  // tare-init is a zombie: takes the rest down and says how it went. Once.
+  // tare-init has told the end, or is a zombie: takes the rest down and says how it went. Once.
   EndedMessage finish();
+  bool told_end() const { return report_ && report_->kind == ReportKind::ended; }
+  // tare-init is a zombie, and the sandbox has ended.
+  void reap();
+  void release() { released_ = true; }
+  bool released() const { return released_; }
   const EndedMessage& result() const { return *ended_; }
   // The output folder; invalid when it cannot be opened.
   sys::UniqueFd output() const;
@@ -111,7 +118,7 @@ class [[nodiscard]] Sandbox {
   std::optional<Cgroup> cgroup_;
   sys::Child init_;
 
-  bool prepared_ = false, begun_ = false, warm_ = false;
+  bool prepared_ = false, begun_ = false, warm_ = false, released_ = false;
   model::Usage spent_;  // before the claim
   std::uint64_t received_us_ = 0, started_us_ = 0, deadline_us_ = 0;
   std::optional<model::EndReason> cause_;

@@ -7,6 +7,7 @@
 
 #include "sandbox/init/become_init.h"
 #include "sandbox/launch/report.h"
+#include "sandbox/plan/plan.h"
 #include "sandbox/rootfs/stage.h"
 #include "sys/files.h"
 #include "sys/process.h"
@@ -15,6 +16,8 @@
 namespace tare::sandbox {
 
 namespace {
+
+constexpr std::uint32_t kSlotsAtHand = 40;
 
 // The cgroup namespace is tare-init's own first step: made here, its root would be the launcher's
 // cgroups.
@@ -38,6 +41,9 @@ struct Maker::Making {
 };
 
 Result<> Maker::serve() {
+  // The first of them, so that no launch has to wait for one: each takes a process's life.
+  for (std::uint32_t i = 0; i < kSlotsAtHand; ++i)
+    TRY(user_namespaces_.of(tools_.first_uid + i * kIdRange));
   for (;;) {
     auto received = TRY(sys::receive_message(socket_.get()));
     if (!received) return ok();
@@ -82,20 +88,19 @@ Result<> Maker::make_all(const MakeOrder& order, int plan, Making& making) {
   const int ids = TRY(user_namespaces_.of(order.uid_base));
   making.scratch = TRY(make_scratch(base.limits, order.uid_base, tools_.images));
   making.cgroup.emplace(TRY(Cgroup::create(tools_.cgroups, order.cgroup, base.limits)));
-  {
-    const StageParts parts = {
-        .skeleton = &tools_.skeleton,
-        .host = tools_.host,
-        .layers_dir = tools_.layers_dir,
-        .layers = base.layers,
-        .host_root = base.host_root,
-        .host_network = base.network == model::Network::host,
-        .user_namespace = ids,
-        .scratch = making.scratch.get(),
-    };
-    const Stage stage = TRY(Stage::build(parts));
-    TRY(clone_init(order, making));
-  }
+  const StageParts parts = {
+      .skeleton = &tools_.skeleton,
+      .host = tools_.host,
+      .layers_dir = tools_.layers_dir,
+      .layers = base.layers,
+      .host_root = base.host_root,
+      .host_network = base.network == model::Network::host,
+      .user_namespace = ids,
+      .scratch = making.scratch.get(),
+  };
+  // Taken away when tare-init is on its way: that waits for other processors.
+  const Stage stage = TRY(Stage::build(parts));
+  TRY(clone_init(order, making));
   TRY(write_id_maps(making.init.pid, order.uid_base).context("user namespace"));
   TRY(making.cgroup->attach(making.init.pid));
   TRY(sys::send_message(making.control.get(), {&kGoByte, 1}).context("tare-init"));

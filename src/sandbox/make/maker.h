@@ -33,6 +33,7 @@ struct MakerTools {
   std::string layers_dir;  // <home>/store/layers
   sys::UniqueFd init;      // tare-init in a sealed memfd
   sys::UniqueFd null;      // /dev/null
+  uid_t first_uid = 0;     // of the first slot
 
   // All of the above, for a process that is to keep nothing else.
   std::vector<int> descriptors() const;

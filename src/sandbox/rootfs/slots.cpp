@@ -23,8 +23,11 @@ Result<Slot> SlotTable::lease() {
     index = free_.front();
     free_.pop_front();
   }
-  const uid_t base = kFirstUid + (block_ * kSlotsPerBlock + index) * kIdRange;
-  return Slot{index, ++generations_[index], base};
+  return Slot{index, ++generations_[index], uid_of(index)};
+}
+
+uid_t SlotTable::uid_of(std::uint32_t index) const {
+  return kFirstUid + (block_ * kSlotsPerBlock + index) * kIdRange;
 }
 
 void SlotTable::give_back(const Slot& slot) {

@@ -32,12 +32,15 @@ struct Slot {
 class [[nodiscard]] SlotTable {
  public:
   explicit SlotTable(std::uint32_t block);
+  uid_t first_uid() const { return uid_of(0); }
   Result<Slot> lease();
   void give_back(const Slot& slot);
 
  private:
   // So many others are leased before one is leased again.
-  static constexpr std::size_t kRest = 64;
+  static constexpr std::size_t kRest = 24;
+
+  uid_t uid_of(std::uint32_t index) const;
 
   std::uint32_t block_;
   std::vector<std::uint32_t> generations_;  // of the slots that have been leased once
