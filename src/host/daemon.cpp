@@ -57,7 +57,7 @@ Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& rel
                fiber::Signals& signals, const fiber::Context& ctx) {
   RunService runs(run_deps, deps.random, ctx);
   relay.set(&runs);
-  runs.take_up(std::move(left.unfinished), left.builds);
+  runs.take_up(std::move(left));
   Environments environments(run_deps, runs);
   Agents agents(run_deps, environments);
   Admission admission(run_deps, agents, environments);

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "base/log.h"
 #include "base/result.h"
 #include "fiber/context.h"
@@ -55,8 +57,8 @@ class LauncherLink {
   // Connected, greeted, and listed.
   bool ready() const { return ready_; }
   const PeerStatus& status() const { return status_; }
-  // Which launcher process that is; 0: none yet.
-  std::uint64_t instance() const { return known_instance_; }
+  // Which launcher process that is, as text; all zeros: none yet.
+  std::string instance() const { return fmt::format("{:016x}", known_instance_); }
 
  private:
   Result<> connect(const fiber::Context& ctx);

@@ -35,6 +35,7 @@ struct LiveRun {
   bool driven = false;      // a fiber drives it
   bool launched = false;    // the launcher was told, by us or by the tared before us
   bool reattached = false;  // by the tared before us
+  std::string launcher = {};  // of such a run: which launcher process was to be told
 
   // What the launcher said.
   struct End {
