@@ -156,6 +156,28 @@ TEST(OutputLog, an_attached_reader_is_waited_for_and_misses_nothing) {
   EXPECT_TRUE(was_blocked);
 }
 
+TEST(OutputLog, a_piece_that_an_attached_reader_died_with_is_there_for_the_next) {
+  OutputLogOptions options = small(64 * 1024, kMiB);
+  options.wait_for_reader = true;
+  LogBench bench(options);
+  bench.feed(Stream::out, pattern(Stream::out, 0, kMiB));
+  std::vector<std::byte> buffer(kMiB);
+  {
+    auto reader = bench.reader({}, LogReader::Role::attached);
+    EXPECT_EQ(reader.next(buffer)->bytes, 64U * 1024);
+    EXPECT_EQ(reader.next(buffer)->bytes, kMiB - 64 * 1024);
+  }
+  bench.reopen();
+  auto reader = bench.reader({64 * 1024, 0}, LogReader::Role::attached);
+  const auto piece = reader.next(buffer);
+  EXPECT_EQ(piece->skipped, 0U);
+  EXPECT_TRUE(is_pattern(Stream::out, 64 * 1024,
+                         {reinterpret_cast<char*>(buffer.data()), piece->bytes}));
+  EXPECT_EQ(piece->bytes, kMiB - 64 * 1024);
+  EXPECT_TRUE(reader.next(buffer)->caught_up());
+  EXPECT_GE(bench.log().extent(Stream::out).window, kMiB - 128 * 1024) << "read: it may go";
+}
+
 TEST(OutputLog, a_run_that_waits_for_its_reader_stops_until_one_attaches) {
   OutputLogOptions options = small(50'000, 128 * 1024);
   options.wait_for_reader = true;

@@ -1,5 +1,6 @@
 """SIGKILL of each program: nothing acknowledged is lost, nothing is left behind."""
 
+import hashlib
 import os
 import random
 import signal
@@ -64,6 +65,27 @@ class Tared(harness.TareTest):
         self.assertEqual(first + out, talked(150, "out"))
         said = b"".join(line for line in err.splitlines(True) if not line.startswith(b"tare: "))
         self.assertEqual(said, talked(150, "err"))
+
+    def test_a_client_of_a_run_beyond_the_kept_log_misses_no_byte(self):
+        blocks = 160  # MiB; 64 are kept, the rest waits for the client
+        program = ("import sys\nfor i in range(%d):\n"
+                   "  sys.stdout.buffer.write(bytes([i]) * (1 << 20))" % blocks)
+        digest, count = hashlib.sha256(), 0
+        with self.home.popen("run", "--env", "host", "--", "python3", "-c", program) as client:
+            for until in (80, 110, 140, blocks + 1):
+                while count < until << 20 and (data := client.stdout.read1(1 << 16)):
+                    digest.update(data)
+                    count += len(data)
+                if until < blocks:
+                    self.kill_tared()
+                    self.home.up()
+            err = client.stderr.read()
+            self.assertEqual(client.wait(harness.TIMEOUT_S), 0, err)
+        self.assertNotIn(b"not kept", err)
+        expected = hashlib.sha256()
+        for i in range(blocks):
+            expected.update(bytes([i]) * (1 << 20))
+        self.assertEqual((count, digest.hexdigest()), (blocks << 20, expected.hexdigest()))
 
     def test_a_kill_that_was_acknowledged_happens(self):
         run = self.home.detached("sleep", "1000")
