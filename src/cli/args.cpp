@@ -178,13 +178,12 @@ void Grammar::add_run_list_commands() {
   json_flag(ps);
 
   const std::string id = "A run id, or the start or end of one";
-  auto* logs = add("logs", "Print the output of a run, byte-exact; with -f exit with its status",
-                   "tare logs -f 7xk2\n"
-                   "Kept are the first 64 MiB of a run's output, both streams together, and up to "
-                   "8 MiB before\nits end. What is missing in between is told on stderr.",
-                   [](const Raw& raw) -> Result<Command> {
-                     return Command(LogsCommand{raw.id, raw.follow});
-                   });
+  auto* logs = add(
+      "logs", "Print the output of a run, byte-exact; with -f exit with its status",
+      "tare logs -f 7xk2\n"
+      "Kept are the first 64 MiB of a run's output, both streams together, and up to "
+      "8 MiB before\nits end. What is missing in between is told on stderr.",
+      [](const Raw& raw) -> Result<Command> { return Command(LogsCommand{raw.id, raw.follow}); });
   logs->add_flag("-f,--follow", raw_.follow, "Go on until the run has ended");
   logs->add_option("ID", raw_.id, id)->required();
   add("inspect", "Print everything about a run as JSON, with its events", "tare inspect 7xk2",

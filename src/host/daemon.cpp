@@ -66,8 +66,12 @@ Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& rel
                     blobs,    api_key, listeners.address(), kernel_text()};
   const http::Server server(surface_routes(services), surface_options(services));
 
-  const BlobSweep sweep{blobs,      [&runs] { return runs.inputs_in_use(); }, run_deps.offload,
-                        deps.clock, deps.log,                                 kSweepInterval};
+  const BlobSweep sweep{blobs,
+                        [&runs] { return runs.inputs_in_use(); },
+                        run_deps.offload,
+                        deps.clock,
+                        deps.log,
+                        kSweepInterval};
   fiber::TaskGroup links(ctx);
   links.spawn([&](const fiber::Context& task) { run_deps.launcher.run(task); });
   links.spawn([&](const fiber::Context& task) { run_deps.store.watch(task); });

@@ -78,7 +78,7 @@ class LauncherLink {
   bool ready_ = false;
   bool absent_told_ = false;
   std::uint64_t known_instance_ = 0;  // of the launcher whose sandboxes we know; 0: none yet
-  std::string refused_version_;  // of the last greeting, until its connection is closed
+  std::string refused_version_;       // of the last greeting, until its connection is closed
   PeerStatus status_;
 };
 

@@ -70,16 +70,16 @@ Result<runs::CreatedRun> RunService::create(NewRun wanted) {
   // What a launch takes is made while the disk is busy with the run's row.
   if (at_once) start_driver(live);
 
-  auto created = deps_.records.run(
-      [&, run = live->run, launching = launching_event()](runs::Store& store) -> Result<runs::CreatedRun> {
-        auto made = TRY(store.create_run(run, wanted.request_digest));
-        if (made.existed) return made;
-        if (live->image) TRY(record_build(store, *live->image, run.id));
-        if (at_once) {
-          made.run = TRY(store.append_event(kTenant, run.id, launching)).run;
-        }
-        return made;
-      });
+  auto created = deps_.records.run([&, run = live->run, launching = launching_event()](
+                                       runs::Store& store) -> Result<runs::CreatedRun> {
+    auto made = TRY(store.create_run(run, wanted.request_digest));
+    if (made.existed) return made;
+    if (live->image) TRY(record_build(store, *live->image, run.id));
+    if (at_once) {
+      made.run = TRY(store.append_event(kTenant, run.id, launching)).run;
+    }
+    return made;
+  });
   const bool fresh = created && !created->existed;
   if (fresh) live->run = created->run;
   if (fresh && !at_once) {
@@ -129,7 +129,8 @@ void RunService::start_queued() {
 
 void RunService::launch_queued(const LivePtr& live) {
   start_driver(live);
-  deps_.records.queue([id = live->run.id, event = launching_event()](runs::Store& store) { return store.append_event(kTenant, id, event); },
+  deps_.records.queue([id = live->run.id, event = launching_event()](
+                          runs::Store& store) { return store.append_event(kTenant, id, event); },
                       [live](Result<runs::AppendedEvent> appended) {
                         if (appended) {
                           live->run = std::move(appended->run);
@@ -257,11 +258,9 @@ void RunService::launch_again(const LivePtr& live) {
   live->launched = live->reattached = false;
   auto event = event_now(deps_, model::RunEventType::reattached,
                          "tared was restarted before the launch");
-  deps_.records.queue(
-      [id = live->run.id, event = std::move(event)](runs::Store& store) {
-        return store.append_event(kTenant, id, event);
-      },
-      [](auto) {});
+  deps_.records.queue([id = live->run.id, event = std::move(event)](
+                          runs::Store& store) { return store.append_event(kTenant, id, event); },
+                      [](auto) {});
   start_driver(live);
 }
 

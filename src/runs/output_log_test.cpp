@@ -90,8 +90,8 @@ TEST(OutputLog, a_limit_inside_one_piece_takes_the_bytes_before_it) {
   for (const std::uint64_t limit : {1U, 4095U, 4096U, 4097U, 30'000U}) {
     LogBench bench(small(5000, kMiB));
     bench.log().set_limit(limit);
-    ASSERT_TRUE(sys::write_all(bench.pipe(Stream::out).write.get(), pattern(Stream::out, 0, 30'001))
-                    .ok());
+    ASSERT_TRUE(
+        sys::write_all(bench.pipe(Stream::out).write.get(), pattern(Stream::out, 0, 30'001)).ok());
     const auto pumped = bench.log().pump(Stream::out, bench.pipe(Stream::out).read.get());
     EXPECT_EQ(pumped->state, PumpState::refused) << limit;
     EXPECT_EQ(pumped->bytes, limit);
@@ -171,8 +171,8 @@ TEST(OutputLog, a_piece_that_an_attached_reader_died_with_is_there_for_the_next)
   auto reader = bench.reader({64 * 1024, 0}, LogReader::Role::attached);
   const auto piece = reader.next(buffer);
   EXPECT_EQ(piece->skipped, 0U);
-  EXPECT_TRUE(is_pattern(Stream::out, 64 * 1024,
-                         {reinterpret_cast<char*>(buffer.data()), piece->bytes}));
+  EXPECT_TRUE(
+      is_pattern(Stream::out, 64 * 1024, {reinterpret_cast<char*>(buffer.data()), piece->bytes}));
   EXPECT_EQ(piece->bytes, kMiB - 64 * 1024);
   EXPECT_TRUE(reader.next(buffer)->caught_up());
   EXPECT_GE(bench.log().extent(Stream::out).window, kMiB - 128 * 1024) << "read: it may go";

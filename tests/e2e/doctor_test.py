@@ -1,4 +1,4 @@
-"""`tare doctor` as a person and a program see it; the checks themselves are tested in tests/kernel."""
+"""`tare doctor` as a person and a program see it; tests/kernel tests the checks themselves."""
 
 import json
 import re

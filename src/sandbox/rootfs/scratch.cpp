@@ -51,10 +51,10 @@ Result<std::string> image_template(const model::Limits& limits, const ImageTools
   const sys::UniqueFd said(::memfd_create("mkfs", MFD_CLOEXEC));
   sys::Child child = TRY(sys::fork_child());
   if (!child.valid()) {
-    ::dup2(said.get(), STDERR_FILENO);
     sys::exec_in_root(tools.host, {"/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4"},
                       {"mkfs.ext4", "-q", "-F", "-b", "4096", "-m", "0", "-O", "^has_journal", "-E",
-                       "nodiscard,lazy_itable_init=1", "-N", inodes, making});
+                       "nodiscard,lazy_itable_init=1", "-N", inodes, making},
+                      said.get());
   }
   const sys::ExitStatus status = TRY(child.wait(nullptr));
   if (status.signalled || status.code != 0) {
