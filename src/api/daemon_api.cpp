@@ -25,11 +25,10 @@ Result<> get_health(Services& services, Exchange& exchange) {
   const auto& launcher = services.deps.launcher;
   const auto& store = services.deps.store.status();
   const bool ready = launcher.ready() && store.connected && services.runs.recovered();
-  const host::PeerStatus own{
-      .connected = true,
-      .pid = static_cast<std::uint32_t>(::getpid()),
-      .version = TARE_VERSION,
-      .detail = {}};
+  const host::PeerStatus own{.connected = true,
+                             .pid = static_cast<std::uint32_t>(::getpid()),
+                             .version = TARE_VERSION,
+                             .detail = {}};
   const JsonArray programs{program("tared", own), program("tare-launcher", launcher.status()),
                            program("tare-store", store)};
   return reply_json(exchange, 200,

@@ -140,8 +140,8 @@ Result<> LogStream::copy() {
   const auto payload = std::as_writable_bytes(std::span(buffer_).subspan(model::kFrameHeaderBytes));
   for (;;) {
     const runs::Piece piece = TRY(reader.next(payload));
+    if (attached) log_->changed.notify_all();  // what the piece before took is free again
     if (!piece.caught_up()) {
-      if (attached) log_->changed.notify_all();  // there is room again
       TRY(send_piece(piece));
       continue;
     }

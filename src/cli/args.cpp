@@ -67,6 +67,11 @@ class Grammar {
     return add_to(app_, std::move(name), std::move(what), example, make);
   }
   void json_flag(CLI::App* command) { command->add_flag("--json", raw_.json, "Print JSON"); }
+  void user_option(CLI::App* command) {
+    command->add_option("--user", raw_.system_user, "System user that tared runs as")
+        ->type_name("NAME")
+        ->capture_default_str();
+  }
 
   void add_daemon_commands();
   void add_run_commands();
@@ -91,14 +96,15 @@ void Grammar::add_daemon_commands() {
   up->add_option("--port", raw_.port,
                  "TCP port on 127.0.0.1, 0 for any free one (7419 for the default home, else 0)")
       ->type_name("N");
-  up->add_option("--user", raw_.system_user, "System user that tared runs as")
-      ->type_name("NAME")
-      ->capture_default_str();
+  user_option(up);
   add("down", "End the daemons and every run that is active", "tare down",
       [](const Raw&) -> Result<Command> { return Command(DownCommand{}); });
-  json_flag(add(
-      "doctor", "Try what this host can do; say what is missing and what follows", "tare doctor",
-      [](const Raw& raw) -> Result<Command> { return Command(DoctorCommand{raw.json}); }));
+  auto* doctor = add("doctor", "Try what this host can do; say what is missing and what follows",
+                     "tare doctor", [](const Raw& raw) -> Result<Command> {
+                       return Command(DoctorCommand{raw.json, raw.system_user});
+                     });
+  user_option(doctor);
+  json_flag(doctor);
   json_flag(
       add("version", "Versions of this program and of the daemons", "tare version",
           [](const Raw& raw) -> Result<Command> { return Command(VersionCommand{raw.json}); }));
@@ -172,10 +178,12 @@ void Grammar::add_run_list_commands() {
   json_flag(ps);
 
   const std::string id = "A run id, or the start or end of one";
-  auto* logs = add("logs", "Print the output of a run, byte-exact; with -f exit with its status",
-                   "tare logs -f 7xk2", [](const Raw& raw) -> Result<Command> {
-                     return Command(LogsCommand{raw.id, raw.follow});
-                   });
+  auto* logs = add(
+      "logs", "Print the output of a run, byte-exact; with -f exit with its status",
+      "tare logs -f 7xk2\n"
+      "Kept are the first 64 MiB of a run's output, both streams together, and up to "
+      "8 MiB before\nits end. What is missing in between is told on stderr.",
+      [](const Raw& raw) -> Result<Command> { return Command(LogsCommand{raw.id, raw.follow}); });
   logs->add_flag("-f,--follow", raw_.follow, "Go on until the run has ended");
   logs->add_option("ID", raw_.id, id)->required();
   add("inspect", "Print everything about a run as JSON, with its events", "tare inspect 7xk2",

@@ -42,6 +42,7 @@ struct UpCommand {
 struct DownCommand {};
 struct DoctorCommand {
   bool json = false;
+  std::string system_user;  // that tared would run as
 };
 
 struct EnvBuildCommand {

@@ -11,14 +11,12 @@
 #include "sys/entries.h"
 #include "sys/files.h"
 #include "sys/spawn.h"
-#include "sys/users.h"
 
 namespace tare::cli {
 namespace {
 
 constexpr std::chrono::seconds kDoctorWithin{120};
 constexpr std::size_t kMaxDoctorBytes = std::size_t{1} << 20;
-constexpr std::string_view kDaemonUser = "tare";
 
 Result<std::string> read_to_end(int fd, const fiber::Context& ctx) {
   std::string out;
@@ -34,17 +32,15 @@ Result<std::string> read_to_end(int fd, const fiber::Context& ctx) {
 }
 
 // What the launcher found when it tried each primitive.
-Result<JsonArray> launcher_checks(const App& app, const fiber::Context& ctx) {
+Result<JsonArray> launcher_checks(const App& app, const std::string& user,
+                                  const fiber::Context& ctx) {
   const std::string program = TRY(find_program(kLauncher));
   auto pipe = TRY(sys::make_pipe());
   const auto errors = TRY(sys::dup_fd(STDERR_FILENO));
   sys::SpawnOptions options{.program = program,
-                            .argv = {std::string(kLauncher), "--doctor", "--json"},
+                            .argv = {std::string(kLauncher), "--doctor", "--json", "--home",
+                                     app.target.home, "--user", user},
                             .env = child_environment()};
-  // The disk checks are about the file system of the home, when there is one.
-  if (sys::exists_at(sys::kCwd, app.target.home)) {
-    options.argv.insert(options.argv.end(), {"--home", app.target.home});
-  }
   options.out = pipe.write.get();
   options.err = errors.get();
   auto process = TRY(sys::spawn(options));
@@ -66,15 +62,13 @@ Json check(std::string_view name, const Error* error, std::string_view detail,
            std::string_view consequence) {
   return JsonObject{{"name", name},
                     {"ok", error == nullptr},
+                    {"warning", false},
                     {"detail", error == nullptr ? detail : std::string_view(error->message)},
                     {"consequence", error == nullptr ? "" : consequence},
                     {"fix", ""}};
 }
 
 void add_own_checks(JsonArray& checks) {
-  const auto user = sys::find_user(kDaemonUser);
-  checks.push_back(check("system user tare", user ? nullptr : &user.error(), "exists",
-                         "tared cannot be started"));
   for (const std::string_view name : {kStore, kTared}) {
     const auto program = find_program(name);
     checks.push_back(check(fmt::format("program {}", name), program ? nullptr : &program.error(),
@@ -82,9 +76,16 @@ void add_own_checks(JsonArray& checks) {
   }
 }
 
+// Of one check: "missing" is required, "warning" is not.
+std::string_view state_of(const Json& item) {
+  if (!flag_at(item, {"ok"})) return "missing";
+  return flag_at(item, {"warning"}) ? "warning" : "ok";
+}
+
 std::string check_text(const Json& item) {
-  const bool good = flag_at(item, {"ok"});
-  std::string out = fmt::format("{}  {}", good ? "ok     " : "MISSING",
+  const std::string_view state = state_of(item);
+  const bool good = state == "ok";
+  std::string out = fmt::format("{:<7}  {}", state == "missing" ? "MISSING" : state,
                                 printable(text_at(item, {"name"})));
   if (const auto detail = text_at(item, {"detail"}); !detail.empty())
     out += ": " + printable(detail, 300);
@@ -102,17 +103,22 @@ std::string check_text(const Json& item) {
 }  // namespace
 
 Result<int> run_command(const DoctorCommand& command, App& app, const fiber::Context& ctx) {
-  JsonArray checks = TRY(launcher_checks(app, ctx));
+  JsonArray checks = TRY(launcher_checks(app, command.system_user, ctx));
   add_own_checks(checks);
-  std::size_t missing = 0;
+  std::size_t missing = 0, warnings = 0;
   std::string text;
-  for (const Json& item : checks) {
-    missing += flag_at(item, {"ok"}) ? 0 : 1;
+  for (Json& item : checks) {
+    const std::string_view state = state_of(item);
+    if (item.is_object()) item.get_object()["state"] = state;
+    missing += state == "missing" ? 1 : 0;
+    warnings += state == "warning" ? 1 : 0;
     text += check_text(item);
   }
-  text += missing == 0 ? "this host can run everything\n" : fmt::format("{} missing\n", missing);
+  text += missing == 0 ? "this host can run everything" : fmt::format("{} missing", missing);
+  text += warnings == 0 ? "\n" : fmt::format("; {} not there, and not required\n", warnings);
   if (::geteuid() != 0) text += "not tried as root: what needs root is counted as missing\n";
-  const Json json = JsonObject{{"ok", missing == 0}, {"checks", checks}};
+  const Json json = JsonObject{
+      {"ok", missing == 0}, {"missing", missing}, {"warnings", warnings}, {"checks", checks}};
   TRY(app.print(command.json ? pretty_text(json) : text, ctx));
   return missing == 0 ? kExitOk : kExitFailure;
 }

@@ -85,8 +85,21 @@ Result<> check_releases(const Json& health) {
   return ok();
 }
 
-Result<> wait_ready(App& app, const Home& home, const std::vector<Daemon>& started,
+// One that was killed holds its socket until its last thread is gone: it looked as if it were up.
+Result<> start_those_gone(const ServiceOptions& options, std::vector<Daemon>& started) {
+  for (const std::string_view name : {kLauncher, kStore, kTared}) {
+    const Plan plan = plan_of(name, options);
+    const bool ours = std::any_of(started.begin(), started.end(),
+                                  [&](const Daemon& daemon) { return daemon.name == name; });
+    if (ours || is_up(plan.socket)) continue;
+    started.push_back(TRY(start_daemon(options.home, name, plan.arguments)));
+  }
+  return ok();
+}
+
+Result<> wait_ready(App& app, const ServiceOptions& options, std::vector<Daemon>& started,
                     const fiber::Context& ctx) {
+  const Home& home = options.home;
   Json health;
   for (;;) {
     auto answer = app.client.get("/v1/health", ctx);
@@ -96,6 +109,7 @@ Result<> wait_ready(App& app, const Home& home, const std::vector<Daemon>& start
     }
     if (answer && flag_at(health, {"ready"})) return ok();
     if (!answer && answer.error().code != Errc::unavailable) return std::move(answer).error();
+    TRY(start_those_gone(options, started));
     for (const Daemon& daemon : started) {
       if (!daemon.process.ended()) continue;
       return Error{Errc::internal,
@@ -155,7 +169,7 @@ Result<> start_service(App& app, const ServiceOptions& options, std::vector<Daem
   TRY(start_those({plan_of(kLauncher, options), plan_of(kStore, options)}, options.home, started,
                   limited));
   TRY(start_those({plan_of(kTared, options)}, options.home, started, limited));
-  return wait_ready(app, options.home, started, limited);
+  return wait_ready(app, options, started, limited);
 }
 
 Result<Stopped> stop_service(App& app, const Home& home, const fiber::Context& ctx) {

@@ -54,7 +54,8 @@ TEST(BlobSweep, an_old_upload_goes_at_a_later_turn_unless_a_run_that_has_not_end
     while (turns < 2) TRY(fiber::sleep_for(std::chrono::milliseconds(1), ctx));
     EXPECT_TRUE(blobs.find(unused).ok()) << "not old enough";
     clock.advance_ms(1);
-    for (const int before = turns; turns < before + 3;) TRY(fiber::sleep_for(std::chrono::milliseconds(1), ctx));
+    for (const int before = turns; turns < before + 3;)
+      TRY(fiber::sleep_for(std::chrono::milliseconds(1), ctx));
     EXPECT_EQ(blobs.find(unused).error().code, Errc::not_found);
     EXPECT_TRUE(blobs.find(used).ok());
     group.cancel();

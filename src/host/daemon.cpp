@@ -57,7 +57,7 @@ Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& rel
                fiber::Signals& signals, const fiber::Context& ctx) {
   RunService runs(run_deps, deps.random, ctx);
   relay.set(&runs);
-  runs.take_up(std::move(left.unfinished), left.builds);
+  runs.take_up(std::move(left));
   Environments environments(run_deps, runs);
   Agents agents(run_deps, environments);
   Admission admission(run_deps, agents, environments);
@@ -66,8 +66,12 @@ Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& rel
                     blobs,    api_key, listeners.address(), kernel_text()};
   const http::Server server(surface_routes(services), surface_options(services));
 
-  const BlobSweep sweep{blobs,      [&runs] { return runs.inputs_in_use(); }, run_deps.offload,
-                        deps.clock, deps.log,                                 kSweepInterval};
+  const BlobSweep sweep{blobs,
+                        [&runs] { return runs.inputs_in_use(); },
+                        run_deps.offload,
+                        deps.clock,
+                        deps.log,
+                        kSweepInterval};
   fiber::TaskGroup links(ctx);
   links.spawn([&](const fiber::Context& task) { run_deps.launcher.run(task); });
   links.spawn([&](const fiber::Context& task) { run_deps.store.watch(task); });

@@ -19,6 +19,14 @@ TEST(DebianBuild, a_failure_is_told_by_apts_own_errors) {
             "nor-this");
 }
 
+TEST(DebianBuild, a_check_of_ours_that_failed_is_told_by_what_it_found) {
+  EXPECT_EQ(debian_build_failure("E: Unable to locate package no-such\n"
+                                 "E: setup failed: E: command failed: ! apt-get ... >&2\n"
+                                 "E: mmdebstrap failed to run\n",
+                                 1),
+            "the build failed: E: Unable to locate package no-such");
+}
+
 TEST(DebianBuild, an_error_that_only_mmdebstrap_names_is_better_than_none) {
   EXPECT_EQ(debian_build_failure("E: cp -a failed\nE: mmdebstrap failed to run\n", 1),
             "the build failed: E: cp -a failed");

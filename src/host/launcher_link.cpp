@@ -65,8 +65,7 @@ Result<> LauncherLink::connect(const fiber::Context& ctx) {
   }
   known_instance_ = welcome.instance;
   absent_told_ = false;
-  status_ = {
-      .connected = true, .pid = welcome.pid, .version = welcome.version, .detail = {}};
+  status_ = {.connected = true, .pid = welcome.pid, .version = welcome.version, .detail = {}};
   log_.info("launcher connected", {{"pid", welcome.pid}, {"cgroups", welcome.cgroup_mode}});
   return send_now(sandbox::ListMessage{}, {}, ctx);
 }

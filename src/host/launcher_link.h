@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "base/log.h"
 #include "base/result.h"
 #include "fiber/context.h"
@@ -57,8 +59,8 @@ class LauncherLink {
   const PeerStatus& status() const { return status_; }
   // As it was told last.
   const sandbox::PoolMessage& pool() const { return pool_; }
-  // Which launcher process that is; 0: none yet.
-  std::uint64_t instance() const { return known_instance_; }
+  // Which launcher process that is, as text; all zeros: none yet.
+  std::string instance() const { return fmt::format("{:016x}", known_instance_); }
 
  private:
   Result<> connect(const fiber::Context& ctx);
@@ -78,7 +80,7 @@ class LauncherLink {
   bool ready_ = false;
   bool absent_told_ = false;
   std::uint64_t known_instance_ = 0;  // of the launcher whose sandboxes we know; 0: none yet
-  std::string refused_version_;  // of the last greeting, until its connection is closed
+  std::string refused_version_;       // of the last greeting, until its connection is closed
   PeerStatus status_;
   sandbox::PoolMessage pool_;
 };

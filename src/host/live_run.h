@@ -32,9 +32,10 @@ struct LiveRun {
   // Is the run, or its `launching`, on the disk? Nothing is launched before.
   enum class Recorded : std::uint8_t { pending, done, failed };
   Recorded recorded = Recorded::pending;
-  bool driven = false;      // a fiber drives it
-  bool launched = false;    // the launcher was told, by us or by the tared before us
-  bool reattached = false;  // by the tared before us
+  bool driven = false;        // a fiber drives it
+  bool launched = false;      // the launcher was told, by us or by the tared before us
+  bool reattached = false;    // by the tared before us
+  std::string launcher = {};  // of such a run: which launcher process was to be told
 
   // What the launcher said.
   struct End {

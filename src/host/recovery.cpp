@@ -31,10 +31,25 @@ Result<std::size_t> remove_orphan_folders(runs::Store& store, int runs_dir) {
 
 }  // namespace
 
+Launch launch_of(const std::vector<model::RunEvent>& events) {
+  Launch launch;
+  for (const model::RunEvent& event : events) {
+    if (event.type == model::RunEventType::launching) launch.launcher = event.launcher;
+    if (event.type == model::RunEventType::kill_requested) launch.kill_requested = true;
+  }
+  return launch;
+}
+
 Result<Leftovers> find_leftovers(runs::Store& store, const runs::Blobs& blobs, int runs_dir,
                                  std::uint64_t now_ms, const Logger& log) {
   Leftovers left;
   left.unfinished = TRY(store.unfinished_runs());
+  for (const model::Run& run : left.unfinished.runs) {
+    if (run.state == model::RunState::queued) continue;
+    auto events = store.events(run.tenant, run.id, 0);
+    if (!events) log.error("events cannot be read", events.error(), {{"run", run.id}});
+    left.launches.emplace(run.id, launch_of(std::move(events).value_or({})));
+  }
   left.builds = TRY(builds_under_way(store, kTenant));
   const std::size_t folders = TRY(
       remove_orphan_folders(store, runs_dir).context("folders of runs"));

@@ -2,6 +2,11 @@
 // what it left half done on the disk. Blocks; runs before the loop.
 #pragma once
 
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
 #include "base/log.h"
 #include "base/result.h"
 #include "host/image_record.h"
@@ -10,10 +15,21 @@
 
 namespace tare::host {
 
+// What the events of a run tell about its launch.
+struct Launch {
+  std::string launcher;  // that was to be told; "" for a run that is still queued
+  bool kill_requested = false;
+};
+using Launches = std::map<std::string, Launch, std::less<>>;  // by run id
+
 struct Leftovers {
   runs::UnfinishedRuns unfinished;
+  Launches launches;
   Builds builds;
 };
+
+// Pure. `events` of one run, in order.
+Launch launch_of(const std::vector<model::RunEvent>& events);
 
 // `runs_dir` is $TARE_HOME/runs; `now_ms` wall time.
 Result<Leftovers> find_leftovers(runs::Store& store, const runs::Blobs& blobs, int runs_dir,

@@ -302,8 +302,8 @@ model::RunEvent RunDriver::ending(LiveRun& live) const {
   const bool own_end = outcome.reason == EndReason::exited ||
                        outcome.reason == EndReason::signalled;
   if (live.output_limit_hit && own_end) outcome = {EndReason::output_limit, 0, 0, {}};
-  const bool build_failed = live.purpose == Purpose::build &&
-                            outcome.reason == EndReason::exited && outcome.exit_code != 0;
+  const bool build_failed = live.purpose == Purpose::build && outcome.reason == EndReason::exited &&
+                            outcome.exit_code != 0;
   if (live.fault && !build_failed) {
     outcome = {EndReason::daemon_error, 0, 0, live.fault->message};
   }

@@ -70,18 +70,16 @@ Result<runs::CreatedRun> RunService::create(NewRun wanted) {
   // What a launch takes is made while the disk is busy with the run's row.
   if (at_once) start_driver(live);
 
-  auto created = deps_.records.run(
-      [&, run = live->run](runs::Store& store) -> Result<runs::CreatedRun> {
-        auto made = TRY(store.create_run(run, wanted.request_digest));
-        if (made.existed) return made;
-        if (live->image) TRY(record_build(store, *live->image, run.id));
-        if (at_once) {
-          made.run = TRY(store.append_event(kTenant, run.id,
-                                            event_now(deps_, model::RunEventType::launching)))
-                         .run;
-        }
-        return made;
-      });
+  auto created = deps_.records.run([&, run = live->run, launching = launching_event()](
+                                       runs::Store& store) -> Result<runs::CreatedRun> {
+    auto made = TRY(store.create_run(run, wanted.request_digest));
+    if (made.existed) return made;
+    if (live->image) TRY(record_build(store, *live->image, run.id));
+    if (at_once) {
+      made.run = TRY(store.append_event(kTenant, run.id, launching)).run;
+    }
+    return made;
+  });
   const bool fresh = created && !created->existed;
   if (fresh) live->run = created->run;
   if (fresh && !at_once) {
@@ -94,6 +92,12 @@ Result<runs::CreatedRun> RunService::create(NewRun wanted) {
   live->changed.notify_all();
   fiber::yield();  // the launch first, then the answer
   return created;
+}
+
+model::RunEvent RunService::launching_event() const {
+  model::RunEvent event = event_now(deps_, model::RunEventType::launching);
+  event.launcher = deps_.launcher.instance();
+  return event;
 }
 
 void RunService::start_driver(LivePtr live) {
@@ -125,7 +129,7 @@ void RunService::start_queued() {
 
 void RunService::launch_queued(const LivePtr& live) {
   start_driver(live);
-  deps_.records.queue([id = live->run.id, event = event_now(deps_, model::RunEventType::launching)](
+  deps_.records.queue([id = live->run.id, event = launching_event()](
                           runs::Store& store) { return store.append_event(kTenant, id, event); },
                       [live](Result<runs::AppendedEvent> appended) {
                         if (appended) {
@@ -214,12 +218,14 @@ Result<std::vector<model::RunEvent>> RunService::events(const std::string& id,
 
 // ---- after a restart, of tared or of the launcher
 
-void RunService::take_up(runs::UnfinishedRuns unfinished, const Builds& builds) {
-  for (const Error& damaged : unfinished.damaged) deps_.log.error("a run cannot be read", damaged);
-  for (model::Run& run : unfinished.runs) {
+void RunService::take_up(Leftovers left) {
+  for (const Error& damaged : left.unfinished.damaged) {
+    deps_.log.error("a run cannot be read", damaged);
+  }
+  for (model::Run& run : left.unfinished.runs) {
     auto live = std::make_shared<LiveRun>();
     live->run = std::move(run);
-    if (const auto build = builds.find(live->run.id); build != builds.end()) {
+    if (const auto build = left.builds.find(live->run.id); build != left.builds.end()) {
       live->purpose = Purpose::build;
       live->image = build->second;
     }
@@ -231,7 +237,31 @@ void RunService::take_up(runs::UnfinishedRuns unfinished, const Builds& builds) 
     // Driven as soon as it is known whether its sandbox lives.
     live->recorded = LiveRun::Recorded::done;
     live->launched = live->reattached = true;
+    const Launch& launch = left.launches[live->run.id];
+    live->launcher = launch.launcher;
+    live->kill_wanted = launch.kill_requested;
   }
+}
+
+// Its Launch was for the launcher process that is there now, and that one has not received it: what
+// it received it lists until the end is recorded, and what an earlier connection had not delivered
+// is gone with that connection. (A Launch that failed before anything was executed is not listed
+// either.) Launched again, the run is not executed twice.
+bool RunService::never_reached(const LiveRun& live) const {
+  return live.reattached && !live.driven && !live.started && !live.ended && !live.lost &&
+         live.run.state == model::RunState::starting && !listed_.contains(live.run.id) &&
+         live.launcher == deps_.launcher.instance();
+}
+
+void RunService::launch_again(const LivePtr& live) {
+  deps_.log.info("launching again: the launcher was not told", {{"run", live->run.id}});
+  live->launched = live->reattached = false;
+  auto event = event_now(deps_, model::RunEventType::reattached,
+                         "tared was restarted before the launch");
+  deps_.records.queue([id = live->run.id, event = std::move(event)](
+                          runs::Store& store) { return store.append_event(kTenant, id, event); },
+                      [](auto) {});
+  start_driver(live);
 }
 
 void RunService::on_launcher_gone(const std::string& why) {
@@ -261,6 +291,10 @@ void RunService::on_listed() {
   recovered_ = true;
   for (const auto& [id, live] : table_) {
     if (!live->launched || live->lost) continue;
+    if (never_reached(*live)) {
+      launch_again(live);
+      continue;
+    }
     if (live->ended) {
       // Told between our connecting and the list: its driver is still to be started.
     } else if (!listed_.contains(id)) {

@@ -19,8 +19,8 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "fiber/task_group.h"
-#include "host/image_record.h"
 #include "host/live_run.h"
+#include "host/recovery.h"
 #include "host/run_deps.h"
 #include "host/run_driver.h"
 #include "runs/store.h"
@@ -40,9 +40,8 @@ class RunService final : public LauncherEvents {
   // Cancels the drivers and waits for them: nothing of any run is ended by it.
   ~RunService() override = default;
 
-  // Before anything else: what an earlier tared left unfinished. `builds`: which of them build
-  // environments.
-  void take_up(runs::UnfinishedRuns unfinished, const Builds& builds);
+  // Before anything else: what an earlier tared left unfinished.
+  void take_up(Leftovers left);
 
   // Durable when it returns.
   Result<runs::CreatedRun> create(NewRun request);
@@ -72,6 +71,9 @@ class RunService final : public LauncherEvents {
  private:
   using LivePtr = std::shared_ptr<LiveRun>;
   model::Run new_run(model::RunRequest request);
+  model::RunEvent launching_event() const;
+  bool never_reached(const LiveRun& live) const;
+  void launch_again(const LivePtr& live);
   void start_driver(LivePtr live);
   void forget(const LivePtr& live);
   void start_queued();

@@ -53,8 +53,8 @@ void StoreLink::watch(const fiber::Context& ctx) {
 }
 
 Result<snapshot::StoreClient> StoreLink::connect(const fiber::Context& ctx) {
-  auto client = TRY(offload_.run(
-      [&] { return snapshot::StoreClient::connect(path_, TARE_VERSION); }, ctx));
+  auto client = TRY(
+      offload_.run([&] { return snapshot::StoreClient::connect(path_, TARE_VERSION); }, ctx));
   if (client.version() == TARE_VERSION) return client;
   refused_version_ = client.version();
   return other_release("tare-store", client.version());

@@ -123,6 +123,9 @@ struct RunEvent {
   RunEventType type = RunEventType::created;
   std::string message = {};
 
+  // Only for `launching`: which tare-launcher process is told next, by its instance number.
+  std::string launcher = {};
+
   // Only for `ended`.
   std::optional<Outcome> outcome = {};
   Usage usage = {};

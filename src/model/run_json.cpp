@@ -110,6 +110,7 @@ Json to_json(const RunEvent& event) {
                     {"at", format_utc(event.at_ms)},
                     {"type", to_string(event.type)},
                     {"message", event.message}};
+  if (!event.launcher.empty()) object["launcher"] = event.launcher;
   if (event.type == RunEventType::ended) {
     if (event.outcome) object["outcome"] = to_json(*event.outcome);
     object["usage"] = to_json(event.usage);
@@ -127,6 +128,7 @@ Result<RunEvent> read_run_event(const Node& node) {
   fields.optional("at", for_people, text(kMaxNameBytes));
   fields.required("type", event.type, parsed(run_event_type_from));
   fields.required("message", event.message, text(kMaxMessageBytes));
+  fields.optional("launcher", event.launcher, text(kMaxNameBytes));
   fields.optional("outcome", event.outcome, read_outcome);
   fields.optional("usage", event.usage, read_usage);
   fields.optional("log_cut", event.log_cut, boolean());

@@ -43,6 +43,18 @@ Result<model::Run> again(const model::Run& run) {
   return run_from_json(parse_json(to_text(to_json(run))).value());
 }
 
+TEST(RunEventJson, a_launching_names_its_launcher_and_is_read_without_one_too) {
+  RunEvent event;
+  event.sequence = 2;
+  event.type = RunEventType::launching;
+  event.launcher = "0123456789abcdef";
+  const Json json = to_json(event);
+  EXPECT_EQ(run_event_from_json(json).value(), event);
+  event.launcher.clear();
+  EXPECT_FALSE(to_json(event).as_object().contains("launcher"));
+  EXPECT_EQ(run_event_from_json(to_json(event)).value(), event);
+}
+
 TEST(RunJson, a_run_comes_back_the_same) {
   const model::Run ended = an_ended_run();
   EXPECT_EQ(again(ended).value(), ended);

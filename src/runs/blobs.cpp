@@ -201,7 +201,8 @@ Result<std::size_t> Blobs::sweep_unused(std::uint64_t before_ms,
     for (const std::string& name : TRY(sys::list_dir(root_.get(), folder).context("blobs"))) {
       const std::string digest = "sha256:" + name;
       if (!is_digest(digest) || kept.contains(digest)) continue;  // what is not ours stays
-      const bool gone = TRY(remove_unused(folder + "/" + name, before_ms).context("blobs"));
+      const bool gone = TRY(
+          remove_unused(fmt::format("{}/{}", folder, name), before_ms).context("blobs"));
       removed += gone ? 1 : 0;
     }
   }

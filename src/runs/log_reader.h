@@ -2,8 +2,9 @@
 // each stream is there, with the gaps named. A piece at a time, into the caller's buffer.
 //
 // Roles: a follower takes what it finds; an attached reader is waited for beyond the cut
-// (output_log.h), and a byte counts as read once next() has put it into the buffer. The destructor
-// detaches. Owner: one request. Threads: that of the log, which must outlive the reader. Errors:
+// (output_log.h), and a piece counts as read when the next one is asked for: until then it stays on
+// the disk, so that one who dies with it in the buffer loses nothing. The destructor detaches.
+// Owner: one request. Threads: that of the log, which must outlive the reader. Errors:
 // Errc::invalid for offsets beyond the end; Errc::conflict when another reader has taken over. What
 // never happens: a byte twice, a byte left out without a piece that says so.
 #pragma once

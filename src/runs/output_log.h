@@ -15,8 +15,8 @@
 // Owner: tared, one OutputLog for each run, also for reading one that has ended. Threads: one.
 // Units: bytes; times in ms. Errors: the file system's; Errc::exhausted for reading what was
 // dropped; Errc::conflict for a reader that another one has replaced. What never happens: a byte is
-// lost between pipe and file; a byte below the cut changes; a byte beyond the limit is taken; the disk
-// space used exceeds the two bounds (plus a step).
+// lost between pipe and file; a byte below the cut changes; a byte beyond the limit is taken; the
+// disk space used exceeds the two bounds (plus a step).
 #pragma once
 
 #include <cstdint>

@@ -90,8 +90,8 @@ TEST(OutputLog, a_limit_inside_one_piece_takes_the_bytes_before_it) {
   for (const std::uint64_t limit : {1U, 4095U, 4096U, 4097U, 30'000U}) {
     LogBench bench(small(5000, kMiB));
     bench.log().set_limit(limit);
-    ASSERT_TRUE(sys::write_all(bench.pipe(Stream::out).write.get(), pattern(Stream::out, 0, 30'001))
-                    .ok());
+    ASSERT_TRUE(
+        sys::write_all(bench.pipe(Stream::out).write.get(), pattern(Stream::out, 0, 30'001)).ok());
     const auto pumped = bench.log().pump(Stream::out, bench.pipe(Stream::out).read.get());
     EXPECT_EQ(pumped->state, PumpState::refused) << limit;
     EXPECT_EQ(pumped->bytes, limit);
@@ -154,6 +154,28 @@ TEST(OutputLog, an_attached_reader_is_waited_for_and_misses_nothing) {
     ASSERT_LE(bench.disk_bytes(), 2 * kMiB);
   }
   EXPECT_TRUE(was_blocked);
+}
+
+TEST(OutputLog, a_piece_that_an_attached_reader_died_with_is_there_for_the_next) {
+  OutputLogOptions options = small(64 * 1024, kMiB);
+  options.wait_for_reader = true;
+  LogBench bench(options);
+  bench.feed(Stream::out, pattern(Stream::out, 0, kMiB));
+  std::vector<std::byte> buffer(kMiB);
+  {
+    auto reader = bench.reader({}, LogReader::Role::attached);
+    EXPECT_EQ(reader.next(buffer)->bytes, 64U * 1024);
+    EXPECT_EQ(reader.next(buffer)->bytes, kMiB - 64 * 1024);
+  }
+  bench.reopen();
+  auto reader = bench.reader({64 * 1024, 0}, LogReader::Role::attached);
+  const auto piece = reader.next(buffer);
+  EXPECT_EQ(piece->skipped, 0U);
+  EXPECT_TRUE(
+      is_pattern(Stream::out, 64 * 1024, {reinterpret_cast<char*>(buffer.data()), piece->bytes}));
+  EXPECT_EQ(piece->bytes, kMiB - 64 * 1024);
+  EXPECT_TRUE(reader.next(buffer)->caught_up());
+  EXPECT_GE(bench.log().extent(Stream::out).window, kMiB - 128 * 1024) << "read: it may go";
 }
 
 TEST(OutputLog, a_run_that_waits_for_its_reader_stops_until_one_attaches) {

@@ -50,8 +50,9 @@ Result<> close_all_but(std::span<const int> kept) {
 }
 
 void exec_in_root(const std::string& root, const std::vector<std::string>& programs,
-                  const std::vector<std::string>& argv) {
+                  const std::vector<std::string>& argv, int err) {
   if (::chroot(root.c_str()) != 0 || ::chdir("/") != 0) ::_exit(126);
+  if (::dup2(err, STDERR_FILENO) < 0) ::_exit(126);
   std::vector<char*> arguments;
   for (const std::string& argument : argv) arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);

@@ -21,10 +21,10 @@ Result<Child> fork_child();
 // of. For a child about to be confined. Source: close_range(2).
 Result<> close_all_but(std::span<const int> kept);
 
-// In a child: changes the root to `root` and becomes the first of `programs` that is there. Does
-// not come back; exits with 126 or 127 when it cannot.
+// In a child: changes the root to `root` and becomes the first of `programs` that is there, with
+// `err` as its stderr. Does not come back; exits with 126 or 127 when it cannot.
 [[noreturn]] void exec_in_root(const std::string& root, const std::vector<std::string>& programs,
-                               const std::vector<std::string>& argv);
+                               const std::vector<std::string>& argv, int err);
 
 // RLIMIT_*: soft and hard limit alike, of the calling process.
 Result<> limit_resource(int resource, std::uint64_t value);

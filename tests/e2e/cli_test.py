@@ -132,6 +132,12 @@ class Cli(harness.TareTest):
         self.home.up()
         self.assertEqual(json.loads((self.home.path / "run/tared.json").read_text()), before)
 
+    def test_the_daemons_say_nothing_in_their_logs_but_json(self):
+        self.home.must("run", "--env", "host", "--disk", "900M", "--", "true")  # runs mkfs
+        for log in self.home.path.glob("log/*.log"):
+            for line in log.read_text().splitlines():
+                self.assertIn("message", json.loads(line), f"{log.name}: {line}")
+
 
 class NoDaemon(harness.TareTest):
     starts_daemons = False

@@ -1,6 +1,9 @@
 """SIGKILL of each program: nothing acknowledged is lost, nothing is left behind."""
 
+import hashlib
+import os
 import random
+import signal
 import subprocess
 import threading
 import time
@@ -63,6 +66,27 @@ class Tared(harness.TareTest):
         said = b"".join(line for line in err.splitlines(True) if not line.startswith(b"tare: "))
         self.assertEqual(said, talked(150, "err"))
 
+    def test_a_client_of_a_run_beyond_the_kept_log_misses_no_byte(self):
+        blocks = 160  # MiB; 64 are kept, the rest waits for the client
+        program = ("import sys\nfor i in range(%d):\n"
+                   "  sys.stdout.buffer.write(bytes([i]) * (1 << 20))" % blocks)
+        digest, count = hashlib.sha256(), 0
+        with self.home.popen("run", "--env", "host", "--", "python3", "-c", program) as client:
+            for until in (80, 110, 140, blocks + 1):
+                while count < until << 20 and (data := client.stdout.read1(1 << 16)):
+                    digest.update(data)
+                    count += len(data)
+                if until < blocks:
+                    self.kill_tared()
+                    self.home.up()
+            err = client.stderr.read()
+            self.assertEqual(client.wait(harness.TIMEOUT_S), 0, err)
+        self.assertNotIn(b"not kept", err)
+        expected = hashlib.sha256()
+        for i in range(blocks):
+            expected.update(bytes([i]) * (1 << 20))
+        self.assertEqual((count, digest.hexdigest()), (blocks << 20, expected.hexdigest()))
+
     def test_a_kill_that_was_acknowledged_happens(self):
         run = self.home.detached("sleep", "1000")
         harness.wait_until(lambda: self.home.inspect(run)["state"] == "running", "its start")
@@ -88,17 +112,42 @@ class Tared(harness.TareTest):
                 self.assertEqual(len(same), 1)
 
     def assert_one_true_end(self, run):
-        """As the program ended; or, when the launcher never heard of the run, failed unstarted."""
+        """As the program ended, which was executed once."""
         types = [event["type"] for event in run["events"]]
-        self.assertEqual(types.count("ended"), 1, types)
+        self.assertEqual((types.count("launching"), types.count("ended")), (1, 1), types)
         outcome, logs = run["outcome"], self.home.must("logs", run["id"])
-        self.assertEqual(run["state"], "failed")
-        if outcome["reason"] == "launcher_lost":
-            self.assertNotIn("started", types)
-            self.assertEqual((logs.stdout, logs.stderr), (b"", b""))
-        else:
-            self.assertEqual((outcome["reason"], outcome["exit_code"]), ("exited", 7), outcome)
-            self.assertEqual((logs.stdout, logs.stderr), (b"out\n", b"err\n"))
+        self.assertEqual((outcome["reason"], outcome["exit_code"]), ("exited", 7), outcome)
+        self.assertEqual((logs.stdout, logs.stderr), (b"out\n", b"err\n"))
+        self.assertEqual(self.starts_of(run["id"]), 1)
+
+    def starts_of(self, run):
+        """How often the launcher has started it."""
+        log = harness.read_text(self.home.path / "log/tare-launcher.log")
+        return sum("sandbox started" in line and run in line for line in log.splitlines())
+
+    def test_a_launch_that_was_never_sent_is_sent_by_the_next_tared_and_no_other_twice(self):
+        launcher = self.home.program_pid("tare-launcher")
+        os.kill(launcher, signal.SIGSTOP)  # its socket fills up: later launches stay with tared
+        self.addCleanup(os.kill, launcher, signal.SIGCONT)
+        wish = {"environment": "host", "argv": ["sh", "-c", "echo out; echo err >&2; exit 7"]}
+        runs = [self.home.request("POST", "/v1/runs", wish).json["id"] for _ in range(256)]
+        killed = runs[-1]
+        self.assertEqual(self.home.request("POST", f"/v1/runs/{killed}/kill").status, 202)
+        self.kill_tared()
+        with self.home.popen("up", "--detach", "--port", "0") as up:
+            harness.wait_until(lambda: self.home.tare("ps").returncode == 0, "the next tared")
+            os.kill(launcher, signal.SIGCONT)
+            _, err = up.communicate(timeout=harness.TIMEOUT_S)
+        self.assertEqual(up.returncode, 0, err)
+        again = 0
+        for run in runs[:-1]:
+            shown = self.home.wait_ended(run)
+            self.assert_one_true_end(shown)
+            again += any("before the launch" in event["message"] for event in shown["events"])
+        self.assertGreater(again, 0, "every launch had been sent: nothing was tested")
+        self.assertLess(again, len(runs), "no launch had been sent")
+        self.assertEqual(self.home.wait_ended(killed)["outcome"]["reason"], "killed")
+        self.assertEqual(self.starts_of(killed), 0)
 
     def ask_until_acknowledged(self, key, timer):
         """Posts the same run until it is acknowledged and the kill has been; brings tared up."""

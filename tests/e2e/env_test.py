@@ -1,4 +1,4 @@
-"""A small real `debian:` environment: built over the network, frozen, and an agent that works in it.
+"""A small real `debian:` environment: built over the network, and an agent that works in it.
 
 Needs Debian's archive, as `tare env build` does. Where it cannot be reached this fails and says so:
 without it nothing has shown that an environment can be built.
@@ -18,8 +18,9 @@ RELEASE = "http://deb.debian.org/debian/dists/bookworm/Release"
 # $1: a file of the host's /usr. Says what it found; leaves what a second run must not find.
 PROGRAM = """#!/bin/sh
 set -eu
-find / -mindepth 1 -xdev \\( -path /home/agent -o -path /input -o -path /output -o -path /tmp -o -path /proc \\
-  -o -path /sys -o -path /dev -o -path /run -o -path /etc/hostname -o -path /etc/hosts \\) -prune \\
+find / -mindepth 1 -xdev \\( -path /home/agent -o -path /input -o -path /output -o -path /tmp \\
+  -o -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /etc/hostname \\
+  -o -path /etc/hosts \\) -prune \\
   -o -type d -printf '%p d %m %U %G\\n' -o -printf '%p %y %m %U %G %s %T@ %l\\n' | sort >/tmp/tree
 mkdir -p /output/found
 cp /tmp/tree /output/found/tree

@@ -18,7 +18,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       if (auto message = decode_to_launcher(bytes, fds)) CHECK(encode(*message).value() == bytes);
       break;
     case 1:
-      if (auto message = decode_from_launcher(bytes, fds)) CHECK(encode(*message).value() == bytes);
+      if (auto message = decode_from_launcher(bytes, fds)) {
+        const auto* welcome = std::get_if<WelcomeMessage>(&*message);
+        // Of another protocol nothing more is read.
+        if (welcome != nullptr && welcome->protocol != kLauncherProtocol) break;
+        CHECK(encode(*message).value() == bytes);
+      }
       break;
     case 2: (void)parse_report(bytes); break;
     case 3:

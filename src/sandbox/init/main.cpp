@@ -95,6 +95,16 @@ bool prepare(WaitingProgram& waiting) {
   return waiting.error == 0;
 }
 
+// False when the waiting process has died before there was an order: then this sandbox is of no use,
+// and an order that is there already is left unread, which tells the launcher so.
+bool wait_for_order(int channel) {
+  pollfd waits[2] = {{kControlFd, POLLIN, 0}, {channel, POLLIN, 0}};
+  while (::poll(waits, 2, -1) < 0) {
+    if (errno != EINTR) return false;
+  }
+  return waits[1].revents == 0;
+}
+
 bool start(const WaitingProgram& waiting, const Order& order) {
   const StartedProgram started = start_program(waiting, order.plan_fd, order.stdio);
   for (const int fd : {order.stdio[0], order.stdio[1], order.stdio[2], order.plan_fd, order.input,
@@ -166,7 +176,7 @@ int run() {
   WaitingProgram waiting;
   if (signals < 0 || !prepare(waiting)) return 1;
   Order order;
-  if (!receive_order(order) || !apply_all(order)) return 1;
+  if (!wait_for_order(waiting.channel) || !receive_order(order) || !apply_all(order)) return 1;
   Report ended;
   const bool tell = start(waiting, order) && reap_until_end(waiting.pid, signals, ended);
   end_the_rest();

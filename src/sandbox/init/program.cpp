@@ -211,11 +211,11 @@ WaitingProgram prepare_program(std::string_view plan) {
   int ends[2];
   waiting.error = outcome(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
   if (waiting.error != 0) return waiting;
-  const Fd theirs(ends[1]);
   waiting.channel = ends[0];
   waiting.pid = ::fork();
-  if (waiting.pid == 0) child(plan, theirs.get());
+  if (waiting.pid == 0) child(plan, ends[1]);
   waiting.error = waiting.pid < 0 ? errno : 0;
+  ::close(ends[1]);  // now: a child that is killed must be seen by the end of its channel
   if (waiting.error != 0) return waiting;
   Failure failure;
   std::uint64_t at_ns = 0;

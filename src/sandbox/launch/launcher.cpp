@@ -198,6 +198,11 @@ void Launcher::launch(LaunchMessage message, std::vector<sys::UniqueFd> fds) {
     config_.log->error("launched twice", {{"run", message.id}});
     return drop_client();
   }
+  claim(std::move(message), std::move(fds), received_us);
+}
+
+void Launcher::claim(LaunchMessage message, std::vector<sys::UniqueFd> fds,
+                     std::uint64_t received_us) {
   const auto number = sandbox_for(message.base, fds[0], received_us);
   if (!number) return refused(message.id, number.error());
   numbers_.emplace(message.id, *number);
@@ -257,7 +262,6 @@ void Launcher::refused(const std::string& id, const Error& why) {
 // ---- makers and the pool
 
 void Launcher::on_maker(std::uint32_t index) {
-  const std::uint32_t deaths = makers_.deaths();
   for (MakerAnswer& answer : makers_.answers(index)) {
     if (const auto* made = std::get_if<Made>(&answer.message)) {
       on_made(*made, std::move(answer.fds));
@@ -265,7 +269,7 @@ void Launcher::on_maker(std::uint32_t index) {
       on_removed(std::get<Removed>(answer.message));
     }
   }
-  if (makers_.deaths() != deaths) reap_strangers();
+  if (makers_.deaths() != deaths_seen_ && !makers_.making()) reap_strangers();
 }
 
 void Launcher::on_made(const Made& made, std::vector<sys::UniqueFd> fds) {
@@ -304,7 +308,10 @@ void Launcher::on_removed(const Removed& removed) {
 }
 
 // A maker that died may have just cloned a process that it could not tell of any more.
+// Not while another one makes something: its process is not known yet, either. (It ends by itself:
+// its maker's end of their socket is closed.)
 void Launcher::reap_strangers() {
+  deaths_seen_ = makers_.deaths();
   std::set<pid_t> known;
   for (const auto& [number, sandbox] : sandboxes_) known.insert(sandbox->pid());
   for (const pid_t pid : makers_.pids()) known.insert(pid);
@@ -331,6 +338,7 @@ void Launcher::fill_pool() {
 
 void Launcher::finish(std::uint32_t number) {
   Sandbox& sandbox = *sandboxes_.at(number);
+  if (sandbox.never_began()) return claim_another(number);
   const EndedMessage ended = sandbox.finish();
   if (!sandbox.claimed()) {
     if (!sandbox.cause()) {
@@ -348,6 +356,14 @@ void Launcher::finish(std::uint32_t number) {
   config_.log->info("sandbox ended", {{"run", ended.id}, {"wall_us", ended.usage.wall_us}});
   if (stopping_) return sandbox.release();
   send_ended(sandbox);
+}
+
+// One that waited was dead before it could read its order: nothing of the run was done.
+void Launcher::claim_another(std::uint32_t number) {
+  Claim claim = sandboxes_.at(number)->give_back_claim();
+  numbers_.erase(claim.message.id);
+  finish(number);
+  this->claim(std::move(claim.message), std::move(claim.fds), claim.received_us);
 }
 
 // The process is dead, or never was: what a run has left waits for its release.

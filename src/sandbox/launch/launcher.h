@@ -74,6 +74,8 @@ class [[nodiscard]] Launcher {
   void send_pool();
 
   void launch(LaunchMessage message, std::vector<sys::UniqueFd> fds);
+  void claim(LaunchMessage message, std::vector<sys::UniqueFd> fds, std::uint64_t received_us);
+  void claim_another(std::uint32_t number);
   Result<std::uint32_t> sandbox_for(const SandboxBase& base, sys::UniqueFd& plan,
                                     std::uint64_t now_us);
   Result<std::uint32_t> order_sandbox(const SandboxBase& base, sys::UniqueFd plan,
@@ -107,6 +109,7 @@ class [[nodiscard]] Launcher {
   std::map<std::string, std::uint32_t> numbers_;  // of those that are claimed
   std::map<std::uint32_t, SlotLease> closing_;    // taken down by a maker; free when it has
   Makers makers_;
+  std::uint32_t deaths_seen_ = 0;  // of makers
 };
 
 }  // namespace tare::sandbox

@@ -37,7 +37,7 @@
 
 namespace tare::sandbox {
 
-inline constexpr std::uint32_t kLauncherProtocol = 2;
+inline constexpr std::uint32_t kLauncherProtocol = 3;
 
 // --- to the launcher ---
 

@@ -53,6 +53,14 @@ void Sandbox::claim(LaunchMessage message, std::vector<sys::UniqueFd> fds,
   warm_ = prepared_;
 }
 
+Claim Sandbox::give_back_claim() {
+  Claim claim{*std::exchange(message_, std::nullopt), std::move(order_fds_), received_us_};
+  claim.fds[2] = std::move(stdout_read_);
+  claim.fds[4] = std::move(stderr_read_);
+  if (claim.message.with_stdin) claim.fds[7] = std::move(stdin_write_);
+  return claim;
+}
+
 Result<> Sandbox::made(const CgroupRoot& cgroups, const Made& made,
                        std::vector<sys::UniqueFd> fds) {
   if (made.pid > 0 && !fds.empty()) {
@@ -90,9 +98,12 @@ Result<> Sandbox::begin(const ClaimTools& tools) {
     input = TRY(input_of(tools.runs_dir, message_->id).context("input"));
     fds.push_back(input.get());
   }
-  TRY(sys::send_message(control_.get(), {&kOrderByte, 1}, fds).context("tare-init"));
-  order_fds_.clear();
-  return ok();
+  auto sent = sys::send_message(control_.get(), {&kOrderByte, 1}, fds);
+  if (!sent && sent.error().sys == EPIPE) {  // its end comes at once
+    unread_ = true;
+    return ok();
+  }
+  return std::move(sent).context("tare-init");
 }
 
 bool Sandbox::on_control(std::optional<StartedMessage>& tell) {
@@ -100,6 +111,8 @@ bool Sandbox::on_control(std::optional<StartedMessage>& tell) {
   auto message = sys::receive_message(control_.get(), sizeof(Report) + 1);
   if (!message && message.error().sys == EAGAIN) return false;
   if (!message || !message->has_value()) {
+    // unix(7): the other end was closed with something unread in it.
+    if (!message && message.error().sys == ECONNRESET && begun_) unread_ = true;
     control_.reset();  // closed: the pidfd tells the rest
     return false;
   }
@@ -129,6 +142,7 @@ std::optional<StartedMessage> Sandbox::on_report(const Report& report) {
   if (report.kind == ReportKind::started) {
     // A hostile clock could lie before the launch or in the future: what is shown is bounded by our
     // own.
+    order_fds_.clear();
     started_us_ = std::clamp(report.at_ns / 1000, received_us_ + 1,
                              std::max(monotonic_us(), received_us_ + 1));
     if (base_.limits.time_ms > 0) deadline_us_ = started_us_ + base_.limits.time_ms * 1000;
@@ -152,7 +166,7 @@ void Sandbox::on_oom() {
 
 void Sandbox::on_deadline() {
   if (report_ || cause_) {
-    (void)cgroup_->kill();
+    if (cgroup_) (void)cgroup_->kill();
     (void)init_.signal(SIGKILL);
     deadline_us_ = monotonic_us() + kPatienceUs;
     return;

@@ -35,6 +35,13 @@ struct ClaimTools {
   int null = -1;      // /dev/null
 };
 
+// A run's claim on a sandbox.
+struct Claim {
+  LaunchMessage message;
+  std::vector<sys::UniqueFd> fds;  // as in LaunchMessage
+  std::uint64_t received_us = 0;
+};
+
 class [[nodiscard]] Sandbox {
  public:
   // To be made by a maker, under the name cgroup_name().
@@ -49,6 +56,9 @@ class [[nodiscard]] Sandbox {
   // `fds` as in LaunchMessage. The order is sent by begin(), once it is made.
   void claim(LaunchMessage message, std::vector<sys::UniqueFd> fds, std::uint64_t received_us);
   bool claimed() const { return message_.has_value(); }
+  // It waited, was claimed, and has died without having read the order; nobody has ended it.
+  bool never_began() const { return unread_ && warm_ && claimed() && !cause_ && !report_; }
+  Claim give_back_claim();
   // What the maker gave (make/protocol.h). On an error the process, if there is one, is to be
   // reaped like any other's.
   Result<> made(const CgroupRoot& cgroups, const Made& made, std::vector<sys::UniqueFd> fds);
@@ -111,7 +121,7 @@ class [[nodiscard]] Sandbox {
   SandboxBase base_;  // with the limits that are armed
   std::string key_;
   std::optional<LaunchMessage> message_;
-  std::vector<sys::UniqueFd> order_fds_;  // until begin()
+  std::vector<sys::UniqueFd> order_fds_;  // until it has started
   sys::UniqueFd scratch_;
   sys::UniqueFd stdout_read_, stderr_read_, stdin_write_;
   sys::UniqueFd control_;
@@ -119,6 +129,7 @@ class [[nodiscard]] Sandbox {
   sys::Child init_;
 
   bool prepared_ = false, begun_ = false, warm_ = false, released_ = false;
+  bool unread_ = false;  // the order; only known when tare-init is dead
   model::Usage spent_;  // before the claim
   std::uint64_t received_us_ = 0, started_us_ = 0, deadline_us_ = 0;
   std::optional<model::EndReason> cause_;

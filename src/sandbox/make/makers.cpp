@@ -99,12 +99,22 @@ std::size_t Makers::waiting() const {
   return sum;
 }
 
+bool Makers::making() const {
+  return std::ranges::any_of(makers_, [](const Process& maker) {
+    return std::ranges::any_of(maker.busy, [](const ToMaker& order) {
+      return std::holds_alternative<MakeOrder>(order);
+    });
+  });
+}
+
 std::vector<MakerAnswer> Makers::answers(std::uint32_t index) {
   std::vector<MakerAnswer> out;
   Process& maker = makers_.at(index);
   for (;;) {
     auto received = sys::receive_message(maker.socket.get());
     if (!received && received.error().sys == EAGAIN) break;
+    // Died with an order unread, which is told once: what it has answered before comes after it.
+    if (!received && received.error().sys == ECONNRESET) continue;
     const bool whole = received && received->has_value();
     auto answer = whole ? match(maker, std::move(**received))
                         : Result<MakerAnswer>(Error{Errc::unavailable, "it has ended"});

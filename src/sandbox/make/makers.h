@@ -44,6 +44,8 @@ class [[nodiscard]] Makers {
   // Its socket is readable. What it answered; after its death what is to be taken for its answers.
   std::vector<MakerAnswer> answers(std::uint32_t index);
   std::size_t waiting() const;
+  // A process that nobody knows yet may be one that a maker is about to tell of.
+  bool making() const;
   std::vector<pid_t> pids() const;
   // How many have died: what such a one was just making may be a child that nobody knows.
   std::uint32_t deaths() const { return deaths_; }

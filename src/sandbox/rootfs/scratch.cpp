@@ -4,6 +4,7 @@
 #include <linux/loop.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,6 +21,8 @@
 namespace tare::sandbox {
 
 namespace {
+
+constexpr std::size_t kMaxWordsBytes = 1024;  // of a failed mkfs
 
 Result<sys::UniqueFd> make_tmpfs(const model::Limits& limits) {
   sys::FsContext context = TRY(sys::FsContext::create("tmpfs"));
@@ -48,24 +51,31 @@ Result<std::string> image_template(const model::Limits& limits, const ImageTools
   const std::string inside = tools.folder + "/" + name;
   const std::string path = tools.host + inside;
   if (sys::exists_at(sys::kCwd, path)) return path;
-  const std::string making = inside + ".new";
+  // Other makers may be at the same: the last one's stays.
+  const std::string making = inside + "." + std::to_string(::getpid());
   {
     const sys::UniqueFd file = TRY(
         sys::open_at(sys::kCwd, tools.host + making, O_WRONLY | O_CREAT | O_TRUNC, 0600));
     TRY(sys::truncate_fd(file.get(), limits.disk_bytes));
   }
   const std::string inodes = std::to_string(limits.disk_inodes);
+  // Told only when it fails: without an mtab it warns each time.
+  const sys::UniqueFd said(::memfd_create("mkfs", MFD_CLOEXEC));
   sys::Child child = TRY(sys::fork_child());
   if (!child.valid()) {
     sys::exec_in_root(tools.host, {"/usr/sbin/mkfs.ext4", "/sbin/mkfs.ext4"},
                       {"mkfs.ext4", "-q", "-F", "-b", "4096", "-m", "0", "-O", "^has_journal", "-E",
-                       "nodiscard,lazy_itable_init=1", "-N", inodes, making});
+                       "nodiscard,lazy_itable_init=1", "-N", inodes, making},
+                      said.get());
   }
   const sys::ExitStatus status = TRY(child.wait(nullptr));
   if (status.signalled || status.code != 0) {
+    std::string why(kMaxWordsBytes, '\0');
+    const ssize_t n = ::pread(said.get(), why.data(), why.size(), 0);
+    why.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
     return Error{Errc::unavailable,
                  "mkfs.ext4 failed with status " + std::to_string(status.code) +
-                     " (a disk limit above a quarter of the memory limit needs e2fsprogs)"};
+                     " (a disk limit above a quarter of the memory limit needs e2fsprogs) " + why};
   }
   if (::rename((tools.host + making).c_str(), path.c_str()) != 0)
     return sys_error(errno, "rename template");

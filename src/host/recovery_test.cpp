@@ -1,0 +1,33 @@
+#include "host/recovery.h"
+
+#include <gtest/gtest.h>
+
+namespace tare::host {
+namespace {
+
+using model::RunEventType;
+
+model::RunEvent event(RunEventType type, std::string_view launcher = "") {
+  model::RunEvent event;
+  event.type = type;
+  event.launcher = launcher;
+  return event;
+}
+
+TEST(Recovery, a_launch_is_for_the_launcher_that_its_event_names) {
+  EXPECT_EQ(launch_of({}).launcher, "");
+  const Launch launch = launch_of({event(RunEventType::created),
+                                   event(RunEventType::launching, "0123456789abcdef"),
+                                   event(RunEventType::reattached)});
+  EXPECT_EQ(launch.launcher, "0123456789abcdef");
+  EXPECT_FALSE(launch.kill_requested);
+}
+
+TEST(Recovery, a_kill_that_was_acknowledged_is_not_forgotten) {
+  EXPECT_TRUE(launch_of({event(RunEventType::created), event(RunEventType::launching, "1"),
+                         event(RunEventType::kill_requested)})
+                  .kill_requested);
+}
+
+}  // namespace
+}  // namespace tare::host
