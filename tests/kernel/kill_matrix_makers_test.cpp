@@ -47,11 +47,19 @@ TEST_F(KillMatrixMakers, sigkill_of_a_maker_that_removes_leaves_nothing) {
 }
 
 TEST_F(KillMatrixMakers, sigkill_of_all_makers_at_once_costs_no_run_that_has_started) {
-  Live live = launcher_.launch(shell_spec("read line; exit 7"));
+  Live live = launcher_.launch(shell_spec("sleep 1000"));
   EXPECT_TRUE(starts(live.id));
   for (int round = 0; round < 3; ++round) {
-    for (const pid_t pid : makers_of(launcher_.pid())) EXPECT_EQ(::kill(pid, SIGKILL), 0);
+    const auto makers = makers_of(launcher_.pid());
+    for (const pid_t pid : makers) EXPECT_EQ(::kill(pid, SIGKILL), 0);
+    Live next = launcher_.launch(shell_spec("exit 7"));  // before their death is known, or after
+    ends_once(end_of(next.id).outcome);
+    launcher_.send(sandbox::ReleaseMessage{next.id});
+    for (const pid_t pid : makers) {
+      while (::kill(pid, 0) == 0) ::usleep(1'000);
+    }
     EXPECT_EQ(launcher_.run(shell_spec("echo next")).out, "next\n");
+    EXPECT_EQ(makers_of(launcher_.pid()).size(), makers.size());
   }
   launcher_.send(sandbox::KillMessage{live.id});
   EXPECT_EQ(finish(std::move(live)).outcome.reason, EndReason::killed);

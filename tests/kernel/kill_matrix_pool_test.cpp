@@ -53,6 +53,7 @@ TEST_F(WarmKillMatrix, whoever_dies_while_one_is_made_for_the_pool_the_run_goes_
       launcher_.send(sandbox::KillMessage{live.id});
       const model::Outcome outcome = finish(std::move(live)).outcome;
       EXPECT_EQ(outcome.reason, EndReason::killed) << described(outcome);
+      while (pool_now().making > 0) ::usleep(2'000);  // or it would be given to the next
       EXPECT_EQ(launcher_.run(shell_spec("echo next")).out, "next\n");
       EXPECT_EQ(makers_of(launcher_.pid()).size(), makers);
       kill_launcher(stepper);

@@ -62,7 +62,10 @@ std::vector<pid_t> children_of(pid_t launcher) {
 
 std::vector<pid_t> makers_of(pid_t launcher) {
   std::vector<pid_t> pids = children_of(launcher);
-  std::erase_if(pids, [](pid_t pid) { return text_of(pid, "comm") != "tare-maker\n"; });
+  // What one has just cloned has its name still.
+  std::erase_if(pids, [](pid_t pid) {
+    return text_of(pid, "comm") != "tare-maker\n" || is_init(pid);
+  });
   return pids;
 }
 
