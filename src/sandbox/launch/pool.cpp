@@ -129,6 +129,7 @@ std::uint64_t WarmPool::next_change_us(std::uint64_t now_us) const {
   std::uint64_t next = 0;
   const auto earlier = [&next](std::uint64_t at) { next = next == 0 ? at : std::min(next, at); };
   for (const auto& [key, kind] : kinds_) {
+    if (kind.target == 0) continue;  // forgotten, but for what is being made
     earlier(std::min(kind.reviewed_us + kReviewUs, kind.used_us + kForgetUs));
     if (kind.retry_us > now_us) earlier(kind.retry_us);
     if (kind.idle.size() + kind.making < kind.target && last_launch_us_ + kQuietUs > now_us)
