@@ -47,7 +47,8 @@ TEST(MakerProtocol, answers_are_read_as_they_were_written) {
 
 TEST(MakerProtocol, an_error_of_any_length_can_be_told) {
   const std::string long_text(1 << 20, 'x');
-  for (const FromMaker& answer : {FromMaker(Made{1, 2, long_text}), FromMaker(Removed{1, long_text})}) {
+  for (const FromMaker& answer :
+       {FromMaker(Made{1, 2, long_text}), FromMaker(Removed{1, long_text})}) {
     const auto bytes = encode_from_maker(answer);
     ASSERT_TRUE(bytes);
     EXPECT_LT(bytes->size(), 64U << 10);
