@@ -76,9 +76,9 @@ Result<LaunchParts> prepare_launch(LiveRun& live, const RunDeps& deps) {
   parts.fds.push_back(TRY(sys::sealed_memfd("tare-base", base, false)));
   parts.fds.push_back(TRY(sys::sealed_memfd("tare-plan", TRY(sandbox::encode(plans.run)), false)));
 
-  TRY(sys::ensure_dir_at(deps.runs_dir, id, 0700));
-  live.log = TRY(deps.logs.open(id, request.attach));
-  live.log->log->set_limit(request.limits.output_bytes);
+  sys::Pipe gate = TRY(sys::make_pipe());
+  parts.fds.push_back(std::move(gate.read));
+  parts.gate = std::move(gate.write);
   for (sys::UniqueFd* ours : {&live.stdout_read, &live.stderr_read}) {
     sys::Pipe pipe = TRY(output_pipe());
     parts.fds.push_back(TRY(sys::dup_fd(pipe.read.get())));
@@ -93,11 +93,19 @@ Result<LaunchParts> prepare_launch(LiveRun& live, const RunDeps& deps) {
     live.stdin_write = std::move(pipe.write);
   }
   if (spec.with_input) {
+    TRY(sys::ensure_dir_at(deps.runs_dir, id, 0700));
     const auto folder = TRY(sys::open_beneath(deps.runs_dir, id, O_RDONLY | O_DIRECTORY));
     TRY(make_input(folder.get(), request, deps.blobs));
   }
-  live.changed.notify_all();
   return parts;
+}
+
+Result<> open_output(LiveRun& live, const RunDeps& deps) {
+  TRY(sys::ensure_dir_at(deps.runs_dir, live.run.id, 0700));
+  live.log = TRY(deps.logs.open(live.run.id, live.run.request.attach));
+  live.log->log->set_limit(live.run.request.limits.output_bytes);
+  live.changed.notify_all();
+  return ok();
 }
 
 }  // namespace tare::host

@@ -179,7 +179,9 @@ TestLauncher::Live TestLauncher::launch(const model::SandboxSpec& spec) {
   message.base = {sha256_text(base_plan), spec.host_root, spec.layers, spec.network, spec.limits};
   message.with_stdin = spec.with_stdin;
   message.with_input = spec.with_input;
-  std::vector<int> fds = {base.get(), plan.get(), out.read.get(), out.write.get(), err.read.get(),
+  auto gate = must(sys::make_pipe());
+  must(sys::write_all(gate.write.get(), "g"));
+  std::vector<int> fds = {base.get(), plan.get(), gate.read.get(), out.read.get(), out.write.get(), err.read.get(),
                           err.write.get()};
   if (spec.with_stdin) fds.insert(fds.end(), {in.read.get(), in.write.get()});
   send(message, fds);

@@ -31,7 +31,7 @@ namespace {
 
 struct Order {
   std::string_view plan;
-  int plan_fd = -1;
+  int plan_fd = -1, gate = -1;
   int stdio[3] = {-1, -1, -1};
   int input = -1;
 };
@@ -49,14 +49,15 @@ bool receive_base(Order& base) {
          map_plan(base.plan_fd, base.plan);
 }
 
-// The run's plan, the program's stdio, perhaps the input.
+// The run's plan, the gate, the program's stdio, perhaps the input.
 bool receive_order(Order& order) {
   char byte = 0;
-  int fds[5];
-  if (!receive_fds(kControlFd, byte, fds, 4, 5) || byte != kOrderByte) return false;
+  int fds[6];
+  if (!receive_fds(kControlFd, byte, fds, 5, 6) || byte != kOrderByte) return false;
   order.plan_fd = fds[0];
-  std::memcpy(order.stdio, fds + 1, sizeof order.stdio);
-  order.input = fds[4];
+  order.gate = fds[1];
+  std::memcpy(order.stdio, fds + 2, sizeof order.stdio);
+  order.input = fds[5];
   return map_plan(order.plan_fd, order.plan);
 }
 
@@ -106,19 +107,22 @@ bool wait_for_order(int channel) {
 }
 
 bool start(const WaitingProgram& waiting, const Order& order) {
-  const StartedProgram started = start_program(waiting, order.plan_fd, order.stdio);
-  for (const int fd : {order.stdio[0], order.stdio[1], order.stdio[2], order.plan_fd, order.input,
-                       waiting.channel}) {
+  const StartedProgram started = start_program(waiting, order.plan_fd, order.gate,
+                                               order.stdio);
+  for (const int fd : {order.stdio[0], order.stdio[1], order.stdio[2], order.plan_fd, order.gate,
+                       order.input, waiting.channel}) {
     if (fd >= 0) ::close(fd);
   }
   Report report;
   if (started.executed) {
     report.kind = ReportKind::started;
     report.at_ns = started.at_ns;
+    report.gate_ns = started.gate_ns;
     send_report(report);
     return true;
   }
-  const bool was_exec = started.step == PlanReader(order.plan).steps();
+  const bool was_exec = started.step == PlanReader(order.plan).steps() &&
+                        started.error != kGateClosed;
   report.kind = was_exec ? ReportKind::not_executed : ReportKind::step_failed;
   report.step = started.step;
   report.error = started.error;

@@ -17,24 +17,29 @@
 
 #include "sandbox/init/order.h"
 #include "sandbox/init/raw.h"
+#include "sandbox/launch/report.h"
 #include "sandbox/plan/reader.h"
 
 namespace tare::sandbox::init {
 
 namespace {
 
-// What the child tells tare-init: a Failure when it is ready (without an error), then the time
-// before execve, then, only if something failed, a Failure again. Of another size than the time, so
-// that one cannot be taken for the other.
+// What the child tells tare-init: a Failure when it is ready (without an error), then a Start before
+// execve, then, only if something failed, a Failure again. Of different sizes, so that one cannot be
+// taken for the other.
 struct Failure {
   std::uint32_t step = 0;
   std::int32_t error = 0;
   std::uint32_t spare = 0;
 };
-static_assert(sizeof(Failure) != sizeof(std::uint64_t));
+struct Start {
+  std::uint64_t at_ns = 0, gate_ns = 0;
+};
+static_assert(sizeof(Failure) < sizeof(Start));
 
 constexpr int kChannelFd = 3;  // of the child, close-on-exec
-constexpr int kChildFds = 4;   // the plan and stdio
+constexpr int kGateFd = 4;     // of the child while it has one, close-on-exec
+constexpr int kChildFds = 5;   // the plan, the gate, stdio
 constexpr std::size_t kMaxPointers = kMaxPlanSteps + 1;
 const char* argument_list[kMaxPointers];
 const char* variable_list[kMaxPointers];
@@ -67,11 +72,13 @@ int become_session(int channel) {
   return outcome(::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0));
 }
 
-int take_stdio(const int* stdio) {
+// `fds`: the gate and stdio, all above kGateFd but for the plan, which is closed already.
+int take_descriptors(const int* fds) {
   for (int i = 0; i < 3; ++i) {
-    if (::dup2(stdio[i], i) < 0) return errno;
+    if (::dup2(fds[i + 1], i) < 0) return errno;
   }
-  return outcome(static_cast<int>(::syscall(SYS_close_range, kChannelFd + 1, ~0U, 0)));
+  if (fds[0] != kGateFd && ::dup3(fds[0], kGateFd, O_CLOEXEC) < 0) return errno;
+  return outcome(static_cast<int>(::syscall(SYS_close_range, kGateFd + 1, ~0U, 0)));
 }
 
 int exec_path(const char* path) {
@@ -110,9 +117,23 @@ int execute() {
   return error;
 }
 
+// The run is on record: now, or never.
+int pass_gate() {
+  char byte = 0;
+  ssize_t n = -1;
+  do {
+    n = ::read(kGateFd, &byte, 1);
+  } while (n < 0 && errno == EINTR);
+  return n == 1 ? 0 : kGateClosed;
+}
+
 int tell_time_and_execute() {
-  const std::uint64_t now = monotonic_ns();
-  if (::send(kChannelFd, &now, sizeof now, MSG_NOSIGNAL) != sizeof now) return EPIPE;
+  Start start;
+  const std::uint64_t before_ns = monotonic_ns();
+  if (const int error = pass_gate(); error != 0) return error;
+  start.at_ns = monotonic_ns();
+  start.gate_ns = start.at_ns - before_ns;
+  if (::send(kChannelFd, &start, sizeof start, MSG_NOSIGNAL) != sizeof start) return EPIPE;
   return execute();
 }
 
@@ -168,20 +189,21 @@ bool tell(const Failure& failure) {
   std::string_view plan;
   if (!receive_fds(kChannelFd, byte, fds, kChildFds, kChildFds) || !map_plan(fds[0], plan))
     ::_exit(126);  // tare-init sees the channel closed
-  failure.error = take_stdio(fds + 1);
+  ::close(fds[0]);
+  failure.error = take_descriptors(fds + 1);
   if (failure.error == 0) failure = apply_all(plan, Op::execute);
   ::_exit(tell(failure) ? 127 : 126);
 }
 
-// What the child says: true when that is a Failure (or nothing any more), false for the time.
-bool hear(int channel, Failure& failure, std::uint64_t& at_ns) {
-  char said[sizeof(Failure)];
+// What the child says: true when that is a Failure (or nothing any more), false for a Start.
+bool hear(int channel, Failure& failure, Start& start) {
+  char said[sizeof(Start)];
   ssize_t n = -1;
   do {
     n = ::recv(channel, said, sizeof said, 0);
   } while (n < 0 && errno == EINTR);
-  if (n == sizeof at_ns) {
-    std::memcpy(&at_ns, said, sizeof at_ns);
+  if (n == sizeof start) {
+    std::memcpy(&start, said, sizeof start);
     return false;
   }
   failure.error = EIO;  // killed before it could say anything
@@ -218,22 +240,25 @@ WaitingProgram prepare_program(std::string_view plan) {
   ::close(ends[1]);  // now: a child that is killed must be seen by the end of its channel
   if (waiting.error != 0) return waiting;
   Failure failure;
-  std::uint64_t at_ns = 0;
-  if (!hear(waiting.channel, failure, at_ns)) failure.error = EBADMSG;
+  Start start;
+  if (!hear(waiting.channel, failure, start)) failure.error = EBADMSG;
   waiting.error = failure.error;
   waiting.step = failure.step;
   return waiting;
 }
 
-StartedProgram start_program(const WaitingProgram& waiting, int plan_fd,
+StartedProgram start_program(const WaitingProgram& waiting, int plan_fd, int gate,
                              const int (&stdio)[3]) {
   StartedProgram started;
   started.pid = waiting.pid;
-  const int fds[kChildFds] = {plan_fd, stdio[0], stdio[1], stdio[2]};
+  const int fds[kChildFds] = {plan_fd, gate, stdio[0], stdio[1], stdio[2]};
   started.error = send_fds(waiting.channel, fds, kChildFds);
   if (started.error != 0) return started;
   Failure failure;
-  started.executed = !hear(waiting.channel, failure, started.at_ns);
+  Start start;
+  started.executed = !hear(waiting.channel, failure, start);
+  started.at_ns = start.at_ns;
+  started.gate_ns = start.gate_ns;
   // Then the channel closes: by execve, or with the process after it has said why not.
   if (started.executed && hear_failure(waiting.channel, failure)) started.executed = false;
   started.error = failure.error;

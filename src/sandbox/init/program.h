@@ -17,7 +17,8 @@ struct StartedProgram {
   // process, or it was killed (EIO).
   std::uint32_t step = 0;
   bool executed = false;    // false with step == execute: not_executed
-  std::uint64_t at_ns = 0;  // CLOCK_MONOTONIC just before execve
+  std::uint64_t at_ns = 0;    // CLOCK_MONOTONIC just before execve
+  std::uint64_t gate_ns = 0;  // how long it waited at the gate
 };
 
 struct WaitingProgram {
@@ -29,9 +30,9 @@ struct WaitingProgram {
 
 // `plan` is the whole encoded base plan.
 WaitingProgram prepare_program(std::string_view plan);
-// `plan_fd` is the run's; stdio are the three descriptors that the
-// program gets.
-StartedProgram start_program(const WaitingProgram& waiting, int plan_fd,
+// `plan_fd` is the run's plan; the gate is where the program waits for a byte before execve; stdio
+// are the three descriptors that the program gets.
+StartedProgram start_program(const WaitingProgram& waiting, int plan_fd, int gate,
                              const int (&stdio)[3]);
 
 std::uint64_t monotonic_ns();

@@ -356,6 +356,9 @@ void Launcher::finish(std::uint32_t number) {
   config_.log->info("sandbox ended", {{"run", ended.id}, {"wall_us", ended.usage.wall_us}});
   if (stopping_) return sandbox.release();
   send_ended(sandbox);
+  if (!ended.never_began) return;
+  numbers_.erase(ended.id);
+  sandbox.release();
 }
 
 // One that waited was dead before it could read its order: nothing of the run was done.

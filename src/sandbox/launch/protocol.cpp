@@ -74,6 +74,7 @@ Result<EndedMessage> take_ended(WireReader& in) {
   message.usage = TRY(take_usage(in));
   message.failed_step = TRY(in.u32("failed_step"));
   message.in_base = TRY(in.boolean("in_base"));
+  message.never_began = TRY(in.boolean("never_began"));
   message.uid_base = TRY(in.u32("uid_base"));
   message.with_output = TRY(in.boolean("with_output"));
   return message;
@@ -131,6 +132,7 @@ Result<std::string> encode(const FromLauncher& message) {
                  [&](const StartedMessage& m) {
                    put_id(out, m.id);
                    out.u64(m.start_us);
+                   out.u64(m.gate_us);
                    out.boolean(m.warm);
                  },
                  [&](const PoolMessage& m) {
@@ -146,6 +148,7 @@ Result<std::string> encode(const FromLauncher& message) {
                    put_usage(out, m.usage);
                    out.u32(m.failed_step);
                    out.boolean(m.in_base);
+                   out.boolean(m.never_began);
                    out.u32(m.uid_base);
                    out.boolean(m.with_output);
                  },
@@ -206,6 +209,7 @@ Result<FromLauncher> take_from_launcher(WireReader& in) {
       StartedMessage started;
       started.id = TRY(take_id(in));
       started.start_us = TRY(in.u64("start_us"));
+      started.gate_us = TRY(in.u64("gate_us"));
       started.warm = TRY(in.boolean("warm"));
       return FromLauncher(std::move(started));
     }

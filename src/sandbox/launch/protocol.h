@@ -45,17 +45,22 @@ struct HelloMessage {
   std::uint32_t protocol = kLauncherProtocol;
 };
 struct ListMessage {};
-// Descriptors: base plan and run's plan (sealed memfds), stdout read end, stdout write end, stderr read end, stderr
+// Descriptors: base plan and run's plan (sealed memfds), the gate, stdout read end, stdout write end, stderr read end, stderr
 // write end, [stdin read end, stdin write end] if with_stdin. The input is the folder
 // $TARE_HOME/runs/<id>/input: by name and not by descriptor, because a mount can only be copied
 // from the mount namespace that it is in.
+//
+// The gate is the read end of a pipe: the program is executed when a byte comes. So a launch can be
+// sent while the run's record is still on its way to the disk. A gate that closes without a byte (its
+// tared died, or gave the run up) makes the launch one that never was: `ended` with never_began, once,
+// and the launcher forgets it.
 struct LaunchMessage {
   std::string id;
   SandboxBase base;
   bool with_stdin = false;
   bool with_input = false;
 
-  std::size_t descriptors() const { return 6 + (with_stdin ? 2U : 0U); }
+  std::size_t descriptors() const { return 7 + (with_stdin ? 2U : 0U); }
 };
 struct KillMessage {
   std::string id;
@@ -91,7 +96,9 @@ struct LiveMessage {
 struct ListedMessage {};
 struct StartedMessage {
   std::string id;
-  std::uint64_t start_us = 0;  // launch message read -> just before exec
+  // Launch message read -> just before exec; without the time that was spent at the gate.
+  std::uint64_t start_us = 0;
+  std::uint64_t gate_us = 0;
   bool warm = false;           // from the pool; false: made for this run
 };
 // Counters since the launcher's start (idle and making: now).
@@ -112,6 +119,7 @@ struct EndedMessage {
   model::Usage usage;
   std::uint32_t failed_step = 0;  // of a plan, from 1; for setup_failed by tare-init
   bool in_base = false;           // of the base plan
+  bool never_began = false;       // the gate closed; nothing is kept of it, and no release expected
   std::uint32_t uid_base = 0;  // host id of 0 inside: how the files of the output folder are owned
   bool with_output = false;
 };

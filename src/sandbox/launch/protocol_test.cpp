@@ -17,7 +17,7 @@ LaunchMessage launch() {
 }
 
 TEST(Protocol, a_launch_is_read_as_it_was_written) {
-  const auto decoded = decode_to_launcher(encode(ToLauncher(launch())).value(), 8);
+  const auto decoded = decode_to_launcher(encode(ToLauncher(launch())).value(), 9);
   ASSERT_TRUE(decoded) << decoded.error().message;
   const auto& message = std::get<LaunchMessage>(*decoded);
   EXPECT_EQ(message.id, kId);
@@ -62,14 +62,14 @@ TEST(Protocol, of_a_welcome_of_another_protocol_only_that_is_read) {
 
 TEST(Protocol, a_wrong_number_of_descriptors_is_refused) {
   const std::string bytes = encode(ToLauncher(launch())).value();
-  for (const std::size_t fds : {0U, 6U, 7U, 9U})
+  for (const std::size_t fds : {0U, 7U, 8U, 10U})
     EXPECT_FALSE(decode_to_launcher(bytes, fds)) << fds;
 }
 
 TEST(Protocol, limits_outside_their_bounds_are_refused_by_name) {
   LaunchMessage message = launch();
   message.base.limits.pids = 0;
-  const auto decoded = decode_to_launcher(encode(ToLauncher(message)).value(), 8);
+  const auto decoded = decode_to_launcher(encode(ToLauncher(message)).value(), 9);
   ASSERT_FALSE(decoded);
   EXPECT_THAT(decoded.error().message, ::testing::HasSubstr("pids"));
 }
@@ -77,10 +77,10 @@ TEST(Protocol, limits_outside_their_bounds_are_refused_by_name) {
 TEST(Protocol, layers_that_are_not_digests_and_ids_that_are_not_run_ids_are_refused) {
   LaunchMessage message = launch();
   message.base.layers = {"sha256:" + std::string(60, '0') + "/../"};
-  EXPECT_FALSE(decode_to_launcher(encode(ToLauncher(message)).value(), 8));
+  EXPECT_FALSE(decode_to_launcher(encode(ToLauncher(message)).value(), 9));
   message = launch();
   message.id = "../../../../etc";
-  EXPECT_FALSE(decode_to_launcher(encode(ToLauncher(message)).value(), 8));
+  EXPECT_FALSE(decode_to_launcher(encode(ToLauncher(message)).value(), 9));
 }
 
 TEST(Protocol, a_kill_names_one_of_two_reasons) {
@@ -95,9 +95,9 @@ TEST(Protocol, a_kill_names_one_of_two_reasons) {
 TEST(Protocol, cut_short_or_longer_messages_are_refused) {
   const std::string bytes = encode(ToLauncher(launch())).value();
   for (std::size_t size = 0; size < bytes.size(); ++size) {
-    EXPECT_FALSE(decode_to_launcher(std::string_view(bytes).substr(0, size), 8)) << size;
+    EXPECT_FALSE(decode_to_launcher(std::string_view(bytes).substr(0, size), 9)) << size;
   }
-  EXPECT_FALSE(decode_to_launcher(bytes + "x", 8));
+  EXPECT_FALSE(decode_to_launcher(bytes + "x", 9));
   EXPECT_FALSE(decode_to_launcher("\x7f", 0));
   EXPECT_FALSE(decode_from_launcher("\x7f", 0));
 }

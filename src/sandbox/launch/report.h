@@ -6,7 +6,7 @@
 //   "g" (before exec: ids are mapped, cgroups attached)
 //   base + fd: base plan
 //                                prepared | step_failed
-//   order + fds: plan, stdin, stdout, stderr, [input]
+//   order + fds: plan, gate, stdin, stdout, stderr, [input]
 //                                started | step_failed | not_executed
 //                                ended (after `started`), then it kills what is left, reaps, and
 //                                exits
@@ -36,11 +36,12 @@ struct Report {
   std::int32_t error = 0;  // errno
   std::uint32_t signalled = 0;
   std::int32_t status = 0;  // exit code or signal
-  std::uint64_t at_ns = 0;  // CLOCK_MONOTONIC
+  std::uint64_t at_ns = 0;    // CLOCK_MONOTONIC
+  std::uint64_t gate_ns = 0;  // of `started`: how long the program waited at the gate
 
   static constexpr std::uint32_t kMagic = 0x50524154;  // "TARP"
 };
-static_assert(sizeof(Report) == 32);
+static_assert(sizeof(Report) == 40);
 
 inline std::optional<Report> parse_report(std::string_view bytes) {
   Report report;
@@ -54,6 +55,8 @@ inline std::optional<Report> parse_report(std::string_view bytes) {
 }
 
 inline constexpr char kGoByte = 'g';
+// The error of the step `execute` when the gate has closed; execve has no such.
+inline constexpr std::int32_t kGateClosed = 125;  // ECANCELED
 inline constexpr char kBaseByte = 'b';
 inline constexpr char kOrderByte = 'o';
 inline constexpr int kControlFd = 3;  // of tare-init, from birth

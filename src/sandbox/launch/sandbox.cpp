@@ -44,9 +44,9 @@ void Sandbox::claim(LaunchMessage message, std::vector<sys::UniqueFd> fds,
                     std::uint64_t received_us) {
   CHECK(!claimed());
   CHECK(fds.size() == message.descriptors());  // the protocol has counted them
-  stdout_read_ = std::move(fds[2]);
-  stderr_read_ = std::move(fds[4]);
-  if (message.with_stdin) stdin_write_ = std::move(fds[7]);
+  stdout_read_ = std::move(fds[3]);
+  stderr_read_ = std::move(fds[5]);
+  if (message.with_stdin) stdin_write_ = std::move(fds[8]);
   order_fds_ = std::move(fds);
   message_ = std::move(message);
   received_us_ = received_us;
@@ -55,9 +55,9 @@ void Sandbox::claim(LaunchMessage message, std::vector<sys::UniqueFd> fds,
 
 Claim Sandbox::give_back_claim() {
   Claim claim{*std::exchange(message_, std::nullopt), std::move(order_fds_), received_us_};
-  claim.fds[2] = std::move(stdout_read_);
-  claim.fds[4] = std::move(stderr_read_);
-  if (claim.message.with_stdin) claim.fds[7] = std::move(stdin_write_);
+  claim.fds[3] = std::move(stdout_read_);
+  claim.fds[5] = std::move(stderr_read_);
+  if (claim.message.with_stdin) claim.fds[8] = std::move(stdin_write_);
   return claim;
 }
 
@@ -90,9 +90,9 @@ Result<> Sandbox::begin(const ClaimTools& tools) {
   CHECK(claimed() && is_made() && !begun_);
   begun_ = true;
   TRY(arm());
-  std::vector<int> fds = {order_fds_[1].get(),
-                          message_->with_stdin ? order_fds_[6].get() : tools.null,
-                          order_fds_[3].get(), order_fds_[5].get()};
+  std::vector<int> fds = {order_fds_[1].get(), order_fds_[2].get(),
+                          message_->with_stdin ? order_fds_[7].get() : tools.null,
+                          order_fds_[4].get(), order_fds_[6].get()};
   sys::UniqueFd input;
   if (message_->with_input) {
     input = TRY(input_of(tools.runs_dir, message_->id).context("input"));
@@ -108,9 +108,12 @@ bool Sandbox::on_control(std::optional<StartedMessage>& tell) {
   if (!control_.valid()) return false;
   auto message = sys::receive_message(control_.get(), sizeof(Report) + 1);
   if (!message && message.error().sys == EAGAIN) return false;
+  if (!message && message.error().sys == ECONNRESET) {
+    // unix(7): it was closed with something unread. Told once; what it has said comes after it.
+    unread_ = begun_;
+    return true;
+  }
   if (!message || !message->has_value()) {
-    // unix(7): the other end was closed with something unread in it.
-    if (!message && message.error().sys == ECONNRESET && begun_) unread_ = true;
     control_.reset();  // closed: the pidfd tells the rest
     return false;
   }
@@ -144,7 +147,8 @@ std::optional<StartedMessage> Sandbox::on_report(const Report& report) {
     started_us_ = std::clamp(report.at_ns / 1000, received_us_ + 1,
                              std::max(monotonic_us(), received_us_ + 1));
     if (base_.limits.time_ms > 0) deadline_us_ = started_us_ + base_.limits.time_ms * 1000;
-    return StartedMessage{id(), started_us_ - received_us_, warm_};
+    gate_us_ = std::min(report.gate_ns / 1000, started_us_ - received_us_);
+    return StartedMessage{id(), started_us_ - received_us_ - gate_us_, gate_us_, warm_};
   }
   report_ = report;
   deadline_us_ = monotonic_us() + kPatienceUs;
@@ -203,6 +207,7 @@ EndedMessage Sandbox::finish() {
   if (report_ && report_->kind == ReportKind::step_failed) {
     message.failed_step = report_->step;
     message.in_base = !prepared_;
+    message.never_began = !cause_ && prepared_ && report_->error == kGateClosed;
   }
   read_usage(message.usage);
   cgroup_.reset();  // a maker kills what could be left in it, and removes it
@@ -225,7 +230,7 @@ void Sandbox::read_usage(model::Usage& usage) const {
   if (!started()) return;
   const std::uint64_t now = monotonic_us();
   const bool told = report_ && report_->kind == ReportKind::ended;
-  usage.start_us = started_us_ - received_us_;
+  usage.start_us = started_us_ - received_us_ - gate_us_;
   usage.wall_us = std::clamp(told ? report_->at_ns / 1000 : now, started_us_, now) - started_us_;
 }
 

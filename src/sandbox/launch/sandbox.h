@@ -56,8 +56,11 @@ class [[nodiscard]] Sandbox {
   // `fds` as in LaunchMessage. The order is sent by begin(), once it is made.
   void claim(LaunchMessage message, std::vector<sys::UniqueFd> fds, std::uint64_t received_us);
   bool claimed() const { return message_.has_value(); }
-  // It waited, was claimed, and has died without having read the order; nobody has ended it.
-  bool never_began() const { return unread_ && warm_ && claimed() && !cause_ && !report_; }
+  // It waited, was claimed, and has died without having read the order; nobody has ended it, nor has
+  // the run's memory limit.
+  bool never_began() const {
+    return unread_ && warm_ && claimed() && !cause_ && !report_ && cgroup_->oom_kills() == 0;
+  }
   Claim give_back_claim();
   // What the maker gave (make/protocol.h). On an error the process, if there is one, is to be
   // reaped like any other's.
@@ -131,7 +134,7 @@ class [[nodiscard]] Sandbox {
   bool prepared_ = false, begun_ = false, warm_ = false, released_ = false;
   bool unread_ = false;  // the order; only known when tare-init is dead
   model::Usage spent_;  // before the claim
-  std::uint64_t received_us_ = 0, started_us_ = 0, deadline_us_ = 0;
+  std::uint64_t received_us_ = 0, started_us_ = 0, gate_us_ = 0, deadline_us_ = 0;
   std::optional<model::EndReason> cause_;
   std::string fault_;  // what fail() said
   std::optional<Report> report_;  // the one that says how it ended
