@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Where the time of a launch goes: system calls of tare-launcher and of all it starts, from the kernel's tracepoints.
+"""Where the time of a launch goes: the system calls of tare-launcher and of all it starts, from
+tracepoints of the kernel.
 
     bench/launch_trace.py PID [--least US] [--whole] -- COMMAND ARGS...
 
-PID is a running tare-launcher (its makers and waiting sandboxes are traced too); COMMAND makes it launch (for example: tare run --env host -- /bin/true), and the last
-launch of it is shown. One line for a call of at least US microseconds (default 20): when it began, counted from the
-launch message; how long it took; who made it. Then the sums by process and call. Needs root and tracefs; adds well under
-a microsecond to a call, unlike ptrace.
+PID is a running tare-launcher (its makers and waiting sandboxes are traced too); COMMAND makes it
+launch (for example: tare run --env host -- /bin/true). Without --whole its last claim is shown. One
+line for a call of at least US microseconds (default 20): when it began, counted from the launch
+message; how long it took; who made it. Then the sums by process and call. Needs root and tracefs;
+adds well under a microsecond to a call, unlike ptrace.
 """
 import argparse
 import collections
@@ -57,8 +59,10 @@ class Trace:
         self.write("buffer_size_kb", "16384")
         self.write("trace_clock", "mono")
         self.write("options/event-fork", "1")
-        self.write("set_event_pid", " ".join(str(p) for p in [pid, *threads(pid), *descendants(pid)]))
-        for event in ("raw_syscalls/sys_enter", "raw_syscalls/sys_exit", "sched/sched_process_exit"):
+        pids = [pid, *threads(pid), *descendants(pid)]
+        self.write("set_event_pid", " ".join(map(str, pids)))
+        for event in ("raw_syscalls/sys_enter", "raw_syscalls/sys_exit",
+                      "sched/sched_process_exit"):
             self.write(f"events/{event}/enable", "1")
 
     def write(self, name, text):
@@ -84,7 +88,8 @@ def parse(lines, names):
         found = LINE.match(line)
         if not found:
             continue
-        command, pid, at, event, rest = found.group(1), int(found.group(2)), float(found.group(3)), *found.groups()[3:]
+        command, pid, at, event, rest = found.groups()
+        pid, at = int(pid), float(at)
         if event == "sys_enter":
             number = int(rest.split()[1])
             open_calls[pid] = (at, names.get(number, str(number)))
@@ -101,8 +106,8 @@ WAITING = {"epoll_wait", "poll", "wait4", "waitid", "recvmsg", "read", "ppoll"}
 
 
 def last_launch(calls, launcher):
-    """From the launcher's last wake-up that led to a clone of a sandbox."""
-    clones = [i for i, c in enumerate(calls) if c[3].startswith("tare-launcher") and c[2] == launcher and c[4] == "recvmsg"]
+    """From the launcher's last wake-up that a message led to."""
+    clones = [i for i, c in enumerate(calls) if c[2] == launcher and c[4] == "recvmsg"]
     if not clones:
         sys.exit("launch_trace: no launch was seen")
     first = clones[-1]
@@ -116,7 +121,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pid", type=int)
     parser.add_argument("--least", type=float, default=20.0)
-    parser.add_argument("--whole", action="store_true", help="all that was traced, not the last launch alone")
+    parser.add_argument("--whole", action="store_true",
+                        help="all that was traced, not the last launch alone")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
     trace = Trace(options.pid)

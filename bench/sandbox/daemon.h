@@ -24,8 +24,8 @@ class Daemon {
   std::string ask(const std::string& method, const std::string& path, const std::string& body);
 
   // One run of `program` (bench_clock, at a place that the environment `host` shows) through POST
-  // /v1/runs, until its end. When its first instruction was executed, in CLOCK_MONOTONIC ns, told by
-  // the program itself; 0: it failed.
+  // /v1/runs, until its end. When its first instruction was executed, in CLOCK_MONOTONIC ns, told
+  // by the program itself; 0: it failed.
   std::uint64_t run_clock(const std::string& program);
 
  private:

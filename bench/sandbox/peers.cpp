@@ -37,8 +37,8 @@ Peers::Peers() {
   std::string path = "/tmp/tare-bench-XXXXXX";
   if (::mkdtemp(path.data()) == nullptr) throw std::runtime_error("mkdtemp");
   folder_ = path;
-  for (const char* sub : {"/bin", "/bundle", "/bundle/rootfs", "/tree", "/tree/usr", "/tree/usr/bin",
-                          "/tree/etc"})
+  for (const char* sub :
+       {"/bin", "/bundle", "/bundle/rootfs", "/tree", "/tree/usr", "/tree/usr/bin", "/tree/etc"})
     ::mkdir((folder_ + sub).c_str(), 0755);
   copy("bench_true", folder_ + "/bin/true");
   copy("bench_true", folder_ + "/bundle/rootfs/true");

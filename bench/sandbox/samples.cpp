@@ -50,8 +50,8 @@ void print_row(const Options& options, const std::string& name, Samples& own, Pe
 void print_value(const Options& options, const std::string& name, double value,
                  const std::string& unit, int n, int failed) {
   if (options.json) {
-    fmt::print("{{\"name\":\"{}\",\"n\":{},\"value\":{:.1f},\"unit\":\"{}\",\"failed\":{}}}\n", name,
-               n, value, unit, failed);
+    fmt::print("{{\"name\":\"{}\",\"n\":{},\"value\":{:.1f},\"unit\":\"{}\",\"failed\":{}}}\n",
+               name, n, value, unit, failed);
   } else {
     fmt::print("{:<15} n {:>5}  {:.1f} {}  failed {}\n", name, n, value, unit, failed);
   }

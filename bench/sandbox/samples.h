@@ -29,8 +29,7 @@ struct Peer {
   Samples samples;
 };
 
-void print_row(const Options& options, const std::string& name, Samples& own,
-               Peer* peer = nullptr);
+void print_row(const Options& options, const std::string& name, Samples& own, Peer* peer = nullptr);
 // A row that is a number of its own kind: "value" and "unit" instead of times.
 void print_value(const Options& options, const std::string& name, double value,
                  const std::string& unit, int n, int failed);

@@ -259,9 +259,8 @@ void RunDriver::record_started(LiveRun& live) const {
   const auto message = live.started->start_us == 0
                            ? std::string()
                            : fmt::format("after {} us, in a sandbox {}", live.started->start_us,
-                                                     live.started->warm
-                                                         ? "that was ready"
-                                                         : "made for it (none was ready)");
+                                         live.started->warm ? "that was ready"
+                                                            : "made for it (none was ready)");
   const auto event = event_at(model::RunEventType::started, deps_.clock.wall_ms(), message);
   if (auto run = model::advance(live.run, event)) live.run = std::move(*run);
   live.changed.notify_all();
@@ -337,8 +336,7 @@ model::RunEvent RunDriver::ending(LiveRun& live) const {
     auto spec = sandbox_spec(live.run.request, live.run.id, live.purpose);
     const auto plans = spec ? plans_of(*spec, deps_.filters).value_or({}) : sandbox::Plans();
     steps = plans.all();
-    if (!live.ended->message.in_base)
-      failed_step += static_cast<std::uint32_t>(plans.base.size());
+    if (!live.ended->message.in_base) failed_step += static_cast<std::uint32_t>(plans.base.size());
   }
   outcome.message = build_failed && live.log
                         ? debian_build_failure(last_words(*live.log->log), outcome.exit_code)

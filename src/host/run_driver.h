@@ -6,7 +6,8 @@
 //
 // Owner: RunService. Loop thread only. Errors: Errc::cancelled when tared stops, and then nothing
 // is changed: the sandbox stays with the launcher. Everything else becomes the run's outcome. What
-// never happens: an instruction of the program before the run is durable; a release before its end is.
+// never happens: an instruction of the program before the run is durable; a release before its end
+// is.
 #pragma once
 
 #include "base/result.h"

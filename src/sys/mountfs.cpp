@@ -87,8 +87,8 @@ Result<UniqueFd> FsContext::mount(const MountFlags& flags) {
 Result<FsContext> FsContext::pick(int mount) {
   constexpr unsigned kFspickCloexec = 1;
   constexpr unsigned kFspickEmptyPath = 8;
-  UniqueFd fd(static_cast<int>(
-      ::syscall(SYS_fspick, mount, "", kFspickCloexec | kFspickEmptyPath)));
+  UniqueFd fd(
+      static_cast<int>(::syscall(SYS_fspick, mount, "", kFspickCloexec | kFspickEmptyPath)));
   if (!fd.valid()) return sys_error(errno, "fspick");
   return FsContext(std::move(fd), "file system");
 }

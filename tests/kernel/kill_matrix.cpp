@@ -36,8 +36,7 @@ std::vector<int> tried_of(const Sweep& sweep, int count) {
   if (every_call()) {
     for (int i = 0; i < tries; ++i) numbers[static_cast<std::size_t>(i)] = i + 1;
   }
-  std::printf("%s: %d system calls; tried before %zu of them\n", sweep.what, count,
-              numbers.size());
+  std::printf("%s: %d system calls; tried before %zu of them\n", sweep.what, count, numbers.size());
   std::string key = sweep.what;
   std::ranges::replace_if(key, [](char c) { return c == ' ' || c == ',' || c == '-'; }, '_');
   ::testing::Test::RecordProperty("calls_of_" + key, count);
@@ -136,8 +135,8 @@ std::vector<std::string> KillMatrix::unsettled() {
   const sandbox::PoolMessage pool = pool_now();
   const auto waiting = static_cast<std::size_t>(pool_);
   if (pool.idle != waiting || pool.making != 0) {
-    wrong.push_back(std::to_string(pool.idle) + " sandboxes wait, " +
-                    std::to_string(pool.making) + " are being made");
+    wrong.push_back(std::to_string(pool.idle) + " sandboxes wait, " + std::to_string(pool.making) +
+                    " are being made");
   }
   const auto processes = processes_of(launcher_.home());
   if (processes.size() != 2 * waiting)
@@ -256,8 +255,7 @@ void KillMatrix::hold(const Sweep& sweep, const Act& act) {
   Live counted = begin(sweep, stepper);
   const int count = stepper->count(over(sweep));
   stepper.reset();
-  if (sweep.phase == Phase::launch && !sweep.ends)
-    launcher_.send(sandbox::KillMessage{counted.id});
+  if (sweep.phase == Phase::launch && !sweep.ends) launcher_.send(sandbox::KillMessage{counted.id});
   if (sweep.phase != Phase::release) (void)finish(std::move(counted));
   settle();
   for (const int number : tried_of(sweep, count)) {
@@ -283,9 +281,8 @@ void KillMatrix::kill_launcher(std::optional<Stepper>& stepper) {
   EXPECT_THAT(processes_of(launcher_.home()), ::testing::IsEmpty());
   // What the end of a mount namespace frees, it frees a moment later.
   std::vector<std::string> loops;
-  eventually(kPatienceMs, [&] {
-    return (loops = loops_on_file_system_of(launcher_.home())).empty();
-  });
+  eventually(kPatienceMs,
+             [&] { return (loops = loops_on_file_system_of(launcher_.home())).empty(); });
   EXPECT_THAT(loops, ::testing::IsEmpty());
   launcher_.restart();
   EXPECT_THAT(sandbox_cgroups_of(launcher_.home()), ::testing::IsEmpty());
@@ -319,8 +316,7 @@ void KillMatrix::message_kills_in(const Sweep& sweep) {
     const model::Outcome outcome = finish(std::move(live)).outcome;
     // What has exited before the message came has not been killed.
     const bool exited = sweep.ends && (!stop || stop->reports == 3);
-    EXPECT_EQ(outcome.reason, exited ? EndReason::exited : EndReason::killed)
-        << described(outcome);
+    EXPECT_EQ(outcome.reason, exited ? EndReason::exited : EndReason::killed) << described(outcome);
   });
 }
 

@@ -34,8 +34,8 @@ struct Sweep {
   const char* what;
   Stepped who;
   Phase phase = Phase::launch;
-  bool image = false;    // a scratch space on a disk image
-  bool ends = false;     // the program exits with 7, at once; else it stays
+  bool image = false;  // a scratch space on a disk image
+  bool ends = false;   // the program exits with 7, at once; else it stays
   // `who` is of the sandbox that waits, from its claim on. Else, where one waits, of the one that
   // is made in its place.
   bool waiting = false;

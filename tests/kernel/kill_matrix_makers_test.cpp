@@ -36,14 +36,16 @@ TEST_F(KillMatrixMakers, sigkill_of_a_maker_that_makes_for_a_run_ends_that_once)
 }
 
 TEST_F(KillMatrixMakers, sigkill_of_a_maker_that_makes_an_image_ends_the_run_once) {
-  maker_dies_in({.what = "maker with an image", .who = Stepped::maker, .image = true,
-                 .ends = true});
+  maker_dies_in(
+      {.what = "maker with an image", .who = Stepped::maker, .image = true, .ends = true});
 }
 
 TEST_F(KillMatrixMakers, sigkill_of_a_maker_that_removes_leaves_nothing) {
   maker_dies_in({.what = "maker, removal", .who = Stepped::maker, .phase = Phase::release});
-  maker_dies_in({.what = "maker, removal of an image", .who = Stepped::maker,
-                 .phase = Phase::release, .image = true});
+  maker_dies_in({.what = "maker, removal of an image",
+                 .who = Stepped::maker,
+                 .phase = Phase::release,
+                 .image = true});
 }
 
 TEST_F(KillMatrixMakers, sigkill_of_all_makers_at_once_costs_no_run_that_has_started) {

@@ -14,19 +14,21 @@ namespace {
 
 TEST_F(KillMatrix, sigkill_of_the_launcher_before_a_call_of_its_own_leaves_nothing) {
   launcher_dies_in({.what = "launcher, launch", .who = Stepped::launcher});
-  launcher_dies_in({.what = "launcher, launch with an image", .who = Stepped::launcher,
-                    .image = true});
-  launcher_dies_in({.what = "launcher, end", .who = Stepped::launcher, .phase = Phase::end,
-                    .image = true});
-  launcher_dies_in({.what = "launcher, release", .who = Stepped::launcher, .phase = Phase::release,
+  launcher_dies_in(
+      {.what = "launcher, launch with an image", .who = Stepped::launcher, .image = true});
+  launcher_dies_in(
+      {.what = "launcher, end", .who = Stepped::launcher, .phase = Phase::end, .image = true});
+  launcher_dies_in({.what = "launcher, release",
+                    .who = Stepped::launcher,
+                    .phase = Phase::release,
                     .image = true});
 }
 
 TEST_F(KillMatrix, sigkill_of_the_launcher_before_a_call_of_a_maker_leaves_nothing) {
   launcher_dies_in({.what = "maker", .who = Stepped::maker});
   launcher_dies_in({.what = "maker with an image", .who = Stepped::maker, .image = true});
-  launcher_dies_in({.what = "maker, removal", .who = Stepped::maker, .phase = Phase::release,
-                    .image = true});
+  launcher_dies_in(
+      {.what = "maker, removal", .who = Stepped::maker, .phase = Phase::release, .image = true});
 }
 
 TEST_F(KillMatrix, sigkill_of_the_launcher_before_a_call_inside_leaves_nothing) {

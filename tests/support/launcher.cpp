@@ -181,8 +181,8 @@ TestLauncher::Live TestLauncher::launch(const model::SandboxSpec& spec) {
   message.with_input = spec.with_input;
   auto gate = must(sys::make_pipe());
   must(sys::write_all(gate.write.get(), "g"));
-  std::vector<int> fds = {base.get(), plan.get(), gate.read.get(), out.read.get(), out.write.get(), err.read.get(),
-                          err.write.get()};
+  std::vector<int> fds = {base.get(),      plan.get(),     gate.read.get(), out.read.get(),
+                          out.write.get(), err.read.get(), err.write.get()};
   if (spec.with_stdin) fds.insert(fds.end(), {in.read.get(), in.write.get()});
   send(message, fds);
   return Live{spec.id, std::move(out.read), std::move(err.read),

@@ -63,16 +63,15 @@ std::vector<pid_t> children_of(pid_t launcher) {
 std::vector<pid_t> makers_of(pid_t launcher) {
   std::vector<pid_t> pids = children_of(launcher);
   // What one has just cloned has its name still.
-  std::erase_if(pids, [](pid_t pid) {
-    return text_of(pid, "comm") != "tare-maker\n" || is_init(pid);
-  });
+  std::erase_if(pids,
+                [](pid_t pid) { return text_of(pid, "comm") != "tare-maker\n" || is_init(pid); });
   return pids;
 }
 
 std::string Stop::text() const {
   constexpr const char* kNames[] = {"tare-launcher", "a maker", "tare-init", "the program"};
-  return std::string(kNames[static_cast<int>(who)]) + " before its call " +
-         std::to_string(number) + ", " + name_of(call) + " (after " + name_of(earlier) + ")";
+  return std::string(kNames[static_cast<int>(who)]) + " before its call " + std::to_string(number) +
+         ", " + name_of(call) + " (after " + name_of(earlier) + ")";
 }
 
 Stepper::Stepper(pid_t launcher, Stepped who)

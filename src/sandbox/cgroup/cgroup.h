@@ -6,9 +6,10 @@
 //   so several <pids hierarchy>/tare-<tag>/<slot>       launchers live side by side and each sweeps
 //   only its own <unified>/tare-<tag>/<slot>
 //
-// Owner: a maker while the sandbox is made, then tare-launcher's table (release() and adopt()). Works
-// on descriptors opened at start: the launcher's pruned mount namespace has no cgroupfs. What never
-// happens: a limit that was asked for is skipped in silence (create() and rearm() fail instead).
+// Owner: a maker while the sandbox is made, then tare-launcher's table (release() and adopt()).
+// Works on descriptors opened at start: the launcher's pruned mount namespace has no cgroupfs. What
+// never happens: a limit that was asked for is skipped in silence (create() and rearm() fail
+// instead).
 #pragma once
 
 #include <sys/types.h>
@@ -72,8 +73,8 @@ class [[nodiscard]] Cgroup {
   Cgroup& operator=(Cgroup&&) noexcept = delete;
   ~Cgroup();
 
-  // Hands it to another process: a descriptor for each hierarchy in the root's order, then oom_fd().
-  // The folders stay.
+  // Hands it to another process: a descriptor for each hierarchy in the root's order, then
+  // oom_fd(). The folders stay.
   std::vector<sys::UniqueFd> release() &&;
   // The other end of release(). Whoever adopts it has CgroupRoot::remove_child() called in the end.
   static Result<Cgroup> adopt(const CgroupRoot& root, std::vector<sys::UniqueFd> fds);

@@ -13,7 +13,6 @@
 #include "base/result.h"
 #include "sandbox/cgroup/cgroup.h"
 #include "sandbox/plan/plan.h"
-#include "sandbox/plan/plan.h"
 #include "sandbox/rootfs/slots.h"
 #include "sandbox/rootfs/user_namespaces.h"
 #include "sys/fd.h"

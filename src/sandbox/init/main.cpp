@@ -3,8 +3,8 @@
 // program does: then the kernel ends all that is left. It holds nothing worth stealing: one socket
 // to the launcher, and after `settle` three capabilities.
 //
-//   base plan -> apply: an empty sandbox -> wait for the order -> apply the run's steps -> start the
-//   program -> reap until it ends -> kill the rest
+//   base plan -> apply: an empty sandbox -> wait for the order -> apply the run's steps -> start
+//   the program -> reap until it ends -> kill the rest
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -96,8 +96,8 @@ bool prepare(WaitingProgram& waiting) {
   return waiting.error == 0;
 }
 
-// False when the waiting process has died before there was an order: then this sandbox is of no use,
-// and an order that is there already is left unread, which tells the launcher so.
+// False when the waiting process has died before there was an order: then this sandbox is of no
+// use, and an order that is there already is left unread, which tells the launcher so.
 bool wait_for_order(int channel) {
   pollfd waits[2] = {{kControlFd, POLLIN, 0}, {channel, POLLIN, 0}};
   while (::poll(waits, 2, -1) < 0) {
@@ -107,8 +107,7 @@ bool wait_for_order(int channel) {
 }
 
 bool start(const WaitingProgram& waiting, const Order& order) {
-  const StartedProgram started = start_program(waiting, order.plan_fd, order.gate,
-                                               order.stdio);
+  const StartedProgram started = start_program(waiting, order.plan_fd, order.gate, order.stdio);
   for (const int fd : {order.stdio[0], order.stdio[1], order.stdio[2], order.plan_fd, order.gate,
                        order.input, waiting.channel}) {
     if (fd >= 0) ::close(fd);

@@ -1,5 +1,5 @@
-// Descriptors over a socket, and plans in memory: how orders come from the launcher to tare-init and
-// from there to the waiting program. Raw calls, no allocation.
+// Descriptors over a socket, and plans in memory: how orders come from the launcher to tare-init
+// and from there to the waiting program. Raw calls, no allocation.
 #pragma once
 
 #include <string_view>

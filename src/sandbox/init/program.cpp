@@ -24,9 +24,9 @@ namespace tare::sandbox::init {
 
 namespace {
 
-// What the child tells tare-init: a Failure when it is ready (without an error), then a Start before
-// execve, then, only if something failed, a Failure again. Of different sizes, so that one cannot be
-// taken for the other.
+// What the child tells tare-init: a Failure when it is ready (without an error), then a Start
+// before execve, then, only if something failed, a Failure again. Of different sizes, so that one
+// cannot be taken for the other.
 struct Failure {
   std::uint32_t step = 0;
   std::int32_t error = 0;

@@ -1,5 +1,6 @@
-// The agent's program: a child of tare-init that is made ready by the program steps of the base plan
-// (its ids, its filter: what takes time), waits, and becomes the program by those of the run's plan.
+// The agent's program: a child of tare-init that is made ready by the program steps of the base
+// plan (its ids, its filter: what takes time), waits, and becomes the program by those of the run's
+// plan.
 #pragma once
 
 #include <sys/types.h>
@@ -16,7 +17,7 @@ struct StartedProgram {
   // The step that failed; the number of `execute` when it was execve itself; 0 when there was no
   // process, or it was killed (EIO).
   std::uint32_t step = 0;
-  bool executed = false;    // false with step == execute: not_executed
+  bool executed = false;      // false with step == execute: not_executed
   std::uint64_t at_ns = 0;    // CLOCK_MONOTONIC just before execve
   std::uint64_t gate_ns = 0;  // how long it waited at the gate
 };

@@ -1,7 +1,7 @@
 // tare-launcher's loop: one thread, one epoll. Serves tared on its socket, gives each run an empty
 // sandbox (one that waits in the pool, or one that a maker makes for it), watches every sandbox
-// (reports, end, memory limit, deadlines), keeps what has ended until tared has released it, and has
-// the makers fill the pool again.
+// (reports, end, memory limit, deadlines), keeps what has ended until tared has released it, and
+// has the makers fill the pool again.
 //
 // What never happens: a message from tared or from inside a sandbox ends the loop; a second tared
 // is served beside the first (the newer one replaces it: the old one is dead or about to be).

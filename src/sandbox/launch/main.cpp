@@ -48,8 +48,7 @@ struct Options {
   bool doctor = false;
 };
 
-Result<std::uint32_t> number_in(std::string_view flag, std::string_view value,
-                                std::uint32_t most) {
+Result<std::uint32_t> number_in(std::string_view flag, std::string_view value, std::uint32_t most) {
   std::uint32_t number = 0;
   const char* const end = value.data() + value.size();
   const auto [at, error] = std::from_chars(value.data(), end, number);
@@ -203,9 +202,9 @@ Result<> run(const Options& options, Logger& log) {
   const std::string socket = std::string(kHostRoot) + options.home + "/run/launcher.sock";
   config.listener = TRY(sys::listen_seqpacket(socket, 0660, user.gid));
   const auto cpus = static_cast<std::uint32_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
-  auto launcher = TRY(Launcher::create(std::move(config), std::move(tools),
-                                       {.most = options.pool,
-                                        .makers = std::min(cpus, kMostMakers)}));
+  auto launcher = TRY(
+      Launcher::create(std::move(config), std::move(tools),
+                       {.most = options.pool, .makers = std::min(cpus, kMostMakers)}));
   log.info("ready", {{"version", TARE_VERSION}, {"home", options.home}});
   return launcher->run();
 }

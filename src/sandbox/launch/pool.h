@@ -1,11 +1,11 @@
 // WarmPool: which empty sandboxes wait for a run, and how many of which kind are wanted. A policy:
 // it makes and ends nothing itself, and its clock is passed in.
 //
-// A kind (base.h, key_of) that is used gets two sandboxes ahead; each launch that found none doubles
-// the number wanted; what was never needed within a minute is halved; a kind that nobody used for ten
-// minutes gets none. While half of a kind are there, new ones are made only when nothing was launched
-// for some ms: making takes processor time from the run that has just begun. All kinds together stay within `most`: the kind that was used longest ago gives
-// way.
+// A kind (base.h, key_of) that is used gets two sandboxes ahead; each launch that found none
+// doubles the number wanted; what was never needed within a minute is halved; a kind that nobody
+// used for ten minutes gets none. While half of a kind are there, new ones are made only when
+// nothing was launched for some ms: making takes processor time from the run that has just begun.
+// All kinds together stay within `most`: the kind that was used longest ago gives way.
 //
 // Owner: Launcher. Single thread. Times: CLOCK_MONOTONIC us. What never happens: a number is given
 // out twice; a sandbox with the host's network, or with a disk image, is kept waiting.
@@ -33,7 +33,8 @@ class WarmPool {
   std::optional<std::uint32_t> take(const SandboxBase& base, std::uint64_t now_us);
   // A sandbox of this kind is being made; is ready; will not come (any more).
   void making(const std::string& key);
-  [[nodiscard]] bool ready(const std::string& key, std::uint32_t number);  // false: of no kind any more
+  [[nodiscard]] bool ready(const std::string& key,
+                           std::uint32_t number);  // false: of no kind any more
   void not_made(const std::string& key, std::uint64_t now_us);
   // An idle one has ended by itself, or was ended.
   void gone(const std::string& key, std::uint32_t number);

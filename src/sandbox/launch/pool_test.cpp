@@ -236,7 +236,7 @@ TEST_F(Pool, with_half_of_a_kind_there_others_are_made_in_quiet_time_only) {
   EXPECT_FALSE(pool_.wanted(now_us_));
   EXPECT_EQ(pool_.next_change_us(now_us_), now_us_ + 4 * kMs);
   pass(2 * kMs);
-  (void)take(kind(2));  // of whatever kind
+  (void)take(kind(2));                                         // of whatever kind
   EXPECT_EQ(key_of(*pool_.wanted(now_us_)), key_of(kind(2)));  // has none: that cannot wait
   pool_.not_made(key_of(kind(2)), now_us_);
   pass(3 * kMs);

@@ -45,15 +45,15 @@ struct HelloMessage {
   std::uint32_t protocol = kLauncherProtocol;
 };
 struct ListMessage {};
-// Descriptors: base plan and run's plan (sealed memfds), the gate, stdout read end, stdout write end, stderr read end, stderr
-// write end, [stdin read end, stdin write end] if with_stdin. The input is the folder
-// $TARE_HOME/runs/<id>/input: by name and not by descriptor, because a mount can only be copied
-// from the mount namespace that it is in.
+// Descriptors: base plan and run's plan (sealed memfds), the gate, stdout read end, stdout write
+// end, stderr read end, stderr write end, [stdin read end, stdin write end] if with_stdin. The
+// input is the folder $TARE_HOME/runs/<id>/input: by name and not by descriptor, because a mount
+// can only be copied from the mount namespace that it is in.
 //
 // The gate is the read end of a pipe: the program is executed when a byte comes. So a launch can be
-// sent while the run's record is still on its way to the disk. A gate that closes without a byte (its
-// tared died, or gave the run up) makes the launch one that never was: `ended` with never_began, once,
-// and the launcher forgets it.
+// sent while the run's record is still on its way to the disk. A gate that closes without a byte
+// (its tared died, or gave the run up) makes the launch one that never was: `ended` with
+// never_began, once, and the launcher forgets it.
 struct LaunchMessage {
   std::string id;
   SandboxBase base;
@@ -99,7 +99,7 @@ struct StartedMessage {
   // Launch message read -> just before exec; without the time that was spent at the gate.
   std::uint64_t start_us = 0;
   std::uint64_t gate_us = 0;
-  bool warm = false;           // from the pool; false: made for this run
+  bool warm = false;  // from the pool; false: made for this run
 };
 // Counters since the launcher's start (idle and making: now).
 struct PoolMessage {

@@ -35,7 +35,7 @@ struct Report {
   std::uint32_t step = 0;  // from 1; 0: no step, but the start of the program's process
   std::int32_t error = 0;  // errno
   std::uint32_t signalled = 0;
-  std::int32_t status = 0;  // exit code or signal
+  std::int32_t status = 0;    // exit code or signal
   std::uint64_t at_ns = 0;    // CLOCK_MONOTONIC
   std::uint64_t gate_ns = 0;  // of `started`: how long the program waited at the gate
 

@@ -7,8 +7,8 @@
 //   --reap()--> nothing of it is left but its files
 //
 // Owner: the launcher's table. Single thread. What never happens: a report or a kill changes an
-// outcome that has been decided; a process but tare-init, which is dying, outlives finish(); two runs
-// claim it.
+// outcome that has been decided; a process but tare-init, which is dying, outlives finish(); two
+// runs claim it.
 #pragma once
 
 #include <cstdint>
@@ -56,8 +56,8 @@ class [[nodiscard]] Sandbox {
   // `fds` as in LaunchMessage. The order is sent by begin(), once it is made.
   void claim(LaunchMessage message, std::vector<sys::UniqueFd> fds, std::uint64_t received_us);
   bool claimed() const { return message_.has_value(); }
-  // It waited, was claimed, and has died without having read the order; nobody has ended it, nor has
-  // the run's memory limit.
+  // It waited, was claimed, and has died without having read the order; nobody has ended it, nor
+  // has the run's memory limit.
   bool never_began() const {
     return unread_ && warm_ && claimed() && !cause_ && !report_ && cgroup_->oom_kills() == 0;
   }
@@ -133,10 +133,10 @@ class [[nodiscard]] Sandbox {
 
   bool prepared_ = false, begun_ = false, warm_ = false, released_ = false;
   bool unread_ = false;  // the order; only known when tare-init is dead
-  model::Usage spent_;  // before the claim
+  model::Usage spent_;   // before the claim
   std::uint64_t received_us_ = 0, started_us_ = 0, gate_us_ = 0, deadline_us_ = 0;
   std::optional<model::EndReason> cause_;
-  std::string fault_;  // what fail() said
+  std::string fault_;             // what fail() said
   std::optional<Report> report_;  // the one that says how it ended
   std::optional<EndedMessage> ended_;
 };

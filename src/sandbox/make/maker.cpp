@@ -28,8 +28,7 @@ constexpr std::uint64_t kNamespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID
 
 std::vector<int> MakerTools::descriptors() const {
   std::vector<int> fds = cgroups.descriptors();
-  fds.insert(fds.end(),
-             {images.devices.get(), images.loop_control.get(), init.get(), null.get()});
+  fds.insert(fds.end(), {images.devices.get(), images.loop_control.get(), init.get(), null.get()});
   return fds;
 }
 

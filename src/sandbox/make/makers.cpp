@@ -101,9 +101,8 @@ std::size_t Makers::waiting() const {
 
 bool Makers::making() const {
   return std::ranges::any_of(makers_, [](const Process& maker) {
-    return std::ranges::any_of(maker.busy, [](const ToMaker& order) {
-      return std::holds_alternative<MakeOrder>(order);
-    });
+    return std::ranges::any_of(
+        maker.busy, [](const ToMaker& order) { return std::holds_alternative<MakeOrder>(order); });
   });
 }
 

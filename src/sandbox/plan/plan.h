@@ -1,7 +1,8 @@
-// The plan: what tare-init does inside a new sandbox, as a list of steps, in two parts. The base plan
-// makes an empty sandbox with a process in it that waits to become a program; it is the same for
-// many runs, and applied ahead of time where a sandbox waits in the pool. The run's plan makes it the
-// sandbox of one run and starts the program. Both are compiled by one pure function (compile.h); tare-init interprets them (init/apply.cpp); `tare run
+// The plan: what tare-init does inside a new sandbox, as a list of steps, in two parts. The base
+// plan makes an empty sandbox with a process in it that waits to become a program; it is the same
+// for many runs, and applied ahead of time where a sandbox waits in the pool. The run's plan makes
+// it the sandbox of one run and starts the program. Both are compiled by one pure function
+// (compile.h); tare-init interprets them (init/apply.cpp); `tare run
 // --dry-run` prints them (render.h). Encoded flat (codec.h) and handed over in sealed memfds.
 //
 // Shared with tare-init, so: no allocation, no exceptions, nothing but values here.
@@ -29,7 +30,7 @@ enum class Op : std::uint8_t {
   write_file,       // a, b: content, n: mode; replaces a file or symlink of that name
   ensure_user,      // a: name, n: uid; added to /etc/passwd and /etc/group if no entry has the uid
   input,            // a: mount point; shows the read-only folder that came with the order there
-  bound,   // m: capabilities that anything inside can ever hold (bit mask), from here on
+  bound,            // m: capabilities that anything inside can ever hold (bit mask), from here on
   settle,  // n: the reserved uid tare-init lives on as, m: capabilities it keeps (bit mask)
 
   // The program, in the child that will become it.

@@ -103,7 +103,9 @@ TEST(SlotLease, gives_its_slot_back_when_it_goes_and_only_then) {
   SlotLease moved = std::move(leases.back());
   leases.pop_back();
   EXPECT_FALSE(SlotLease::take(table));
-  { const SlotLease gone = std::move(moved); }
+  {
+    const SlotLease gone = std::move(moved);
+  }
   EXPECT_TRUE(SlotLease::take(table));
 }
 

@@ -4,9 +4,9 @@
 // namespace.
 //
 // One at a time: a maker is single-threaded and has a mount namespace of its own. Everything lies
-// below one mount at /stage, so that it goes with one umount: each costs a grace period of RCU. What never happens: an overlay that the kernel
-// made read-only in silence (checked), a symlink of an image followed while mounting (the platform
-// layer makes the mount points).
+// below one mount at /stage, so that it goes with one umount: each costs a grace period of RCU.
+// What never happens: an overlay that the kernel made read-only in silence (checked), a symlink of
+// an image followed while mounting (the platform layer makes the mount points).
 #pragma once
 
 #include <string>
