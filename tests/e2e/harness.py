@@ -193,9 +193,9 @@ class Home:
         return [pid for pid in self.processes() if self.tag in read_text(f"/proc/{pid}/cgroup")]
 
     def programs(self):
-        """Of those, the ones that are not tare-init's: sandboxes that wait have none."""
-        return [pid for pid in self.sandboxed()
-                if read_text(f"/proc/{pid}/comm") not in ("", "tare-init\n")]
+        """Of those, the agents': sandboxes that wait, or are being made, have none."""
+        ours = ("", "tare-init\n", "tare-maker\n")
+        return [pid for pid in self.sandboxed() if read_text(f"/proc/{pid}/comm") not in ours]
 
     def cgroups(self):
         """The folders of this home in every hierarchy."""
