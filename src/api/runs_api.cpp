@@ -19,13 +19,13 @@ constexpr std::string_view kExampleId = "run_00000000000000000000000000";
 
 Result<Json> plan_json(Services& services, const model::RunRequest& request) {
   const auto spec = TRY(host::sandbox_spec(request, kExampleId, host::Purpose::run));
-  const auto steps = TRY(host::plan_of(spec, services.deps.filters));
+  const auto plans = TRY(host::plans_of(spec, services.deps.filters));
   JsonArray list;
-  for (const sandbox::Step& step : steps) {
+  for (const sandbox::Step& step : plans.all()) {
     list.push_back(
         JsonObject{{"op", sandbox::op_name(step.op)}, {"text", sandbox::render_step(step)}});
   }
-  return Json(JsonObject{{"plan", sandbox::render(spec, steps)}, {"steps", std::move(list)}});
+  return Json(JsonObject{{"plan", sandbox::render(spec, plans)}, {"steps", std::move(list)}});
 }
 
 Result<std::vector<model::RunState>> states_of(std::string_view text) {

@@ -2,7 +2,8 @@
 
 #include <fcntl.h>
 
-#include "sandbox/plan/compile.h"
+#include "base/hash.h"
+#include "sandbox/plan/codec.h"
 #include "sys/files.h"
 #include "sys/memfd.h"
 
@@ -56,7 +57,7 @@ std::vector<int> LaunchParts::borrowed() const {
   return out;
 }
 
-Result<std::vector<sandbox::Step>> plan_of(const model::SandboxSpec& spec, const Filters& filters) {
+Result<sandbox::Plans> plans_of(const model::SandboxSpec& spec, const Filters& filters) {
   return sandbox::compile(spec, filters.of(spec.profile));
 }
 
@@ -66,18 +67,18 @@ Result<LaunchParts> prepare_launch(LiveRun& live, const RunDeps& deps) {
   const model::SandboxSpec spec = TRY(sandbox_spec(request, id, live.purpose));
   LaunchParts parts;
   parts.message = {.id = id,
-                   .host_root = spec.host_root,
-                   .layers = spec.layers,
+                   .base = {{}, spec.host_root, spec.layers, spec.network, spec.limits},
                    .with_stdin = spec.with_stdin,
-                   .with_input = spec.with_input,
-                   .network = spec.network,
-                   .limits = spec.limits};
-  const std::string plan = TRY(sandbox::encode(TRY(plan_of(spec, deps.filters))));
-  parts.fds.push_back(TRY(sys::sealed_memfd("tare-plan", plan, false)));
+                   .with_input = spec.with_input};
+  const sandbox::Plans plans = TRY(plans_of(spec, deps.filters));
+  const std::string base = TRY(sandbox::encode(plans.base));
+  parts.message.base.plan = sha256_text(base);
+  parts.fds.push_back(TRY(sys::sealed_memfd("tare-base", base, false)));
+  parts.fds.push_back(TRY(sys::sealed_memfd("tare-plan", TRY(sandbox::encode(plans.run)), false)));
 
-  TRY(sys::ensure_dir_at(deps.runs_dir, id, 0700));
-  live.log = TRY(deps.logs.open(id, request.attach));
-  live.log->log->set_limit(request.limits.output_bytes);
+  sys::Pipe gate = TRY(sys::make_pipe());
+  parts.fds.push_back(std::move(gate.read));
+  parts.gate = std::move(gate.write);
   for (sys::UniqueFd* ours : {&live.stdout_read, &live.stderr_read}) {
     sys::Pipe pipe = TRY(output_pipe());
     parts.fds.push_back(TRY(sys::dup_fd(pipe.read.get())));
@@ -92,11 +93,19 @@ Result<LaunchParts> prepare_launch(LiveRun& live, const RunDeps& deps) {
     live.stdin_write = std::move(pipe.write);
   }
   if (spec.with_input) {
+    TRY(sys::ensure_dir_at(deps.runs_dir, id, 0700));
     const auto folder = TRY(sys::open_beneath(deps.runs_dir, id, O_RDONLY | O_DIRECTORY));
     TRY(make_input(folder.get(), request, deps.blobs));
   }
-  live.changed.notify_all();
   return parts;
+}
+
+Result<> open_output(LiveRun& live, const RunDeps& deps) {
+  TRY(sys::ensure_dir_at(deps.runs_dir, live.run.id, 0700));
+  live.log = TRY(deps.logs.open(live.run.id, live.run.request.attach));
+  live.log->log->set_limit(live.run.request.limits.output_bytes);
+  live.changed.notify_all();
+  return ok();
 }
 
 }  // namespace tare::host

@@ -1,5 +1,5 @@
-// Everything a launch takes, made before the launcher is told: the plan in a sealed memfd, the
-// run's folder with its logs and inputs, the pipes. Nothing here waits; what is made and not used
+// Everything a launch takes, made before the launcher is told: the plans in sealed memfds, the
+// run's inputs, the gate and the pipes. Nothing here waits; what is made and not used
 // goes with the folder.
 #pragma once
 
@@ -8,7 +8,7 @@
 #include "base/result.h"
 #include "host/live_run.h"
 #include "host/run_deps.h"
-#include "sandbox/plan/codec.h"
+#include "sandbox/plan/compile.h"
 
 namespace tare::host {
 
@@ -16,12 +16,16 @@ struct LaunchParts {
   sandbox::LaunchMessage message;
   std::vector<sys::UniqueFd> fds;  // in the order of LaunchMessage
   std::vector<int> borrowed() const;
+  sys::UniqueFd gate;  // a byte into it lets the program begin
 };
 
-// The steps of the run's plan. Pure but for the filter.
-Result<std::vector<sandbox::Step>> plan_of(const model::SandboxSpec& spec, const Filters& filters);
+// Both plans of a run. Pure but for the filter.
+Result<sandbox::Plans> plans_of(const model::SandboxSpec& spec, const Filters& filters);
 
-// Also sets the run's log and our ends of its pipes.
+// Also sets our ends of the run's pipes.
 Result<LaunchParts> prepare_launch(LiveRun& live, const RunDeps& deps);
+
+// The run's folder, with its log, made or found.
+Result<> open_output(LiveRun& live, const RunDeps& deps);
 
 }  // namespace tare::host

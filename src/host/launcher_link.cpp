@@ -110,6 +110,8 @@ Result<> LauncherLink::dispatch(sys::Message message) {
   } else if (const auto* ended = std::get_if<sandbox::EndedMessage>(&decoded)) {
     events_.on_ended(*ended,
                      message.fds.empty() ? sys::UniqueFd() : std::move(message.fds.front()));
+  } else if (const auto* pool = std::get_if<sandbox::PoolMessage>(&decoded)) {
+    pool_ = *pool;
   } else {
     return Error{Errc::internal, "tare-launcher: greeted twice"};
   }

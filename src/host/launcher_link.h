@@ -57,6 +57,8 @@ class LauncherLink {
   // Connected, greeted, and listed.
   bool ready() const { return ready_; }
   const PeerStatus& status() const { return status_; }
+  // As it was told last.
+  const sandbox::PoolMessage& pool() const { return pool_; }
   // Which launcher process that is, as text; all zeros: none yet.
   std::string instance() const { return fmt::format("{:016x}", known_instance_); }
 
@@ -80,6 +82,7 @@ class LauncherLink {
   std::uint64_t known_instance_ = 0;  // of the launcher whose sandboxes we know; 0: none yet
   std::string refused_version_;       // of the last greeting, until its connection is closed
   PeerStatus status_;
+  sandbox::PoolMessage pool_;
 };
 
 }  // namespace tare::host

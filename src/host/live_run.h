@@ -29,7 +29,7 @@ struct LiveRun {
   Purpose purpose = Purpose::run;
   fiber::Event changed;
 
-  // Is the run, or its `launching`, on the disk? Nothing is launched before.
+  // Is the run, or its `launching`, on the disk? Nothing of its program runs before.
   enum class Recorded : std::uint8_t { pending, done, failed };
   Recorded recorded = Recorded::pending;
   bool driven = false;        // a fiber drives it

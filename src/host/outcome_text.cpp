@@ -22,10 +22,8 @@ std::string signal_text(int signal) {
 std::string setup_text(const model::Outcome& outcome, const std::vector<sandbox::Step>& steps,
                        std::uint32_t failed_step) {
   if (failed_step == 0 || failed_step > steps.size()) return outcome.message;
-  const std::string number = fmt::format("step {}", failed_step);
-  std::string_view why = outcome.message;
-  if (why.starts_with(number)) why.remove_prefix(number.size());
-  return fmt::format("{} ({}){}", number, sandbox::render_step(steps[failed_step - 1]), why);
+  return fmt::format("step {} ({}): {}", failed_step, sandbox::render_step(steps[failed_step - 1]),
+                     outcome.message);
 }
 
 }  // namespace

@@ -47,7 +47,7 @@ TEST(OutcomeText, names_the_limit_and_its_value) {
 TEST(OutcomeText, names_the_step_that_failed) {
   const std::vector<sandbox::Step> steps = {{sandbox::Op::loopback, "", "", 0, 0},
                                             {sandbox::Op::proc, "/proc", "", 0, 0}};
-  const model::Outcome outcome{EndReason::setup_failed, 0, 0, "step 2: Operation not permitted"};
+  const model::Outcome outcome{EndReason::setup_failed, 0, 0, "Operation not permitted"};
   EXPECT_EQ(outcome_text(outcome, a_request(), steps, 2),
             "step 2 (" + std::string(sandbox::op_name(sandbox::Op::proc)) +
                 " /proc): Operation not permitted");

@@ -97,11 +97,20 @@ Result<> RunDriver::drive(LiveRun& live, const fiber::Context& ctx) const {
 
 // The run, top to bottom.
 Result<model::RunEvent> RunDriver::story(LiveRun& live, const fiber::Context& ctx) const {
-  if (live.launched) {
-    TRY(take_up(live, ctx));
-  } else {
-    TRY(launch(live, ctx));
-  }
+  do {
+    if (live.launched) {
+      TRY(take_up(live, ctx));
+    } else {
+      TRY(launch(live, ctx));
+    }
+    TRY(watch(live, ctx));
+  } while (TRY(to_be_launched_again(live)));
+  TRY(collect(live, ctx));
+  return ending(live);
+}
+
+// Until every process is gone and all output is taken.
+Result<> RunDriver::watch(LiveRun& live, const fiber::Context& ctx) const {
   fiber::TaskGroup pumps(ctx);
   if (live.stderr_read.valid()) {
     pumps.spawn([&](const fiber::Context& task) {
@@ -117,31 +126,43 @@ Result<model::RunEvent> RunDriver::story(LiveRun& live, const fiber::Context& ct
   }
   TRY(follow(live, ctx));  // until every process is gone: nobody can hold the pipes open any more
   pumps.join();
-  TRY(ctx.check());
-  TRY(collect(live, ctx));
-  return ending(live);
+  return ctx.check();
+}
+
+// The gate of its launch was closed, by us or because the tared before us died: nothing has run.
+Result<bool> RunDriver::to_be_launched_again(LiveRun& live) const {
+  if (!live.ended || !live.ended->message.never_began) return false;
+  if (live.fault) return *live.fault;
+  if (live.kill_wanted) return Error{Errc::cancelled, "killed before it was launched"};
+  if (live.lost) return false;
+  live.ended.reset();
+  live.launched = live.reattached = false;
+  return true;
 }
 
 Result<> RunDriver::launch(LiveRun& live, const fiber::Context& ctx) const {
   LaunchParts parts = TRY(prepare_launch(live, deps_));
+  if (live.kill_wanted) return Error{Errc::cancelled, "killed before it was launched"};
+  live.launched = true;
+  // Sent while the disk is busy with the run's row. Nothing of the run's begins before the gate
+  // opens; if it closes instead, there was no launch.
+  TRY(deps_.launcher.send(parts.message, parts.borrowed(), ctx));
+  parts.fds.clear();
+  if (auto opened = open_output(live, deps_); !opened && !live.fault)
+    live.fault = std::move(opened).error();
   const auto recorded = [&] { return live.recorded != LiveRun::Recorded::pending; };
   TRY(live.changed.wait_until(recorded, ctx));
   if (live.recorded == LiveRun::Recorded::failed) return Error{Errc::internal, "not recorded"};
-  if (live.fault) return *live.fault;
-  if (live.kill_wanted) return Error{Errc::cancelled, "killed before it was launched"};
-  live.launched = true;
-  TRY(deps_.launcher.send(parts.message, parts.borrowed(), ctx));
-  // One that was asked for while the message waited.
-  if (live.kill_wanted) TRY(deps_.launcher.send(sandbox::KillMessage{live.run.id}, {}, ctx));
+  if (live.fault || live.kill_wanted) return ok();
+  // A launcher that is gone is told of otherwise.
+  (void)sys::write_all(parts.gate.get(), "g");
   return ok();
 }
 
 // A run that the tared before us had launched: goes on where the log ends.
 Result<> RunDriver::take_up(LiveRun& live, const fiber::Context& ctx) const {
   if (live.lost) return ok();
-  live.log = TRY(deps_.logs.open(live.run.id, live.run.request.attach));
-  live.log->log->set_limit(live.run.request.limits.output_bytes);
-  live.changed.notify_all();
+  TRY(open_output(live, deps_));
   deps_.records.queue(
       [id = live.run.id, event = event_at(model::RunEventType::reattached, deps_.clock.wall_ms(),
                                           "tared was restarted")](runs::Store& store) {
@@ -237,7 +258,9 @@ Result<> RunDriver::follow(LiveRun& live, const fiber::Context& ctx) const {
 void RunDriver::record_started(LiveRun& live) const {
   const auto message = live.started->start_us == 0
                            ? std::string()
-                           : fmt::format("after {} us", live.started->start_us);
+                           : fmt::format("after {} us, in a sandbox {}", live.started->start_us,
+                                         live.started->warm ? "that was ready"
+                                                            : "made for it (none was ready)");
   const auto event = event_at(model::RunEventType::started, deps_.clock.wall_ms(), message);
   if (auto run = model::advance(live.run, event)) live.run = std::move(*run);
   live.changed.notify_all();
@@ -311,7 +334,9 @@ model::RunEvent RunDriver::ending(LiveRun& live) const {
   std::vector<sandbox::Step> steps;
   if (failed_step > 0) {
     auto spec = sandbox_spec(live.run.request, live.run.id, live.purpose);
-    if (spec) steps = plan_of(*spec, deps_.filters).value_or({});
+    const auto plans = spec ? plans_of(*spec, deps_.filters).value_or({}) : sandbox::Plans();
+    steps = plans.all();
+    if (!live.ended->message.in_base) failed_step += static_cast<std::uint32_t>(plans.base.size());
   }
   outcome.message = build_failed && live.log
                         ? debian_build_failure(last_words(*live.log->log), outcome.exit_code)

@@ -1,12 +1,13 @@
 // RunDriver: the story of one run, from the launch (or from where an earlier tared left it) to the
 // recorded end. One fiber for each run.
 //
-//   prepare -> (run row durable) -> Launch -> pump stdout, stderr -> Ended -> collect /output ->
-//   end durable -> Release
+//   prepare -> Launch -> (run row durable) -> open the gate -> pump stdout, stderr -> Ended ->
+//   collect /output -> end durable -> Release
 //
 // Owner: RunService. Loop thread only. Errors: Errc::cancelled when tared stops, and then nothing
 // is changed: the sandbox stays with the launcher. Everything else becomes the run's outcome. What
-// never happens: a launch before the run is durable; a release before its end is.
+// never happens: an instruction of the program before the run is durable; a release before its end
+// is.
 #pragma once
 
 #include "base/result.h"
@@ -25,6 +26,8 @@ class RunDriver {
  private:
   Result<model::RunEvent> story(LiveRun& live, const fiber::Context& ctx) const;
   Result<> launch(LiveRun& live, const fiber::Context& ctx) const;
+  Result<> watch(LiveRun& live, const fiber::Context& ctx) const;
+  Result<bool> to_be_launched_again(LiveRun& live) const;
   Result<> take_up(LiveRun& live, const fiber::Context& ctx) const;
   void pump(LiveRun& live, runs::Stream stream, int pipe, const fiber::Context& ctx) const;
   Result<> pump_all(LiveRun& live, runs::Stream stream, int pipe, const fiber::Context& ctx) const;

@@ -75,7 +75,7 @@ TEST(Spec, every_spec_compiles_to_a_plan) {
     auto request = a_request();
     request.profile = profile;
     const auto spec = sandbox_spec(request, kId, Purpose::run).value();
-    EXPECT_TRUE(plan_of(spec, filters).ok()) << profile;
+    EXPECT_TRUE(plans_of(spec, filters).ok()) << profile;
   }
 }
 

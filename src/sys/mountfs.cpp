@@ -84,6 +84,21 @@ Result<UniqueFd> FsContext::mount(const MountFlags& flags) {
   return mount;
 }
 
+Result<FsContext> FsContext::pick(int mount) {
+  constexpr unsigned kFspickCloexec = 1;
+  constexpr unsigned kFspickEmptyPath = 8;
+  UniqueFd fd(
+      static_cast<int>(::syscall(SYS_fspick, mount, "", kFspickCloexec | kFspickEmptyPath)));
+  if (!fd.valid()) return sys_error(errno, "fspick");
+  return FsContext(std::move(fd), "file system");
+}
+
+Result<> FsContext::reconfigure() {
+  if (::syscall(SYS_fsconfig, fd_.get(), FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0) != 0)
+    return failed(errno, "reconfigure");
+  return ok();
+}
+
 Result<UniqueFd> clone_tree(int dir, std::string_view path, bool recursive) {
   const std::string p(path);
   const unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW |

@@ -29,6 +29,9 @@ class [[nodiscard]] FsContext {
   Result<> set_flag(std::string_view key);
   // FSCONFIG_CMD_CREATE + fsmount: a detached mount.
   Result<UniqueFd> mount(const MountFlags& flags);
+  // The context of a file system that is mounted already, for new settings (fspick).
+  static Result<FsContext> pick(int mount);
+  Result<> reconfigure();
 
  private:
   explicit FsContext(UniqueFd fd, std::string_view type) : fd_(std::move(fd)), type_(type) {}

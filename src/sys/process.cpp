@@ -40,12 +40,14 @@ Child::~Child() {
   (void)wait(nullptr);
 }
 
-Result<> Child::signal(int number) const {
-  if (::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0) != 0) {
+Result<> signal_process(int pidfd, int number) {
+  if (::syscall(SYS_pidfd_send_signal, pidfd, number, nullptr, 0) != 0) {
     return sys_error(errno, "pidfd_send_signal");
   }
   return ok();
 }
+
+Result<> Child::signal(int number) const { return signal_process(pidfd_.get(), number); }
 
 Result<std::optional<ExitStatus>> Child::peek() const {
   siginfo_t info = {};
@@ -71,20 +73,33 @@ void signal_number(pid_t pid, int number) {
 
 void pause_ms(int ms) { (void)::poll(nullptr, 0, ms); }
 
-Result<Child> clone_child(std::uint64_t flags, int cgroup) {
+namespace {
+
+Result<ForeignChild> clone_any(std::uint64_t flags, int cgroup) {
   int pidfd = -1;
   clone_args args = {};
   args.flags = flags | CLONE_PIDFD;
   args.pidfd = reinterpret_cast<std::uint64_t>(&pidfd);
-  args.exit_signal = SIGCHLD;
+  // With CLONE_PARENT the kernel wants none: the signal is what the caller's own end sends.
+  if ((flags & CLONE_PARENT) == 0) args.exit_signal = SIGCHLD;
   if (cgroup >= 0) {
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = static_cast<std::uint64_t>(cgroup);
   }
   const long pid = ::syscall(SYS_clone3, &args, sizeof args);
   if (pid < 0) return sys_error(errno, "clone3");
-  if (pid == 0) return Child();
-  return Child(static_cast<pid_t>(pid), UniqueFd(pidfd));
+  return ForeignChild{static_cast<pid_t>(pid), UniqueFd(pid == 0 ? -1 : pidfd)};
+}
+
+}  // namespace
+
+Result<Child> clone_child(std::uint64_t flags, int cgroup) {
+  ForeignChild made = TRY(clone_any(flags, cgroup));
+  return made.pid == 0 ? Child() : Child(made.pid, std::move(made.pidfd));
+}
+
+Result<ForeignChild> clone_sibling(std::uint64_t flags, int cgroup) {
+  return clone_any(flags | CLONE_PARENT, cgroup);
 }
 
 }  // namespace tare::sys

@@ -56,4 +56,16 @@ void pause_ms(int ms);
 // child may only make async-signal-safe calls until it execs.
 Result<Child> clone_child(std::uint64_t flags, int cgroup = -1);
 
+// A process that the caller has made for its own parent: only that one can reap it.
+struct ForeignChild {
+  pid_t pid = 0;
+  UniqueFd pidfd;
+};
+// As clone_child, with CLONE_PARENT: `pid` is 0 in the new process. It dies with nobody by itself:
+// PR_SET_PDEATHSIG there means the caller's parent.
+Result<ForeignChild> clone_sibling(std::uint64_t flags, int cgroup = -1);
+
+// pidfd_send_signal(2).
+Result<> signal_process(int pidfd, int number);
+
 }  // namespace tare::sys

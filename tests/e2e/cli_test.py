@@ -68,7 +68,7 @@ class Cli(harness.TareTest):
                 _, err = client.communicate(timeout=harness.TIMEOUT_S)
             self.assertEqual(client.returncode, 128 + number, err)
             self.assertEqual(self.home.request("GET", "/v1/runs?state=active").json["runs"], [])
-            harness.wait_until(lambda: not self.home.sandboxed(), "the end of the run")
+            harness.wait_until(lambda: not self.home.programs(), "the end of the run")
 
     def test_out_gets_what_the_program_left_with_folders_modes_and_links(self):
         script = ("mkdir -p /output/a/b/c /output/empty; printf '\\377' >/output/a/b/c/bin; "

@@ -25,7 +25,7 @@ class Exits(harness.TareTest):
         script = "(setsid sleep 1000 &); (trap '' TERM INT HUP; sleep 1000) & sleep 1000"
         result = self.home.host("sh", "-c", script, options=["--timeout", "500ms"])
         self.assert_reason(result, 124, "timed out")
-        harness.wait_until(lambda: not self.home.sandboxed(), "the end of the tree")
+        harness.wait_until(lambda: not self.home.programs(), "the end of the tree")
 
     def test_beyond_the_memory_limit_is_137(self):
         program = ["python3", "-c", "x = bytearray(300 << 20)"]

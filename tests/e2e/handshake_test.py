@@ -11,6 +11,8 @@ from pathlib import Path
 
 import harness
 
+LAUNCHER_PROTOCOL = 3  # src/sandbox/launch/protocol.h
+
 # Listens as tare-launcher or tare-store would, and greets as one of release 9.9.9.
 OTHER_RELEASE = """\
 #!{python}
@@ -77,7 +79,7 @@ class Handshake(harness.TareTest):
                                r"\d+\.\d+\.\d+: run `tare down`, then `tare up`$")
 
     def test_a_launcher_of_another_release_is_refused_at_once(self):
-        self.assert_refused("tare-launcher", self.script(launcher_protocol=2), r"9\.9\.9")
+        self.assert_refused("tare-launcher", self.script(launcher_protocol=LAUNCHER_PROTOCOL), r"9\.9\.9")
 
     def test_a_launcher_that_speaks_another_protocol_is_refused_at_once(self):
         self.assert_refused("tare-launcher", self.script(launcher_protocol=77),
@@ -86,7 +88,7 @@ class Handshake(harness.TareTest):
     def test_a_store_of_another_release_is_refused_at_once(self):
         self.assert_refused("tare-store", self.script(), r"9\.9\.9")
 
-    def script(self, launcher_protocol=2):
+    def script(self, launcher_protocol=LAUNCHER_PROTOCOL):
         return OTHER_RELEASE.format(python=shutil.which("python3"),
                                     launcher_protocol=launcher_protocol)
 

@@ -192,6 +192,11 @@ class Home:
         """Pids of those that run in sandboxes of this home."""
         return [pid for pid in self.processes() if self.tag in read_text(f"/proc/{pid}/cgroup")]
 
+    def programs(self):
+        """Of those, the agents': sandboxes that wait, or are being made, have none."""
+        ours = ("", "tare-init\n", "tare-maker\n")
+        return [pid for pid in self.sandboxed() if read_text(f"/proc/{pid}/comm") not in ours]
+
     def cgroups(self):
         """The folders of this home in every hierarchy."""
         tops = [Path(point) for point, kind in mounts() if kind in ("cgroup", "cgroup2")]

@@ -35,7 +35,7 @@ class Parallel(harness.TareTest):
             self.assertEqual((out, err, kept), (f"out {number}\n".encode(),
                                                 f"err {number}\n".encode(),
                                                 f"{number}\n".encode()))
-        self.assertEqual(self.home.sandboxed(), [])
+        self.assertEqual(self.home.programs(), [])
 
     def test_200_runs_that_live_at_the_same_time_are_ended_by_down(self):
         wish = {"environment": "host", "argv": ["sleep", "1000"],

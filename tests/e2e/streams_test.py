@@ -119,7 +119,7 @@ class Streams(harness.TareTest):
             self.assertEqual(client.stdout.read(2), b"y\n")
             client.stdout.close()
             self.assertEqual(client.wait(harness.TIMEOUT_S), 128 + signal.SIGPIPE)
-        harness.wait_until(lambda: not self.home.sandboxed(), "the end of the run")
+        harness.wait_until(lambda: not self.home.programs(), "the end of the run")
 
 
 if __name__ == "__main__":

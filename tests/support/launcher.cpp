@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include <array>
+#include <map>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/ids.h"
 #include "base/random.h"
 #include "sandbox/plan/codec.h"
@@ -78,7 +80,7 @@ model::SandboxSpec shell_spec(const std::string& script) {
   return host_spec({"/bin/sh", "-c", script});
 }
 
-TestLauncher::TestLauncher(Home kind) {
+TestLauncher::TestLauncher(Home kind, int pool) : pool_(std::to_string(pool)) {
   std::string path = "/tmp/tare-test-XXXXXX";
   if (::mkdtemp(path.data()) == nullptr) throw std::runtime_error("mkdtemp");
   folder_ = home_ = path;
@@ -100,7 +102,8 @@ void TestLauncher::start() {
     const int log = ::open(log_.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
     ::dup2(log, 1);
     ::dup2(log, 2);
-    ::execl(program.c_str(), "tare-launcher", "--home", home_.c_str(), "--user", "nobody", nullptr);
+    ::execl(program.c_str(), "tare-launcher", "--home", home_.c_str(), "--user", "nobody", "--pool",
+            pool_.c_str(), nullptr);
     ::_exit(127);
   }
   connect();
@@ -164,21 +167,22 @@ sandbox::FromLauncher TestLauncher::next(std::vector<sys::UniqueFd>* fds, int ti
 }
 
 TestLauncher::Live TestLauncher::launch(const model::SandboxSpec& spec) {
-  const auto steps = must(sandbox::compile(spec, filter_of(spec.profile)));
-  const auto plan = must(sys::sealed_memfd("plan", must(sandbox::encode(steps)), false));
+  const auto plans = must(sandbox::compile(spec, filter_of(spec.profile)));
+  const std::string base_plan = must(sandbox::encode(plans.base));
+  const auto base = must(sys::sealed_memfd("base", base_plan, false));
+  const auto plan = must(sys::sealed_memfd("plan", must(sandbox::encode(plans.run)), false));
   auto out = must(sys::make_pipe());
   auto err = must(sys::make_pipe());
   auto in = must(sys::make_pipe());
   sandbox::LaunchMessage message;
   message.id = spec.id;
-  message.host_root = spec.host_root;
-  message.layers = spec.layers;
+  message.base = {sha256_text(base_plan), spec.host_root, spec.layers, spec.network, spec.limits};
   message.with_stdin = spec.with_stdin;
   message.with_input = spec.with_input;
-  message.network = spec.network;
-  message.limits = spec.limits;
-  std::vector<int> fds = {plan.get(), out.read.get(), out.write.get(), err.read.get(),
-                          err.write.get()};
+  auto gate = must(sys::make_pipe());
+  must(sys::write_all(gate.write.get(), "g"));
+  std::vector<int> fds = {base.get(),      plan.get(),     gate.read.get(), out.read.get(),
+                          out.write.get(), err.read.get(), err.write.get()};
   if (spec.with_stdin) fds.insert(fds.end(), {in.read.get(), in.write.get()});
   send(message, fds);
   return Live{spec.id, std::move(out.read), std::move(err.read),
@@ -230,6 +234,48 @@ RunResult TestLauncher::run(const model::SandboxSpec& spec, const std::string& i
     send(sandbox::CloseStdinMessage{live.id});
   }
   return finish(std::move(live));
+}
+
+std::vector<double> TestLauncher::burst(const model::SandboxSpec& spec, int count) {
+  std::map<std::string, std::uint64_t> sent;
+  std::vector<Live> live;  // small outputs: they stay in the pipes
+  for (int i = 0; i < count; ++i) {
+    model::SandboxSpec each = spec;
+    each.id = fresh_run_id();
+    sent[each.id] = RealClock().monotonic_us();
+    live.push_back(launch(each));
+  }
+  std::vector<double> took;
+  while (!sent.empty()) {
+    const auto message = next();
+    const auto* ended = std::get_if<sandbox::EndedMessage>(&message);
+    if (ended == nullptr) continue;
+    const double us = static_cast<double>(RealClock().monotonic_us() - sent.at(ended->id));
+    const bool good = ended->outcome.reason == model::EndReason::exited &&
+                      ended->outcome.exit_code == 0;
+    if (!good) {
+      std::fprintf(stderr, "burst: %s %d %s step %u\n",
+                   std::string(model::to_string(ended->outcome.reason)).c_str(),
+                   ended->outcome.exit_code, ended->outcome.message.c_str(), ended->failed_step);
+    }
+    took.push_back(good ? us : -1);
+    sent.erase(ended->id);
+    send(sandbox::ReleaseMessage{ended->id});
+  }
+  return took;
+}
+
+int TestLauncher::fill(const model::SandboxSpec& spec, int count) {
+  int up = 0;
+  for (int i = 0; i < count; ++i) {
+    model::SandboxSpec each = spec;
+    each.id = fresh_run_id();
+    each.limits.time_ms = 0;
+    (void)launch(each);  // the launcher has ends of the pipes, too
+    const auto message = next();
+    if (std::holds_alternative<sandbox::StartedMessage>(message)) ++up;
+  }
+  return up;
 }
 
 }  // namespace tare::testing

@@ -34,7 +34,8 @@ model::SandboxSpec shell_spec(const std::string& script);
 class TestLauncher {
  public:
   enum class Home { folder, below_a_mount };
-  explicit TestLauncher(Home kind = Home::folder);
+  // `pool`: how many sandboxes may wait (tare-launcher --pool).
+  explicit TestLauncher(Home kind = Home::folder, int pool = 32);
   ~TestLauncher();
 
   // Whole life of one run; reads stdout and stderr to the end. `input`: what the program reads on
@@ -51,6 +52,12 @@ class TestLauncher {
   void send(const sandbox::ToLauncher& message, const std::vector<int>& fds = {});
   RunResult finish(Live live);
 
+  // `count` launches of it sent at once; for each, in any order, us from its sending to its end; -1
+  // when it did not exit with 0.
+  std::vector<double> burst(const model::SandboxSpec& spec, int count);
+  // Launches `count` sandboxes that wait for good: their program blocks. How many are up.
+  int fill(const model::SandboxSpec& spec, int count);
+
   void connect();
   void disconnect() { socket_.reset(); }  // as a tared that dies
   void restart();                         // SIGKILL and a new one on the same home
@@ -65,6 +72,7 @@ class TestLauncher {
   std::string
       folder_;  // of the test; the home is it, or a folder on a file system mounted below it
   std::string home_, log_;
+  std::string pool_;
   sys::Child process_;
   sys::UniqueFd socket_;
 };

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <sstream>
 #include <stdexcept>
 
 #include "base/clock.h"
@@ -38,45 +39,61 @@ std::string name_of(long call) {
   return name == nullptr ? std::to_string(call) : name.get();
 }
 
-// The first process of a PID namespace of its own: tare-init, and none of the launcher's helpers.
+std::string text_of(pid_t pid, const std::string& file) {
+  return sys::read_file_at(sys::kCwd, "/proc/" + std::to_string(pid) + "/" + file).value_or("");
+}
+
+}  // namespace
+
 bool is_init(pid_t pid) {
-  const std::string status = sys::read_file_at(sys::kCwd,
-                                               "/proc/" + std::to_string(pid) + "/status")
-                                 .value_or("");
+  const std::string status = text_of(pid, "status");
   const std::size_t at = status.find("\nNSpid:");
   if (at == std::string::npos) return false;
   const std::size_t end = status.find('\n', at + 1);
   return status.substr(at, end - at).ends_with("\t1");
 }
 
-// What the loops of tare-launcher and tare-init wait in.
-bool waits_for_events(Stepped who, long call) {
-  if (who == Stepped::init) return call == SYS_poll || call == SYS_ppoll;
-  return who == Stepped::launcher &&
-         (call == SYS_epoll_wait || call == SYS_epoll_pwait || call == SYS_epoll_pwait2);
+std::vector<pid_t> children_of(pid_t launcher) {
+  std::istringstream text(text_of(launcher, "task/" + std::to_string(launcher) + "/children"));
+  std::vector<pid_t> pids;
+  for (pid_t pid = 0; text >> pid;) pids.push_back(pid);
+  return pids;
 }
 
-}  // namespace
+std::vector<pid_t> makers_of(pid_t launcher) {
+  std::vector<pid_t> pids = children_of(launcher);
+  // What one has just cloned has its name still.
+  std::erase_if(pids,
+                [](pid_t pid) { return text_of(pid, "comm") != "tare-maker\n" || is_init(pid); });
+  return pids;
+}
 
 std::string Stop::text() const {
-  const char* name = who == Stepped::launcher ? "tare-launcher"
-                     : who == Stepped::init   ? "tare-init"
-                                              : "the program";
-  return std::string(name) + " before its call " + std::to_string(number) + ", " + name_of(call) +
-         " (after " + name_of(earlier) + ")";
+  constexpr const char* kNames[] = {"tare-launcher", "a maker", "tare-init", "the program"};
+  return std::string(kNames[static_cast<int>(who)]) + " before its call " + std::to_string(number) +
+         ", " + name_of(call) + " (after " + name_of(earlier) + ")";
 }
 
-Stepper::Stepper(pid_t launcher, Stepped who) : who_(who), pid_(launcher) {
+Stepper::Stepper(pid_t launcher, Stepped who)
+    : who_(who), traced_(who == Stepped::launcher ? who : Stepped::maker) {
   sigset_t child;
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);
   ::sigprocmask(SIG_BLOCK, &child, &old_signals_);
-  long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL;
-  if (who_ != Stepped::launcher) {
-    options |= PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
-  }
-  must_trace(::ptrace(PTRACE_SEIZE, pid_, nullptr, options), "PTRACE_SEIZE");
-  if (who_ == Stepped::launcher) run_to_idle();
+  const bool one = who == Stepped::launcher;
+  for (const pid_t pid : one ? std::vector<pid_t>{launcher} : makers_of(launcher)) seize(pid);
+  if (watched_.empty()) give_up("no makers");
+  if (traced_ != who_) return;
+  for (const pid_t pid : watched_) run_to_idle(pid);
+}
+
+Stepper::Stepper(Waiting process, Stepped who) : who_(who), traced_(who), reports_(1) {
+  sigset_t child;
+  sigemptyset(&child);
+  sigaddset(&child, SIGCHLD);
+  ::sigprocmask(SIG_BLOCK, &child, &old_signals_);
+  seize(process.pid);
+  run_to_idle(process.pid);
 }
 
 Stepper::~Stepper() {
@@ -84,41 +101,51 @@ Stepper::~Stepper() {
   ::sigprocmask(SIG_SETMASK, &old_signals_, nullptr);
 }
 
-Stepper::Event Stepper::next(pid_t pid, int timeout_ms) {
+void Stepper::seize(pid_t pid) {
+  long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL | PTRACE_O_TRACEEXEC;
+  if (traced_ != who_) options |= PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE;
+  must_trace(::ptrace(PTRACE_SEIZE, pid, nullptr, options), "PTRACE_SEIZE");
+  watched_.push_back(pid);
+}
+
+Stepper::Event Stepper::take(pid_t pid, int status) {
+  if (!WIFSTOPPED(status)) return {Happened::death, 0, pid};
+  const int signal = WSTOPSIG(status);
+  if (signal == (SIGTRAP | 0x80)) return {Happened::call, 0, pid};
+  switch (status >> 16) {
+    case 0: return {Happened::other, signal, pid};  // on its way to the process
+    case PTRACE_EVENT_FORK:
+    case PTRACE_EVENT_VFORK:
+    case PTRACE_EVENT_CLONE: return {Happened::made_child, 0, pid};
+    case PTRACE_EVENT_EXEC: return {Happened::executed, 0, pid};
+    default: return {Happened::other, 0, pid};
+  }
+}
+
+Stepper::Event Stepper::next(const std::vector<pid_t>& of, int timeout_ms) {
   sigset_t child;
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);
   const std::uint64_t until = RealClock().monotonic_us() +
                               static_cast<std::uint64_t>(timeout_ms) * 1000;
   for (;;) {
-    int status = 0;
-    const pid_t got = ::waitpid(pid, &status, __WALL | WNOHANG);
-    if (got < 0) return {Happened::death, 0};  // another owner has reaped it
-    if (got == 0) {
-      const std::uint64_t now = RealClock().monotonic_us();
-      if (now >= until) return {};
-      const std::uint64_t left = until - now;
-      const timespec pause = {static_cast<time_t>(left / 1'000'000),
-                              static_cast<long>(left % 1'000'000) * 1000};
-      (void)::sigtimedwait(&child, nullptr, &pause);
-      continue;
+    for (const pid_t pid : of) {
+      int status = 0;
+      const pid_t got = ::waitpid(pid, &status, __WALL | WNOHANG);
+      if (got < 0) return {Happened::death, 0, pid};  // another owner has reaped it
+      if (got > 0) return take(pid, status);
     }
-    if (!WIFSTOPPED(status)) return {Happened::death, 0};
-    const int signal = WSTOPSIG(status);
-    if (signal == (SIGTRAP | 0x80)) return {Happened::call, 0};
-    switch (status >> 16) {
-      case 0: return {Happened::other, signal};  // on its way to the process
-      case PTRACE_EVENT_FORK:
-      case PTRACE_EVENT_VFORK:
-      case PTRACE_EVENT_CLONE: return {Happened::made_child, 0};
-      case PTRACE_EVENT_EXEC: return {Happened::executed, 0};
-      default: return {Happened::other, 0};
-    }
+    const std::uint64_t now = RealClock().monotonic_us();
+    if (now >= until) return {};
+    const std::uint64_t left = until - now;
+    const timespec pause = {static_cast<time_t>(left / 1'000'000),
+                            static_cast<long>(left % 1'000'000) * 1000};
+    (void)::sigtimedwait(&child, nullptr, &pause);
   }
 }
 
-Stepper::Event Stepper::expect(pid_t pid) {
-  const Event event = next(pid, kPatienceMs);
+Stepper::Event Stepper::expect(const std::vector<pid_t>& of) {
+  const Event event = next(of, kPatienceMs);
   if (event.what == Happened::nothing) give_up("nothing happens after " + stop().text());
   return event;
 }
@@ -143,14 +170,30 @@ bool Stepper::enters_call() {
   return false;
 }
 
-void Stepper::run_to_idle() {
-  must_trace(::ptrace(PTRACE_INTERRUPT, pid_, nullptr, nullptr), "PTRACE_INTERRUPT");
+// Is it about to wait for something to do?
+bool Stepper::waits() const {
+  const bool events = call_ == SYS_epoll_wait || call_ == SYS_epoll_pwait ||
+                      call_ == SYS_epoll_pwait2 || call_ == SYS_poll || call_ == SYS_ppoll;
+  return events || (traced_ != Stepped::launcher && call_ == SYS_recvmsg);
+}
+
+void Stepper::run_to_idle(pid_t pid) {
+  pid_ = pid;
+  must_trace(::ptrace(PTRACE_INTERRUPT, pid, nullptr, nullptr), "PTRACE_INTERRUPT");
+  // What waits for an order is in the call already, and enters it once more.
+  const bool anyhow = traced_ == Stepped::init || traced_ == Stepped::program;
   for (;;) {
-    const Event event = expect(pid_);
-    if (event.what == Happened::death) give_up("the launcher is dead");
-    if (event.what == Happened::call && enters_call() && waits_for_events(traced_, call_))
-      return go_on(0);
+    const Event event = expect({pid});
+    if (event.what == Happened::death) give_up("what was to be stepped is dead");
+    if (event.what == Happened::call && enters_call() && (anyhow || waits())) return go_on(0);
     go_on(event.signal);
+  }
+}
+
+// The others may do what they like.
+void Stepper::choose(pid_t pid) {
+  for (const pid_t other : std::exchange(watched_, {pid})) {
+    if (other != pid) detach(other, false, 0);
   }
 }
 
@@ -159,26 +202,34 @@ void Stepper::follow() {
   unsigned long message = 0;
   must_trace(::ptrace(PTRACE_GETEVENTMSG, pid_, nullptr, &message), "PTRACE_GETEVENTMSG");
   const auto child = static_cast<pid_t>(message);
-  if (expect(child).what == Happened::death) return go_on(0);
+  if (expect({child}).what == Happened::death) return go_on(0);
   const bool wanted = traced_ != who_ && (traced_ == Stepped::init || is_init(child));
   if (!wanted) {
     (void)::ptrace(PTRACE_DETACH, child, nullptr, nullptr);
     return go_on(0);
   }
-  (void)::ptrace(PTRACE_DETACH, pid_, nullptr, nullptr);
+  const pid_t parent = pid_;
+  choose(parent);
+  (void)::ptrace(PTRACE_DETACH, parent, nullptr, nullptr);
+  watched_ = {child};
   pid_ = child;
-  traced_ = traced_ == Stepped::launcher ? Stepped::init : Stepped::program;
+  traced_ = traced_ == Stepped::maker ? Stepped::init : Stepped::program;
   go_on(0);
 }
 
 Stop Stepper::stop() const { return {traced_, pid_, calls_, call_, earlier_, reports_}; }
 
-std::optional<Stop> Stepper::run_to(int number, const std::function<bool()>& over) {
+std::optional<Stop> Stepper::run_to(int number, const Over& over) {
   if (held_) go_on(std::exchange(signal_, 0));
   for (;;) {
-    const Event event = expect(pid_);
+    const Event event = expect(watched_);
+    pid_ = event.pid;
+    if (traced_ == who_ && watched_.size() > 1) choose(pid_);
     switch (event.what) {
-      case Happened::death: pid_ = 0; return std::nullopt;
+      case Happened::death:
+        std::erase(watched_, pid_);
+        if (watched_.empty()) return std::nullopt;
+        continue;
       case Happened::made_child: follow(); continue;
       case Happened::executed:
         held_ = traced_ == Stepped::program;
@@ -186,7 +237,7 @@ std::optional<Stop> Stepper::run_to(int number, const std::function<bool()>& ove
         break;
       case Happened::call:
         if (!enters_call() || traced_ != who_) break;
-        held_ = ++calls_ == number || (over && waits_for_events(traced_, call_) && over());
+        held_ = ++calls_ == number || (waits() && over(stop()));
         if (held_) return calls_ == number ? std::optional(stop()) : std::nullopt;
         break;
       case Happened::nothing:
@@ -196,34 +247,37 @@ std::optional<Stop> Stepper::run_to(int number, const std::function<bool()>& ove
   }
 }
 
-int Stepper::count(const std::function<bool()>& over) {
+int Stepper::count(const Over& over) {
   (void)run_to(INT_MAX, over);
   return calls_;
 }
 
 bool Stepper::dies(int timeout_ms) {
   // A kill that came while it was held wakes it; any other stop is left as it is.
-  const Event event = next(pid_, timeout_ms);
+  const Event event = next({pid_}, timeout_ms);
   if (event.what != Happened::death) return false;
-  pid_ = 0;
+  watched_.clear();
   return true;
 }
 
 void Stepper::let_go() {
-  if (pid_ == 0) return;
-  if (!held_) (void)::ptrace(PTRACE_INTERRUPT, pid_, nullptr, nullptr);
+  for (const pid_t pid : std::exchange(watched_, {}))
+    detach(pid, held_ && pid == pid_, pid == pid_ ? signal_ : 0);
+}
+
+void Stepper::detach(pid_t pid, bool held, int signal) {
+  if (!held) (void)::ptrace(PTRACE_INTERRUPT, pid, nullptr, nullptr);
   for (;;) {
-    if (held_ && ::ptrace(PTRACE_DETACH, pid_, nullptr, signal_) == 0) break;
-    const Event event = next(pid_, kPatienceMs);
-    if (event.what == Happened::death) break;
+    if (held && ::ptrace(PTRACE_DETACH, pid, nullptr, signal) == 0) return;
+    const Event event = next({pid}, kPatienceMs);
+    if (event.what == Happened::death) return;
     if (event.what == Happened::nothing) {
       ADD_FAILURE() << "cannot let go of " << stop().text();
-      break;
+      return;
     }
-    held_ = true;
-    signal_ = event.signal;
+    held = true;
+    signal = event.signal;
   }
-  pid_ = 0;
 }
 
 }  // namespace tare::testing

@@ -152,40 +152,111 @@ Result<> CgroupRoot::remove() {
   return ok();
 }
 
+Result<> CgroupRoot::remove_child(std::string_view name) const {
+  for (const bool killing : {true, false}) {  // all are killed before the first is removed
+    for (const Folder& folder : folders_) {
+      auto child = sys::open_at(folder.folder.get(), name, O_RDONLY | O_DIRECTORY);
+      if (!child && child.error().sys == ENOENT) continue;
+      if (!child) return std::move(child).error();
+      const bool kills = folder.hierarchy.unified || folder.hierarchy.has("freezer");
+      if (killing && kills) TRY(kill_in(child->get(), folder.hierarchy.unified).context(name));
+      if (!killing) TRY(remove_folder(folder.folder.get(), std::string(name)).context(name));
+    }
+  }
+  return ok();
+}
+
+std::vector<int> CgroupRoot::descriptors() const {
+  std::vector<int> fds;
+  for (const Folder& folder : folders_) {
+    fds.push_back(folder.mount.get());
+    fds.push_back(folder.folder.get());
+  }
+  return fds;
+}
+
+Cgroup::Part Cgroup::part_in(const Hierarchy& hierarchy) {
+  Part part;
+  part.unified = hierarchy.unified;
+  part.memory = hierarchy.has("memory");
+  part.pids = hierarchy.has("pids");
+  part.cpu = hierarchy.has("cpu");
+  part.cpuacct = hierarchy.has("cpuacct") || (part.unified && part.cpu);
+  part.freezer = hierarchy.has("freezer");
+  return part;
+}
+
+bool Cgroup::Part::has(std::string_view controller) const {
+  return (controller == "memory" && memory) || (controller == "pids" && pids) ||
+         (controller == "cpu" && cpu);
+}
+
+Result<> Cgroup::Part::arm(const CgroupSetting& setting) const {
+  if (!has(setting.controller)) return ok();
+  auto written = sys::write_control(folder.get(), setting.file, setting.value);
+  const bool absent = !written && written.error().sys == ENOENT;
+  if (written || (absent && !setting.required)) return ok();
+  return std::move(written).error().context("cannot arm the limit " +
+                                            std::string(setting.controller));
+}
+
 Result<Cgroup> Cgroup::create(const CgroupRoot& root, std::string_view name,
                               const model::Limits& limits) {
   Cgroup cgroup;
   cgroup.name_ = name;
   for (const CgroupRoot::Folder& folder : root.folders_) {
-    Part part;
-    part.parent = TRY(sys::dup_fd(folder.folder.get()));
-    TRY(sys::ensure_dir_at(part.parent.get(), name, 0755).context("cgroup"));
-    part.folder = TRY(sys::open_at(part.parent.get(), name, O_RDONLY | O_DIRECTORY));
-    part.unified = folder.hierarchy.unified;
-    part.memory = folder.hierarchy.has("memory");
-    part.pids = folder.hierarchy.has("pids");
-    part.cpu = folder.hierarchy.has("cpu");
-    part.cpuacct = folder.hierarchy.has("cpuacct") || (part.unified && part.cpu);
-    part.freezer = folder.hierarchy.has("freezer");
-    cgroup.parts_.push_back(std::move(part));
-    const Part& made = cgroup.parts_.back();
-    const auto version = made.unified ? CgroupVersion::v2 : CgroupVersion::v1;
-    for (const CgroupSetting& setting : cgroup_settings(limits, version)) {
-      if (!folder.hierarchy.has(setting.controller)) continue;
-      auto written = sys::write_control(made.folder.get(), setting.file, setting.value);
-      const bool absent = !written && written.error().sys == ENOENT;
-      if (!written && (setting.required || !absent)) {
-        return std::move(written).error().context("cannot arm the limit " +
-                                                  std::string(setting.controller));
-      }
-    }
+    Part made = part_in(folder.hierarchy);
+    made.parent = TRY(sys::dup_fd(folder.folder.get()));
+    TRY(sys::ensure_dir_at(made.parent.get(), name, 0755).context("cgroup"));
+    made.folder = TRY(sys::open_at(made.parent.get(), name, O_RDONLY | O_DIRECTORY));
+    const Part& part = cgroup.parts_.emplace_back(std::move(made));
+    for (const CgroupSetting& setting : cgroup_settings(limits, part.version()))
+      TRY(part.arm(setting));
   }
   TRY(cgroup.watch_oom().context("watching for the memory limit"));
   return cgroup;
 }
 
+std::vector<sys::UniqueFd> Cgroup::release() && {
+  std::vector<sys::UniqueFd> fds;
+  for (Part& part : parts_) fds.push_back(std::move(part.folder));
+  fds.push_back(std::move(oom_));
+  parts_.clear();
+  return fds;
+}
+
+Result<Cgroup> Cgroup::adopt(const CgroupRoot& root, std::vector<sys::UniqueFd> fds) {
+  if (fds.size() != root.folders_.size() + 1) {
+    return Error{Errc::internal, "a cgroup of " + std::to_string(fds.size()) + " descriptors"};
+  }
+  Cgroup cgroup;
+  for (std::size_t i = 0; i < root.folders_.size(); ++i) {
+    Part part = part_in(root.folders_[i].hierarchy);
+    part.folder = std::move(fds[i]);
+    cgroup.parts_.push_back(std::move(part));
+  }
+  cgroup.oom_ = std::move(fds.back());
+  return cgroup;
+}
+
+Result<> Cgroup::rearm(const model::Limits& from, const model::Limits& to) const {
+  for (const Part& part : parts_) {
+    const auto before = cgroup_settings(from, part.version());
+    auto after = cgroup_settings(to, part.version());
+    // v1: memory+swap may never be below memory, so upwards it goes first.
+    if (to.memory_bytes > from.memory_bytes) std::ranges::reverse(after);
+    for (const CgroupSetting& setting : after) {
+      const bool same = std::ranges::any_of(before, [&](const CgroupSetting& old) {
+        return old.file == setting.file && old.value == setting.value;
+      });
+      if (!same) TRY(part.arm(setting));
+    }
+  }
+  return ok();
+}
+
 Cgroup::~Cgroup() {
-  if (parts_.empty()) return;
+  if (parts_.empty() || !parts_.front().parent.valid()) return;
   (void)kill();
   (void)remove();
 }

@@ -6,9 +6,10 @@
 //   so several <pids hierarchy>/tare-<tag>/<slot>       launchers live side by side and each sweeps
 //   only its own <unified>/tare-<tag>/<slot>
 //
-// Owner: tare-launcher. Works on descriptors opened at start: the launcher's pruned mount namespace
-// has no cgroupfs. What never happens: a limit that was asked for is skipped in silence (create()
-// fails instead).
+// Owner: a maker while the sandbox is made, then tare-launcher's table (release() and adopt()).
+// Works on descriptors opened at start: the launcher's pruned mount namespace has no cgroupfs. What
+// never happens: a limit that was asked for is skipped in silence (create() and rearm() fail
+// instead).
 #pragma once
 
 #include <sys/types.h>
@@ -23,6 +24,7 @@
 #include "model/limits.h"
 #include "model/usage.h"
 #include "sandbox/cgroup/hierarchies.h"
+#include "sandbox/cgroup/settings.h"
 #include "sys/fd.h"
 
 namespace tare::sandbox {
@@ -41,6 +43,12 @@ class [[nodiscard]] CgroupRoot {
   Result<int> sweep();
   // Removes the folders themselves; for the end of tests and of `tare down`.
   Result<> remove();
+
+  // Kills what is in the child folders of that name, and removes them in every hierarchy. Fine when
+  // there are none.
+  Result<> remove_child(std::string_view name) const;
+  // Everything it has open, for a process that is to keep it.
+  std::vector<int> descriptors() const;
 
   // "v2", "v1" or "hybrid".
   std::string_view mode() const;
@@ -65,6 +73,15 @@ class [[nodiscard]] Cgroup {
   Cgroup& operator=(Cgroup&&) noexcept = delete;
   ~Cgroup();
 
+  // Hands it to another process: a descriptor for each hierarchy in the root's order, then
+  // oom_fd(). The folders stay.
+  std::vector<sys::UniqueFd> release() &&;
+  // The other end of release(). Whoever adopts it has CgroupRoot::remove_child() called in the end.
+  static Result<Cgroup> adopt(const CgroupRoot& root, std::vector<sys::UniqueFd> fds);
+
+  // Writes what is different. After an error some limits are of `to` and some of `from`.
+  Result<> rearm(const model::Limits& from, const model::Limits& to) const;
+
   // For CLONE_INTO_CGROUP where all controllers are on v2; -1 elsewhere.
   int clone_into() const;
   // Moves a process into all of them (all but the v2 one when it was cloned into it).
@@ -83,12 +100,17 @@ class [[nodiscard]] Cgroup {
 
  private:
   struct Part {
-    sys::UniqueFd parent;
+    sys::UniqueFd parent;  // not of an adopted one
     sys::UniqueFd folder;
     bool unified = false;
     bool memory = false, pids = false, cpu = false, cpuacct = false, freezer = false;
+
+    CgroupVersion version() const { return unified ? CgroupVersion::v2 : CgroupVersion::v1; }
+    bool has(std::string_view controller) const;
+    Result<> arm(const CgroupSetting& setting) const;
   };
   Cgroup() = default;
+  static Part part_in(const Hierarchy& hierarchy);
   Result<> watch_oom();
   const Part* part(bool Part::* controller) const;
 

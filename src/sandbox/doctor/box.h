@@ -14,6 +14,7 @@
 #include "sandbox/cgroup/cgroup.h"
 #include "sandbox/plan/plan.h"
 #include "sandbox/rootfs/slots.h"
+#include "sandbox/rootfs/user_namespaces.h"
 #include "sys/fd.h"
 #include "sys/process.h"
 

@@ -98,9 +98,8 @@ Result<std::string> check_overlay(const Host& host) {
       .layers_dir = "",
       .layers = {},
       .host_root = true,
-      .slot = &world.slot,
+      .user_namespace = world.user_namespace.get(),
       .scratch = scratch.get(),
-      .run = "",
   };
   const Stage stage = TRY(Stage::build(parts));
   TRY(perform_in_box(&change_root_and_write, {.namespaces = CLONE_NEWUSER | CLONE_NEWNS}));

@@ -19,7 +19,6 @@ Result<World> enter_world(const Host& host) {
   TRY(enter_pruned_namespace(*host.place));
   world.place = std::string(kHostRoot) + *host.place;
   world.user_namespace = TRY(box_user_namespace().context("user namespace"));
-  world.slot = Slot{0, 1, kBoxUid, world.user_namespace.get()};
   return world;
 }
 

@@ -6,7 +6,7 @@
 #include "base/result.h"
 #include "sandbox/doctor/check.h"
 #include "sandbox/rootfs/scratch.h"
-#include "sandbox/rootfs/slots.h"
+#include "sys/fd.h"
 
 namespace tare::sandbox {
 
@@ -14,7 +14,6 @@ struct World {
   std::string place;             // the scratch folder as it is seen from here
   ImageTools images;             // loop_control is invalid where there is none
   sys::UniqueFd user_namespace;  // with the ids of a box
-  Slot slot;                     // the same, as the rootfs/ functions want it
 };
 
 Result<World> enter_world(const Host& host);

@@ -51,6 +51,14 @@ int enter_root(const char* stage) {
   return outcome(::chdir("/"));
 }
 
+// The launcher has made the copy of the folder, read-only and without the rest of its file system;
+// this namespace is another one than the launcher's, so only its own root can attach it.
+int show_input(int tree, const char* path) {
+  if (tree < 0) return EBADF;
+  return outcome(static_cast<int>(
+      ::syscall(SYS_move_mount, tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH)));
+}
+
 int mask_file(const char* path) {
   if (::mount("/dev/null", path, nullptr, MS_BIND, nullptr) == 0) return 0;
   return errno == ENOENT ? 0 : errno;
@@ -159,23 +167,32 @@ int ensure_user(const StepView& step) {
   return error != 0 ? error : ensure_account("/etc/group", step.n, "agent:x:1000:\n");
 }
 
-// From here on tare-init cannot be touched by a program that is root inside: another uid, not
-// dumpable, and few capabilities. Nothing started by it can have more than is left in the bounding
-// set.
-int settle(std::uint64_t uid, std::uint64_t mask) {
-  constexpr std::uint64_t kOwn = (1U << CAP_KILL) | (1U << CAP_SETUID) | (1U << CAP_SETGID);
-  const bool program_has_none = (mask & ~kOwn) == 0;
+int fill_file(const StepView& step) {
+  const Fd file(::open(c_str(step.a), O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC));
+  return file.valid() ? write_all(file.get(), step.b) : errno;
+}
+
+// Nothing that is started from here on can ever have more than `mask`.
+int bound(std::uint64_t mask) {
+  const bool program_has_none = mask == 0;
   unsigned long bits = SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED |
                        SECBIT_NO_SETUID_FIXUP;
   // Without capabilities for the program, being uid 0 is nothing special to exec either.
   if (program_has_none)
     bits |= SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP_LOCKED;
   if (::prctl(PR_SET_SECUREBITS, bits, 0, 0, 0) != 0) return errno;
-  const std::uint64_t bounding = program_has_none ? 0 : mask;
   for (unsigned long capability = 0; capability < 64; ++capability) {
-    if ((bounding >> capability & 1) != 0) continue;
-    if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 && errno != EINVAL) return errno;
+    if ((mask >> capability & 1) != 0) continue;
+    if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0) continue;
+    if (errno == EINVAL) break;  // the kernel's last one was before
+    return errno;
   }
+  return 0;
+}
+
+// From here on tare-init cannot be touched by a program that is root inside: another uid, not
+// dumpable, and few capabilities.
+int settle(std::uint64_t uid, std::uint64_t mask) {
   const auto id = static_cast<unsigned>(uid);
   if (::syscall(SYS_setgroups, 0, nullptr) != 0) return errno;
   if (::syscall(SYS_setresgid, id, id, id) != 0) return errno;
@@ -188,7 +205,7 @@ int settle(std::uint64_t uid, std::uint64_t mask) {
 
 }  // namespace
 
-int apply(const StepView& step) {
+int apply(const StepView& step, int input) {
   const char* path = c_str(step.a);
   switch (step.op) {
     // After the launcher has attached this process: the root of the namespace is where it is now.
@@ -207,6 +224,9 @@ int apply(const StepView& step) {
     case Op::make_dir: return make_dir(step);
     case Op::write_file: return write_file(step);
     case Op::ensure_user: return ensure_user(step);
+    case Op::input: return show_input(input, path);
+    case Op::fill_file: return fill_file(step);
+    case Op::bound: return bound(step.m);
     case Op::settle: return settle(step.n, step.m);
     default: return EINVAL;  // a step of the program: not ours
   }

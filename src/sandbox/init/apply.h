@@ -6,6 +6,7 @@
 
 namespace tare::sandbox::init {
 
-int apply(const StepView& step);
+// `input` is the detached mount that came with the order, if one did.
+int apply(const StepView& step, int input = -1);
 
 }  // namespace tare::sandbox::init

@@ -3,8 +3,8 @@
 // program does: then the kernel ends all that is left. It holds nothing worth stealing: one socket
 // to the launcher, and after `settle` three capabilities.
 //
-//   wait for the order -> apply the sandbox's steps -> start the program -> reap until it ends ->
-//   kill the rest
+//   base plan -> apply: an empty sandbox -> wait for the order -> apply the run's steps -> start
+//   the program -> reap until it ends -> kill the rest
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -19,6 +19,7 @@
 #include <cstring>
 
 #include "sandbox/init/apply.h"
+#include "sandbox/init/order.h"
 #include "sandbox/init/program.h"
 #include "sandbox/init/raw.h"
 #include "sandbox/launch/report.h"
@@ -30,7 +31,9 @@ namespace {
 
 struct Order {
   std::string_view plan;
+  int plan_fd = -1, gate = -1;
   int stdio[3] = {-1, -1, -1};
+  int input = -1;
 };
 
 void send_report(const Report& report) {
@@ -39,47 +42,33 @@ void send_report(const Report& report) {
   (void)::send(kControlFd, &report, sizeof report, MSG_NOSIGNAL);
 }
 
-// One packet of one byte with four descriptors: the plan and the program's stdio.
+// The base plan, alone.
+bool receive_base(Order& base) {
+  char byte = 0;
+  return receive_fds(kControlFd, byte, &base.plan_fd, 1, 1) && byte == kBaseByte &&
+         map_plan(base.plan_fd, base.plan);
+}
+
+// The run's plan, the gate, the program's stdio, perhaps the input.
 bool receive_order(Order& order) {
   char byte = 0;
-  iovec part = {&byte, 1};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * 4)];
-  msghdr header = {};
-  header.msg_iov = &part;
-  header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = sizeof control;
-  ssize_t n = -1;
-  do {
-    n = ::recvmsg(kControlFd, &header, MSG_CMSG_CLOEXEC);
-  } while (n < 0 && errno == EINTR);
-  const cmsghdr* rights = CMSG_FIRSTHDR(&header);
-  if (n != 1 || byte != kOrderByte || (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 ||
-      rights == nullptr || rights->cmsg_len != CMSG_LEN(sizeof(int) * 4)) {
-    return false;
-  }
-  int fds[4];
-  std::memcpy(fds, CMSG_DATA(rights), sizeof fds);
-  std::memcpy(order.stdio, fds + 1, sizeof order.stdio);
-  struct stat status = {};
-  if (::fstat(fds[0], &status) != 0 || status.st_size <= 0 || status.st_size > kMaxPlanBytes)
-    return false;
-  const auto size = static_cast<std::size_t>(status.st_size);
-  void* bytes = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fds[0], 0);
-  ::close(fds[0]);
-  if (bytes == MAP_FAILED) return false;
-  order.plan = {static_cast<const char*>(bytes), size};
-  return true;
+  int fds[6];
+  if (!receive_fds(kControlFd, byte, fds, 5, 6) || byte != kOrderByte) return false;
+  order.plan_fd = fds[0];
+  order.gate = fds[1];
+  std::memcpy(order.stdio, fds + 2, sizeof order.stdio);
+  order.input = fds[5];
+  return map_plan(order.plan_fd, order.plan);
 }
 
 // The sandbox's own steps. False when one failed; it has been reported then.
-bool apply_all(std::string_view plan) {
-  PlanReader reader(plan);
+bool apply_all(const Order& order) {
+  PlanReader reader(order.plan);
   StepView step;
   Report report;
   while (reader.next(step)) {
     if (is_program_step(step.op)) continue;
-    report.error = apply(step);
+    report.error = apply(step, order.input);
     report.step = reader.position();
     if (report.error != 0) break;
   }
@@ -89,18 +78,50 @@ bool apply_all(std::string_view plan) {
   return false;
 }
 
-bool start(const Order& order, pid_t& program) {
-  const StartedProgram started = start_program(order.plan, order.stdio);
-  for (const int fd : order.stdio) ::close(fd);
-  program = started.pid;
+// An empty sandbox, and in it a process that waits to become the program.
+bool prepare(WaitingProgram& waiting) {
+  Order base;
+  if (!receive_base(base) || !apply_all(base)) return false;
+  waiting = prepare_program(base.plan);
+  ::close(base.plan_fd);
+  ::munmap(const_cast<char*>(base.plan.data()), base.plan.size());
+  Report report;
+  if (waiting.error == 0) {
+    report.kind = ReportKind::prepared;
+  } else {
+    report.step = waiting.step;
+    report.error = waiting.error;
+  }
+  send_report(report);
+  return waiting.error == 0;
+}
+
+// False when the waiting process has died before there was an order: then this sandbox is of no
+// use, and an order that is there already is left unread, which tells the launcher so.
+bool wait_for_order(int channel) {
+  pollfd waits[2] = {{kControlFd, POLLIN, 0}, {channel, POLLIN, 0}};
+  while (::poll(waits, 2, -1) < 0) {
+    if (errno != EINTR) return false;
+  }
+  return waits[1].revents == 0;
+}
+
+bool start(const WaitingProgram& waiting, const Order& order) {
+  const StartedProgram started = start_program(waiting, order.plan_fd, order.gate, order.stdio);
+  for (const int fd : {order.stdio[0], order.stdio[1], order.stdio[2], order.plan_fd, order.gate,
+                       order.input, waiting.channel}) {
+    if (fd >= 0) ::close(fd);
+  }
   Report report;
   if (started.executed) {
     report.kind = ReportKind::started;
     report.at_ns = started.at_ns;
+    report.gate_ns = started.gate_ns;
     send_report(report);
     return true;
   }
-  const bool was_exec = started.step == PlanReader(order.plan).steps();
+  const bool was_exec = started.step == PlanReader(order.plan).steps() &&
+                        started.error != kGateClosed;
   report.kind = was_exec ? ReportKind::not_executed : ReportKind::step_failed;
   report.step = started.step;
   report.error = started.error;
@@ -124,17 +145,17 @@ bool reap(pid_t program, Report& report) {
   }
 }
 
-void reap_until_end(pid_t program, int signals) {
-  Report report;
+// False when the launcher is gone.
+bool reap_until_end(pid_t program, int signals, Report& report) {
   pollfd waits[2] = {{signals, POLLIN, 0}, {kControlFd, POLLIN, 0}};
   while (!reap(program, report)) {
-    if (::poll(waits, 2, -1) < 0 && errno != EINTR) return;
+    if (::poll(waits, 2, -1) < 0 && errno != EINTR) return false;
     signalfd_siginfo info;
     while (::read(signals, &info, sizeof info) > 0) {
     }
-    if ((waits[1].revents & (POLLHUP | POLLERR)) != 0) return;  // the launcher is gone
+    if ((waits[1].revents & (POLLHUP | POLLERR)) != 0) return false;
   }
-  send_report(report);
+  return true;
 }
 
 // All that is left: daemons that forked away twice, background jobs.
@@ -155,12 +176,16 @@ int run() {
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);
   const int signals = ::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+  WaitingProgram waiting;
+  if (signals < 0 || !prepare(waiting)) return 1;
   Order order;
-  if (signals < 0 || !receive_order(order)) return 1;
-  if (!apply_all(order.plan)) return 1;
-  pid_t program = -1;
-  if (start(order, program)) reap_until_end(program, signals);
+  if (!wait_for_order(waiting.channel) || !receive_order(order) || !apply_all(order)) return 1;
+  Report ended;
+  const bool tell = start(waiting, order) && reap_until_end(waiting.pid, signals, ended);
   end_the_rest();
+  // Last: with this the launcher takes the run for over, and what is left of this process's life
+  // (the kernel takes its namespaces down, about a millisecond) delays nobody.
+  if (tell) send_report(ended);
   return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -14,23 +15,31 @@
 
 #include <cstring>
 
+#include "sandbox/init/order.h"
 #include "sandbox/init/raw.h"
+#include "sandbox/launch/report.h"
 #include "sandbox/plan/reader.h"
 
 namespace tare::sandbox::init {
 
 namespace {
 
-// What the child tells tare-init: the time before execve, then, only if something failed, what. Of
-// another size than the time, so that one cannot be taken for the other.
+// What the child tells tare-init: a Failure when it is ready (without an error), then a Start
+// before execve, then, only if something failed, a Failure again. Of different sizes, so that one
+// cannot be taken for the other.
 struct Failure {
   std::uint32_t step = 0;
   std::int32_t error = 0;
   std::uint32_t spare = 0;
 };
-static_assert(sizeof(Failure) != sizeof(std::uint64_t));
+struct Start {
+  std::uint64_t at_ns = 0, gate_ns = 0;
+};
+static_assert(sizeof(Failure) < sizeof(Start));
 
-constexpr int kTellFd = 3;  // of the child, close-on-exec
+constexpr int kChannelFd = 3;  // of the child, close-on-exec
+constexpr int kGateFd = 4;     // of the child while it has one, close-on-exec
+constexpr int kChildFds = 5;   // the plan, the gate, stdio
 constexpr std::size_t kMaxPointers = kMaxPlanSteps + 1;
 const char* argument_list[kMaxPointers];
 const char* variable_list[kMaxPointers];
@@ -51,20 +60,25 @@ int install_filter(std::string_view bytes) {
   return outcome(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
 }
 
-// New session, stdio, nothing else open, default signals, the OOM killer's favourite before
-// tare-init.
-int become_session(const int (&stdio)[3], int tell) {
+// New session, nothing else open than the channel and stdio (/dev/null yet), default signals.
+int become_session(int channel) {
   ::setsid();
-  for (int i = 0; i < 3; ++i) {
-    if (::dup2(stdio[i], i) < 0) return errno;
-  }
-  if (::dup3(tell, kTellFd, O_CLOEXEC) < 0 && tell != kTellFd) return errno;
-  if (::syscall(SYS_close_range, kTellFd + 1, ~0U, 0) != 0) return errno;
+  if (::dup3(channel, kChannelFd, O_CLOEXEC) < 0 && channel != kChannelFd) return errno;
+  if (::syscall(SYS_close_range, kChannelFd + 1, ~0U, 0) != 0) return errno;
   sigset_t none;
   sigemptyset(&none);
   if (::sigprocmask(SIG_SETMASK, &none, nullptr) != 0) return errno;
   ::umask(022);
   return outcome(::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0));
+}
+
+// `fds`: the gate and stdio, all above kGateFd but for the plan, which is closed already.
+int take_descriptors(const int* fds) {
+  for (int i = 0; i < 3; ++i) {
+    if (::dup2(fds[i + 1], i) < 0) return errno;
+  }
+  if (fds[0] != kGateFd && ::dup3(fds[0], kGateFd, O_CLOEXEC) < 0) return errno;
+  return outcome(static_cast<int>(::syscall(SYS_close_range, kGateFd + 1, ~0U, 0)));
 }
 
 int exec_path(const char* path) {
@@ -103,9 +117,23 @@ int execute() {
   return error;
 }
 
+// The run is on record: now, or never.
+int pass_gate() {
+  char byte = 0;
+  ssize_t n = -1;
+  do {
+    n = ::read(kGateFd, &byte, 1);
+  } while (n < 0 && errno == EINTR);
+  return n == 1 ? 0 : kGateClosed;
+}
+
 int tell_time_and_execute() {
-  const std::uint64_t now = monotonic_ns();
-  if (::write(kTellFd, &now, sizeof now) != sizeof now) return EPIPE;
+  Start start;
+  const std::uint64_t before_ns = monotonic_ns();
+  if (const int error = pass_gate(); error != 0) return error;
+  start.at_ns = monotonic_ns();
+  start.gate_ns = start.at_ns - before_ns;
+  if (::send(kChannelFd, &start, sizeof start, MSG_NOSIGNAL) != sizeof start) return EPIPE;
   return execute();
 }
 
@@ -126,49 +154,69 @@ int apply_program_step(const StepView& step, Lists& lists) {
     case Op::argument: argument_list[lists.arguments++] = step.a.data(); return 0;
     case Op::variable: variable_list[lists.variables++] = step.a.data(); return 0;
     case Op::execute: return tell_time_and_execute();
+    case Op::prepared: return 0;
     default: return EINVAL;
   }
 }
 
-[[noreturn]] void child(std::string_view plan, const int (&stdio)[3], int tell) {
+Failure apply_all(std::string_view plan, Op last) {
   Failure failure;
-  failure.error = become_session(stdio, tell);
   PlanReader reader(plan);
   StepView step;
   Lists lists;
   while (failure.error == 0 && reader.next(step)) {
     if (!is_program_step(step.op)) continue;
-    failure.error = apply_program_step(step, lists);
     failure.step = reader.position();
+    if (is_last_step(step.op) && step.op != last) failure.error = EINVAL;
+    if (failure.error == 0) failure.error = apply_program_step(step, lists);
   }
-  const ssize_t told = ::write(kTellFd, &failure, sizeof failure);
-  ::_exit(told == sizeof failure ? 127 : 126);
+  if (failure.error == 0 && reader.damaged()) failure.error = EBADMSG;
+  return failure;
 }
 
-// Everything the child says until it has executed (then the pipe closes by itself) or failed.
-void listen_to(int tell, StartedProgram& started) {
-  char said[sizeof(std::uint64_t) + sizeof(Failure)];
-  std::size_t size = 0;
-  for (;;) {
-    const ssize_t n = ::read(tell, said + size, sizeof said - size);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
-    size += static_cast<std::size_t>(n);
-    if (size == sizeof said) break;
-  }
+bool tell(const Failure& failure) {
+  return ::send(kChannelFd, &failure, sizeof failure, MSG_NOSIGNAL) == sizeof failure;
+}
+
+// The child, from fork to execve.
+[[noreturn]] void child(std::string_view base, int channel) {
   Failure failure;
-  if (size == sizeof(std::uint64_t)) {
-    std::memcpy(&started.at_ns, said, sizeof started.at_ns);
-    started.executed = true;
-    return;
+  failure.error = become_session(channel);
+  if (failure.error == 0) failure = apply_all(base, Op::prepared);
+  if (!tell(failure) || failure.error != 0) ::_exit(126);
+  char byte = 0;
+  int fds[kChildFds];
+  std::string_view plan;
+  if (!receive_fds(kChannelFd, byte, fds, kChildFds, kChildFds) || !map_plan(fds[0], plan))
+    ::_exit(126);  // tare-init sees the channel closed
+  ::close(fds[0]);
+  failure.error = take_descriptors(fds + 1);
+  if (failure.error == 0) failure = apply_all(plan, Op::execute);
+  ::_exit(tell(failure) ? 127 : 126);
+}
+
+// What the child says: true when that is a Failure (or nothing any more), false for a Start.
+bool hear(int channel, Failure& failure, Start& start) {
+  char said[sizeof(Start)];
+  ssize_t n = -1;
+  do {
+    n = ::recv(channel, said, sizeof said, 0);
+  } while (n < 0 && errno == EINTR);
+  if (n == sizeof start) {
+    std::memcpy(&start, said, sizeof start);
+    return false;
   }
-  if (size < sizeof failure) {
-    failure = {0, EIO, 0};  // killed before it could say anything
-  } else {
-    std::memcpy(&failure, said + size - sizeof failure, sizeof failure);
-  }
-  started.error = failure.error;
-  started.step = failure.step;
+  failure.error = EIO;  // killed before it could say anything
+  if (n == sizeof failure) std::memcpy(&failure, said, sizeof failure);
+  return true;
+}
+
+bool hear_failure(int channel, Failure& failure) {
+  ssize_t n = -1;
+  do {
+    n = ::recv(channel, &failure, sizeof failure, 0);
+  } while (n < 0 && errno == EINTR);
+  return n == sizeof failure;
 }
 
 }  // namespace
@@ -180,18 +228,41 @@ std::uint64_t monotonic_ns() {
          static_cast<std::uint64_t>(now.tv_nsec);
 }
 
-StartedProgram start_program(std::string_view plan, const int (&stdio)[3]) {
-  StartedProgram started;
+WaitingProgram prepare_program(std::string_view plan) {
+  WaitingProgram waiting;
   int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return {-1, errno, 0, false, 0};
-  const Fd hear(ends[0]);
-  {
-    const Fd tell(ends[1]);
-    started.pid = ::fork();
-    if (started.pid == 0) child(plan, stdio, tell.get());
-    if (started.pid < 0) return {-1, errno, 0, false, 0};
-  }
-  listen_to(hear.get(), started);
+  waiting.error = outcome(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
+  if (waiting.error != 0) return waiting;
+  waiting.channel = ends[0];
+  waiting.pid = ::fork();
+  if (waiting.pid == 0) child(plan, ends[1]);
+  waiting.error = waiting.pid < 0 ? errno : 0;
+  ::close(ends[1]);  // now: a child that is killed must be seen by the end of its channel
+  if (waiting.error != 0) return waiting;
+  Failure failure;
+  Start start;
+  if (!hear(waiting.channel, failure, start)) failure.error = EBADMSG;
+  waiting.error = failure.error;
+  waiting.step = failure.step;
+  return waiting;
+}
+
+StartedProgram start_program(const WaitingProgram& waiting, int plan_fd, int gate,
+                             const int (&stdio)[3]) {
+  StartedProgram started;
+  started.pid = waiting.pid;
+  const int fds[kChildFds] = {plan_fd, gate, stdio[0], stdio[1], stdio[2]};
+  started.error = send_fds(waiting.channel, fds, kChildFds);
+  if (started.error != 0) return started;
+  Failure failure;
+  Start start;
+  started.executed = !hear(waiting.channel, failure, start);
+  started.at_ns = start.at_ns;
+  started.gate_ns = start.gate_ns;
+  // Then the channel closes: by execve, or with the process after it has said why not.
+  if (started.executed && hear_failure(waiting.channel, failure)) started.executed = false;
+  started.error = failure.error;
+  started.step = failure.step;
   return started;
 }
 

@@ -1,4 +1,6 @@
-// Turns a child of tare-init into the agent's program, by the program steps of the plan.
+// The agent's program: a child of tare-init that is made ready by the program steps of the base
+// plan (its ids, its filter: what takes time), waits, and becomes the program by those of the run's
+// plan.
 #pragma once
 
 #include <sys/types.h>
@@ -15,12 +17,24 @@ struct StartedProgram {
   // The step that failed; the number of `execute` when it was execve itself; 0 when there was no
   // process, or it was killed (EIO).
   std::uint32_t step = 0;
-  bool executed = false;    // false with step == execute: not_executed
-  std::uint64_t at_ns = 0;  // CLOCK_MONOTONIC just before execve
+  bool executed = false;      // false with step == execute: not_executed
+  std::uint64_t at_ns = 0;    // CLOCK_MONOTONIC just before execve
+  std::uint64_t gate_ns = 0;  // how long it waited at the gate
 };
 
-// `plan` is the whole encoded plan; stdio are the three descriptors that the program gets.
-StartedProgram start_program(std::string_view plan, const int (&stdio)[3]);
+struct WaitingProgram {
+  pid_t pid = -1;
+  int channel = -1;  // a socket to it
+  int error = 0;     // errno when it could not be made ready
+  std::uint32_t step = 0;
+};
+
+// `plan` is the whole encoded base plan.
+WaitingProgram prepare_program(std::string_view plan);
+// `plan_fd` is the run's plan; the gate is where the program waits for a byte before execve; stdio
+// are the three descriptors that the program gets.
+StartedProgram start_program(const WaitingProgram& waiting, int plan_fd, int gate,
+                             const int (&stdio)[3]);
 
 std::uint64_t monotonic_ns();
 

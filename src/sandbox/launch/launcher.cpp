@@ -20,13 +20,17 @@ constexpr std::uint64_t key_of(std::uint32_t source, std::uint32_t number) {
 
 }  // namespace
 
-Result<std::unique_ptr<Launcher>> Launcher::create(LauncherConfig config, LaunchTools tools) {
+Result<std::unique_ptr<Launcher>> Launcher::create(LauncherConfig config, LaunchTools tools,
+                                                   const PoolOptions& pool) {
   sys::UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll.valid()) return sys_error(errno, "epoll_create");
   std::unique_ptr<Launcher> launcher(
-      new Launcher(std::move(config), std::move(tools), std::move(epoll)));
+      new Launcher(std::move(config), std::move(tools), std::move(epoll), pool));
   TRY(launcher->watch(launcher->config_.listener.get(), Source::listener, 0));
   TRY(launcher->watch(launcher->config_.stop.get(), Source::stop, 0));
+  TRY(launcher->makers_.start(pool.makers, [&self = *launcher](std::uint32_t index, int socket) {
+    return self.watch(socket, Source::maker, index);
+  }));
   return launcher;
 }
 
@@ -40,7 +44,7 @@ Result<> Launcher::watch(int fd, Source source, std::uint32_t number) {
 }
 
 Result<> Launcher::run() {
-  while (!stopping_ || !sandboxes_.empty()) {
+  while (!stopping_ || !sandboxes_.empty() || !closing_.empty()) {
     std::array<epoll_event, 64> events;
     const int n = ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()),
                                wait_ms());
@@ -50,8 +54,11 @@ Result<> Launcher::run() {
       handle(static_cast<Source>(key >> 32), static_cast<std::uint32_t>(key));
     }
     check_deadlines();
+    if (makers_.broken()) return Error{Errc::unavailable, "no maker could be started"};
+    if (!stopping_) fill_pool();
   }
-  return tools_.cgroups.remove();
+  makers_.stop();
+  return tools_.making.cgroups.remove();
 }
 
 void Launcher::handle(Source source, std::uint32_t number) {
@@ -59,21 +66,43 @@ void Launcher::handle(Source source, std::uint32_t number) {
     case Source::listener: accept_client(); return;
     case Source::client: on_client(); return;
     case Source::stop: end_all(); return;
+    case Source::maker: on_maker(number); return;
     case Source::control:
     case Source::ended:
-    case Source::oom: break;
+    case Source::oom: on_sandbox(source, number);
   }
+}
+
+void Launcher::on_sandbox(Source source, std::uint32_t number) {
   const auto found = sandboxes_.find(number);
-  if (found == sandboxes_.end() || found->second->ended()) return;  // an event from before its end
+  if (found == sandboxes_.end()) return;  // an event from before its end
   Sandbox& sandbox = *found->second;
-  if (source == Source::ended) {
-    finish(number);
-  } else if (source == Source::oom) {
-    sandbox.on_oom();
-  } else if (const auto started = sandbox.on_control()) {
-    config_.log->info("sandbox started", {{"run", sandbox.id()}, {"start_us", started->start_us}});
-    send(*started);
+  if (source == Source::oom) {
+    if (!sandbox.ended()) sandbox.on_oom();
+    return;
   }
+  // Its death and its last words may come in one go, in any order.
+  if (!sandbox.ended()) on_reports(number);
+  if (source != Source::ended) return;
+  if (!sandbox.ended()) finish(number);
+  reaped(number);
+}
+
+void Launcher::on_reports(std::uint32_t number) {
+  Sandbox& sandbox = *sandboxes_.at(number);
+  const bool was_prepared = sandbox.prepared();
+  std::optional<StartedMessage> started;
+  while (!sandbox.told_end() && sandbox.on_control(started)) {
+    if (!started) continue;
+    config_.log->info(
+        "sandbox started",
+        {{"run", sandbox.id()}, {"start_us", started->start_us}, {"warm", started->warm}});
+    send(*std::exchange(started, std::nullopt));
+  }
+  if (sandbox.told_end()) return finish(number);
+  if (was_prepared || !sandbox.prepared() || sandbox.claimed()) return;
+  ++counters_.made;
+  if (!pool_.ready(sandbox.key(), number)) sandbox.end(model::EndReason::killed);
 }
 
 void Launcher::accept_client() {
@@ -109,74 +138,53 @@ void Launcher::on_client() {
 void Launcher::on_message(ToLauncher message, std::vector<sys::UniqueFd> fds) {
   if (const auto* hello = std::get_if<HelloMessage>(&message)) {
     send(WelcomeMessage{kLauncherProtocol, static_cast<std::uint32_t>(::getpid()),
-                        std::string(tools_.cgroups.mode()), TARE_VERSION, instance_});
+                        std::string(tools_.making.cgroups.mode()), TARE_VERSION, instance_});
     greeted_ = hello->protocol == kLauncherProtocol;
     if (!greeted_) drop_client();
     return;
   }
   if (!greeted_) return drop_client();
   if (std::holds_alternative<ListMessage>(message)) return list();
-  if (const auto* order = std::get_if<LaunchMessage>(&message))
-    return launch(*order, std::move(fds));
+  if (std::holds_alternative<AskPoolMessage>(message)) return send_pool();
+  if (auto* order = std::get_if<LaunchMessage>(&message))
+    return launch(std::move(*order), std::move(fds));
   if (const auto* kill = std::get_if<KillMessage>(&message)) {
     if (Sandbox* sandbox = find(kill->id)) sandbox->end(kill->reason);
   } else if (const auto* close = std::get_if<CloseStdinMessage>(&message)) {
     if (Sandbox* sandbox = find(close->id)) sandbox->close_stdin();
   } else if (const auto* release = std::get_if<ReleaseMessage>(&message)) {
-    const auto number = numbers_.find(release->id);
-    if (number == numbers_.end() || !sandboxes_.at(number->second)->ended()) return;
-    sandboxes_.erase(number->second);
-    numbers_.erase(number);
+    this->release(release->id);
   }
 }
 
-void Launcher::launch(const LaunchMessage& message, std::vector<sys::UniqueFd> fds) {
-  if (stopping_) return drop_client();
-  if (numbers_.contains(message.id)) {
-    config_.log->error("launched twice", {{"run", message.id}});
-    return drop_client();
-  }
-  const std::uint32_t number = next_number_++;
-  auto made = Sandbox::launch(tools_, message, std::move(fds));
-  if (made) {
-    Sandbox& sandbox = **made;
-    Result<> watched = watch(sandbox.control_fd(), Source::control, number);
-    if (watched) watched = watch(sandbox.pidfd(), Source::ended, number);
-    if (watched) watched = watch(sandbox.oom_fd(), Source::oom, number);
-    if (watched) {
-      numbers_.emplace(message.id, number);
-      sandboxes_.emplace(number, std::move(*made));
-      return;
-    }
-    made = std::move(watched).error();
-  }
-  config_.log->error("sandbox could not be made", made.error(), {{"run", message.id}});
-  EndedMessage ended;
-  ended.id = message.id;
-  ended.outcome = {model::EndReason::setup_failed, 0, 0, made.error().message};
-  send(ended);
+void Launcher::release(const std::string& id) {
+  const auto number = numbers_.find(id);
+  if (number == numbers_.end()) return;
+  Sandbox& sandbox = *sandboxes_.at(number->second);
+  if (!sandbox.ended() || sandbox.released()) return;
+  sandbox.release();
+  const std::uint32_t which = number->second;
+  numbers_.erase(number);
+  if (!sandbox.is_made()) take_down(which);
 }
 
-// Everything that is live, and once more every end that tared may have missed.
+// Everything that a run has, and once more every end that tared may have missed.
 void Launcher::list() {
-  for (const auto& [number, sandbox] : sandboxes_) send(sandbox->describe(), sandbox->kept_pipes());
+  for (const auto& [id, number] : numbers_) {
+    const Sandbox& sandbox = *sandboxes_.at(number);
+    send(sandbox.describe(), sandbox.kept_pipes());
+  }
   send(ListedMessage{});
-  for (const auto& [number, sandbox] : sandboxes_) {
-    if (sandbox->ended()) send_ended(*sandbox);
+  for (const auto& [id, number] : numbers_) {
+    if (sandboxes_.at(number)->ended()) send_ended(*sandboxes_.at(number));
   }
 }
 
-void Launcher::finish(std::uint32_t number) {
-  Sandbox& sandbox = *sandboxes_.at(number);
-  (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, sandbox.pidfd(), nullptr);
-  const EndedMessage ended = sandbox.finish();
-  config_.log->info("sandbox ended", {{"run", ended.id}, {"wall_us", ended.usage.wall_us}});
-  if (stopping_) {
-    numbers_.erase(ended.id);
-    sandboxes_.erase(number);
-    return;
-  }
-  send_ended(sandbox);
+void Launcher::send_pool() {
+  PoolMessage message = counters_;
+  message.idle = pool_.idle();
+  message.making = pool_.being_made();
+  send(message);
 }
 
 void Launcher::send_ended(const Sandbox& sandbox) {
@@ -199,7 +207,7 @@ void Launcher::send(const FromLauncher& message, std::span<const int> fds) {
 }
 
 int Launcher::wait_ms() const {
-  std::uint64_t next = 0;
+  std::uint64_t next = stopping_ ? 0 : pool_.next_change_us(monotonic_us());
   for (const auto& [number, sandbox] : sandboxes_) {
     const std::uint64_t deadline = sandbox->deadline_us();
     if (deadline > 0 && (next == 0 || deadline < next)) next = deadline;
@@ -224,7 +232,13 @@ void Launcher::end_all() {
   (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, config_.stop.get(), nullptr);
   (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, config_.listener.get(), nullptr);
   drop_client();
-  std::erase_if(sandboxes_, [](const auto& entry) { return entry.second->ended(); });
+  std::vector<std::uint32_t> over;
+  for (const auto& [number, sandbox] : sandboxes_) {
+    if (!sandbox->ended()) continue;
+    sandbox->release();
+    if (!sandbox->is_made()) over.push_back(number);
+  }
+  for (const std::uint32_t number : over) take_down(number);
   for (const auto& [number, sandbox] : sandboxes_) sandbox->end(model::EndReason::launcher_lost);
 }
 

@@ -1,5 +1,7 @@
-// tare-launcher's loop: one thread, one epoll. Serves tared on its socket, watches every sandbox
-// (reports, end, memory limit, deadlines), keeps what has ended until tared has released it.
+// tare-launcher's loop: one thread, one epoll. Serves tared on its socket, gives each run an empty
+// sandbox (one that waits in the pool, or one that a maker makes for it), watches every sandbox
+// (reports, end, memory limit, deadlines), keeps what has ended until tared has released it, and
+// has the makers fill the pool again.
 //
 // What never happens: a message from tared or from inside a sandbox ends the loop; a second tared
 // is served beside the first (the newer one replaces it: the old one is dead or about to be).
@@ -13,8 +15,10 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/result.h"
+#include "sandbox/launch/pool.h"
 #include "sandbox/launch/protocol.h"
 #include "sandbox/launch/sandbox.h"
+#include "sandbox/make/makers.h"
 #include "sys/fd.h"
 
 namespace tare::sandbox {
@@ -26,28 +30,66 @@ struct LauncherConfig {
   Logger* log = nullptr;
 };
 
+// What the launcher has besides its makers' tools; made once at start.
+struct LaunchTools {
+  MakerTools making;
+  SlotTable slots;
+  sys::UniqueFd runs_dir;  // <home>/runs
+};
+
+struct PoolOptions {
+  std::size_t most = 0;      // sandboxes that wait, of all kinds; 0: none ever
+  std::uint32_t makers = 1;  // processes
+};
+
 class [[nodiscard]] Launcher {
  public:
-  static Result<std::unique_ptr<Launcher>> create(LauncherConfig config, LaunchTools tools);
+  static Result<std::unique_ptr<Launcher>> create(LauncherConfig config, LaunchTools tools,
+                                                  const PoolOptions& pool);
   // Until SIGTERM or SIGINT. All sandboxes are killed and reaped then.
   Result<> run();
 
  private:
-  Launcher(LauncherConfig config, LaunchTools tools, sys::UniqueFd epoll)
-      : config_(std::move(config)), tools_(std::move(tools)), epoll_(std::move(epoll)) {}
+  Launcher(LauncherConfig config, LaunchTools tools, sys::UniqueFd epoll, const PoolOptions& pool)
+      : config_(std::move(config)),
+        tools_(std::move(tools)),
+        epoll_(std::move(epoll)),
+        pool_(pool.most),
+        makers_(tools_.making, *config_.log) {}
 
-  enum class Source : std::uint32_t { listener, stop, client, control, ended, oom };
+  enum class Source : std::uint32_t { listener, stop, client, maker, control, ended, oom };
   Result<> watch(int fd, Source source, std::uint32_t number);
   void handle(Source source, std::uint32_t number);
+  void on_sandbox(Source source, std::uint32_t number);
+  void on_reports(std::uint32_t number);
+
   void accept_client();
   void drop_client();
   void on_client();
   void on_message(ToLauncher message, std::vector<sys::UniqueFd> fds);
-  void launch(const LaunchMessage& message, std::vector<sys::UniqueFd> fds);
   void list();
-  void finish(std::uint32_t number);
+  void release(const std::string& id);
   void send(const FromLauncher& message, std::span<const int> fds = {});
   void send_ended(const Sandbox& sandbox);
+  void send_pool();
+
+  void launch(LaunchMessage message, std::vector<sys::UniqueFd> fds);
+  void claim(LaunchMessage message, std::vector<sys::UniqueFd> fds, std::uint64_t received_us);
+  void claim_another(std::uint32_t number);
+  Result<std::uint32_t> sandbox_for(const SandboxBase& base, sys::UniqueFd& plan,
+                                    std::uint64_t now_us);
+  Result<std::uint32_t> order_sandbox(const SandboxBase& base, sys::UniqueFd plan,
+                                      Makers::Urgency urgency);
+  void begin(std::uint32_t number);
+  void refused(const std::string& id, const Error& why);
+  void on_maker(std::uint32_t index);
+  void on_made(const Made& made, std::vector<sys::UniqueFd> fds);
+  void on_removed(const Removed& removed);
+  void reap_strangers();
+  void fill_pool();
+  void finish(std::uint32_t number);
+  void reaped(std::uint32_t number);
+  void take_down(std::uint32_t number);
   int wait_ms() const;
   void check_deadlines();
   void end_all();
@@ -60,9 +102,14 @@ class [[nodiscard]] Launcher {
   bool greeted_ = false;
   bool stopping_ = false;
   const std::uint64_t instance_ = SystemRandom().next_u64();
+  WarmPool pool_;
+  PoolMessage counters_;
   std::uint32_t next_number_ = 1;
   std::map<std::uint32_t, std::unique_ptr<Sandbox>> sandboxes_;
-  std::map<std::string, std::uint32_t> numbers_;
+  std::map<std::string, std::uint32_t> numbers_;  // of those that are claimed
+  std::map<std::uint32_t, SlotLease> closing_;    // taken down by a maker; free when it has
+  Makers makers_;
+  std::uint32_t deaths_seen_ = 0;  // of makers
 };
 
 }  // namespace tare::sandbox

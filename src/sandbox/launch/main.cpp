@@ -2,7 +2,7 @@
 // network protocol, no secret. Started by `tare up`; see launcher.h for its loop and
 // rootfs/pruned.h for the world it lives in.
 //
-//   tare-launcher --home DIR [--user tare] [--uid-block N]
+//   tare-launcher --home DIR [--user tare] [--uid-block N] [--pool N]
 //   tare-launcher --doctor --json [--home DIR] [--user tare]      see doctor/doctor.h
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
@@ -34,12 +35,27 @@ namespace tare::sandbox {
 
 namespace {
 
+// Sandboxes that wait for a run, at most: about 400 KiB each.
+constexpr std::uint32_t kDefaultPool = 32;
+constexpr std::uint32_t kMostPool = 2000;
+constexpr std::uint32_t kMostMakers = 4;
+
 struct Options {
   std::string home;
   std::string user = "tare";
   std::optional<std::uint32_t> uid_block;
+  std::uint32_t pool = kDefaultPool;
   bool doctor = false;
 };
+
+Result<std::uint32_t> number_in(std::string_view flag, std::string_view value, std::uint32_t most) {
+  std::uint32_t number = 0;
+  const char* const end = value.data() + value.size();
+  const auto [at, error] = std::from_chars(value.data(), end, number);
+  if (error == std::errc() && at == end && number <= most) return number;
+  return Error{Errc::invalid,
+               std::string(flag) + ": expected a number from 0 to " + std::to_string(most)};
+}
 
 Result<Options> parse(int argc, char** argv) {
   Options options;
@@ -58,13 +74,9 @@ Result<Options> parse(int argc, char** argv) {
     } else if (flag == "--user") {
       options.user = value;
     } else if (flag == "--uid-block") {
-      std::uint32_t block = 0;
-      const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), block);
-      if (error != std::errc() || end != value.data() + value.size() || block >= kUidBlocks) {
-        return Error{Errc::invalid,
-                     "--uid-block: expected a number from 0 to " + std::to_string(kUidBlocks - 1)};
-      }
-      options.uid_block = block;
+      options.uid_block = TRY(number_in(flag, value, kUidBlocks - 1));
+    } else if (flag == "--pool") {
+      options.pool = TRY(number_in(flag, value, kMostPool));
     } else {
       return Error{Errc::invalid, "unknown flag: " + std::string(flag)};
     }
@@ -160,9 +172,20 @@ Result<LaunchTools> prepare(const Options& options, std::string_view digest) {
       make_skeleton(inside + "/launcher", std::string(kHostRoot)).context("skeleton"));
   sys::UniqueFd null = TRY(sys::open_at(sys::kCwd, "/dev/null", O_RDWR));
   sys::UniqueFd runs = TRY(sys::open_directory(inside + "/runs"));
-  return LaunchTools{std::move(cgroups), std::move(skeleton),    std::move(images),
-                     SlotTable(block),   std::string(kHostRoot), inside + "/store/layers",
-                     std::move(runs),    std::move(init),        std::move(null)};
+  SlotTable slots(block);
+  const uid_t first_uid = slots.first_uid();
+  return LaunchTools{
+      .making = {.cgroups = std::move(cgroups),
+                 .skeleton = std::move(skeleton),
+                 .images = std::move(images),
+                 .host = std::string(kHostRoot),
+                 .layers_dir = inside + "/store/layers",
+                 .init = std::move(init),
+                 .null = std::move(null),
+                 .first_uid = first_uid},
+      .slots = std::move(slots),
+      .runs_dir = std::move(runs),
+  };
 }
 
 Result<> run(const Options& options, Logger& log) {
@@ -178,7 +201,10 @@ Result<> run(const Options& options, Logger& log) {
   TRY(drop_capabilities().context("dropping capabilities"));
   const std::string socket = std::string(kHostRoot) + options.home + "/run/launcher.sock";
   config.listener = TRY(sys::listen_seqpacket(socket, 0660, user.gid));
-  auto launcher = TRY(Launcher::create(std::move(config), std::move(tools)));
+  const auto cpus = static_cast<std::uint32_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
+  auto launcher = TRY(
+      Launcher::create(std::move(config), std::move(tools),
+                       {.most = options.pool, .makers = std::min(cpus, kMostMakers)}));
   log.info("ready", {{"version", TARE_VERSION}, {"home", options.home}});
   return launcher->run();
 }

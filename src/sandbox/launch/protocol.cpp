@@ -1,6 +1,5 @@
 #include "sandbox/launch/protocol.h"
 
-#include "base/hash.h"
 #include "base/ids.h"
 #include "base/limits.h"
 #include "base/wire.h"
@@ -12,47 +11,11 @@ namespace {
 constexpr std::size_t kMaxOutcomeText = kMaxMessageBytes;
 constexpr std::size_t kMaxModeBytes = 16;
 constexpr std::size_t kMaxVersionBytes = 64;
-constexpr std::size_t kDigestBytes = 71;  // "sha256:" and 64 hex digits
 
 template <class... Handlers>
 struct Overloaded : Handlers... {
   using Handlers::operator()...;
 };
-
-void put_limits(WireWriter& out, const model::Limits& limits) {
-  out.u64(limits.memory_bytes);
-  out.u32(limits.cpu_millis);
-  out.u32(limits.pids);
-  out.u64(limits.disk_bytes);
-  out.u64(limits.disk_inodes);
-  out.u64(limits.output_bytes);
-  out.u64(limits.time_ms);
-  out.u32(limits.open_files);
-}
-
-template <class Number>
-Result<Number> bounded(Result<Number> value, std::string_view field, Number least, Number most) {
-  const Number number = TRY(std::move(value));
-  if (number >= least && number <= most) return number;
-  return Error{Errc::invalid, std::string(field) + ": " + std::to_string(number) +
-                                  " is not within " + std::to_string(least) + " and " +
-                                  std::to_string(most)};
-}
-
-Result<model::Limits> take_limits(WireReader& in) {
-  using B = model::LimitBounds;
-  model::Limits limits;
-  limits.memory_bytes = TRY(bounded(in.u64("memory"), "memory", B::kMemoryMin, B::kMemoryMax));
-  limits.cpu_millis = TRY(bounded(in.u32("cpu"), "cpu", B::kCpuMin, B::kCpuMax));
-  limits.pids = TRY(bounded(in.u32("pids"), "pids", B::kPidsMin, B::kPidsMax));
-  limits.disk_bytes = TRY(bounded(in.u64("disk"), "disk", B::kDiskMin, B::kDiskMax));
-  limits.disk_inodes = TRY(bounded(in.u64("inodes"), "inodes", B::kInodesMin, B::kInodesMax));
-  limits.output_bytes = TRY(bounded(in.u64("output"), "output", std::uint64_t{0}, B::kOutputMax));
-  limits.time_ms = TRY(bounded(in.u64("time"), "time", std::uint64_t{0}, B::kTimeMaxMs));
-  limits.open_files = TRY(
-      bounded(in.u32("open_files"), "open_files", B::kOpenFilesMin, B::kOpenFilesMax));
-  return limits;
-}
 
 void put_id(WireWriter& out, const std::string& id) { out.text("id", id, kRunIdBytes); }
 
@@ -83,19 +46,21 @@ Result<model::Usage> take_usage(WireReader& in) {
 Result<LaunchMessage> take_launch(WireReader& in) {
   LaunchMessage message;
   message.id = TRY(take_id(in));
-  message.host_root = TRY(in.boolean("host_root"));
-  const std::size_t layers = TRY(in.count("layers", kMaxLayers, 4 + kDigestBytes));
-  for (std::size_t i = 0; i < layers; ++i) {
-    std::string digest = TRY(in.text("layers", kDigestBytes));
-    if (!is_digest(digest)) return Error{Errc::invalid, "layers: not a digest"};
-    message.layers.push_back(std::move(digest));
-  }
-  if (!message.host_root && message.layers.empty())
-    return Error{Errc::invalid, "layers: none, and not host_root"};
+  message.base = TRY(take_base(in));
   message.with_stdin = TRY(in.boolean("with_stdin"));
   message.with_input = TRY(in.boolean("with_input"));
-  message.network = TRY(in.enumerator("network", model::Network::host));
-  message.limits = TRY(take_limits(in));
+  return message;
+}
+
+Result<PoolMessage> take_pool(WireReader& in) {
+  PoolMessage message;
+  message.hits = TRY(in.u64("hits"));
+  message.misses = TRY(in.u64("misses"));
+  message.idle = TRY(in.u64("idle"));
+  message.making = TRY(in.u64("making"));
+  message.made = TRY(in.u64("made"));
+  message.failed = TRY(in.u64("failed"));
+  message.dropped = TRY(in.u64("dropped"));
   return message;
 }
 
@@ -108,6 +73,8 @@ Result<EndedMessage> take_ended(WireReader& in) {
   message.outcome.message = TRY(in.text("message", kMaxOutcomeText));
   message.usage = TRY(take_usage(in));
   message.failed_step = TRY(in.u32("failed_step"));
+  message.in_base = TRY(in.boolean("in_base"));
+  message.never_began = TRY(in.boolean("never_began"));
   message.uid_base = TRY(in.u32("uid_base"));
   message.with_output = TRY(in.boolean("with_output"));
   return message;
@@ -129,14 +96,9 @@ Result<std::string> encode(const ToLauncher& message) {
                  [&](const ListMessage&) {},
                  [&](const LaunchMessage& m) {
                    put_id(out, m.id);
-                   out.boolean(m.host_root);
-                   out.count("layers", m.layers.size(), kMaxLayers);
-                   for (const std::string& digest : m.layers)
-                     out.text("layers", digest, kDigestBytes);
+                   put_base(out, m.base);
                    out.boolean(m.with_stdin);
                    out.boolean(m.with_input);
-                   out.enumerator(m.network);
-                   put_limits(out, m.limits);
                  },
                  [&](const KillMessage& m) {
                    put_id(out, m.id);
@@ -144,6 +106,7 @@ Result<std::string> encode(const ToLauncher& message) {
                  },
                  [&](const CloseStdinMessage& m) { put_id(out, m.id); },
                  [&](const ReleaseMessage& m) { put_id(out, m.id); },
+                 [&](const AskPoolMessage&) {},
              },
              message);
   return out.finish();
@@ -169,6 +132,11 @@ Result<std::string> encode(const FromLauncher& message) {
                  [&](const StartedMessage& m) {
                    put_id(out, m.id);
                    out.u64(m.start_us);
+                   out.u64(m.gate_us);
+                   out.boolean(m.warm);
+                 },
+                 [&](const PoolMessage& m) {
+                   for (const std::uint64_t n : m.numbers()) out.u64(n);
                  },
                  [&](const EndedMessage& m) {
                    put_id(out, m.id);
@@ -179,6 +147,8 @@ Result<std::string> encode(const FromLauncher& message) {
                             kMaxOutcomeText);
                    put_usage(out, m.usage);
                    out.u32(m.failed_step);
+                   out.boolean(m.in_base);
+                   out.boolean(m.never_began);
                    out.u32(m.uid_base);
                    out.boolean(m.with_output);
                  },
@@ -205,6 +175,7 @@ Result<ToLauncher> take_to_launcher(WireReader& in) {
     }
     case 4: return ToLauncher(CloseStdinMessage{TRY(take_id(in))});
     case 5: return ToLauncher(ReleaseMessage{TRY(take_id(in))});
+    case 6: return ToLauncher(AskPoolMessage{});
     default: return Error{Errc::invalid, "type: unknown message"};
   }
 }
@@ -238,9 +209,12 @@ Result<FromLauncher> take_from_launcher(WireReader& in) {
       StartedMessage started;
       started.id = TRY(take_id(in));
       started.start_us = TRY(in.u64("start_us"));
+      started.gate_us = TRY(in.u64("gate_us"));
+      started.warm = TRY(in.boolean("warm"));
       return FromLauncher(std::move(started));
     }
-    case 4: return FromLauncher(TRY(take_ended(in)));
+    case 4: return FromLauncher(TRY(take_pool(in)));
+    case 5: return FromLauncher(TRY(take_ended(in)));
     default: return Error{Errc::invalid, "type: unknown message"};
   }
 }

@@ -16,11 +16,14 @@
 //                    <-----------------  ended + output fd  (all processes are gone, usage is
 //                    final)
 //   release          ----------------->                     (scratch space and files are dropped)
+//   ask_pool         ----------------->
+//                    <-----------------  pool               (counters)
 //
 // A sandbox that could not be made is `ended` without `started`. Only one tared is served at a
 // time: the newest.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -28,14 +31,13 @@
 #include <vector>
 
 #include "base/result.h"
-#include "model/limits.h"
 #include "model/run.h"
-#include "model/sandbox_spec.h"
 #include "model/usage.h"
+#include "sandbox/launch/base.h"
 
 namespace tare::sandbox {
 
-inline constexpr std::uint32_t kLauncherProtocol = 2;
+inline constexpr std::uint32_t kLauncherProtocol = 3;
 
 // --- to the launcher ---
 
@@ -43,20 +45,22 @@ struct HelloMessage {
   std::uint32_t protocol = kLauncherProtocol;
 };
 struct ListMessage {};
-// Descriptors: plan (sealed memfd), stdout read end, stdout write end, stderr read end, stderr
-// write end, [stdin read end, stdin write end] if with_stdin. The input is the folder
-// $TARE_HOME/runs/<id>/input: by name and not by descriptor, because a mount can only be copied
-// from the mount namespace that it is in.
+// Descriptors: base plan and run's plan (sealed memfds), the gate, stdout read end, stdout write
+// end, stderr read end, stderr write end, [stdin read end, stdin write end] if with_stdin. The
+// input is the folder $TARE_HOME/runs/<id>/input: by name and not by descriptor, because a mount
+// can only be copied from the mount namespace that it is in.
+//
+// The gate is the read end of a pipe: the program is executed when a byte comes. So a launch can be
+// sent while the run's record is still on its way to the disk. A gate that closes without a byte
+// (its tared died, or gave the run up) makes the launch one that never was: `ended` with
+// never_began, once, and the launcher forgets it.
 struct LaunchMessage {
   std::string id;
-  bool host_root = false;
-  std::vector<std::string> layers;
+  SandboxBase base;
   bool with_stdin = false;
   bool with_input = false;
-  model::Network network = model::Network::none;
-  model::Limits limits;
 
-  std::size_t descriptors() const { return 5 + (with_stdin ? 2U : 0U); }
+  std::size_t descriptors() const { return 7 + (with_stdin ? 2U : 0U); }
 };
 struct KillMessage {
   std::string id;
@@ -68,8 +72,9 @@ struct CloseStdinMessage {
 struct ReleaseMessage {
   std::string id;
 };
+struct AskPoolMessage {};
 using ToLauncher = std::variant<HelloMessage, ListMessage, LaunchMessage, KillMessage,
-                                CloseStdinMessage, ReleaseMessage>;
+                                CloseStdinMessage, ReleaseMessage, AskPoolMessage>;
 
 // --- from the launcher ---
 
@@ -91,19 +96,35 @@ struct LiveMessage {
 struct ListedMessage {};
 struct StartedMessage {
   std::string id;
-  std::uint64_t start_us = 0;  // launch message read -> just before exec
+  // Launch message read -> just before exec; without the time that was spent at the gate.
+  std::uint64_t start_us = 0;
+  std::uint64_t gate_us = 0;
+  bool warm = false;  // from the pool; false: made for this run
+};
+// Counters since the launcher's start (idle and making: now).
+struct PoolMessage {
+  std::uint64_t hits = 0, misses = 0;  // launches that found a sandbox waiting, or did not
+  std::uint64_t idle = 0, making = 0;  // sandboxes that wait; that are being made
+  std::uint64_t made = 0, failed = 0;  // ahead of time
+  std::uint64_t dropped = 0;           // ended without having been claimed
+
+  std::array<std::uint64_t, 7> numbers() const {
+    return {hits, misses, idle, making, made, failed, dropped};
+  }
 };
 // Descriptors: the output folder, when there is one.
 struct EndedMessage {
   std::string id;
   model::Outcome outcome;
   model::Usage usage;
-  std::uint32_t failed_step = 0;  // of the plan, from 1; for setup_failed by tare-init
+  std::uint32_t failed_step = 0;  // of a plan, from 1; for setup_failed by tare-init
+  bool in_base = false;           // of the base plan
+  bool never_began = false;       // the gate closed; nothing is kept of it, and no release expected
   std::uint32_t uid_base = 0;  // host id of 0 inside: how the files of the output folder are owned
   bool with_output = false;
 };
 using FromLauncher = std::variant<WelcomeMessage, LiveMessage, ListedMessage, StartedMessage,
-                                  EndedMessage>;
+                                  PoolMessage, EndedMessage>;
 
 Result<std::string> encode(const ToLauncher& message);
 Result<std::string> encode(const FromLauncher& message);

@@ -10,19 +10,20 @@ const std::string kId = "run_01m812hngsk8d1d69w9wnsfv1n";
 LaunchMessage launch() {
   LaunchMessage message;
   message.id = kId;
-  message.layers = {"sha256:" + std::string(64, '0')};
+  message.base.plan = "sha256:" + std::string(64, '1');
+  message.base.layers = {"sha256:" + std::string(64, '0')};
   message.with_stdin = true;
   return message;
 }
 
 TEST(Protocol, a_launch_is_read_as_it_was_written) {
-  const auto decoded = decode_to_launcher(encode(ToLauncher(launch())).value(), 7);
+  const auto decoded = decode_to_launcher(encode(ToLauncher(launch())).value(), 9);
   ASSERT_TRUE(decoded) << decoded.error().message;
   const auto& message = std::get<LaunchMessage>(*decoded);
   EXPECT_EQ(message.id, kId);
-  EXPECT_EQ(message.layers, launch().layers);
+  EXPECT_EQ(message.base.layers, launch().base.layers);
   EXPECT_TRUE(message.with_stdin);
-  EXPECT_EQ(message.limits, launch().limits);
+  EXPECT_EQ(message.base.limits, launch().base.limits);
 }
 
 TEST(Protocol, an_end_is_read_as_it_was_written) {
@@ -61,25 +62,25 @@ TEST(Protocol, of_a_welcome_of_another_protocol_only_that_is_read) {
 
 TEST(Protocol, a_wrong_number_of_descriptors_is_refused) {
   const std::string bytes = encode(ToLauncher(launch())).value();
-  for (const std::size_t fds : {0U, 5U, 6U, 8U})
+  for (const std::size_t fds : {0U, 7U, 8U, 10U})
     EXPECT_FALSE(decode_to_launcher(bytes, fds)) << fds;
 }
 
 TEST(Protocol, limits_outside_their_bounds_are_refused_by_name) {
   LaunchMessage message = launch();
-  message.limits.pids = 0;
-  const auto decoded = decode_to_launcher(encode(ToLauncher(message)).value(), 7);
+  message.base.limits.pids = 0;
+  const auto decoded = decode_to_launcher(encode(ToLauncher(message)).value(), 9);
   ASSERT_FALSE(decoded);
   EXPECT_THAT(decoded.error().message, ::testing::HasSubstr("pids"));
 }
 
 TEST(Protocol, layers_that_are_not_digests_and_ids_that_are_not_run_ids_are_refused) {
   LaunchMessage message = launch();
-  message.layers = {"sha256:" + std::string(60, '0') + "/../"};
-  EXPECT_FALSE(decode_to_launcher(encode(ToLauncher(message)).value(), 7));
+  message.base.layers = {"sha256:" + std::string(60, '0') + "/../"};
+  EXPECT_FALSE(decode_to_launcher(encode(ToLauncher(message)).value(), 9));
   message = launch();
   message.id = "../../../../etc";
-  EXPECT_FALSE(decode_to_launcher(encode(ToLauncher(message)).value(), 7));
+  EXPECT_FALSE(decode_to_launcher(encode(ToLauncher(message)).value(), 9));
 }
 
 TEST(Protocol, a_kill_names_one_of_two_reasons) {
@@ -94,9 +95,9 @@ TEST(Protocol, a_kill_names_one_of_two_reasons) {
 TEST(Protocol, cut_short_or_longer_messages_are_refused) {
   const std::string bytes = encode(ToLauncher(launch())).value();
   for (std::size_t size = 0; size < bytes.size(); ++size) {
-    EXPECT_FALSE(decode_to_launcher(std::string_view(bytes).substr(0, size), 7)) << size;
+    EXPECT_FALSE(decode_to_launcher(std::string_view(bytes).substr(0, size), 9)) << size;
   }
-  EXPECT_FALSE(decode_to_launcher(bytes + "x", 7));
+  EXPECT_FALSE(decode_to_launcher(bytes + "x", 9));
   EXPECT_FALSE(decode_to_launcher("\x7f", 0));
   EXPECT_FALSE(decode_from_launcher("\x7f", 0));
 }

@@ -1,7 +1,6 @@
 #include "sandbox/launch/sandbox.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -12,9 +11,9 @@
 
 #include "base/check.h"
 #include "base/clock.h"
-#include "sandbox/init/become_init.h"
-#include "sandbox/rootfs/stage.h"
+#include "sandbox/rootfs/scratch.h"
 #include "sys/files.h"
+#include "sys/mountfs.h"
 #include "sys/seqpacket.h"
 
 namespace tare::sandbox {
@@ -24,98 +23,132 @@ namespace {
 // How long tare-init may take to reap what it has killed before the cgroup is killed from outside.
 constexpr std::uint64_t kPatienceUs = 5'000'000;
 
-// The cgroup namespace is tare-init's own first step: made here, its root would be the launcher's
-// cgroups.
-constexpr std::uint64_t kNamespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC |
-                                      CLONE_NEWUTS;
+// The folder is the unprivileged daemon's: nothing it puts in the way may lead elsewhere.
+Result<sys::UniqueFd> input_of(int runs_dir, const std::string& run) {
+  const sys::UniqueFd folder = TRY(
+      sys::open_beneath(runs_dir, run + "/input", O_PATH | O_DIRECTORY));
+  sys::UniqueFd tree = TRY(sys::clone_tree(folder.get(), "", false));
+  TRY(sys::restrict_mount(tree.get(), {.read_only = true, .noexec = false}, false));
+  return tree;
+}
 
 }  // namespace
 
 std::uint64_t monotonic_us() { return RealClock().monotonic_us(); }
 
-Result<SlotLease> SlotLease::take(SlotTable& table) {
-  const Slot slot = TRY(table.lease());
-  return SlotLease(table, slot);
+std::string Sandbox::cgroup_name() const {
+  return "s" + std::to_string(slot().index) + "-" + std::to_string(slot().generation);
 }
 
-Result<std::unique_ptr<Sandbox>> Sandbox::launch(LaunchTools& tools, const LaunchMessage& message,
-                                                 std::vector<sys::UniqueFd> fds) {
+void Sandbox::claim(LaunchMessage message, std::vector<sys::UniqueFd> fds,
+                    std::uint64_t received_us) {
+  CHECK(!claimed());
   CHECK(fds.size() == message.descriptors());  // the protocol has counted them
-  const std::uint64_t received_us = monotonic_us();
-  SlotLease lease = TRY(SlotLease::take(tools.slots));
-  std::unique_ptr<Sandbox> sandbox(new Sandbox(std::move(lease)));
-  sandbox->message_ = message;
-  sandbox->received_us_ = received_us;
-  TRY(sandbox->make(tools, std::move(fds)));
-  return sandbox;
+  stdout_read_ = std::move(fds[3]);
+  stderr_read_ = std::move(fds[5]);
+  if (message.with_stdin) stdin_write_ = std::move(fds[8]);
+  order_fds_ = std::move(fds);
+  message_ = std::move(message);
+  received_us_ = received_us;
+  warm_ = prepared_;
 }
 
-Result<> Sandbox::make(LaunchTools& tools, std::vector<sys::UniqueFd> fds) {
-  const Slot& slot = lease_.slot();
-  scratch_ = TRY(make_scratch(message_.limits, slot.base, tools.images));
-  cgroup_.emplace(TRY(Cgroup::create(tools.cgroups, message_.id, message_.limits)));
-  {
-    const StageParts parts = {
-        .skeleton = &tools.skeleton,
-        .host = tools.host,
-        .layers_dir = tools.layers_dir,
-        .layers = message_.layers,
-        .host_root = message_.host_root,
-        .host_network = message_.network == model::Network::host,
-        .slot = &slot,
-        .scratch = scratch_.get(),
-        .input = message_.with_input ? tools.runs_dir.get() : -1,
-        .run = message_.id,
-    };
-    const Stage stage = TRY(Stage::build(parts));
-    TRY(clone_init(tools));
+Claim Sandbox::give_back_claim() {
+  Claim claim{*std::exchange(message_, std::nullopt), std::move(order_fds_), received_us_};
+  claim.fds[3] = std::move(stdout_read_);
+  claim.fds[5] = std::move(stderr_read_);
+  if (claim.message.with_stdin) claim.fds[8] = std::move(stdin_write_);
+  return claim;
+}
+
+Result<> Sandbox::made(const CgroupRoot& cgroups, const Made& made,
+                       std::vector<sys::UniqueFd> fds) {
+  if (made.pid > 0 && !fds.empty()) {
+    init_ = sys::Child(static_cast<pid_t>(made.pid), std::move(fds[0]));
   }
-  TRY(write_id_maps(init_.pid(), slot.base).context("user namespace"));
-  TRY(cgroup_->attach(init_.pid()));
-  const int in = message_.with_stdin ? fds[5].get() : tools.null.get();
-  TRY(hand_over(fds[0], in, fds[2].get(), fds[4].get()).context("tare-init"));
-  stdout_read_ = std::move(fds[1]);
-  stderr_read_ = std::move(fds[3]);
-  if (message_.with_stdin) stdin_write_ = std::move(fds[6]);
+  if (!made.error.empty()) return Error{Errc::internal, made.error};
+  if (fds.size() < 4 || !is_made()) return Error{Errc::internal, "a maker's answer is incomplete"};
+  control_ = std::move(fds[1]);
+  scratch_ = std::move(fds[2]);
+  fds.erase(fds.begin(), fds.begin() + 3);
+  cgroup_.emplace(TRY(Cgroup::adopt(cgroups, std::move(fds))));
   return ok();
 }
 
-Result<> Sandbox::clone_init(LaunchTools& tools) {
-  auto [ours, theirs] = TRY(sys::seqpacket_pair());
-  const std::uint64_t net = message_.network == model::Network::none ? CLONE_NEWNET : 0;
-  init_ = TRY(sys::clone_child(kNamespaces | net, cgroup_->clone_into()).context("new namespaces"));
-  if (!init_.valid()) become_init(theirs.get(), ours.get(), tools.init.get(), tools.null.get());
-  TRY(sys::set_nonblocking(ours.get(), true));
-  control_ = std::move(ours);
+// What the claim asks for and the sandbox was not made with.
+Result<> Sandbox::arm() {
+  const model::Limits& wanted = message_->base.limits;
+  TRY(cgroup_->rearm(base_.limits, wanted));
+  const bool resized = wanted.disk_bytes != base_.limits.disk_bytes ||
+                       wanted.disk_inodes != base_.limits.disk_inodes;
+  if (resized) TRY(resize_scratch(scratch_.get(), wanted));
+  base_.limits = wanted;
   return ok();
 }
 
-Result<> Sandbox::hand_over(const sys::UniqueFd& plan, int in, int out, int err) {
-  TRY(sys::send_message(control_.get(), {&kGoByte, 1}));
-  const std::array<int, 4> fds = {plan.get(), in, out, err};
-  return sys::send_message(control_.get(), {&kOrderByte, 1}, fds);
+Result<> Sandbox::begin(const ClaimTools& tools) {
+  CHECK(claimed() && is_made() && !begun_);
+  begun_ = true;
+  TRY(arm());
+  std::vector<int> fds = {order_fds_[1].get(), order_fds_[2].get(),
+                          message_->with_stdin ? order_fds_[7].get() : tools.null,
+                          order_fds_[4].get(), order_fds_[6].get()};
+  sys::UniqueFd input;
+  if (message_->with_input) {
+    input = TRY(input_of(tools.runs_dir, message_->id).context("input"));
+    fds.push_back(input.get());
+  }
+  auto sent = control_.valid() ? sys::send_message(control_.get(), {&kOrderByte, 1}, fds) : ok();
+  unread_ = !control_.valid() || (!sent && sent.error().sys == EPIPE);
+  if (unread_) return ok();  // its end comes at once
+  return std::move(sent).context("tare-init");
 }
 
-std::optional<StartedMessage> Sandbox::on_control() {
+bool Sandbox::on_control(std::optional<StartedMessage>& tell) {
+  if (!control_.valid()) return false;
   auto message = sys::receive_message(control_.get(), sizeof(Report) + 1);
-  if (!message && message.error().sys == EAGAIN) return std::nullopt;
+  if (!message && message.error().sys == EAGAIN) return false;
+  if (!message && message.error().sys == ECONNRESET) {
+    // unix(7): it was closed with something unread. Told once; what it has said comes after it.
+    unread_ = begun_;
+    return true;
+  }
   if (!message || !message->has_value()) {
     control_.reset();  // closed: the pidfd tells the rest
-    return std::nullopt;
+    return false;
   }
-  const std::optional<Report> report = parse_report((*message)->bytes);
-  const bool in_order = report && (report->kind == ReportKind::ended) == started() && !report_;
+  if (const std::optional<Report> report = parse_report((*message)->bytes)) {
+    tell = on_report(*report);
+  } else {
+    end(model::EndReason::daemon_error);
+  }
+  return true;
+}
+
+std::optional<StartedMessage> Sandbox::on_report(const Report& report) {
+  const bool early = report.kind == ReportKind::prepared ||
+                     (report.kind == ReportKind::step_failed && !prepared_);
+  const bool in_order = !report_ &&
+                        (early ? !prepared_
+                               : begun_ && (report.kind == ReportKind::ended) == started());
   if (!in_order) {
     end(model::EndReason::daemon_error);
     return std::nullopt;
   }
-  if (report->kind == ReportKind::started) {
+  if (report.kind == ReportKind::prepared) {
+    prepared_ = true;
+    cgroup_->read_usage(spent_);
+    return std::nullopt;
+  }
+  if (report.kind == ReportKind::started) {
     // A hostile clock could lie before the launch or in the future: what is shown is bounded by our
     // own.
-    started_us_ = std::clamp(report->at_ns / 1000, received_us_ + 1,
+    order_fds_.clear();
+    started_us_ = std::clamp(report.at_ns / 1000, received_us_ + 1,
                              std::max(monotonic_us(), received_us_ + 1));
-    if (message_.limits.time_ms > 0) deadline_us_ = started_us_ + message_.limits.time_ms * 1000;
-    return StartedMessage{message_.id, started_us_ - received_us_};
+    if (base_.limits.time_ms > 0) deadline_us_ = started_us_ + base_.limits.time_ms * 1000;
+    gate_us_ = std::min(report.gate_ns / 1000, started_us_ - received_us_);
+    return StartedMessage{id(), started_us_ - received_us_ - gate_us_, gate_us_, warm_};
   }
   report_ = report;
   deadline_us_ = monotonic_us() + kPatienceUs;
@@ -135,7 +168,7 @@ void Sandbox::on_oom() {
 
 void Sandbox::on_deadline() {
   if (report_ || cause_) {
-    (void)cgroup_->kill();
+    if (cgroup_) (void)cgroup_->kill();
     (void)init_.signal(SIGKILL);
     deadline_us_ = monotonic_us() + kPatienceUs;
     return;
@@ -146,44 +179,66 @@ void Sandbox::on_deadline() {
 void Sandbox::end(model::EndReason reason) {
   if (ended()) return;
   if (!cause_ && !report_) cause_ = reason;
-  (void)cgroup_->kill();
-  (void)init_.signal(
-      SIGKILL);  // also where the cgroup could not be killed: PID 1 takes all others with it
+  if (!is_made()) return;  // it is killed as soon as it is
+  // PID 1 takes all others with it, at once. Not cgroup.kill: that waits for a lock of all cgroups,
+  // which is held for 15 ms and more while some process is moved into a v1 hierarchy.
+  (void)init_.signal(SIGKILL);
   deadline_us_ = monotonic_us() + kPatienceUs;
 }
 
+void Sandbox::fail(const Error& why) {
+  if (!cause_) fault_ = why.message;
+  end(model::EndReason::setup_failed);
+}
+
 EndedMessage Sandbox::finish() {
-  (void)on_control();  // a last report that came together with the end
   EndedMessage message;
-  message.id = message_.id;
-  message.uid_base = lease_.slot().base;
-  read_io(message.usage);
-  auto status = init_.wait(nullptr);
-  message.outcome = decide(status ? *status : sys::ExitStatus{true, SIGKILL});
-  if (report_ && report_->kind == ReportKind::step_failed) message.failed_step = report_->step;
-  cgroup_->read_usage(message.usage);
-  if (started()) {
-    const std::uint64_t now = monotonic_us();
-    const std::uint64_t end = report_ && report_->kind == ReportKind::ended ? report_->at_ns / 1000
-                                                                            : now;
-    message.usage.start_us = started_us_ - received_us_;
-    message.usage.wall_us = std::clamp(end, started_us_, now) - started_us_;
+  if (claimed()) message.id = id();
+  message.uid_base = slot().base;
+  auto status = Result<sys::ExitStatus>(sys::ExitStatus{true, SIGKILL});
+  if (is_made()) {
+    read_io(message.usage);
+    // tare-init has reaped all others before it said so. It is not believed: it is killed, and with
+    // it, whatever it said, the last process of its namespace.
+    if (told_end()) (void)init_.signal(SIGKILL);
+    if (!told_end()) status = init_.wait(nullptr);
   }
-  (void)cgroup_->kill();
-  cgroup_.reset();
+  message.outcome = decide(status ? *status : sys::ExitStatus{true, SIGKILL});
+  if (report_ && report_->kind == ReportKind::step_failed) {
+    message.failed_step = report_->step;
+    message.in_base = !prepared_;
+    message.never_began = !cause_ && prepared_ && report_->error == kGateClosed;
+  }
+  read_usage(message.usage);
+  cgroup_.reset();  // a maker kills what could be left in it, and removes it
   control_.reset();
   stdin_write_.reset();
+  order_fds_.clear();
   deadline_us_ = 0;
   message.with_output = output().valid();
   ended_ = message;
   return message;
 }
 
+void Sandbox::reap() { (void)init_.wait(nullptr); }
+
+void Sandbox::read_usage(model::Usage& usage) const {
+  if (!cgroup_) return;
+  cgroup_->read_usage(usage);
+  usage.cpu_us -= std::min(usage.cpu_us, spent_.cpu_us);
+  usage.cpu_throttled_us -= std::min(usage.cpu_throttled_us, spent_.cpu_throttled_us);
+  if (!started()) return;
+  const std::uint64_t now = monotonic_us();
+  const bool told = report_ && report_->kind == ReportKind::ended;
+  usage.start_us = started_us_ - received_us_ - gate_us_;
+  usage.wall_us = std::clamp(told ? report_->at_ns / 1000 : now, started_us_, now) - started_us_;
+}
+
 model::Outcome Sandbox::from_report(const Report& report) const {
   using model::EndReason;
-  const std::string what = report.step == 0 ? "starting the program"
-                                            : "step " + std::to_string(report.step);
-  const std::string text = sys_error(report.error, what).message;
+  // What the step was is tared's to say: it has the plans.
+  const std::string why = sys_error(report.error, "").message.substr(2);
+  const std::string text = report.step == 0 ? "starting the program: " + why : why;
   switch (report.kind) {
     case ReportKind::step_failed: return {EndReason::setup_failed, 0, 0, text};
     case ReportKind::not_executed:
@@ -195,14 +250,15 @@ model::Outcome Sandbox::from_report(const Report& report) const {
     case ReportKind::ended:
       if (report.signalled == 0) return {EndReason::exited, report.status, 0, ""};
       return {EndReason::signalled, 0, report.status, ""};
-    case ReportKind::started: break;
+    case ReportKind::started:
+    case ReportKind::prepared: break;
   }
   return {EndReason::daemon_error, 0, 0, "tare-init reported nonsense"};
 }
 
 model::Outcome Sandbox::decide(const sys::ExitStatus& init) const {
   using model::EndReason;
-  const bool out_of_memory = cgroup_->oom_kills() > 0;
+  const bool out_of_memory = cgroup_ && cgroup_->oom_kills() > 0;
   if (report_) {
     // The limit ends the whole run, on v1 as on v2: there the kernel kills one process, and the
     // program may have ended of that before we could.
@@ -213,6 +269,7 @@ model::Outcome Sandbox::decide(const sys::ExitStatus& init) const {
   if (out_of_memory) return {EndReason::memory_limit, 0, SIGKILL, ""};
   if (cause_ == EndReason::daemon_error)
     return {EndReason::daemon_error, 0, 0, "tare-init reported nonsense"};
+  if (cause_ == EndReason::setup_failed) return {*cause_, 0, 0, fault_};
   if (cause_) return {*cause_, 0, SIGKILL, ""};
   const std::string how = init.signalled ? "was killed by signal " : "ended early with status ";
   return {EndReason::daemon_error, 0, 0, "tare-init " + how + std::to_string(init.code)};

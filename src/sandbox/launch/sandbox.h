@@ -1,11 +1,14 @@
-// One live sandbox in the launcher: owns its process, cgroups, slot, scratch space and the pipes'
-// ends that must survive a restart of tared. Knows why it is ending; says what it used.
+// One sandbox in the launcher: owns its process, cgroups, slot, scratch space and the pipes' ends
+// that must survive a restart of tared. Knows why it is ending; says what it used.
 //
-//   launch() --report started--> running --report ended / kill / limit--> ending --init reaped-->
-//   ended
+//   being made --made()--> empty --report prepared--> idle, perhaps for long
+//   claim() at any of these; claimed and made: the order is sent
+//   --report started--> running --report ended, or a kill or limit and then its death--> ended
+//   --reap()--> nothing of it is left but its files
 //
 // Owner: the launcher's table. Single thread. What never happens: a report or a kill changes an
-// outcome that has been decided; a process of the sandbox outlives finish().
+// outcome that has been decided; a process but tare-init, which is dying, outlives finish(); two
+// runs claim it.
 #pragma once
 
 #include <cstdint>
@@ -19,52 +22,57 @@
 #include "sandbox/cgroup/cgroup.h"
 #include "sandbox/launch/protocol.h"
 #include "sandbox/launch/report.h"
-#include "sandbox/rootfs/scratch.h"
-#include "sandbox/rootfs/skeleton.h"
+#include "sandbox/make/protocol.h"
 #include "sandbox/rootfs/slots.h"
 #include "sys/fd.h"
 #include "sys/process.h"
 
 namespace tare::sandbox {
 
-// What every sandbox is made from; made once at start.
-struct LaunchTools {
-  CgroupRoot cgroups;
-  Skeleton skeleton;
-  ImageTools images;
-  SlotTable slots;
-  std::string host;        // the host's root, in the pruned namespace
-  std::string layers_dir;  // <home>/store/layers
-  sys::UniqueFd runs_dir;  // <home>/runs
-  sys::UniqueFd init;      // tare-init in a sealed memfd
-  sys::UniqueFd null;      // /dev/null
+// What a claim takes besides the sandbox.
+struct ClaimTools {
+  int runs_dir = -1;  // <home>/runs
+  int null = -1;      // /dev/null
 };
 
-// A slot for as long as a sandbox lives.
-class SlotLease {
- public:
-  static Result<SlotLease> take(SlotTable& table);
-  SlotLease(SlotLease&& other) noexcept
-      : table_(std::exchange(other.table_, nullptr)), slot_(other.slot_) {}
-  SlotLease& operator=(SlotLease&&) = delete;
-  ~SlotLease() {
-    if (table_ != nullptr) table_->give_back(slot_);
-  }
-  const Slot& slot() const { return slot_; }
-
- private:
-  SlotLease(SlotTable& table, Slot slot) : table_(&table), slot_(slot) {}
-  SlotTable* table_;
-  Slot slot_;
+// A run's claim on a sandbox.
+struct Claim {
+  LaunchMessage message;
+  std::vector<sys::UniqueFd> fds;  // as in LaunchMessage
+  std::uint64_t received_us = 0;
 };
 
 class [[nodiscard]] Sandbox {
  public:
-  // `fds` as in LaunchMessage. On an error nothing is left behind.
-  static Result<std::unique_ptr<Sandbox>> launch(LaunchTools& tools, const LaunchMessage& message,
-                                                 std::vector<sys::UniqueFd> fds);
+  // To be made by a maker, under the name cgroup_name().
+  Sandbox(SlotLease lease, SandboxBase base)
+      : lease_(std::move(lease)), base_(std::move(base)), key_(key_of(base_)) {}
 
-  const std::string& id() const { return message_.id; }
+  const Slot& slot() const { return lease_.slot(); }
+  const SandboxBase& base() const { return base_; }
+  const std::string& key() const { return key_; }
+  std::string cgroup_name() const;
+
+  // `fds` as in LaunchMessage. The order is sent by begin(), once it is made.
+  void claim(LaunchMessage message, std::vector<sys::UniqueFd> fds, std::uint64_t received_us);
+  bool claimed() const { return message_.has_value(); }
+  // It waited, was claimed, and has died without having read the order; nobody has ended it, nor
+  // has the run's memory limit.
+  bool never_began() const {
+    return unread_ && warm_ && claimed() && !cause_ && !report_ && cgroup_->oom_kills() == 0;
+  }
+  Claim give_back_claim();
+  // What the maker gave (make/protocol.h). On an error the process, if there is one, is to be
+  // reaped like any other's.
+  Result<> made(const CgroupRoot& cgroups, const Made& made, std::vector<sys::UniqueFd> fds);
+  bool is_made() const { return init_.valid(); }
+  bool prepared() const { return prepared_; }
+  // Sends the order: claimed, and made.
+  Result<> begin(const ClaimTools& tools);
+
+  // Of the run; only when claimed.
+  const std::string& id() const { return message_->id; }
+  pid_t pid() const { return init_.pid(); }
   int control_fd() const { return control_.get(); }
   int pidfd() const { return init_.pidfd(); }
   int oom_fd() const { return cgroup_.has_value() ? cgroup_->oom_fd() : -1; }
@@ -74,43 +82,61 @@ class [[nodiscard]] Sandbox {
   // 0 = never.
   std::uint64_t deadline_us() const { return deadline_us_; }
 
-  // A packet of tare-init is waiting. What to tell tared, if anything.
-  std::optional<StartedMessage> on_control();
+  // A packet of tare-init may be waiting: false when none is. `tell` is for tared.
+  bool on_control(std::optional<StartedMessage>& tell);
   void on_oom();
   void on_deadline();
   // The first cause wins; kills the whole tree.
   void end(model::EndReason reason);
+  const std::optional<model::EndReason>& cause() const { return cause_; }
+  // It cannot be used: ends as setup_failed, unless something else has ended it before.
+  void fail(const Error& why);
   void close_stdin() { stdin_write_.reset(); }
 
-  // tare-init is a zombie: takes the rest down and says how it went. Once.
+  // tare-init has told the end, or is a zombie: takes the rest down and says how it went. Once.
   EndedMessage finish();
+  bool told_end() const { return report_ && report_->kind == ReportKind::ended; }
+  // tare-init is a zombie, and the sandbox has ended.
+  void reap();
+  void release() { released_ = true; }
+  bool released() const { return released_; }
   const EndedMessage& result() const { return *ended_; }
   // The output folder; invalid when it cannot be opened.
   sys::UniqueFd output() const;
   // For tared after its restart: stdout, stderr, [stdin].
   std::vector<int> kept_pipes() const;
-  LiveMessage describe() const { return {message_.id, started(), stdin_write_.valid()}; }
+  LiveMessage describe() const { return {id(), started(), stdin_write_.valid()}; }
+  // For whoever closes the last of it (a maker).
+  sys::UniqueFd take_scratch() { return std::move(scratch_); }
+  // The uid range and name are free when this goes: nothing of it is left.
+  SlotLease take_lease() && { return std::move(lease_); }
 
  private:
-  explicit Sandbox(SlotLease lease) : lease_(std::move(lease)) {}
-  Result<> make(LaunchTools& tools, std::vector<sys::UniqueFd> fds);
-  Result<> clone_init(LaunchTools& tools);
-  Result<> hand_over(const sys::UniqueFd& plan, int in, int out, int err);
+  Result<> arm();
+  std::optional<StartedMessage> on_report(const Report& report);
   model::Outcome decide(const sys::ExitStatus& init) const;
   model::Outcome from_report(const Report& report) const;
   void read_io(model::Usage& usage) const;
+  void read_usage(model::Usage& usage) const;
 
   // Torn down in the reverse of this order: the processes first, the ids last.
   SlotLease lease_;
-  LaunchMessage message_;
+  SandboxBase base_;  // with the limits that are armed
+  std::string key_;
+  std::optional<LaunchMessage> message_;
+  std::vector<sys::UniqueFd> order_fds_;  // until it has started
   sys::UniqueFd scratch_;
   sys::UniqueFd stdout_read_, stderr_read_, stdin_write_;
   sys::UniqueFd control_;
   std::optional<Cgroup> cgroup_;
   sys::Child init_;
 
-  std::uint64_t received_us_ = 0, started_us_ = 0, deadline_us_ = 0;
+  bool prepared_ = false, begun_ = false, warm_ = false, released_ = false;
+  bool unread_ = false;  // the order; only known when tare-init is dead
+  model::Usage spent_;   // before the claim
+  std::uint64_t received_us_ = 0, started_us_ = 0, gate_us_ = 0, deadline_us_ = 0;
   std::optional<model::EndReason> cause_;
+  std::string fault_;             // what fail() said
   std::optional<Report> report_;  // the one that says how it ended
   std::optional<EndedMessage> ended_;
 };

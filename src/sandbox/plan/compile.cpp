@@ -58,10 +58,9 @@ Result<> validate(const model::SandboxSpec& spec) {
   return ok();
 }
 
-void root_steps(const model::SandboxSpec& spec, std::vector<Step>& steps) {
+void root_steps(model::Network network, std::vector<Step>& steps) {
   steps.push_back({Op::own_cgroups, "", "", 0, 0});
-  steps.push_back({Op::hostname, spec.hostname, "", 0, 0});
-  if (spec.network == model::Network::none) steps.push_back({Op::loopback, "", "", 0, 0});
+  if (network == model::Network::none) steps.push_back({Op::loopback, "", "", 0, 0});
   // Before the root is changed: a user namespace may mount proc only while it can see an unmasked
   // one, and that is the launcher's.
   steps.push_back({Op::proc, std::string(kStageRoot) + "/proc", "", 0, 0});
@@ -76,35 +75,48 @@ void root_steps(const model::SandboxSpec& spec, std::vector<Step>& steps) {
   steps.push_back({Op::mqueue, "/dev/mqueue", "", 0, 0});
 }
 
-void file_steps(const model::SandboxSpec& spec, std::vector<Step>& steps) {
-  steps.push_back({Op::write_file, "/etc/hostname", spec.hostname + "\n", 0644, 0});
-  if (spec.network == model::Network::none) {
-    steps.push_back({Op::write_file, "/etc/hosts",
-                     "127.0.0.1 localhost " + spec.hostname + "\n::1 localhost ip6-localhost\n",
-                     0644, 0});
-  }
+// Everything that does not depend on which run it will be.
+std::vector<Step> base_steps(const model::SandboxSpec& spec, std::string_view filter) {
+  std::vector<Step> steps;
+  root_steps(spec.network, steps);
+  steps.push_back({Op::write_file, "/etc/hostname", "", 0644, 0});
+  if (spec.network == model::Network::none)
+    steps.push_back({Op::write_file, "/etc/hosts", "", 0644, 0});
   if (!spec.host_root) steps.push_back({Op::ensure_user, "agent", "", 1000, 0});
   steps.push_back({Op::make_dir, "/home", "", 0755, 0});
   steps.push_back({Op::make_dir, "/home/agent", "", 0755, spec.uid});
   steps.push_back({Op::make_dir, "/output", "", 0755, spec.uid});
-}
-
-void program_steps(const model::SandboxSpec& spec, std::string_view filter,
-                   std::vector<Step>& steps) {
   const std::uint64_t capabilities = capabilities_of(spec.profile);
-  steps.push_back({Op::settle, "", "", kInitUid, kInitCapabilities | capabilities});
-  steps.push_back({Op::resource, "", "", RLIMIT_NOFILE, spec.limits.open_files});
+  steps.push_back({Op::bound, "", "", 0, capabilities});
   steps.push_back({Op::resource, "", "", RLIMIT_CORE, 0});
   steps.push_back({Op::resource, "", "", RLIMIT_MEMLOCK, 64 * 1024});
   steps.push_back({Op::resource, "", "", RLIMIT_MSGQUEUE, 819'200});
   steps.push_back({Op::resource, "", "", RLIMIT_SIGPENDING, 1024});
-  steps.push_back({Op::working_dir, spec.cwd, "", 0, 0});
   steps.push_back({Op::identity, "", "", spec.uid, spec.gid});
   steps.push_back({Op::capabilities, "", "", 0, capabilities});
   steps.push_back({Op::filter, std::string(filter), "", 0, 0});
+  steps.push_back({Op::prepared, "", "", 0, 0});
+  return steps;
+}
+
+std::vector<Step> run_steps(const model::SandboxSpec& spec) {
+  std::vector<Step> steps;
+  if (spec.with_input) steps.push_back({Op::input, "/input", "", 0, 0});
+  steps.push_back({Op::hostname, spec.hostname, "", 0, 0});
+  steps.push_back({Op::fill_file, "/etc/hostname", spec.hostname + "\n", 0, 0});
+  if (spec.network == model::Network::none) {
+    steps.push_back({Op::fill_file, "/etc/hosts",
+                     "127.0.0.1 localhost " + spec.hostname + "\n::1 localhost ip6-localhost\n", 0,
+                     0});
+  }
+  steps.push_back(
+      {Op::settle, "", "", kInitUid, kInitCapabilities | capabilities_of(spec.profile)});
+  steps.push_back({Op::resource, "", "", RLIMIT_NOFILE, spec.limits.open_files});
+  steps.push_back({Op::working_dir, spec.cwd, "", 0, 0});
   for (const std::string& argument : spec.argv) steps.push_back({Op::argument, argument, "", 0, 0});
   for (const std::string& variable : spec.env) steps.push_back({Op::variable, variable, "", 0, 0});
   steps.push_back({Op::execute, "", "", 0, 0});
+  return steps;
 }
 
 }  // namespace
@@ -115,14 +127,16 @@ std::uint64_t capabilities_of(model::Profile profile) {
          bit(CAP_DAC_OVERRIDE) | bit(CAP_SYS_CHROOT);
 }
 
-Result<std::vector<Step>> compile(const model::SandboxSpec& spec, std::string_view filter) {
+Result<Plans> compile(const model::SandboxSpec& spec, std::string_view filter) {
   TRY(validate(spec));
   if (filter.empty() || filter.size() % 8 != 0)
     return Error{Errc::internal, "system call filter is malformed"};
-  std::vector<Step> steps;
-  root_steps(spec, steps);
-  file_steps(spec, steps);
-  program_steps(spec, filter, steps);
+  return Plans{base_steps(spec, filter), run_steps(spec)};
+}
+
+std::vector<Step> Plans::all() const {
+  std::vector<Step> steps = base;
+  steps.insert(steps.end(), run.begin(), run.end());
   return steps;
 }
 

@@ -1,5 +1,6 @@
-// compile: a SandboxSpec becomes the steps of tare-init. Pure: the same spec gives the same bytes
-// on every machine; golden-tested without a kernel. Validation is here too, so that what is refused
+// compile: a SandboxSpec becomes the steps of tare-init: the base plan that any run of such an
+// environment has, then the run's own. Pure: the same spec gives the same bytes on every machine;
+// golden-tested without a kernel. Validation is here too, so that what is refused
 // is refused before anything is made.
 #pragma once
 
@@ -12,8 +13,15 @@
 
 namespace tare::sandbox {
 
+// The two parts (plan.h). People count the steps through both, from 1.
+struct Plans {
+  std::vector<Step> base, run;
+
+  std::vector<Step> all() const;
+};
+
 // `filter` is the compiled system call filter of the spec's profile (seccomp/build.h).
-Result<std::vector<Step>> compile(const model::SandboxSpec& spec, std::string_view filter);
+Result<Plans> compile(const model::SandboxSpec& spec, std::string_view filter);
 
 // Capabilities a program may hold, as a bit mask, by profile.
 std::uint64_t capabilities_of(model::Profile profile);

@@ -16,7 +16,10 @@ std::string_view op_name(Op op) {
     case Op::read_only: return "make read-only";
     case Op::make_dir: return "make folder";
     case Op::write_file: return "write file";
+    case Op::fill_file: return "fill file";
     case Op::ensure_user: return "ensure user";
+    case Op::input: return "show input";
+    case Op::bound: return "bound capabilities";
     case Op::settle: return "settle init as uid";
     case Op::resource: return "limit resource";
     case Op::working_dir: return "working folder";
@@ -26,13 +29,14 @@ std::string_view op_name(Op op) {
     case Op::argument: return "argument";
     case Op::variable: return "variable";
     case Op::execute: return "execute";
+    case Op::prepared: return "wait for the run";
   }
   return "unknown step";
 }
 
 bool is_op(std::uint8_t value) {
   return value >= static_cast<std::uint8_t>(Op::own_cgroups) &&
-         value <= static_cast<std::uint8_t>(Op::execute);
+         value <= static_cast<std::uint8_t>(Op::prepared);
 }
 
 }  // namespace tare::sandbox

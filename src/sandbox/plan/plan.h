@@ -1,6 +1,9 @@
-// The plan: what tare-init does inside a new sandbox, as a list of steps. A SandboxSpec is compiled
-// to it by a pure function (compile.h); tare-init interprets it (init/apply.cpp); `tare run
-// --dry-run` prints it (render.h). Encoded flat (codec.h) and handed over in a sealed memfd.
+// The plan: what tare-init does inside a new sandbox, as a list of steps, in two parts. The base
+// plan makes an empty sandbox with a process in it that waits to become a program; it is the same
+// for many runs, and applied ahead of time where a sandbox waits in the pool. The run's plan makes
+// it the sandbox of one run and starts the program. Both are compiled by one pure function
+// (compile.h); tare-init interprets them (init/apply.cpp); `tare run
+// --dry-run` prints them (render.h). Encoded flat (codec.h) and handed over in sealed memfds.
 //
 // Shared with tare-init, so: no allocation, no exceptions, nothing but values here.
 #pragma once
@@ -22,9 +25,12 @@ enum class Op : std::uint8_t {
   mask_file,        // a: shows /dev/null instead
   mask_dir,         // a: shows an empty read-only folder instead
   read_only,        // a: a subtree becomes read-only
+  fill_file,        // a, b: content; a file that the base plan has made
   make_dir,         // a, n: mode, m: owner inside; one that exists only changes its owner
   write_file,       // a, b: content, n: mode; replaces a file or symlink of that name
   ensure_user,      // a: name, n: uid; added to /etc/passwd and /etc/group if no entry has the uid
+  input,            // a: mount point; shows the read-only folder that came with the order there
+  bound,            // m: capabilities that anything inside can ever hold (bit mask), from here on
   settle,  // n: the reserved uid tare-init lives on as, m: capabilities it keeps (bit mask)
 
   // The program, in the child that will become it.
@@ -35,7 +41,8 @@ enum class Op : std::uint8_t {
   filter,        // a: BPF program (struct sock_filter array)
   argument,      // a: appended to argv
   variable,      // a: "NAME=value", appended to the environment
-  execute,       // last step; nothing else may follow
+  execute,       // last step of the run's plan
+  prepared,      // last step of the base plan: the child waits for its run
 };
 
 struct StepView {
@@ -48,7 +55,7 @@ struct StepView {
 inline constexpr std::string_view kStageRoot = "/stage/root";
 
 inline constexpr std::uint32_t kPlanMagic = 0x4C504154;  // "TAPL"
-inline constexpr std::uint32_t kPlanVersion = 1;         // launcher, init and tared must agree
+inline constexpr std::uint32_t kPlanVersion = 3;         // launcher, init and tared must agree
 inline constexpr std::uint32_t kMaxPlanBytes = 4U << 20;
 inline constexpr std::uint32_t kMaxPlanSteps = 16'384;
 // The uid inside that only tare-init has: an agent that is root inside still cannot touch it.
@@ -60,5 +67,7 @@ std::string_view op_name(Op op);
 bool is_op(std::uint8_t value);
 // Done by the child that becomes the program, rather than by tare-init itself.
 constexpr bool is_program_step(Op op) { return op >= Op::resource; }
+// A plan ends with one of these, and has none before.
+constexpr bool is_last_step(Op op) { return op == Op::execute || op == Op::prepared; }
 
 }  // namespace tare::sandbox

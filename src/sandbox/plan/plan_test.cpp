@@ -35,9 +35,9 @@ void expect_golden(const std::string& name, const std::string& text) {
 }
 
 void expect_plan(const std::string& name, const model::SandboxSpec& s) {
-  const auto steps = compile(s, kFilter);
-  ASSERT_TRUE(steps) << steps.error().message;
-  expect_golden(name, render(s, *steps));
+  const auto plans = compile(s, kFilter);
+  ASSERT_TRUE(plans) << plans.error().message;
+  expect_golden(name, render(s, *plans));
 }
 
 TEST(Compile, an_agents_plan_is_this) { expect_plan("plan_agent.txt", spec()); }
@@ -66,8 +66,10 @@ TEST(Compile, the_plan_of_an_environment_build_is_this) {
 }
 
 TEST(Compile, the_same_spec_gives_the_same_bytes) {
-  EXPECT_EQ(encode(compile(spec(), kFilter).value()).value(),
-            encode(compile(spec(), kFilter).value()).value());
+  EXPECT_EQ(encode(compile(spec(), kFilter).value().base).value(),
+            encode(compile(spec(), kFilter).value().base).value());
+  EXPECT_EQ(encode(compile(spec(), kFilter).value().run).value(),
+            encode(compile(spec(), kFilter).value().run).value());
 }
 
 struct Refusal {
@@ -98,6 +100,22 @@ TEST(Compile, what_cannot_work_is_refused_by_name) {
   }
 }
 
+// What a sandbox that waits was made by may say nothing of the run that gets it.
+TEST(Compile, the_base_plan_is_the_same_for_every_run_of_a_kind) {
+  model::SandboxSpec other = spec();
+  other.id = "run_01m812hngsk8d1d69w9wnsfv1p";
+  other.hostname = "other";
+  other.argv = {"sh"};
+  other.env = {"A=b"};
+  other.cwd = "/tmp";
+  other.with_stdin = other.with_input = true;
+  other.limits.memory_bytes *= 2;
+  other.limits.open_files = 64;
+  EXPECT_EQ(compile(other, kFilter).value().base, compile(spec(), kFilter).value().base);
+  other.uid = 0;
+  EXPECT_NE(compile(other, kFilter).value().base, compile(spec(), kFilter).value().base);
+}
+
 TEST(Compile, no_profile_but_build_has_a_capability) {
   EXPECT_EQ(capabilities_of(model::Profile::strict), 0U);
   EXPECT_EQ(capabilities_of(model::Profile::standard), 0U);
@@ -105,19 +123,20 @@ TEST(Compile, no_profile_but_build_has_a_capability) {
 }
 
 TEST(Codec, what_is_encoded_is_decoded) {
-  const auto steps = compile(spec(), kFilter).value();
-  EXPECT_EQ(decode(encode(steps).value()).value(), steps);
+  const auto plans = compile(spec(), kFilter).value();
+  EXPECT_EQ(decode(encode(plans.base).value()).value(), plans.base);
+  EXPECT_EQ(decode(encode(plans.run).value()).value(), plans.run);
 }
 
 TEST(Codec, a_plan_cut_short_anywhere_is_refused) {
-  const std::string bytes = encode(compile(spec(), kFilter).value()).value();
+  const std::string bytes = encode(compile(spec(), kFilter).value().run).value();
   for (std::size_t size = 0; size < bytes.size(); ++size)
     EXPECT_FALSE(decode(bytes.substr(0, size))) << size;
   EXPECT_FALSE(decode(bytes + '\0'));
 }
 
 TEST(Codec, damaged_bytes_never_read_outside_the_plan) {
-  const std::string bytes = encode(compile(spec(), kFilter).value()).value();
+  const std::string bytes = encode(compile(spec(), kFilter).value().run).value();
   SeededRandom random(7);
   for (int i = 0; i < 20'000; ++i) {
     std::string damaged = bytes;

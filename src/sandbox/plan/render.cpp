@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include "sandbox/cgroup/settings.h"
+#include "sandbox/plan/compile.h"
 
 namespace tare::sandbox {
 
@@ -71,11 +72,14 @@ std::string render_step(const Step& step) {
   switch (step.op) {
     case Op::own_cgroups:
     case Op::loopback:
+    case Op::prepared:
     case Op::execute: return name;
     case Op::make_dir:
       return fmt::format("{} {} mode {:04o} uid {}", name, shown(step.a), step.n, step.m);
     case Op::write_file: return fmt::format("{} {} ({} bytes)", name, shown(step.a), step.b.size());
     case Op::ensure_user: return fmt::format("{} {} uid {}", name, shown(step.a), step.n);
+    case Op::fill_file: return fmt::format("{} {} ({} bytes)", name, shown(step.a), step.b.size());
+    case Op::bound: return fmt::format("{} {:#x}", name, step.m);
     case Op::settle: return fmt::format("{} {} keeping capabilities {:#x}", name, step.n, step.m);
     case Op::resource: return fmt::format("{} {} = {}", name, resource_name(step.n), step.m);
     case Op::identity: return fmt::format("{} uid {} gid {}", name, step.n, step.m);
@@ -85,18 +89,22 @@ std::string render_step(const Step& step) {
   }
 }
 
-std::string render(const model::SandboxSpec& spec, const std::vector<Step>& steps) {
+std::string render(const model::SandboxSpec& spec, const Plans& plans) {
   std::string out = launcher_part(spec);
-  out += "tare-init does\n";
   std::size_t number = 0;
-  bool program = false;
-  for (const Step& step : steps) {
-    if (!program && is_program_step(step.op)) {
-      out += "the program's process does\n";
-      program = true;
+  const auto add = [&](const std::vector<Step>& steps, std::string_view when) {
+    bool program = false;
+    out += fmt::format("tare-init does, {}\n", when);
+    for (const Step& step : steps) {
+      if (!program && is_program_step(step.op)) {
+        out += fmt::format("the program's process does, {}\n", when);
+        program = true;
+      }
+      out += fmt::format("{:5} {}\n", ++number, render_step(step));
     }
-    out += fmt::format("{:5} {}\n", ++number, render_step(step));
-  }
+  };
+  add(plans.base, "ahead of time where a sandbox waits in the pool");
+  add(plans.run, "for this run");
   return out;
 }
 

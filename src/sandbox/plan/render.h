@@ -6,11 +6,11 @@
 #include <vector>
 
 #include "model/sandbox_spec.h"
-#include "sandbox/plan/codec.h"
+#include "sandbox/plan/compile.h"
 
 namespace tare::sandbox {
 
 std::string render_step(const Step& step);  // "mount proc /proc"
-std::string render(const model::SandboxSpec& spec, const std::vector<Step>& steps);
+std::string render(const model::SandboxSpec& spec, const Plans& plans);
 
 }  // namespace tare::sandbox

@@ -32,6 +32,17 @@ Result<sys::UniqueFd> make_tmpfs(const model::Limits& limits) {
   return context.mount({});
 }
 
+}  // namespace
+
+Result<> resize_scratch(int scratch, const model::Limits& limits) {
+  sys::FsContext context = TRY(sys::FsContext::pick(scratch));
+  TRY(context.set("size", std::to_string(limits.disk_bytes)));
+  TRY(context.set("nr_inodes", std::to_string(limits.disk_inodes)));
+  return context.reconfigure();
+}
+
+namespace {
+
 // An empty ext4 of exactly this size, made once and copied for each sandbox: mkfs takes 20 ms, the
 // copy of its few hundred KiB of data 1 ms. No journal: nothing on it is to survive a crash.
 Result<std::string> image_template(const model::Limits& limits, const ImageTools& tools) {
@@ -40,7 +51,8 @@ Result<std::string> image_template(const model::Limits& limits, const ImageTools
   const std::string inside = tools.folder + "/" + name;
   const std::string path = tools.host + inside;
   if (sys::exists_at(sys::kCwd, path)) return path;
-  const std::string making = inside + ".new";
+  // Other makers may be at the same: the last one's stays.
+  const std::string making = inside + "." + std::to_string(::getpid());
   {
     const sys::UniqueFd file = TRY(
         sys::open_at(sys::kCwd, tools.host + making, O_WRONLY | O_CREAT | O_TRUNC, 0600));

@@ -30,4 +30,7 @@ struct ImageTools {
 Result<sys::UniqueFd> make_scratch(const model::Limits& limits, uid_t base,
                                    const ImageTools& tools);
 
+// Gives one that is in memory the size of `limits`.
+Result<> resize_scratch(int scratch, const model::Limits& limits);
+
 }  // namespace tare::sandbox

@@ -1,52 +1,70 @@
-// Uid ranges. Each live sandbox has a slot: 65,536 host ids that nobody else has, and a user
-// namespace that maps 0..65535 inside to them, kept for showing files (idmapped mounts). Slots of
-// an ended sandbox are used again, in turn, so that a late write of one can never be mistaken for
-// the next one's.
+// Uid ranges. Each sandbox has a slot: 65,536 host ids that nobody else has. A slot rests for a
+// while after its sandbox has ended, so that a late write of one can never be mistaken for the next
+// one's; beyond that few slots are used often, as the user namespace of each (UserNamespaces) is
+// kept.
 //
-// Owner: tare-launcher. The ranges start at 0x70000000, above systemd's own (0x80000 to
-// 0x6FFFFFFF); TARE_HOMEs share that space in blocks, chosen by hash or by --uid-block.
+// Owner: tare-launcher's table; single thread. The ranges start at 0x70000000, above systemd's own
+// (0x80000 to 0x6FFFFFFF); TARE_HOMEs share that space in blocks, chosen by hash or by --uid-block.
+// Errors: Errc::exhausted. What never happens: a slot is leased twice at a time.
 #pragma once
 
 #include <sys/types.h>
 
 #include <cstdint>
 #include <deque>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
-#include "sys/fd.h"
 
 namespace tare::sandbox {
 
 inline constexpr std::uint32_t kFirstUid = 0x7000'0000;
-inline constexpr std::uint32_t kSlotsPerBlock = 1024;
-inline constexpr std::uint32_t kUidBlocks = 32;
+inline constexpr std::uint32_t kSlotsPerBlock = 2048;
+inline constexpr std::uint32_t kUidBlocks = 16;
 
 struct Slot {
   std::uint32_t index = 0;
   std::uint32_t generation = 0;  // how often it has been leased
   uid_t base = 0;                // host id of 0 inside
-  int user_namespace = -1;       // borrowed from the table
 };
 
 class [[nodiscard]] SlotTable {
  public:
   explicit SlotTable(std::uint32_t block);
-  Result<Slot> lease();  // Errc::exhausted when all are taken
+  uid_t first_uid() const { return uid_of(0); }
+  Result<Slot> lease();
   void give_back(const Slot& slot);
 
  private:
-  struct Entry {
-    std::uint32_t generation = 0;
-    sys::UniqueFd user_namespace;  // made at the first lease
-  };
+  // So many others are leased before one is leased again.
+  static constexpr std::size_t kRest = 24;
+
+  uid_t uid_of(std::uint32_t index) const;
+
   std::uint32_t block_;
-  std::vector<Entry> entries_;
-  std::deque<std::uint32_t> free_;
+  std::vector<std::uint32_t> generations_;  // of the slots that have been leased once
+  std::deque<std::uint32_t> free_;          // of those; the one that rested longest is first
 };
 
-// Maps 0..65535 inside the user namespace of `pid` to the range at `base`. For a process that waits
-// to be mapped.
-Result<> write_id_maps(pid_t pid, uid_t base);
+// A slot for as long as it is in use.
+class SlotLease {
+ public:
+  static Result<SlotLease> take(SlotTable& table);
+  SlotLease(SlotLease&& other) noexcept
+      : table_(std::exchange(other.table_, nullptr)), slot_(other.slot_) {}
+  SlotLease& operator=(SlotLease&&) = delete;
+  ~SlotLease() {
+    if (table_ != nullptr) table_->give_back(slot_);
+  }
+  const Slot& slot() const { return slot_; }
+  // Never to be leased again: what was in it could not be taken away.
+  void retire() { table_ = nullptr; }
+
+ private:
+  SlotLease(SlotTable& table, Slot slot) : table_(&table), slot_(slot) {}
+  SlotTable* table_;
+  Slot slot_;
+};
 
 }  // namespace tare::sandbox

@@ -11,32 +11,22 @@ namespace tare::sandbox {
 
 namespace {
 
-// Mounts that are only needed while the overlay is made: on 6.1 it accepts attached layers only.
-class Attached {
- public:
-  static Result<Attached> create(int mount, const std::string& path) {
-    TRY(sys::ensure_dir_at(sys::kCwd, path, 0700));
-    TRY(sys::attach_mount(mount, sys::kCwd, path));
-    return Attached(path);
-  }
-  Attached(Attached&& other) noexcept : path_(std::move(other.path_)) { other.path_.clear(); }
-  Attached& operator=(Attached&&) = delete;
-  ~Attached() {
-    if (!path_.empty()) (void)sys::unmount(path_, true);
-  }
-  const std::string& path() const { return path_; }
+constexpr const char* kStage = "/stage";
 
- private:
-  explicit Attached(std::string path) : path_(std::move(path)) {}
-  std::string path_;
-};
+// On 6.1 an overlay accepts attached layers only.
+Result<std::string> attach(int mount, const std::string& name) {
+  const std::string path = std::string(kStage) + "/" + name;
+  TRY(sys::ensure_dir_at(sys::kCwd, path, 0700));
+  TRY(sys::attach_mount(mount, sys::kCwd, path));
+  return path;
+}
 
 // A tree of real-root-owned files, shown with the sandbox's ids. File systems without idmapped
 // mounts (an overlay or a network file system as the host's root) show it with the overflow owner:
 // readable all the same.
-Result<sys::UniqueFd> shown_to(const Slot& slot, const std::string& path, bool read_only) {
+Result<sys::UniqueFd> shown_to(int user_namespace, const std::string& path, bool read_only) {
   sys::UniqueFd tree = TRY(sys::clone_tree(sys::kCwd, path, false));
-  auto mapped = sys::idmap_mount(tree.get(), slot.user_namespace);
+  auto mapped = sys::idmap_mount(tree.get(), user_namespace);
   if (!mapped && mapped.error().sys != EINVAL) return std::move(mapped).error().context(path);
   if (read_only) TRY(sys::restrict_mount(tree.get(), {.read_only = true}, false));
   return tree;
@@ -54,13 +44,12 @@ std::vector<std::string> lower_paths(const StageParts& parts) {
 }
 
 Result<sys::UniqueFd> make_overlay(const StageParts& parts, const std::string& scratch) {
-  std::vector<Attached> lowers;
   std::string lower_option;
+  int lowers = 0;
   for (const std::string& path : lower_paths(parts)) {
-    const sys::UniqueFd tree = TRY(shown_to(*parts.slot, path, true).context("layer"));
-    lowers.push_back(TRY(Attached::create(tree.get(), "/stage/" + std::to_string(lowers.size()))));
+    const sys::UniqueFd tree = TRY(shown_to(parts.user_namespace, path, true).context("layer"));
     if (!lower_option.empty()) lower_option += ':';
-    lower_option += lowers.back().path();
+    lower_option += TRY(attach(tree.get(), std::to_string(lowers++)));
   }
   sys::FsContext overlay = TRY(sys::FsContext::create("overlay"));
   TRY(overlay.set("lowerdir", lower_option));
@@ -86,7 +75,7 @@ Result<> bind_into_root(int tree, std::string_view at, const sys::MountFlags& fl
 // What an environment build needs to reach the package registries by name.
 Result<> show_network_files(const StageParts& parts) {
   for (const char* path : {"etc/resolv.conf", "etc/hosts", "etc/apt"}) {
-    auto tree = shown_to(*parts.slot, parts.host + "/" + path, true);
+    auto tree = shown_to(parts.user_namespace, parts.host + "/" + path, true);
     if (!tree && tree.error().code == Errc::not_found) continue;
     if (!tree) return std::move(tree).error();
     TRY(bind_into_root(tree->get(), path, {.read_only = true}));
@@ -99,16 +88,9 @@ Result<> fill_root(const StageParts& parts, const std::string& scratch) {
   TRY(bind_into_root(devices.get(), "dev", {.read_only = true, .nodev = false, .noexec = true}));
   if (parts.host_root) {
     for (const std::string& name : parts.skeleton->host_dirs) {
-      const sys::UniqueFd tree = TRY(shown_to(*parts.slot, parts.host + "/" + name, true));
+      const sys::UniqueFd tree = TRY(shown_to(parts.user_namespace, parts.host + "/" + name, true));
       TRY(bind_into_root(tree.get(), name, {.read_only = true}));
     }
-  }
-  if (parts.input >= 0) {
-    // The folder is the unprivileged daemon's: nothing it puts in the way may lead elsewhere.
-    const sys::UniqueFd folder = TRY(
-        sys::open_beneath(parts.input, parts.run + "/input", O_PATH | O_DIRECTORY));
-    const sys::UniqueFd tree = TRY(sys::clone_tree(folder.get(), "", false));
-    TRY(bind_into_root(tree.get(), "input", {.read_only = true, .noexec = false}));
   }
   for (const auto& [from, at] : {std::pair("output", "output"), std::pair("shm", "dev/shm")}) {
     const sys::UniqueFd tree = TRY(sys::clone_tree(sys::kCwd, scratch + "/" + from, false));
@@ -121,18 +103,18 @@ Result<> fill_root(const StageParts& parts, const std::string& scratch) {
 }  // namespace
 
 Result<Stage> Stage::build(const StageParts& parts) {
-  const Attached scratch = TRY(Attached::create(parts.scratch, "/stage/scratch"));
-  const sys::UniqueFd overlay = TRY(
-      make_overlay(parts, scratch.path()).context("root file system"));
-  TRY(sys::ensure_dir_at(sys::kCwd, kStageRoot, 0700));
-  TRY(sys::attach_mount(overlay.get(), sys::kCwd, kStageRoot));
+  const sys::UniqueFd base = TRY(sys::clone_tree(sys::kCwd, kStage, false));
+  TRY(sys::attach_mount(base.get(), sys::kCwd, kStage));
   Stage stage(true);
-  TRY(fill_root(parts, scratch.path()));
+  const std::string scratch = TRY(attach(parts.scratch, "scratch"));
+  const sys::UniqueFd overlay = TRY(make_overlay(parts, scratch).context("root file system"));
+  TRY(attach(overlay.get(), "root"));
+  TRY(fill_root(parts, scratch));
   return stage;
 }
 
 Stage::~Stage() {
-  if (mounted_) (void)sys::unmount(kStageRoot, true);
+  if (mounted_) (void)sys::unmount(kStage, true);
 }
 
 }  // namespace tare::sandbox

@@ -1,11 +1,12 @@
-// The root of one sandbox, put together at /stage/root in the launcher's mount namespace just
-// before the sandbox is cloned, and taken away again just after: the clone has its own copy, in
-// which the kernel has locked every mount and every read-only flag, because they came from a more
-// privileged namespace.
+// The root of one sandbox, put together at /stage/root in the maker's mount namespace just before
+// the sandbox is cloned, and taken away again just after: the clone has its own copy, in which the
+// kernel has locked every mount and every read-only flag, because they came from a more privileged
+// namespace.
 //
-// One at a time: the launcher is single-threaded. What never happens: an overlay that the kernel
-// made read-only in silence (checked), a symlink of an image followed while mounting (the platform
-// layer makes the mount points).
+// One at a time: a maker is single-threaded and has a mount namespace of its own. Everything lies
+// below one mount at /stage, so that it goes with one umount: each costs a grace period of RCU.
+// What never happens: an overlay that the kernel made read-only in silence (checked), a symlink of
+// an image followed while mounting (the platform layer makes the mount points).
 #pragma once
 
 #include <string>
@@ -13,8 +14,6 @@
 
 #include "base/result.h"
 #include "sandbox/rootfs/skeleton.h"
-#include "sandbox/rootfs/slots.h"
-#include "sys/fd.h"
 
 namespace tare::sandbox {
 
@@ -26,10 +25,8 @@ struct StageParts {
   bool host_root = false;
   bool host_network = false;  // shows the host's resolv.conf, hosts and package sources
                               // (environment builds)
-  const Slot* slot = nullptr;
-  int scratch = -1;  // detached mount
-  int input = -1;    // <home>/runs when <run>/input is to be shown, else -1
-  std::string run;   // the run's id
+  int user_namespace = -1;    // of the sandbox's uid range
+  int scratch = -1;           // detached mount
 };
 
 class [[nodiscard]] Stage {

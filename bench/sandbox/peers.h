@@ -1,0 +1,35 @@
+// Other people's sandboxes running the same static program, and what all of them run: bubblewrap,
+// runc and systemd-nspawn as Debian packages them, each with its usual way to start one command.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace tare::bench {
+
+// Exit status 0 with no output shown.
+bool run_program(const std::vector<std::string>& argv);
+
+class Peers {
+ public:
+  Peers();
+  ~Peers();
+  Peers(const Peers&) = delete;
+  Peers& operator=(const Peers&) = delete;
+
+  bool has_runc() const { return has_runc_; }
+  bool has_nspawn() const { return has_nspawn_; }
+
+  bool bubblewrap() const;  // all namespaces it has, /usr read-only, fresh /proc, /dev, /tmp
+  bool runc(int number) const;
+  bool nspawn(int number) const;
+
+  // Copies bench_true, bench_clock, ... from build/bin.
+  static void copy(const std::string& program, const std::string& to);
+
+ private:
+  std::string folder_;
+  bool has_runc_ = false, has_nspawn_ = false;
+};
+
+}  // namespace tare::bench

@@ -1,0 +1,252 @@
+#include "rows.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <stdexcept>
+
+#include "daemon.h"
+#include "peers.h"
+#include "support/launcher.h"
+#include "sys/files.h"
+
+namespace tare::bench {
+
+namespace {
+
+using testing::TestLauncher;
+using Home = TestLauncher::Home;
+
+constexpr int kNoPool = 0, kPool = 32;
+
+bool succeeded(const testing::RunResult& result) {
+  return result.ended.outcome.reason == model::EndReason::exited &&
+         result.ended.outcome.exit_code == 0;
+}
+
+bool run_true(TestLauncher& launcher, const std::string& program, Samples* start = nullptr) {
+  const auto result = launcher.run(testing::host_spec({program}));
+  if (start != nullptr && result.started)
+    start->us.push_back(static_cast<double>(result.started->start_us));
+  return succeeded(result);
+}
+
+// The pool is refilled in quiet moments: a claim is measured when there is something to claim.
+void let_pool_fill() { ::usleep(30'000); }
+
+void claim_launcher_row(const Options& options) {
+  TestLauncher launcher(Home::folder, kPool);
+  const VisibleClock clock;
+  Samples own;
+  for (int i = 0; i < 3; ++i) (void)run_true(launcher, clock.path());
+  for (int i = 0; i < options.n; ++i) {
+    let_pool_fill();
+    const std::uint64_t sent = monotonic_ns();
+    const auto result = launcher.run(testing::host_spec({clock.path()}));
+    std::uint64_t at = 0;
+    if (result.out.size() == sizeof at) std::memcpy(&at, result.out.data(), sizeof at);
+    const bool warm = result.started && result.started->warm;
+    if (!succeeded(result) || at < sent || !warm) ++own.failed;
+    if (at >= sent) own.us.push_back(static_cast<double>(at - sent) / 1000);
+  }
+  print_row(options, "claim_launcher", own);
+}
+
+void claim_api_row(const Options& options) {
+  Daemon daemon;
+  const VisibleClock clock;
+  Samples own;
+  for (int i = 0; i < 3; ++i) (void)daemon.run_clock(clock.path());
+  for (int i = 0; i < options.n; ++i) {
+    let_pool_fill();
+    const std::uint64_t sent = monotonic_ns();
+    const std::uint64_t at = daemon.run_clock(clock.path());
+    if (at < sent) {
+      ++own.failed;
+    } else {
+      own.us.push_back(static_cast<double>(at - sent) / 1000);
+    }
+  }
+  print_row(options, "claim_api", own);
+}
+
+void fresh_rows(const Options& options) {
+  TestLauncher launcher(Home::folder, kNoPool);
+  const VisibleClock clock;
+  const Peers peers;
+  Samples own, start;
+  Peer bubblewrap{"bubblewrap", {}}, runc{"runc", {}}, nspawn{"systemd-nspawn", {}};
+  for (int i = 0; i < options.n; ++i) {
+    own.measure([&] { return run_true(launcher, clock.path(), &start); });
+    bubblewrap.samples.measure([&] { return peers.bubblewrap(); });
+    if (peers.has_runc() && i % 4 == 0) runc.samples.measure([&] { return peers.runc(i + 1); });
+    if (peers.has_nspawn() && i % 4 == 0)
+      nspawn.samples.measure([&] { return peers.nspawn(i + 1); });
+  }
+  print_row(options, "fresh", own, &bubblewrap);
+  if (peers.has_runc()) print_row(options, "fresh", own, &runc);
+  if (peers.has_nspawn()) print_row(options, "fresh", own, &nspawn);
+  print_row(options, "start", start);
+}
+
+void warm_row(const Options& options) {
+  TestLauncher launcher(Home::folder, kPool);
+  const VisibleClock clock;
+  const Peers peers;
+  Samples own;
+  Peer bubblewrap{"bubblewrap", {}};
+  for (int i = 0; i < 3; ++i) (void)run_true(launcher, clock.path());
+  for (int i = 0; i < options.n; ++i) {
+    let_pool_fill();
+    own.measure([&] { return run_true(launcher, clock.path()); });
+    bubblewrap.samples.measure([&] { return peers.bubblewrap(); });
+  }
+  print_row(options, "warm", own, &bubblewrap);
+}
+
+void cold_row(const Options& options) {
+  const VisibleClock clock;
+  Samples own;
+  for (int i = 0; i < std::max(5, options.n / 20); ++i) {
+    TestLauncher launcher(Home::folder, kPool);
+    own.measure([&] { return run_true(launcher, clock.path()); });
+  }
+  print_row(options, "cold", own);
+}
+
+void burst_row(const Options& options) {
+  constexpr int kBurst = 100;
+  const VisibleClock clock;
+  Samples own;
+  TestLauncher launcher(Home::folder, kPool);
+  for (int round = 0; round < std::max(2, options.n / kBurst); ++round) {
+    for (const double us : launcher.burst(testing::host_spec({clock.path()}), kBurst)) {
+      if (us < 0) ++own.failed;
+      own.us.push_back(us);
+    }
+    ::usleep(300'000);
+  }
+  print_row(options, "burst100", own);
+}
+
+void churn_row(const Options& options) {
+  const VisibleClock clock;
+  TestLauncher launcher(Home::folder, kNoPool);
+  const double seconds = options.full ? 60 : 5;
+  const auto begin = std::chrono::steady_clock::now();
+  const auto passed = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  };
+  int done = 0, failed = 0;
+  while (passed() < seconds) {
+    for (const double us : launcher.burst(testing::host_spec({clock.path()}), 8)) {
+      ++done;
+      if (us < 0) ++failed;
+    }
+  }
+  print_value(options, "churn", done / passed(), "sandboxes/s", done, failed);
+}
+
+std::uint64_t memory_used() {
+  const std::string text = sys::read_file_at(sys::kCwd, "/proc/meminfo", 65536).value();
+  std::map<std::string, std::uint64_t> kib;
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const std::size_t end = text.find('\n', at);
+    const std::string line = text.substr(at, end - at);
+    const std::size_t colon = line.find(':');
+    kib[line.substr(0, colon)] = std::strtoull(line.c_str() + colon + 1, nullptr, 10);
+    at = end + 1;
+  }
+  // What the page cache holds is not the sandboxes', but for what lies in shared memory.
+  return (kib["MemTotal"] - kib["MemFree"] - kib["Buffers"] - kib["Cached"] + kib["Shmem"]) * 1024;
+}
+
+void idle_row(const Options& options) {
+  const int count = options.full ? 2000 : 200;
+  const VisibleClock clock;
+  TestLauncher launcher(Home::folder, kNoPool);
+  for (int i = 0; i < 20; ++i) (void)run_true(launcher, clock.path());
+  ::usleep(500'000);
+  const std::uint64_t before = memory_used();
+  const int idle = launcher.fill(testing::host_spec({clock.path(), "wait"}), count);
+  ::usleep(500'000);
+  const double kib = static_cast<double>(memory_used() - before) / 1024 / std::max(1, idle);
+  print_value(options, "idle_memory", kib, "KiB per sandbox", idle, count - idle);
+}
+
+void kill_row(const Options& options) {
+  TestLauncher launcher;
+  Samples own;
+  for (int i = 0; i < std::max(10, options.n / 2); ++i) {
+    auto live = launcher.launch(
+        testing::shell_spec("for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19; do sleep "
+                            "100 & done; echo up; wait"));
+    std::array<char, 3> up;
+    if (::read(live.out.get(), up.data(), up.size()) != 3) continue;
+    ::usleep(20'000);
+    own.measure([&] {
+      launcher.send(sandbox::KillMessage{live.id});
+      return launcher.finish(std::move(live)).ended.outcome.reason == model::EndReason::killed;
+    });
+  }
+  print_row(options, "kill_reap", own);
+}
+
+void cli_row(const Options& options) {
+  const Daemon daemon;
+  Samples own;
+  Peer bubblewrap{"bubblewrap", {}};
+  for (int i = 0; i < options.n; ++i) {
+    let_pool_fill();
+    own.measure([&] {
+      return run_program(
+          {daemon.tare(), "--home", daemon.home(), "run", "--env", "host", "--", "/bin/true"});
+    });
+    bubblewrap.samples.measure([] {
+      return run_program({"bwrap",     "--unshare-all", "--ro-bind", "/usr",      "/usr",
+                          "--symlink", "usr/bin",       "/bin",      "--symlink", "usr/lib",
+                          "/lib",      "--symlink",     "usr/lib64", "/lib64",    "--tmpfs",
+                          "/tmp",      "--proc",        "/proc",     "--dev",     "/dev",
+                          "/bin/true"});
+    });
+  }
+  print_row(options, "cli", own, &bubblewrap);
+}
+
+struct Row {
+  const char* name;
+  void (*measure)(const Options&);
+};
+constexpr std::array<Row, 10> kRows = {{{"claim_launcher", &claim_launcher_row},
+                                        {"claim_api", &claim_api_row},
+                                        {"fresh", &fresh_rows},
+                                        {"warm", &warm_row},
+                                        {"cold", &cold_row},
+                                        {"burst100", &burst_row},
+                                        {"churn", &churn_row},
+                                        {"idle_memory", &idle_row},
+                                        {"kill_reap", &kill_row},
+                                        {"cli", &cli_row}}};
+
+}  // namespace
+
+int run_rows(const Options& options) {
+  bool found = false;
+  for (const Row& row : kRows) {
+    if (!options.only.empty() && options.only != row.name) continue;
+    found = true;
+    row.measure(options);
+  }
+  if (!found) std::fprintf(stderr, "bench sandbox: no row '%s'\n", options.only.c_str());
+  return found ? 0 : 64;
+}
+
+}  // namespace tare::bench

@@ -1,0 +1,37 @@
+// Samples of one measured row, and how a row is printed: a line for people, or one JSON object
+// {"name","n","p50_us","p99_us","failed","peer","peer_p50_us","peer_failed","ratio"} with --json.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace tare::bench {
+
+struct Options {
+  bool json = false;
+  bool full = false;  // the heavy rows too: 2,000 idle sandboxes, a minute of churn
+  int n = 200;
+  std::string only;  // one row; empty: all
+};
+
+struct Samples {
+  std::vector<double> us;
+  int failed = 0;
+
+  double percentile(double p);
+  // Times `work`; false is a failure.
+  void measure(const std::function<bool()>& work);
+};
+
+struct Peer {
+  std::string name;
+  Samples samples;
+};
+
+void print_row(const Options& options, const std::string& name, Samples& own, Peer* peer = nullptr);
+// A row that is a number of its own kind: "value" and "unit" instead of times.
+void print_value(const Options& options, const std::string& name, double value,
+                 const std::string& unit, int n, int failed);
+
+}  // namespace tare::bench

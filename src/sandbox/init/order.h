@@ -1,0 +1,17 @@
+// Descriptors over a socket, and plans in memory: how orders come from the launcher to tare-init
+// and from there to the waiting program. Raw calls, no allocation.
+#pragma once
+
+#include <string_view>
+
+namespace tare::sandbox::init {
+
+// One packet of one byte with `least` to `most` (at most 8) descriptors, close-on-exec. The rest of
+// `fds` is set to -1. False when it is anything else, or the other end is closed.
+bool receive_fds(int socket, char& byte, int* fds, int least, int most);
+// 0 or errno. The byte is of no meaning.
+int send_fds(int socket, const int* fds, int count);
+// The bytes of a plan, mapped for good. The descriptor stays open.
+bool map_plan(int fd, std::string_view& plan);
+
+}  // namespace tare::sandbox::init

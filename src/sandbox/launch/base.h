@@ -1,0 +1,32 @@
+// What an empty sandbox is made from, before it is known for which run: the part of a launch that
+// can be done ahead of time. Sandboxes of one key() are interchangeable until they are claimed.
+//
+// Plain values, and their encoding within messages (base/wire.h); what is read is hostile.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/wire.h"
+#include "model/limits.h"
+#include "model/sandbox_spec.h"
+
+namespace tare::sandbox {
+
+struct SandboxBase {
+  std::string plan;  // digest of the base plan, which travels beside it
+  bool host_root = false;
+  std::vector<std::string> layers;  // digests, lowest first
+  model::Network network = model::Network::none;
+  model::Limits limits;
+};
+
+// Everything about a sandbox that cannot be changed when it is claimed. Limits can be, but for the
+// size of a scratch space that is not in memory.
+std::string key_of(const SandboxBase& base);
+
+void put_base(WireWriter& out, const SandboxBase& base);
+Result<SandboxBase> take_base(WireReader& in);
+
+}  // namespace tare::sandbox

@@ -1,0 +1,213 @@
+// The launcher's sandboxes: from a launch to an order, makers and the pool, ends.
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <set>
+
+#include "sandbox/launch/launcher.h"
+#include "sys/children.h"
+#include "sys/files.h"
+
+namespace tare::sandbox {
+
+// ---- from a launch to an order
+
+void Launcher::launch(LaunchMessage message, std::vector<sys::UniqueFd> fds) {
+  const std::uint64_t received_us = monotonic_us();
+  if (stopping_) return drop_client();
+  if (numbers_.contains(message.id)) {
+    config_.log->error("launched twice", {{"run", message.id}});
+    return drop_client();
+  }
+  claim(std::move(message), std::move(fds), received_us);
+}
+
+void Launcher::claim(LaunchMessage message, std::vector<sys::UniqueFd> fds,
+                     std::uint64_t received_us) {
+  const auto number = sandbox_for(message.base, fds[0], received_us);
+  if (!number) return refused(message.id, number.error());
+  numbers_.emplace(message.id, *number);
+  Sandbox& sandbox = *sandboxes_.at(*number);
+  sandbox.claim(std::move(message), std::move(fds), received_us);
+  if (sandbox.is_made()) begin(*number);
+}
+
+// One that waits, one that is just being made for the pool, or a new one.
+Result<std::uint32_t> Launcher::sandbox_for(const SandboxBase& base, sys::UniqueFd& plan,
+                                            std::uint64_t now_us) {
+  if (const auto number = pool_.take(base, now_us)) {
+    ++counters_.hits;
+    return *number;
+  }
+  ++counters_.misses;
+  const std::string key = key_of(base);
+  sys::UniqueFd copy = TRY(sys::dup_fd(plan.get()));
+  pool_.keep_plan(key, std::move(plan));
+  for (const auto& [number, sandbox] : sandboxes_) {
+    if (sandbox->claimed() || sandbox->ended() || sandbox->prepared() || sandbox->cause() ||
+        sandbox->key() != key)
+      continue;
+    pool_.not_made(key, 0);
+    return number;
+  }
+  return order_sandbox(base, std::move(copy), Makers::Urgency::run);
+}
+
+Result<std::uint32_t> Launcher::order_sandbox(const SandboxBase& base, sys::UniqueFd plan,
+                                              Makers::Urgency urgency) {
+  auto sandbox = std::make_unique<Sandbox>(TRY(SlotLease::take(tools_.slots)), base);
+  const std::uint32_t number = next_number_++;
+  makers_.order(MakeOrder{number, sandbox->slot().base, sandbox->cgroup_name(), base}, urgency,
+                std::move(plan));
+  sandboxes_.emplace(number, std::move(sandbox));
+  return number;
+}
+
+void Launcher::begin(std::uint32_t number) {
+  Sandbox& sandbox = *sandboxes_.at(number);
+  auto begun = sandbox.begin({tools_.runs_dir.get(), tools_.making.null.get()});
+  if (begun) return;
+  config_.log->error("sandbox cannot begin", begun.error(), {{"run", sandbox.id()}});
+  sandbox.fail(begun.error());
+}
+
+// A run that never had a sandbox.
+void Launcher::refused(const std::string& id, const Error& why) {
+  config_.log->error("sandbox could not be made", why, {{"run", id}});
+  EndedMessage ended;
+  ended.id = id;
+  ended.outcome = {model::EndReason::setup_failed, 0, 0, why.message};
+  send(ended);
+}
+
+// ---- makers and the pool
+
+void Launcher::on_maker(std::uint32_t index) {
+  for (MakerAnswer& answer : makers_.answers(index)) {
+    if (const auto* made = std::get_if<Made>(&answer.message)) {
+      on_made(*made, std::move(answer.fds));
+    } else {
+      on_removed(std::get<Removed>(answer.message));
+    }
+  }
+  if (makers_.deaths() != deaths_seen_ && !makers_.making()) reap_strangers();
+}
+
+void Launcher::on_made(const Made& made, std::vector<sys::UniqueFd> fds) {
+  const auto found = sandboxes_.find(made.number);
+  if (found == sandboxes_.end()) return;  // not possible: it is kept until it has been made
+  Sandbox& sandbox = *found->second;
+  Result<> usable = sandbox.made(tools_.making.cgroups, made, std::move(fds));
+  if (sandbox.is_made()) {
+    Result<> watched = watch(sandbox.pidfd(), Source::ended, made.number);
+    if (watched && usable) watched = watch(sandbox.control_fd(), Source::control, made.number);
+    if (watched && usable) watched = watch(sandbox.oom_fd(), Source::oom, made.number);
+    if (usable && !watched) usable = std::move(watched);
+  }
+  if (!usable) {
+    config_.log->error("sandbox could not be made", usable.error());
+    sandbox.fail(usable.error());
+    if (!sandbox.is_made()) {
+      finish(made.number);
+      reaped(made.number);
+    }
+    return;
+  }
+  if (sandbox.cause() || stopping_) return sandbox.end(model::EndReason::killed);
+  if (sandbox.claimed()) begin(made.number);
+}
+
+void Launcher::on_removed(const Removed& removed) {
+  const auto lease = closing_.find(removed.number);
+  if (lease == closing_.end()) return;
+  if (!removed.error.empty()) {
+    config_.log->error("remains of a sandbox could not be removed; its uid range is given up",
+                       {{"error", removed.error}});
+    lease->second.retire();
+  }
+  closing_.erase(lease);
+}
+
+// A maker that died may have just cloned a process that it could not tell of any more.
+// Not while another one makes something: its process is not known yet, either. (It ends by itself:
+// its maker's end of their socket is closed.)
+void Launcher::reap_strangers() {
+  deaths_seen_ = makers_.deaths();
+  std::set<pid_t> known;
+  for (const auto& [number, sandbox] : sandboxes_) known.insert(sandbox->pid());
+  for (const pid_t pid : makers_.pids()) known.insert(pid);
+  for (const pid_t pid : sys::children()) {
+    if (!known.contains(pid)) sys::kill_and_reap(pid);
+  }
+}
+
+void Launcher::fill_pool() {
+  const std::uint64_t now = monotonic_us();
+  for (const std::uint32_t number : pool_.surplus(now))
+    sandboxes_.at(number)->end(model::EndReason::killed);
+  while (const auto base = pool_.wanted(now)) {
+    const std::string key = key_of(*base);
+    pool_.making(key);
+    auto plan = sys::dup_fd(pool_.plan(key));
+    const auto ordered = plan ? order_sandbox(*base, std::move(*plan), Makers::Urgency::pool)
+                              : Result<std::uint32_t>(std::move(plan).error());
+    if (!ordered) return pool_.not_made(key, now);
+  }
+}
+
+// ---- ends
+
+void Launcher::finish(std::uint32_t number) {
+  Sandbox& sandbox = *sandboxes_.at(number);
+  if (sandbox.never_began()) return claim_another(number);
+  const EndedMessage ended = sandbox.finish();
+  if (!sandbox.claimed()) {
+    if (!sandbox.cause()) {
+      config_.log->error("a waiting sandbox has ended", {{"why", ended.outcome.message}});
+    }
+    if (sandbox.prepared()) {
+      ++counters_.dropped;
+      pool_.gone(sandbox.key(), number);
+    } else {
+      ++counters_.failed;
+      pool_.not_made(sandbox.key(), monotonic_us());
+    }
+    return sandbox.release();
+  }
+  config_.log->info("sandbox ended", {{"run", ended.id}, {"wall_us", ended.usage.wall_us}});
+  if (stopping_) return sandbox.release();
+  send_ended(sandbox);
+  if (!ended.never_began) return;
+  numbers_.erase(ended.id);
+  sandbox.release();
+}
+
+// One that waited was dead before it could read its order: nothing of the run was done.
+void Launcher::claim_another(std::uint32_t number) {
+  Claim claim = sandboxes_.at(number)->give_back_claim();
+  numbers_.erase(claim.message.id);
+  finish(number);
+  this->claim(std::move(claim.message), std::move(claim.fds), claim.received_us);
+}
+
+// The process is dead, or never was: what a run has left waits for its release.
+void Launcher::reaped(std::uint32_t number) {
+  Sandbox& sandbox = *sandboxes_.at(number);
+  if (sandbox.is_made()) {
+    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, sandbox.pidfd(), nullptr);
+    sandbox.reap();
+  }
+  if (sandbox.released()) take_down(number);
+}
+
+void Launcher::take_down(std::uint32_t number) {
+  const auto found = sandboxes_.find(number);
+  Sandbox& sandbox = *found->second;
+  if (sandbox.claimed()) numbers_.erase(sandbox.id());
+  makers_.order(RemoveOrder{number, sandbox.cgroup_name()}, Makers::Urgency::removal,
+                sandbox.take_scratch());
+  closing_.emplace(number, std::move(sandbox).take_lease());
+  sandboxes_.erase(found);
+}
+
+}  // namespace tare::sandbox

@@ -1,0 +1,129 @@
+#include "sandbox/make/maker.h"
+
+#include <sched.h>
+#include <signal.h>
+
+#include <optional>
+
+#include "sandbox/init/become_init.h"
+#include "sandbox/launch/report.h"
+#include "sandbox/plan/plan.h"
+#include "sandbox/rootfs/stage.h"
+#include "sys/files.h"
+#include "sys/process.h"
+#include "sys/seqpacket.h"
+
+namespace tare::sandbox {
+
+namespace {
+
+constexpr std::uint32_t kSlotsAtHand = 40;
+
+// The cgroup namespace is tare-init's own first step: made here, its root would be the launcher's
+// cgroups.
+constexpr std::uint64_t kNamespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC |
+                                      CLONE_NEWUTS;
+
+}  // namespace
+
+std::vector<int> MakerTools::descriptors() const {
+  std::vector<int> fds = cgroups.descriptors();
+  fds.insert(fds.end(), {images.devices.get(), images.loop_control.get(), init.get(), null.get()});
+  return fds;
+}
+
+// What an order has made so far; an error on the way takes it down again.
+struct Maker::Making {
+  sys::UniqueFd scratch, control;
+  std::optional<Cgroup> cgroup;
+  sys::ForeignChild init;
+};
+
+Result<> Maker::serve() {
+  // The first of them, so that no launch has to wait for one: each takes a process's life.
+  for (std::uint32_t i = 0; i < kSlotsAtHand; ++i)
+    TRY(user_namespaces_.of(tools_.first_uid + i * kIdRange));
+  for (;;) {
+    auto received = TRY(sys::receive_message(socket_.get()));
+    if (!received) return ok();
+    const ToMaker order = TRY(decode_to_maker(received->bytes));
+    if (const auto* wanted = std::get_if<MakeOrder>(&order)) {
+      if (received->fds.size() != 1) return Error{Errc::internal, "an order without its plan"};
+      TRY(make(*wanted, received->fds[0].get()));
+    } else {
+      received->fds.clear();  // the scratch space
+      TRY(remove(std::get<RemoveOrder>(order)));
+    }
+  }
+}
+
+Result<> Maker::answer(const FromMaker& message, const std::vector<sys::UniqueFd>& fds) {
+  std::vector<int> borrowed;
+  for (const sys::UniqueFd& fd : fds) borrowed.push_back(fd.get());
+  return sys::send_message(socket_.get(), TRY(encode_from_maker(message)), borrowed);
+}
+
+Result<> Maker::make(const MakeOrder& order, int plan) {
+  Making making;
+  auto done = make_all(order, plan, making);
+  Made made;
+  made.number = order.number;
+  made.pid = static_cast<std::uint32_t>(making.init.pid);
+  std::vector<sys::UniqueFd> fds;
+  if (made.pid > 0) fds.push_back(std::move(making.init.pidfd));
+  if (done) {
+    fds.push_back(std::move(making.control));
+    fds.push_back(std::move(making.scratch));
+    for (sys::UniqueFd& fd : std::move(*making.cgroup).release()) fds.push_back(std::move(fd));
+  } else {
+    made.error = done.error().message;
+    if (made.pid > 0) (void)sys::signal_process(fds.front().get(), SIGKILL);
+  }
+  return answer(made, fds);
+}
+
+Result<> Maker::make_all(const MakeOrder& order, int plan, Making& making) {
+  const SandboxBase& base = order.base;
+  const int ids = TRY(user_namespaces_.of(order.uid_base));
+  making.scratch = TRY(make_scratch(base.limits, order.uid_base, tools_.images));
+  making.cgroup.emplace(TRY(Cgroup::create(tools_.cgroups, order.cgroup, base.limits)));
+  const StageParts parts = {
+      .skeleton = &tools_.skeleton,
+      .host = tools_.host,
+      .layers_dir = tools_.layers_dir,
+      .layers = base.layers,
+      .host_root = base.host_root,
+      .host_network = base.network == model::Network::host,
+      .user_namespace = ids,
+      .scratch = making.scratch.get(),
+  };
+  // Taken away when tare-init is on its way: that waits for other processors.
+  const Stage stage = TRY(Stage::build(parts));
+  TRY(clone_init(order, making));
+  TRY(write_id_maps(making.init.pid, order.uid_base).context("user namespace"));
+  TRY(making.cgroup->attach(making.init.pid));
+  TRY(sys::send_message(making.control.get(), {&kGoByte, 1}).context("tare-init"));
+  return sys::send_message(making.control.get(), {&kBaseByte, 1}, {&plan, 1}).context("tare-init");
+}
+
+Result<> Maker::clone_init(const MakeOrder& order, Making& making) {
+  auto [ours, theirs] = TRY(sys::seqpacket_pair());
+  const std::uint64_t net = order.base.network == model::Network::none ? CLONE_NEWNET : 0;
+  making.init = TRY(
+      sys::clone_sibling(kNamespaces | net, making.cgroup->clone_into()).context("new namespaces"));
+  if (making.init.pid == 0)
+    become_init(theirs.get(), ours.get(), tools_.init.get(), tools_.null.get());
+  TRY(sys::set_nonblocking(ours.get(), true));
+  making.control = std::move(ours);
+  return ok();
+}
+
+Result<> Maker::remove(const RemoveOrder& order) {
+  Removed removed;
+  removed.number = order.number;
+  if (auto gone = tools_.cgroups.remove_child(order.cgroup); !gone)
+    removed.error = gone.error().message;
+  return answer(removed);
+}
+
+}  // namespace tare::sandbox

@@ -1,0 +1,60 @@
+// What tare-launcher and its makers say to each other over a SOCK_SEQPACKET pair: one message per
+// packet, base/wire.h encoding. A maker answers each order once, in the order they came.
+//
+//   launcher                     maker
+//   make          ----------->
+//                 <-----------   made + fds    tare-init lives, has its cgroups and the base plan
+//   remove [+ fd] ----------->                 the cgroups; what the descriptor keeps alive
+//                 <-----------   removed
+//
+// Both ends are of one program and trust each other; messages are decoded strictly all the same.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "base/result.h"
+#include "sandbox/launch/base.h"
+
+namespace tare::sandbox {
+
+// `number` is the launcher's own for a sandbox, and comes back in the answer. Descriptor: the base
+// plan.
+struct MakeOrder {
+  std::uint32_t number = 0;
+  uid_t uid_base = 0;
+  std::string cgroup;  // name of its folders
+  SandboxBase base;
+};
+// Descriptor: the scratch space, if there is one. Closing the last of it unmounts it, which takes
+// its time.
+struct RemoveOrder {
+  std::uint32_t number = 0;
+  std::string cgroup;
+};
+using ToMaker = std::variant<MakeOrder, RemoveOrder>;
+
+// Descriptors when `pid` > 0: the pidfd; and when `error` is empty: the control socket, the scratch
+// space, then those of Cgroup::release(). An error with a pid is of a process that was made and is
+// to be reaped.
+struct Made {
+  std::uint32_t number = 0;
+  std::uint32_t pid = 0;
+  std::string error;
+};
+struct Removed {
+  std::uint32_t number = 0;
+  std::string error;
+};
+using FromMaker = std::variant<Made, Removed>;
+
+Result<std::string> encode_to_maker(const ToMaker& message);
+Result<std::string> encode_from_maker(const FromMaker& message);
+Result<ToMaker> decode_to_maker(std::string_view bytes);
+Result<FromMaker> decode_from_maker(std::string_view bytes);
+
+}  // namespace tare::sandbox

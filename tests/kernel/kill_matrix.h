@@ -1,0 +1,108 @@
+// The kill matrix: whoever dies, before whichever system call of whoever, nothing is left behind,
+// and a run that was begun ends exactly once, for the reason that is true. What its tests share;
+// which process dies where is told in kill_matrix_test.cpp (a sandbox made for the run),
+// kill_matrix_makers_test.cpp and kill_matrix_pool_test.cpp (a sandbox that waited).
+//
+// A few calls of each sweep, spread over it; each of them with TARE_KILL_MATRIX=full
+// (`./dev test full`).
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "support/launcher.h"
+#include "support/leaks.h"
+#include "support/orphans.h"
+#include "support/stepper.h"
+
+namespace tare::testing {
+
+using model::EndReason;
+using sandbox::EndedMessage;
+using sandbox::StartedMessage;
+
+enum class Phase { launch, end, release };
+
+// One way to hold one process in the life of a run.
+struct Sweep {
+  const char* what;
+  Stepped who;
+  Phase phase = Phase::launch;
+  bool image = false;  // a scratch space on a disk image
+  bool ends = false;   // the program exits with 7, at once; else it stays
+  // `who` is of the sandbox that waits, from its claim on. Else, where one waits, of the one that
+  // is made in its place.
+  bool waiting = false;
+};
+
+std::string described(const model::Outcome& outcome);
+
+class KillMatrix : public ::testing::Test {
+ protected:
+  using Live = TestLauncher::Live;
+  using Stops = const std::optional<Stop>&;
+
+  explicit KillMatrix(int pool = 0)
+      : pool_(pool), launcher_(TestLauncher::Home::below_a_mount, pool) {}
+  void SetUp() override;
+  void TearDown() override;
+
+  // --- What is there ---
+  // The home is a file system of its own, so an open file without a name is seen, too.
+  std::uint64_t files_in_use() const;
+  // Of the launcher's own mount namespace, or of a maker's.
+  static long mounts_of(pid_t pid);
+  sandbox::PoolMessage pool_now();
+  // The first processes of all its sandboxes.
+  std::vector<pid_t> inits() const;
+  pid_t program_of(pid_t init) const;
+  // Until as many sandboxes wait as shall, none is being made, and nothing else is there: no
+  // process, cgroup, loop device or mount. What is wrong; empty when all is well.
+  std::vector<std::string> unsettled();
+  void settle();
+
+  // --- A run that is begun, traced ---
+  model::SandboxSpec spec_of(const Sweep& sweep);
+  Live begin(const Sweep& sweep, std::optional<Stepper>& stepper);
+  Stepper::Over over(const Sweep& sweep);
+  bool starts(const std::string& id);
+  // At most one `started` before.
+  EndedMessage end_of(const std::string& id);
+  static void kill_held(std::optional<Stepper>& stepper, Stops stop);
+
+  // Holds `who` before each of its calls; `act` does the deed, and leaves all settled.
+  using Act = std::function<void(std::optional<Stepper>&, Stops, Live)>;
+  void hold(const Sweep& sweep, const Act& act);
+
+  // --- Deeds, and what must be true afterwards ---
+  void kill_launcher(std::optional<Stepper>& stepper);
+  // The launcher lives: one end, and then it knows nothing of the run any more.
+  EndedMessage finish(Live live);
+  void launcher_dies_in(const Sweep& sweep);
+  void message_kills_in(const Sweep& sweep);
+  void tared_dies_in(const Sweep& sweep);
+
+  const int pool_;
+  Orphans orphans_;
+  const std::optional<int> net_namespaces_ = empty_net_namespaces();
+  TestLauncher launcher_;
+  long mounts_ = 0;
+  int deeds_ = 0;
+
+ private:
+  std::uint64_t disk_bytes_ = 0;  // of the last image
+};
+
+// With one sandbox that waits.
+class WarmKillMatrix : public KillMatrix {
+ protected:
+  WarmKillMatrix() : KillMatrix(1) {}
+};
+
+}  // namespace tare::testing
