@@ -5,8 +5,10 @@
 //   ./dev bench sandbox [--json] [--n 200] [--only ROW] [--full]
 //
 //   claim_launcher  launch message sent -> first instruction of the program, told by itself, in a
-//                   sandbox that was waiting in the pool
-//   claim_api       POST /v1/runs sent -> first instruction, through tared with its durable commit
+//                   sandbox that was waiting in the pool; one launch after the other
+//   claim_paced     the same after a pause of 30 ms each: processors have to wake up first
+//   claim_api       POST /v1/runs sent -> first instruction, through tared with its durable commit;
+//                   after a pause, too
 //   fresh           launch message sent -> end received; no pool: all namespaces, overlay, cgroups
 //   and
 //                   limits made for it. Peers: fork -> exit of the whole command.
