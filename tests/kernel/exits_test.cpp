@@ -81,6 +81,15 @@ TEST(Exits, a_step_that_fails_is_reported_by_its_number_and_errno) {
   EXPECT_EQ(result.out, "");
 }
 
+// tare-launcher ignores SIGPIPE; what is ignored is inherited through execve unless it is reset.
+TEST(Exits, a_program_finds_every_signal_as_it_is_by_default) {
+  TestLauncher launcher;
+  const RunResult result = launcher.run(
+      shell_spec("grep SigIgn /proc/self/status; yes | head -n 1"));
+  EXPECT_EQ(result.out, "SigIgn:\t0000000000000000\ny\n");
+  EXPECT_EQ(result.err, "");
+}
+
 TEST(Exits, a_double_fork_does_not_outlive_its_run) {
   TestLauncher launcher(TestLauncher::Home::folder, 0);  // nobody else's processes
   const RunResult result = launcher.run(

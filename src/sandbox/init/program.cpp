@@ -65,6 +65,10 @@ int become_session(int channel) {
   ::setsid();
   if (::dup3(channel, kChannelFd, O_CLOEXEC) < 0 && channel != kChannelFd) return errno;
   if (::syscall(SYS_close_range, kChannelFd + 1, ~0U, 0) != 0) return errno;
+  // What tare-launcher ignores (SIGPIPE, SIGHUP) would stay ignored through every execve.
+  for (int signal = 1; signal < NSIG; ++signal) {
+    if (signal != SIGKILL && signal != SIGSTOP) ::signal(signal, SIG_DFL);
+  }
   sigset_t none;
   sigemptyset(&none);
   if (::sigprocmask(SIG_SETMASK, &none, nullptr) != 0) return errno;

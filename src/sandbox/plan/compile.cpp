@@ -16,13 +16,15 @@ constexpr std::uint64_t kInitCapabilities = bit(CAP_KILL) | bit(CAP_SETUID) | bi
 
 // What ordinary programs have no use for and what has leaked host state before (ATTACKS.md S20).
 // Absent ones are skipped by tare-init: kernels differ in what they have.
-constexpr std::array<std::string_view, 11> kMaskedFiles = {
+constexpr std::array<std::string_view, 13> kMaskedFiles = {
     "/proc/kcore",       "/proc/keys",        "/proc/latency_stats", "/proc/timer_list",
     "/proc/sched_debug", "/proc/kmsg",        "/proc/kallsyms",      "/proc/kpagecount",
-    "/proc/kpageflags",  "/proc/kpagecgroup", "/proc/sysrq-trigger",
+    "/proc/kpageflags",  "/proc/kpagecgroup", "/proc/sysrq-trigger", "/proc/iomem",
+    "/proc/ioports",
 };
-constexpr std::array<std::string_view, 4> kMaskedFolders = {"/proc/acpi", "/proc/scsi",
-                                                            "/proc/asound", "/proc/driver"};
+// /proc/pressure: anybody may read the host's load there, and have the kernel watch it for them.
+constexpr std::array<std::string_view, 5> kMaskedFolders = {
+    "/proc/acpi", "/proc/scsi", "/proc/asound", "/proc/driver", "/proc/pressure"};
 constexpr std::array<std::string_view, 5> kReadOnlyFolders = {"/proc/sys", "/proc/bus", "/proc/fs",
                                                               "/proc/irq", "/proc/tty"};
 

@@ -1,0 +1,322 @@
+// tare-posture: says, as plain lines, all that a program inside a sandbox has and can reach: ids,
+// capabilities, namespaces, descriptors, limits, mounts, processes, what can be written, devices,
+// network, and how dangerous system calls are answered. Run inside by the tests, which compare the
+// lines with reviewed files (tests/golden/posture_*.txt). Static; changes nothing but /tmp.
+//
+// Source: proc(5), capabilities(7), namespaces(7), credentials(7).
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace {
+
+using Lines = std::vector<std::string>;
+
+void say(const std::string& line) { std::printf("%s\n", line.c_str()); }
+
+Lines read_lines(const char* path) {
+  Lines lines;
+  std::FILE* file = std::fopen(path, "re");
+  if (file == nullptr) return lines;
+  char buffer[8192];
+  while (std::fgets(buffer, sizeof buffer, file) != nullptr) {
+    std::string line = buffer;
+    while (!line.empty() && line.back() == '\n') line.pop_back();
+    lines.push_back(line);
+  }
+  std::fclose(file);
+  return lines;
+}
+
+Lines names_in(const std::string& folder) {
+  Lines names;
+  DIR* dir = ::opendir(folder.c_str());
+  if (dir == nullptr) return names;
+  while (const dirent* entry = ::readdir(dir)) {
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(name);
+  }
+  ::closedir(dir);
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+bool is_number(const std::string& text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+}
+
+std::string link_of(const std::string& path) {
+  char target[4096];
+  const ssize_t n = ::readlink(path.c_str(), target, sizeof target);
+  return n < 0 ? std::string("?") : std::string(target, static_cast<std::size_t>(n));
+}
+
+void status_lines() {
+  for (const std::string& line : read_lines("/proc/self/status")) {
+    for (const char* key : {"Uid:", "Gid:", "Groups:", "Umask:", "NStgid:", "NSsid:", "TracerPid:",
+                            "CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:", "NoNewPrivs:",
+                            "Seccomp:", "Seccomp_filters:", "CoreDumping:", "SigBlk:", "SigIgn:"}) {
+      if (line.rfind(key, 0) != 0) continue;
+      std::string text = line;
+      std::replace(text.begin(), text.end(), '\t', ' ');
+      say("status " + text);
+    }
+  }
+  say("securebits " + std::to_string(::prctl(PR_GET_SECUREBITS, 0, 0, 0, 0)));
+  say("dumpable " + std::to_string(::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)));
+  for (const char* file : {"oom_score_adj", "uid_map", "gid_map", "setgroups", "sessionid"}) {
+    for (const std::string& line : read_lines((std::string("/proc/self/") + file).c_str())) {
+      std::string text = line;
+      // The middle number of a map is the host's and another one each time.
+      if (std::strstr(file, "_map") != nullptr) {
+        unsigned inside = 0;
+        unsigned outside = 0;
+        unsigned count = 0;
+        std::sscanf(line.c_str(), "%u %u %u", &inside, &outside, &count);
+        text = std::to_string(inside) + (outside >= 0x70000000U ? " own " : " HOST ") +
+               std::to_string(count);
+      }
+      say(std::string(file) + " " + text);
+    }
+  }
+}
+
+void namespace_lines() {
+  for (const std::string& name : names_in("/proc/self/ns"))
+    say("namespace " + name + " " + link_of("/proc/self/ns/" + name));
+}
+
+void descriptor_lines() {
+  for (int fd = 0; fd < 1024; ++fd) {
+    if (::fcntl(fd, F_GETFD) < 0) continue;
+    std::string what = link_of("/proc/self/fd/" + std::to_string(fd));
+    if (what.rfind("pipe:", 0) == 0) what = "pipe";
+    say("descriptor " + std::to_string(fd) + " " + what);
+  }
+}
+
+void limit_lines() {
+  for (const std::string& line : read_lines("/proc/self/limits")) {
+    std::string text;
+    for (const char c : line) {
+      if (c != ' ' || text.empty() || text.back() != ' ') text += c;
+    }
+    say("limit " + text);
+  }
+}
+
+// Mount point, type and flags; not the sizes and layers, which are the limits' and the image's.
+void mount_lines() {
+  Lines lines;
+  for (const std::string& line : read_lines("/proc/self/mountinfo")) {
+    char point[4096];
+    char flags[1024];
+    if (std::sscanf(line.c_str(), "%*s %*s %*s %*s %4095s %1023s", point, flags) != 2) continue;
+    const std::size_t dash = line.find(" - ");
+    const std::string type = line.substr(dash + 3, line.find(' ', dash + 3) - dash - 3);
+    lines.push_back(std::string("mount ") + point + " " + type + " " + flags);
+  }
+  std::sort(lines.begin(), lines.end());
+  for (const std::string& line : lines) say(line);
+}
+
+void process_lines() {
+  for (const std::string& name : names_in("/proc")) {
+    if (!is_number(name)) continue;
+    const Lines comm = read_lines(("/proc/" + name + "/comm").c_str());
+    say("process " + name + " " + (comm.empty() ? "?" : comm[0]));
+  }
+}
+
+// Everything that can be written, but what is the program's own process, from the root down.
+void writable_lines(const std::string& folder, int depth) {
+  for (const std::string& name : names_in(folder)) {
+    const std::string path = folder + (folder == "/" ? "" : "/") + name;
+    if (folder == "/proc" && (is_number(name) || name == "self" || name == "thread-self")) continue;
+    struct stat status = {};
+    if (::lstat(path.c_str(), &status) != 0 || S_ISLNK(status.st_mode)) continue;
+    const bool null = S_ISCHR(status.st_mode) && status.st_rdev == ::makedev(1, 3);
+    const bool writable = ::access(path.c_str(), W_OK) == 0;
+    if (writable && (!null || folder == "/dev")) say("writable " + path);
+    // What lies below a folder of its own is its own, too.
+    if (S_ISDIR(status.st_mode) && !writable && depth > 0 && path != "/usr")
+      writable_lines(path, depth - 1);
+  }
+}
+
+// Of /proc and /sys: what is there and cannot be read, or must not be there at all.
+void kernel_file_lines() {
+  for (const char* path :
+       {"/proc/kcore",      "/proc/keys",        "/proc/key-users",   "/proc/kmsg",
+        "/proc/kallsyms",   "/proc/timer_list",  "/proc/sched_debug", "/proc/sysrq-trigger",
+        "/proc/kpagecount", "/proc/kpageflags",  "/proc/kpagecgroup", "/proc/acpi",
+        "/proc/scsi",       "/proc/iomem",       "/proc/ioports",     "/proc/modules",
+        "/proc/slabinfo",   "/proc/vmallocinfo", "/proc/1/environ",   "/proc/1/exe",
+        "/proc/1/root",     "/proc/1/mem",       "/sys/kernel",       "/sys/fs/cgroup",
+        "/sys/class/net",   "/sys/firmware",     "/proc/pressure",    "/proc/pressure/cpu",
+        "/dev/mem",         "/dev/kmsg",         "/dev/kvm",          "/dev/fuse",
+        "/dev/loop0",       "/dev/sda",          "/dev/vda"}) {
+    const int fd = ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    // Absent, refused or shown as /dev/null: kernels differ in which.
+    if (fd < 0) {
+      say(std::string("open ") + path + " closed");
+      continue;
+    }
+    char byte;
+    struct stat status = {};
+    ::fstat(fd, &status);
+    const ssize_t n = S_ISDIR(status.st_mode) ? 0 : ::read(fd, &byte, 1);
+    const bool masked = S_ISCHR(status.st_mode) && status.st_rdev == ::makedev(1, 3);
+    say(std::string("open ") + path + " " +
+        (masked                                              ? "closed"
+         : S_ISDIR(status.st_mode) && names_in(path).empty() ? "closed"
+         : !S_ISDIR(status.st_mode) && n <= 0                ? "closed"
+                                                             : "READABLE"));
+    ::close(fd);
+  }
+}
+
+void device_lines() {
+  for (const std::string& name : names_in("/dev")) {
+    struct stat status = {};
+    if (::lstat(("/dev/" + name).c_str(), &status) != 0) continue;
+    std::string what = "file";
+    if (S_ISDIR(status.st_mode)) what = "folder";
+    if (S_ISLNK(status.st_mode)) what = "-> " + link_of("/dev/" + name);
+    if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) {
+      what = std::string(S_ISCHR(status.st_mode) ? "character " : "BLOCK ") +
+             std::to_string(major(status.st_rdev)) + ":" + std::to_string(minor(status.st_rdev));
+    }
+    say("device " + name + " " + what);
+  }
+}
+
+void network_lines() {
+  for (const std::string& line : read_lines("/proc/net/dev")) {
+    const std::size_t colon = line.find(':');
+    if (colon == std::string::npos) continue;
+    const std::size_t from = line.find_first_not_of(' ');
+    say("interface " + line.substr(from, colon - from));
+  }
+  for (const char* table : {"route", "ipv6_route", "arp", "unix", "tcp", "udp", "packet"}) {
+    const Lines lines = read_lines((std::string("/proc/net/") + table).c_str());
+    std::size_t rows = lines.size();
+    if (rows > 0 && std::strcmp(table, "ipv6_route") != 0) --rows;  // the heading
+    if (std::strcmp(table, "ipv6_route") == 0) {
+      rows = static_cast<std::size_t>(std::count_if(
+          lines.begin(), lines.end(),
+          [](const std::string& line) { return line.find(" lo") == std::string::npos; }));
+    }
+    say(std::string("network ") + table + " " + std::to_string(rows));
+  }
+}
+
+struct Call {
+  const char* name;
+  long number;
+  long arguments[6];
+};
+
+// With arguments that would do no harm if they were let through.
+void call_lines() {
+  static const Call calls[] = {
+      {"unshare(NEWUSER)", SYS_unshare, {0x10000000}},
+      {"unshare(NEWNS)", SYS_unshare, {0x00020000}},
+      {"setns", SYS_setns, {-1, 0}},
+      {"mount", SYS_mount, {0, 0, 0, 0, 0}},
+      {"umount2", SYS_umount2, {0, 0}},
+      {"pivot_root", SYS_pivot_root, {0, 0}},
+      {"open_tree", 428, {-1, 0, 0}},
+      {"move_mount", 429, {-1, 0, -1, 0, 0}},
+      {"fsopen", 430, {0, 0}},
+      {"fspick", 433, {-1, 0, 0}},
+      {"mount_setattr", 442, {-1, 0, 0, 0, 0}},
+      {"clone3", SYS_clone3, {0, 0}},
+      {"bpf", SYS_bpf, {0, 0, 0}},
+      {"perf_event_open", SYS_perf_event_open, {0, 0, -1, -1, 0}},
+      {"userfaultfd", SYS_userfaultfd, {0}},
+      {"io_uring_setup", 425, {0, 0}},
+      {"keyctl", SYS_keyctl, {0, -3, 0}},
+      {"add_key", SYS_add_key, {0, 0, 0, 0, -3}},
+      {"request_key", SYS_request_key, {0, 0, 0, -3}},
+      {"ptrace", SYS_ptrace, {16, 1, 0, 0}},
+      {"process_vm_readv", SYS_process_vm_readv, {1, 0, 0, 0, 0, 0}},
+      {"kcmp", SYS_kcmp, {1, 1, 0, 0, 0}},
+      {"pidfd_getfd", 438, {-1, 0, 0}},
+      {"init_module", SYS_init_module, {0, 0, 0}},
+      {"kexec_load", SYS_kexec_load, {0, 0, 0, 0}},
+      {"reboot", SYS_reboot, {0, 0, 0, 0}},
+      {"swapon", SYS_swapon, {0, 0}},
+      {"acct", SYS_acct, {0}},
+      {"quotactl", SYS_quotactl, {0, 0, 0, 0}},
+      {"sethostname", SYS_sethostname, {0, 0}},
+      {"settimeofday", SYS_settimeofday, {0, 0}},
+      {"clock_adjtime", SYS_clock_adjtime, {0, 0}},
+      {"open_by_handle_at", SYS_open_by_handle_at, {-1, 0, 0}},
+      {"iopl", SYS_iopl, {3}},
+      {"syslog", SYS_syslog, {3, 0, 0}},
+      {"fanotify_init", SYS_fanotify_init, {0, 0}},
+      {"mknod(block)", SYS_mknod, {reinterpret_cast<long>("/tmp/b"), S_IFBLK | 0600, 0x800}},
+      {"personality(x)", SYS_personality, {0x0400000}},
+      {"socket(PACKET)", SYS_socket, {17, 3, 0}},
+      {"socket(NETLINK,audit)", SYS_socket, {16, 3, 9}},
+      {"socket(VSOCK)", SYS_socket, {40, 1, 0}},
+      {"socket(ALG)", SYS_socket, {38, 5, 0}},
+      {"socket(RAW)", SYS_socket, {2, 3, 1}},
+      {"setpriority(PID1)", SYS_setpriority, {0, 1, 0}},
+      {"prlimit(PID1)", SYS_prlimit64, {1, 7, 0, reinterpret_cast<long>(&calls)}},
+      {"sched_setaffinity(PID1)", SYS_sched_setaffinity, {1, 8, reinterpret_cast<long>("\1")}},
+      {"kill(PID1)", SYS_kill, {1, 0}},
+  };
+  for (const Call& call : calls) {
+    const long* a = call.arguments;
+    const long done = ::syscall(call.number, a[0], a[1], a[2], a[3], a[4], a[5]);
+    say(std::string("call ") + call.name + " " + (done < 0 ? ::strerrorname_np(errno) : "ALLOWED"));
+  }
+}
+
+void environment_lines(char** environment) {
+  Lines names;
+  for (; *environment != nullptr; ++environment) {
+    const std::string variable = *environment;
+    names.push_back(variable.substr(0, variable.find('=')));
+  }
+  std::sort(names.begin(), names.end());
+  for (const std::string& name : names) say("variable " + name);
+}
+
+}  // namespace
+
+int main(int, char**, char** environment) {
+  char cwd[4096];
+  say(std::string("cwd ") + (::getcwd(cwd, sizeof cwd) != nullptr ? cwd : "?"));
+  say("parent " + std::to_string(::getppid()));
+  say("session " + std::to_string(::getsid(0) == ::getpid() ? 0 : 1));
+  say("nice " + std::to_string(::getpriority(PRIO_PROCESS, 0)));
+  status_lines();
+  namespace_lines();
+  descriptor_lines();
+  limit_lines();
+  mount_lines();
+  process_lines();
+  writable_lines("/", 6);
+  kernel_file_lines();
+  device_lines();
+  network_lines();
+  call_lines();
+  environment_lines(environment);
+  return 0;
+}

@@ -1,0 +1,93 @@
+// All that a program inside a sandbox has and can reach, compared line by line with reviewed files:
+// tests/golden/posture_*.txt. What is more, less or different fails; TARE_UPDATE_GOLDEN=1 writes
+// them anew, and the difference is then reviewed like code.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "support/launcher.h"
+#include "sys/files.h"
+
+namespace tare::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string golden(const std::string& name) {
+  return std::string(TARE_SOURCE_DIR) + "/tests/golden/" + name;
+}
+
+// Namespaces by what matters: is it the host's?
+std::string own_or_host(const std::string& line) {
+  std::istringstream words(line);
+  std::string word;
+  std::string name;
+  std::string inode;
+  words >> word >> name >> inode;
+  std::error_code error;
+  const std::string host = fs::read_symlink("/proc/self/ns/" + name, error).string();
+  return word + " " + name + (host == inode ? " HOST" : " own");
+}
+
+// What differs between two kernels and says nothing of the sandbox is left out.
+std::string stable(const std::string& said) {
+  std::istringstream lines(said);
+  std::string line;
+  std::string out;
+  while (std::getline(lines, line)) {
+    if (line.starts_with("namespace ")) line = own_or_host(line);
+    if (line.starts_with("mount /proc/") && !line.starts_with("mount /proc/sys ")) continue;
+    if (line.starts_with("limit Max processes")) line = "limit Max processes: the host's";
+    for (const char* point : {"mount /usr ", "mount /input "}) {  // of the host's own kind
+      if (!line.starts_with(point)) continue;
+      line = point + line.substr(line.find(' ', std::strlen(point)) + 1);
+    }
+    out += line + "\n";
+  }
+  return out;
+}
+
+std::string posture_of(model::SandboxSpec spec) {
+  TestLauncher launcher;
+  spec.with_input = true;
+  const std::string input = launcher.home() + "/runs/" + spec.id + "/input";
+  fs::create_directories(input);
+  fs::copy_file(std::string(TARE_BIN_DIR) + "/tare-posture", input + "/posture");
+  ::chmod((input + "/posture").c_str(), 0755);
+  const RunResult result = launcher.run(spec);
+  EXPECT_EQ(result.ended.outcome.reason, model::EndReason::exited) << result.ended.outcome.message;
+  EXPECT_EQ(result.err, "");
+  return stable(result.out);
+}
+
+void expect_posture(const std::string& name, const model::SandboxSpec& spec) {
+  const std::string text = posture_of(spec);
+  if (std::getenv("TARE_UPDATE_GOLDEN") != nullptr) std::ofstream(golden(name)) << text;
+  std::stringstream expected;
+  expected << std::ifstream(golden(name)).rdbuf();
+  EXPECT_EQ(text, expected.str()) << name;
+}
+
+TEST(Posture, an_agent_has_this_and_nothing_else) {
+  expect_posture("posture_agent.txt", host_spec({"/input/posture"}));
+}
+
+TEST(Posture, root_inside_has_no_more_than_this) {
+  model::SandboxSpec spec = host_spec({"/input/posture"});
+  spec.uid = spec.gid = 0;
+  expect_posture("posture_root.txt", spec);
+}
+
+TEST(Posture, the_strict_profile_has_less) {
+  model::SandboxSpec spec = host_spec({"/input/posture"});
+  spec.profile = model::Profile::strict;
+  expect_posture("posture_strict.txt", spec);
+}
+
+}  // namespace
+}  // namespace tare::testing
