@@ -46,7 +46,9 @@ def main(compile_commands, cache, jobs, everything):
     changed = None if everything else {str(root / name) for name in changed_files(root)}
     todo = []
     for unit, words in sorted(commands.items()):
-        if not (root / unit).exists() or verdicts.known_good(unit, words):
+        if not unit.endswith(".cpp") or not (root / unit).exists():
+            continue
+        if verdicts.known_good(unit, words):
             continue
         if changed is not None:
             files = check_lib.dependencies(words, str(root / unit), root)

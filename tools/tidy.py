@@ -30,7 +30,7 @@ TEXT = CODE | {".py", ".sh", ".cmake", ".txt", ".toml", ".sql"}
 TOKENS = [
     ("syscall", r"(?<![\w>.:])::(?:open|openat|creat|close|dup[23]?|v?fork|clone3?|mount|umount2?"
                 r"|setns|unshare|chroot|pivot_root|execv\w*|kill|waitpid|waitid)\s*\(",
-     ["src/sys", "src/sandbox/init"], "use the wrapper in src/sys"),
+     ["src/sys", "src/sandbox/init", "src/sandbox/posture"], "use the wrapper in src/sys"),
     ("clock", r"(?:system|steady|high_resolution)_clock::now|\b(?:clock_gettime|gettimeofday)\s*\(",
      ["src/base", "src/sandbox/init"], "use base/clock.h"),
     ("sleep", r"(?<!fiber::)\bsleep_(?:for|until)\b|\b(?:u|nano)?sleep\s*\(",

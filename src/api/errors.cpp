@@ -9,7 +9,7 @@ int status_of(Errc code) {
     case Errc::invalid: return 400;
     case Errc::denied: return 403;
     case Errc::not_found: return 404;
-    case Errc::conflict: return 409;
+    case Errc::conflict:
     case Errc::cancelled: return 409;
     case Errc::exhausted: return 429;
     case Errc::internal: return 500;

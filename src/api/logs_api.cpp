@@ -92,7 +92,8 @@ Result<> LogStream::run() {
     return field_error(query_.from.out > 0 ? "stdout_from" : "stderr_from", "is beyond the end, 0");
   }
   if (!log_) {
-    TRY(exchange_.start(200, {{"Content-Type", model::kFramesMediaType.data()}}, std::nullopt));
+    TRY(exchange_.start(200, {{"Content-Type", std::string(model::kFramesMediaType)}},
+                        std::nullopt));
     if (query_.follow) TRY(wait_for_log());
   }
   if (log_) TRY(copy());
@@ -134,7 +135,8 @@ Result<> LogStream::copy() {
       attached ? runs::LogReader::Role::attached : runs::LogReader::Role::follower));
   const Attachment attachment(attached ? log_.get() : nullptr);
   if (!exchange_.started()) {
-    TRY(exchange_.start(200, {{"Content-Type", model::kFramesMediaType.data()}}, std::nullopt));
+    TRY(exchange_.start(200, {{"Content-Type", std::string(model::kFramesMediaType)}},
+                        std::nullopt));
   }
   buffer_.resize(model::kFrameHeaderBytes + kPieceBytes);
   const auto payload = std::as_writable_bytes(std::span(buffer_).subspan(model::kFrameHeaderBytes));

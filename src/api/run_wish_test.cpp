@@ -7,7 +7,6 @@ namespace tare::api {
 namespace {
 
 using testing::ElementsAre;
-using testing::HasSubstr;
 
 Result<host::RunWish> read(std::string_view text) {
   const Json body = parse_json(text).value();

@@ -40,6 +40,7 @@ class UniqueFunction<R(Args...)> {
   template <class F>
   struct Model final : Base {
     template <class G>
+      requires(!std::is_same_v<std::decay_t<G>, Model>)
     explicit Model(G&& g) : callable(std::forward<G>(g)) {}
     R call(Args... args) override { return callable(std::forward<Args>(args)...); }
     F callable;
