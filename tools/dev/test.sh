@@ -29,6 +29,7 @@ verb_sim() {
 
 verb_interop() {
   [[ -x tests/interop/run ]] || fail 64 "there are no interoperability suites yet"
+  verb_setup interop
   verb_build
   exec tests/interop/run "$@"
 }
