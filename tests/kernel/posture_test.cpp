@@ -34,6 +34,19 @@ std::string own_or_host(const std::string& line) {
   return word + " " + name + (host == inode ? " HOST" : " own");
 }
 
+// What Tare leaves as it found it: the host's own, and another one on another host.
+bool is_inherited(const std::string& line) {
+  if (line.starts_with("nice ") || line.starts_with("oom_score_adj ") ||
+      line.starts_with("sessionid ")) {
+    return true;
+  }
+  if (!line.starts_with("limit Max ")) return false;
+  for (const char* ours : {"core file", "open files", "locked memory", "pending", "msgqueue"}) {
+    if (line.find(ours) != std::string::npos) return false;
+  }
+  return true;
+}
+
 // What differs between two kernels and says nothing of the sandbox is left out.
 std::string stable(const std::string& said) {
   std::istringstream lines(said);
@@ -42,10 +55,11 @@ std::string stable(const std::string& said) {
   while (std::getline(lines, line)) {
     if (line.starts_with("namespace ")) line = own_or_host(line);
     if (line.starts_with("mount /proc/") && !line.starts_with("mount /proc/sys ")) continue;
-    if (line.starts_with("limit Max processes")) line = "limit Max processes: the host's";
+    if (is_inherited(line)) continue;
     for (const char* point : {"mount /usr ", "mount /input "}) {  // of the host's own kind
       if (!line.starts_with(point)) continue;
       line = point + line.substr(line.find(' ', std::strlen(point)) + 1);
+      if (line.ends_with(",idmapped")) line.resize(line.size() - 9);  // not on an overlay
     }
     out += line + "\n";
   }
