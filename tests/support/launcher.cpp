@@ -52,6 +52,11 @@ bool wait_for(int fd, int timeout_ms) {
 
 }  // namespace
 
+std::string bin_dir() {
+  const char* const given = std::getenv("TARE_BIN_DIR");
+  return given != nullptr ? given : TARE_BIN_DIR;
+}
+
 std::string fresh_run_id() {
   static RealClock clock;
   static SystemRandom random;
@@ -96,7 +101,7 @@ TestLauncher::TestLauncher(Home kind, int pool) : pool_(std::to_string(pool)) {
 }
 
 void TestLauncher::start() {
-  const std::string program = std::string(TARE_BIN_DIR) + "/tare-launcher";
+  const std::string program = bin_dir() + "/tare-launcher";
   process_ = must(sys::fork_child());
   if (!process_.valid()) {
     const int log = ::open(log_.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
@@ -166,7 +171,7 @@ sandbox::FromLauncher TestLauncher::next(std::vector<sys::UniqueFd>* fds, int ti
   return decoded;
 }
 
-TestLauncher::Live TestLauncher::launch(const model::SandboxSpec& spec) {
+TestLauncher::Live TestLauncher::launch(const model::SandboxSpec& spec, Gate wanted) {
   const auto plans = must(sandbox::compile(spec, filter_of(spec.profile)));
   const std::string base_plan = must(sandbox::encode(plans.base));
   const auto base = must(sys::sealed_memfd("base", base_plan, false));
@@ -180,13 +185,14 @@ TestLauncher::Live TestLauncher::launch(const model::SandboxSpec& spec) {
   message.with_stdin = spec.with_stdin;
   message.with_input = spec.with_input;
   auto gate = must(sys::make_pipe());
-  must(sys::write_all(gate.write.get(), "g"));
+  if (wanted == Gate::open) must(sys::write_all(gate.write.get(), "g"));
   std::vector<int> fds = {base.get(),      plan.get(),     gate.read.get(), out.read.get(),
                           out.write.get(), err.read.get(), err.write.get()};
   if (spec.with_stdin) fds.insert(fds.end(), {in.read.get(), in.write.get()});
   send(message, fds);
   return Live{spec.id, std::move(out.read), std::move(err.read),
-              spec.with_stdin ? std::move(in.write) : sys::UniqueFd()};
+              spec.with_stdin ? std::move(in.write) : sys::UniqueFd(),
+              wanted == Gate::closed ? std::move(gate.write) : sys::UniqueFd()};
 }
 
 RunResult TestLauncher::finish(Live live) {

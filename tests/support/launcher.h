@@ -2,7 +2,7 @@
 // but blocking: for the kernel tests and the benchmarks. The destructor ends it and audits that
 // nothing is left (see leaks.h).
 //
-// Process: the test's. Needs root. The binaries are found in TARE_BIN_DIR.
+// Process: the test's. Needs root. The binaries are in bin_dir().
 #pragma once
 
 #include <chrono>
@@ -46,8 +46,10 @@ class TestLauncher {
   struct Live {
     std::string id;
     sys::UniqueFd out, err, in;
+    sys::UniqueFd gate;  // of one launched with Gate::closed: a byte opens it
   };
-  Live launch(const model::SandboxSpec& spec);
+  enum class Gate { open, closed };
+  Live launch(const model::SandboxSpec& spec, Gate gate = Gate::open);
   sandbox::FromLauncher next(std::vector<sys::UniqueFd>* fds = nullptr, int timeout_ms = 20'000);
   void send(const sandbox::ToLauncher& message, const std::vector<int>& fds = {});
   RunResult finish(Live live);
@@ -77,6 +79,8 @@ class TestLauncher {
   sys::UniqueFd socket_;
 };
 
+// $TARE_BIN_DIR, else where they were built.
+std::string bin_dir();
 std::string fresh_run_id();
 std::string read_to_end(int fd);
 

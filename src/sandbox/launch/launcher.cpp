@@ -160,12 +160,8 @@ void Launcher::on_message(ToLauncher message, std::vector<sys::UniqueFd> fds) {
 void Launcher::release(const std::string& id) {
   const auto number = numbers_.find(id);
   if (number == numbers_.end()) return;
-  Sandbox& sandbox = *sandboxes_.at(number->second);
-  if (!sandbox.ended() || sandbox.released()) return;
-  sandbox.release();
-  const std::uint32_t which = number->second;
-  numbers_.erase(number);
-  if (!sandbox.is_made()) take_down(which);
+  const Sandbox& sandbox = *sandboxes_.at(number->second);
+  if (sandbox.ended() && !sandbox.released()) let_go(number->second);
 }
 
 // Everything that a run has, and once more every end that tared may have missed.
@@ -234,11 +230,9 @@ void Launcher::end_all() {
   drop_client();
   std::vector<std::uint32_t> over;
   for (const auto& [number, sandbox] : sandboxes_) {
-    if (!sandbox->ended()) continue;
-    sandbox->release();
-    if (!sandbox->is_made()) over.push_back(number);
+    if (sandbox->ended()) over.push_back(number);
   }
-  for (const std::uint32_t number : over) take_down(number);
+  for (const std::uint32_t number : over) let_go(number);
   for (const auto& [number, sandbox] : sandboxes_) sandbox->end(model::EndReason::launcher_lost);
 }
 

@@ -76,10 +76,8 @@ class [[nodiscard]] Launcher {
   void launch(LaunchMessage message, std::vector<sys::UniqueFd> fds);
   void claim(LaunchMessage message, std::vector<sys::UniqueFd> fds, std::uint64_t received_us);
   void claim_another(std::uint32_t number);
-  Result<std::uint32_t> sandbox_for(const SandboxBase& base, sys::UniqueFd& plan,
-                                    std::uint64_t now_us);
-  Result<std::uint32_t> order_sandbox(const SandboxBase& base, sys::UniqueFd plan,
-                                      Makers::Urgency urgency);
+  Result<std::uint32_t> sandbox_for(const SandboxBase& base, int plan, std::uint64_t now_us);
+  Result<std::uint32_t> order_sandbox(const SandboxBase& base, int plan, Makers::Urgency urgency);
   void begin(std::uint32_t number);
   void refused(const std::string& id, const Error& why);
   void on_maker(std::uint32_t index);
@@ -89,6 +87,7 @@ class [[nodiscard]] Launcher {
   void fill_pool();
   void finish(std::uint32_t number);
   void reaped(std::uint32_t number);
+  void let_go(std::uint32_t number);
   void take_down(std::uint32_t number);
   int wait_ms() const;
   void check_deadlines();

@@ -24,7 +24,7 @@ void Launcher::launch(LaunchMessage message, std::vector<sys::UniqueFd> fds) {
 
 void Launcher::claim(LaunchMessage message, std::vector<sys::UniqueFd> fds,
                      std::uint64_t received_us) {
-  const auto number = sandbox_for(message.base, fds[0], received_us);
+  const auto number = sandbox_for(message.base, fds[0].get(), received_us);
   if (!number) return refused(message.id, number.error());
   numbers_.emplace(message.id, *number);
   Sandbox& sandbox = *sandboxes_.at(*number);
@@ -33,7 +33,7 @@ void Launcher::claim(LaunchMessage message, std::vector<sys::UniqueFd> fds,
 }
 
 // One that waits, one that is just being made for the pool, or a new one.
-Result<std::uint32_t> Launcher::sandbox_for(const SandboxBase& base, sys::UniqueFd& plan,
+Result<std::uint32_t> Launcher::sandbox_for(const SandboxBase& base, int plan,
                                             std::uint64_t now_us) {
   if (const auto number = pool_.take(base, now_us)) {
     ++counters_.hits;
@@ -41,8 +41,7 @@ Result<std::uint32_t> Launcher::sandbox_for(const SandboxBase& base, sys::Unique
   }
   ++counters_.misses;
   const std::string key = key_of(base);
-  sys::UniqueFd copy = TRY(sys::dup_fd(plan.get()));
-  pool_.keep_plan(key, std::move(plan));
+  if (pool_.plan(key) < 0) pool_.keep_plan(key, TRY(sys::dup_fd(plan)));
   for (const auto& [number, sandbox] : sandboxes_) {
     if (sandbox->claimed() || sandbox->ended() || sandbox->prepared() || sandbox->cause() ||
         sandbox->key() != key)
@@ -50,15 +49,16 @@ Result<std::uint32_t> Launcher::sandbox_for(const SandboxBase& base, sys::Unique
     pool_.not_made(key, 0);
     return number;
   }
-  return order_sandbox(base, std::move(copy), Makers::Urgency::run);
+  return order_sandbox(base, plan, Makers::Urgency::run);
 }
 
-Result<std::uint32_t> Launcher::order_sandbox(const SandboxBase& base, sys::UniqueFd plan,
+Result<std::uint32_t> Launcher::order_sandbox(const SandboxBase& base, int plan,
                                               Makers::Urgency urgency) {
+  sys::UniqueFd copy = TRY(sys::dup_fd(plan));
   auto sandbox = std::make_unique<Sandbox>(TRY(SlotLease::take(tools_.slots)), base);
   const std::uint32_t number = next_number_++;
   makers_.order(MakeOrder{number, sandbox->slot().base, sandbox->cgroup_name(), base}, urgency,
-                std::move(plan));
+                std::move(copy));
   sandboxes_.emplace(number, std::move(sandbox));
   return number;
 }
@@ -107,10 +107,7 @@ void Launcher::on_made(const Made& made, std::vector<sys::UniqueFd> fds) {
   if (!usable) {
     config_.log->error("sandbox could not be made", usable.error());
     sandbox.fail(usable.error());
-    if (!sandbox.is_made()) {
-      finish(made.number);
-      reaped(made.number);
-    }
+    if (!sandbox.is_made()) finish(made.number);
     return;
   }
   if (sandbox.cause() || stopping_) return sandbox.end(model::EndReason::killed);
@@ -148,10 +145,8 @@ void Launcher::fill_pool() {
   while (const auto base = pool_.wanted(now)) {
     const std::string key = key_of(*base);
     pool_.making(key);
-    auto plan = sys::dup_fd(pool_.plan(key));
-    const auto ordered = plan ? order_sandbox(*base, std::move(*plan), Makers::Urgency::pool)
-                              : Result<std::uint32_t>(std::move(plan).error());
-    if (!ordered) return pool_.not_made(key, now);
+    if (!order_sandbox(*base, pool_.plan(key), Makers::Urgency::pool))
+      return pool_.not_made(key, now);
   }
 }
 
@@ -172,14 +167,12 @@ void Launcher::finish(std::uint32_t number) {
       ++counters_.failed;
       pool_.not_made(sandbox.key(), monotonic_us());
     }
-    return sandbox.release();
+    return let_go(number);
   }
   config_.log->info("sandbox ended", {{"run", ended.id}, {"wall_us", ended.usage.wall_us}});
-  if (stopping_) return sandbox.release();
+  if (stopping_) return let_go(number);
   send_ended(sandbox);
-  if (!ended.never_began) return;
-  numbers_.erase(ended.id);
-  sandbox.release();
+  if (ended.never_began) let_go(number);
 }
 
 // One that waited was dead before it could read its order: nothing of the run was done.
@@ -192,7 +185,9 @@ void Launcher::claim_another(std::uint32_t number) {
 
 // The process is dead, or never was: what a run has left waits for its release.
 void Launcher::reaped(std::uint32_t number) {
-  Sandbox& sandbox = *sandboxes_.at(number);
+  const auto found = sandboxes_.find(number);
+  if (found == sandboxes_.end()) return;  // finish() has reaped it, and let it go
+  Sandbox& sandbox = *found->second;
   if (sandbox.is_made()) {
     (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, sandbox.pidfd(), nullptr);
     sandbox.reap();
@@ -200,10 +195,21 @@ void Launcher::reaped(std::uint32_t number) {
   if (sandbox.released()) take_down(number);
 }
 
+// It has ended, and nobody will ask for it any more: its run may already have another sandbox. What
+// is left of it goes as soon as its process is reaped.
+void Launcher::let_go(std::uint32_t number) {
+  Sandbox& sandbox = *sandboxes_.at(number);
+  if (sandbox.claimed()) {
+    const auto mapped = numbers_.find(sandbox.id());
+    if (mapped != numbers_.end() && mapped->second == number) numbers_.erase(mapped);
+  }
+  sandbox.release();
+  if (!sandbox.is_made()) take_down(number);
+}
+
 void Launcher::take_down(std::uint32_t number) {
   const auto found = sandboxes_.find(number);
   Sandbox& sandbox = *found->second;
-  if (sandbox.claimed()) numbers_.erase(sandbox.id());
   makers_.order(RemoveOrder{number, sandbox.cgroup_name()}, Makers::Urgency::removal,
                 sandbox.take_scratch());
   closing_.emplace(number, std::move(sandbox).take_lease());

@@ -92,13 +92,6 @@ void Makers::hand_out() {
   }
 }
 
-std::size_t Makers::waiting() const {
-  std::size_t sum = 0;
-  for (const auto& queue : queues_) sum += queue.size();
-  for (const Process& maker : makers_) sum += maker.busy.size();
-  return sum;
-}
-
 bool Makers::making() const {
   return std::ranges::any_of(makers_, [](const Process& maker) {
     return std::ranges::any_of(

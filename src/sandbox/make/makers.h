@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -43,7 +42,6 @@ class [[nodiscard]] Makers {
   void order(ToMaker message, Urgency urgency, sys::UniqueFd fd = {});
   // Its socket is readable. What it answered; after its death what is to be taken for its answers.
   std::vector<MakerAnswer> answers(std::uint32_t index);
-  std::size_t waiting() const;
   // A process that nobody knows yet may be one that a maker is about to tell of.
   bool making() const;
   std::vector<pid_t> pids() const;
