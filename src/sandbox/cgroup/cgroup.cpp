@@ -12,6 +12,7 @@
 
 #include "sandbox/cgroup/settings.h"
 #include "sys/files.h"
+#include "sys/mountfs.h"
 #include "sys/process.h"
 
 namespace tare::sandbox {
@@ -69,8 +70,10 @@ Result<> kill_by_freezer(int folder) {
   return killed;
 }
 
-Result<> kill_in(int folder, bool unified) {
-  return unified ? sys::write_control(folder, "cgroup.kill", "1") : kill_by_freezer(folder);
+// All of one cgroup, where its hierarchy can do that at once; nothing where it cannot.
+Result<> kill_in(int folder, const Hierarchy& hierarchy) {
+  if (hierarchy.unified) return sys::write_control(folder, "cgroup.kill", "1");
+  return hierarchy.has("freezer") ? kill_by_freezer(folder) : ok();
 }
 
 // A cgroup can be removed when the last of its processes has been reaped, which SIGKILL only
@@ -124,16 +127,25 @@ std::string_view CgroupRoot::mode() const {
   return std::ranges::any_of(folders_, unified) ? "hybrid" : "v1";
 }
 
+Result<> CgroupRoot::ask_for_quick_moves() {
+  if (mode() == "v2") return ok();
+  sys::FsContext context = TRY(sys::FsContext::create("cgroup"));
+  TRY(context.set_flag("none"));
+  TRY(context.set("name", "tare"));  // one for all launchers of a machine
+  TRY(context.set_flag("favordynmods"));
+  quick_moves_ = TRY(context.mount({}));
+  return ok();
+}
+
 Result<int> CgroupRoot::sweep() {
   int swept = 0;
   // First the killing, in every hierarchy: a launcher that died while it attached a process has
   // left it in some of them only. Then the removal.
   for (const Folder& folder : folders_) {
-    const bool kills = folder.hierarchy.unified || folder.hierarchy.has("freezer");
     for (const std::string& name : TRY(sys::list_dir(folder.folder.get(), "."))) {
       auto child = sys::open_at(folder.folder.get(), name, O_RDONLY | O_DIRECTORY);
       if (!child) continue;  // a control file
-      if (kills) TRY(kill_in(child->get(), folder.hierarchy.unified).context("sweep " + name));
+      TRY(kill_in(child->get(), folder.hierarchy).context("sweep " + name));
       TRY(kill_members(child->get()).context("sweep " + name));
       ++swept;
     }
@@ -158,8 +170,7 @@ Result<> CgroupRoot::remove_child(std::string_view name) const {
       auto child = sys::open_at(folder.folder.get(), name, O_RDONLY | O_DIRECTORY);
       if (!child && child.error().sys == ENOENT) continue;
       if (!child) return std::move(child).error();
-      const bool kills = folder.hierarchy.unified || folder.hierarchy.has("freezer");
-      if (killing && kills) TRY(kill_in(child->get(), folder.hierarchy.unified).context(name));
+      if (killing) TRY(kill_in(child->get(), folder.hierarchy).context(name));
       if (!killing) TRY(remove_folder(folder.folder.get(), std::string(name)).context(name));
     }
   }
@@ -305,7 +316,9 @@ Result<> Cgroup::attach(pid_t pid) const {
 
 Result<> Cgroup::kill() const {
   for (const Part& p : parts_) {
-    if (p.unified || p.freezer) return kill_in(p.folder.get(), p.unified).context("cgroup kill");
+    if (p.unified)
+      return sys::write_control(p.folder.get(), "cgroup.kill", "1").context("cgroup kill");
+    if (p.freezer) return kill_by_freezer(p.folder.get()).context("cgroup kill");
   }
   return Error{Errc::unavailable, "no hierarchy that can kill"};
 }

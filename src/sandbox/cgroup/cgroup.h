@@ -39,6 +39,13 @@ class [[nodiscard]] CgroupRoot {
   // Makes tare-<tag> in every needed hierarchy, and on v2 hands the controllers down to it.
   static Result<CgroupRoot> open(const std::vector<Hierarchy>& needed, std::string_view tag);
 
+  // Moving a process between cgroups waits for every processor (0.3 to 30 ms, under a lock that all
+  // other moves wait for) unless some hierarchy asks for quick moves (favordynmods, since 6.0: what
+  // forks and exits pay for it is some ns). What the host has mounted stays as it is: an empty v1
+  // hierarchy of our own, mounted nowhere, asks. It goes with this process. Nothing to do on v2,
+  // where a process is born in its cgroup. Errors: the kernel has none; then moves are slow.
+  Result<> ask_for_quick_moves();
+
   // Kills and removes what an earlier launcher left behind. How many.
   Result<int> sweep();
   // Removes the folders themselves; for the end of tests and of `tare down`.
@@ -62,6 +69,7 @@ class [[nodiscard]] CgroupRoot {
   };
   std::vector<Folder> folders_;
   std::string name_;
+  sys::UniqueFd quick_moves_;
 };
 
 class [[nodiscard]] Cgroup {

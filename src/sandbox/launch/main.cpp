@@ -35,8 +35,7 @@ namespace tare::sandbox {
 
 namespace {
 
-// Sandboxes that wait for a run, at most: about 400 KiB each.
-constexpr std::uint32_t kDefaultPool = 32;
+constexpr std::uint32_t kDefaultPool = 32;  // sandboxes that wait for a run
 constexpr std::uint32_t kMostPool = 2000;
 constexpr std::uint32_t kMostMakers = 4;
 
@@ -135,7 +134,7 @@ Result<> drop_capabilities() {
   return sys::keep_only_capabilities(wanted & held.permitted);
 }
 
-Result<LaunchTools> prepare(const Options& options, std::string_view digest) {
+Result<LaunchTools> prepare(const Options& options, std::string_view digest, const Logger& log) {
   const std::string& home = options.home;
   const std::string folder = home + "/launcher";
   TRY(sys::ensure_dir_at(sys::kCwd, folder, 0700));
@@ -153,6 +152,8 @@ Result<LaunchTools> prepare(const Options& options, std::string_view digest) {
   }
   CgroupRoot cgroups = TRY(
       CgroupRoot::open(TRY(needed_hierarchies(mounted)), digest.substr(0, 12)));
+  if (auto asked = cgroups.ask_for_quick_moves(); !asked)
+    log.warning("cgroups: moves will be slow", {{"error", asked.error().message}});
   TRY(cgroups.sweep().context("sweeping the cgroups of an earlier launcher"));
 
   ImageTools images;
@@ -197,7 +198,7 @@ Result<> run(const Options& options, Logger& log) {
   config.stop = TRY(stop_signals());
   config.daemon_uid = user.uid;
   config.log = &log;
-  LaunchTools tools = TRY(prepare(options, to_hex(sha256(options.home))));
+  LaunchTools tools = TRY(prepare(options, to_hex(sha256(options.home)), log));
   TRY(drop_capabilities().context("dropping capabilities"));
   const std::string socket = std::string(kHostRoot) + options.home + "/run/launcher.sock";
   config.listener = TRY(sys::listen_seqpacket(socket, 0660, user.gid));

@@ -229,9 +229,9 @@ void Sandbox::read_usage(model::Usage& usage) const {
   usage.cpu_throttled_us -= std::min(usage.cpu_throttled_us, spent_.cpu_throttled_us);
   if (!started()) return;
   const std::uint64_t now = monotonic_us();
-  const bool told = report_ && report_->kind == ReportKind::ended;
   usage.start_us = started_us_ - received_us_ - gate_us_;
-  usage.wall_us = std::clamp(told ? report_->at_ns / 1000 : now, started_us_, now) - started_us_;
+  usage.wall_us = std::clamp(told_end() ? report_->at_ns / 1000 : now, started_us_, now) -
+                  started_us_;
 }
 
 model::Outcome Sandbox::from_report(const Report& report) const {
