@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 
-#include "base/hash.h"
 #include "sandbox/plan/codec.h"
 #include "sys/files.h"
 #include "sys/memfd.h"
@@ -70,11 +69,11 @@ Result<LaunchParts> prepare_launch(LiveRun& live, const RunDeps& deps) {
                    .base = {{}, spec.host_root, spec.layers, spec.network, spec.limits},
                    .with_stdin = spec.with_stdin,
                    .with_input = spec.with_input};
-  const sandbox::Plans plans = TRY(plans_of(spec, deps.filters));
-  const std::string base = TRY(sandbox::encode(plans.base));
-  parts.message.base.plan = sha256_text(base);
-  parts.fds.push_back(TRY(sys::sealed_memfd("tare-base", base, false)));
-  parts.fds.push_back(TRY(sys::sealed_memfd("tare-plan", TRY(sandbox::encode(plans.run)), false)));
+  const std::string plan = TRY(sandbox::encode(TRY(sandbox::compile_run(spec))));
+  const BasePlans::Sealed* base = TRY(deps.base_plans.of(sandbox::BaseKind::of(spec)));
+  parts.message.base.plan = base->digest;
+  parts.fds.push_back(TRY(sys::dup_fd(base->fd.get())));
+  parts.fds.push_back(TRY(sys::sealed_memfd("tare-plan", plan, false)));
 
   sys::Pipe gate = TRY(sys::make_pipe());
   parts.fds.push_back(std::move(gate.read));

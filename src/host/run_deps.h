@@ -1,12 +1,12 @@
 // What the code that moves runs along works with; built once in daemon.cpp.
 #pragma once
 
-#include <array>
 #include <string>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "fiber/offload.h"
+#include "host/base_plans.h"
 #include "host/config.h"
 #include "host/launcher_link.h"
 #include "host/records.h"
@@ -20,15 +20,6 @@ namespace tare::host {
 // One tenant to begin with; every row and call names it.
 inline constexpr std::string_view kTenant = "default";
 
-// The system call filters, compiled once at start; by profile.
-struct Filters {
-  std::string strict, standard, build;
-  const std::string& of(model::Profile profile) const {
-    if (profile == model::Profile::strict) return strict;
-    return profile == model::Profile::build ? build : standard;
-  }
-};
-
 struct RunDeps {
   const Config& config;
   Clock& clock;
@@ -40,6 +31,7 @@ struct RunDeps {
   const runs::Blobs& blobs;
   fiber::Offload& offload;
   const Filters& filters;
+  BasePlans& base_plans;
   int runs_dir;  // $TARE_HOME/runs
 };
 

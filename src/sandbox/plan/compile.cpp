@@ -78,23 +78,23 @@ void root_steps(model::Network network, std::vector<Step>& steps) {
 }
 
 // Everything that does not depend on which run it will be.
-std::vector<Step> base_steps(const model::SandboxSpec& spec, std::string_view filter) {
+std::vector<Step> base_steps(const BaseKind& kind, std::string_view filter) {
   std::vector<Step> steps;
-  root_steps(spec.network, steps);
+  root_steps(kind.network, steps);
   steps.push_back({Op::write_file, "/etc/hostname", "", 0644, 0});
-  if (spec.network == model::Network::none)
+  if (kind.network == model::Network::none)
     steps.push_back({Op::write_file, "/etc/hosts", "", 0644, 0});
-  if (!spec.host_root) steps.push_back({Op::ensure_user, "agent", "", 1000, 0});
+  if (!kind.host_root) steps.push_back({Op::ensure_user, "agent", "", 1000, 0});
   steps.push_back({Op::make_dir, "/home", "", 0755, 0});
-  steps.push_back({Op::make_dir, "/home/agent", "", 0755, spec.uid});
-  steps.push_back({Op::make_dir, "/output", "", 0755, spec.uid});
-  const std::uint64_t capabilities = capabilities_of(spec.profile);
+  steps.push_back({Op::make_dir, "/home/agent", "", 0755, kind.uid});
+  steps.push_back({Op::make_dir, "/output", "", 0755, kind.uid});
+  const std::uint64_t capabilities = capabilities_of(kind.profile);
   steps.push_back({Op::bound, "", "", 0, capabilities});
   steps.push_back({Op::resource, "", "", RLIMIT_CORE, 0});
   steps.push_back({Op::resource, "", "", RLIMIT_MEMLOCK, 64 * 1024});
   steps.push_back({Op::resource, "", "", RLIMIT_MSGQUEUE, 819'200});
   steps.push_back({Op::resource, "", "", RLIMIT_SIGPENDING, 1024});
-  steps.push_back({Op::identity, "", "", spec.uid, spec.gid});
+  steps.push_back({Op::identity, "", "", kind.uid, kind.gid});
   steps.push_back({Op::capabilities, "", "", 0, capabilities});
   steps.push_back({Op::filter, std::string(filter), "", 0, 0});
   steps.push_back({Op::prepared, "", "", 0, 0});
@@ -129,11 +129,24 @@ std::uint64_t capabilities_of(model::Profile profile) {
          bit(CAP_DAC_OVERRIDE) | bit(CAP_SYS_CHROOT);
 }
 
-Result<Plans> compile(const model::SandboxSpec& spec, std::string_view filter) {
-  TRY(validate(spec));
+BaseKind BaseKind::of(const model::SandboxSpec& spec) {
+  return {spec.profile, spec.network, spec.host_root, spec.uid, spec.gid};
+}
+
+Result<std::vector<Step>> compile_base(const BaseKind& kind, std::string_view filter) {
   if (filter.empty() || filter.size() % 8 != 0)
     return Error{Errc::internal, "system call filter is malformed"};
-  return Plans{base_steps(spec, filter), run_steps(spec)};
+  return base_steps(kind, filter);
+}
+
+Result<std::vector<Step>> compile_run(const model::SandboxSpec& spec) {
+  TRY(validate(spec));
+  return run_steps(spec);
+}
+
+Result<Plans> compile(const model::SandboxSpec& spec, std::string_view filter) {
+  std::vector<Step> run = TRY(compile_run(spec));
+  return Plans{TRY(compile_base(BaseKind::of(spec), filter)), std::move(run)};
 }
 
 std::vector<Step> Plans::all() const {

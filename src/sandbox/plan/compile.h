@@ -4,6 +4,8 @@
 // is refused before anything is made.
 #pragma once
 
+#include <compare>
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
@@ -20,7 +22,21 @@ struct Plans {
   std::vector<Step> all() const;
 };
 
-// `filter` is the compiled system call filter of the spec's profile (seccomp/build.h).
+// All that a base plan depends on. Sandboxes of one kind, on the same layers, are interchangeable
+// until they are claimed.
+struct BaseKind {
+  model::Profile profile = model::Profile::standard;
+  model::Network network = model::Network::none;
+  bool host_root = false;
+  std::uint32_t uid = 1000, gid = 1000;
+
+  static BaseKind of(const model::SandboxSpec& spec);
+  auto operator<=>(const BaseKind&) const = default;
+};
+
+// `filter` is the compiled system call filter of the kind's profile (seccomp/build.h).
+Result<std::vector<Step>> compile_base(const BaseKind& kind, std::string_view filter);
+Result<std::vector<Step>> compile_run(const model::SandboxSpec& spec);
 Result<Plans> compile(const model::SandboxSpec& spec, std::string_view filter);
 
 // Capabilities a program may hold, as a bit mask, by profile.
