@@ -5,7 +5,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cstring>
@@ -13,6 +12,7 @@
 
 #include "base/json.h"
 #include "peers.h"
+#include "support/launcher.h"
 #include "sys/files.h"
 
 namespace tare::bench {
@@ -39,14 +39,7 @@ std::string header_of(const std::string& head, const std::string& name) {
 
 }  // namespace
 
-std::uint64_t monotonic_ns() {
-  timespec now = {};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(now.tv_nsec);
-}
-
-Daemon::Daemon() : home_("/tmp/tare-bench-XXXXXX"), tare_(std::string(TARE_BIN_DIR) + "/tare") {
+Daemon::Daemon() : home_("/tmp/tare-bench-XXXXXX"), tare_(testing::bin_dir() + "/tare") {
   if (::mkdtemp(home_.data()) == nullptr) throw std::runtime_error("mkdtemp");
   ::chmod(home_.c_str(), 0755);  // the daemon's user must reach its part of the home
   if (!run_program({tare_, "--home", home_, "up", "--detach", "--port", "0"}))
@@ -85,7 +78,7 @@ std::string Daemon::ask(const std::string& method, const std::string& path,
   return head.starts_with("HTTP/1.1 2") ? answer.substr(head_end) : "";
 }
 
-std::uint64_t Daemon::run_clock(const std::string& program) {
+std::uint64_t Daemon::run_clock_us(const std::string& program) {
   const std::string body = fmt::format(R"({{"environment":"host","argv":["{}"]}})", program);
   const auto json = parse_json(ask("POST", "/v1/runs", body));
   if (!json) return 0;
@@ -97,7 +90,7 @@ std::uint64_t Daemon::run_clock(const std::string& program) {
   if (at == std::string::npos || at + 16 > frames.size()) return 0;
   std::uint64_t ns = 0;
   std::memcpy(&ns, frames.data() + at + 8, sizeof ns);
-  return ns;
+  return ns / 1000;
 }
 
 VisibleClock::VisibleClock() : path_("/usr/local/bin/tare-bench-" + std::to_string(::getpid())) {

@@ -24,16 +24,14 @@ class Daemon {
   std::string ask(const std::string& method, const std::string& path, const std::string& body);
 
   // One run of `program` (bench_clock, at a place that the environment `host` shows) through POST
-  // /v1/runs, until its end. When its first instruction was executed, in CLOCK_MONOTONIC ns, told
+  // /v1/runs, until its end. When its first instruction was executed, in CLOCK_MONOTONIC us, told
   // by the program itself; 0: it failed.
-  std::uint64_t run_clock(const std::string& program);
+  std::uint64_t run_clock_us(const std::string& program);
 
  private:
   std::string home_, tare_;
   sys::UniqueFd socket_;
 };
-
-std::uint64_t monotonic_ns();
 
 // bench_clock below /usr, as the environment `host` shows nothing else of this machine; removed
 // again.

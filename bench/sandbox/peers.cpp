@@ -9,6 +9,7 @@
 
 #include <stdexcept>
 
+#include "support/launcher.h"
 #include "sys/entries.h"
 #include "sys/files.h"
 
@@ -56,7 +57,7 @@ Peers::~Peers() { (void)sys::remove_tree_at(sys::kCwd, folder_); }
 
 void Peers::copy(const std::string& program, const std::string& to) {
   constexpr std::size_t kMaxBytes = 16 << 20;
-  const std::string from = std::string(TARE_BIN_DIR) + "/" + program;
+  const std::string from = testing::bin_dir() + "/" + program;
   const std::string bytes = sys::read_file_at(sys::kCwd, from, kMaxBytes).value();
   if (!sys::write_file_atomic(sys::kCwd, to, bytes, 0755)) throw std::runtime_error("copy " + to);
 }

@@ -12,6 +12,7 @@
 #include <map>
 #include <stdexcept>
 
+#include "base/clock.h"
 #include "daemon.h"
 #include "peers.h"
 #include "support/launcher.h"
@@ -50,13 +51,14 @@ void claim_row(const Options& options, const std::string& name, bool paced) {
   for (int tries = 0; tries < 4 * options.n && static_cast<int>(own.us.size()) < options.n;
        ++tries) {
     if (paced) let_pool_fill();
-    const std::uint64_t sent = monotonic_ns();
+    const std::uint64_t sent = RealClock().monotonic_us();
     const auto result = launcher.run(testing::host_spec({clock.path()}));
-    std::uint64_t at = 0;
-    if (result.out.size() == sizeof at) std::memcpy(&at, result.out.data(), sizeof at);
+    std::uint64_t at_ns = 0;
+    if (result.out.size() == sizeof at_ns) std::memcpy(&at_ns, result.out.data(), sizeof at_ns);
+    const std::uint64_t at = at_ns / 1000;
     if (!succeeded(result) || at < sent) ++own.failed;
     if (result.started && result.started->warm && at >= sent) {
-      own.us.push_back(static_cast<double>(at - sent) / 1000);
+      own.us.push_back(static_cast<double>(at - sent));
     } else {
       ::usleep(200'000);  // the pool was empty: that is `fresh`, not a claim
     }
@@ -73,15 +75,15 @@ void claim_api_row(const Options& options) {
   Daemon daemon;
   const VisibleClock clock;
   Samples own;
-  for (int i = 0; i < 3; ++i) (void)daemon.run_clock(clock.path());
+  for (int i = 0; i < 3; ++i) (void)daemon.run_clock_us(clock.path());
   for (int i = 0; i < options.n; ++i) {
     let_pool_fill();
-    const std::uint64_t sent = monotonic_ns();
-    const std::uint64_t at = daemon.run_clock(clock.path());
+    const std::uint64_t sent = RealClock().monotonic_us();
+    const std::uint64_t at = daemon.run_clock_us(clock.path());
     if (at < sent) {
       ++own.failed;
     } else {
-      own.us.push_back(static_cast<double>(at - sent) / 1000);
+      own.us.push_back(static_cast<double>(at - sent));
     }
   }
   print_row(options, "claim_api", own);

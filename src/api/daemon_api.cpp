@@ -19,10 +19,20 @@ Json program(std::string_view name, const host::PeerStatus& status) {
   return out;
 }
 
+// Left out while the launcher does not answer.
+void add_pool(JsonObject& out, host::LauncherLink& launcher, const fiber::Context& ctx) {
+  const auto pool = launcher.pool(ctx);
+  if (!pool) return;
+  out["pool"] = JsonObject{{"idle", pool->idle},      {"making", pool->making},
+                           {"hits", pool->hits},      {"misses", pool->misses},
+                           {"made", pool->made},      {"failed", pool->failed},
+                           {"dropped", pool->dropped}};
+}
+
 }  // namespace
 
 Result<> get_health(Services& services, Exchange& exchange) {
-  const auto& launcher = services.deps.launcher;
+  auto& launcher = services.deps.launcher;
   const auto& store = services.deps.store.status();
   const bool ready = launcher.ready() && store.connected && services.runs.recovered();
   const host::PeerStatus own{.connected = true,
@@ -31,12 +41,13 @@ Result<> get_health(Services& services, Exchange& exchange) {
                              .detail = {}};
   const JsonArray programs{program("tared", own), program("tare-launcher", launcher.status()),
                            program("tare-store", store)};
-  return reply_json(exchange, 200,
-                    JsonObject{{"version", TARE_VERSION},
-                               {"pid", own.pid},
-                               {"ready", ready},
-                               {"programs", programs},
-                               {"active_runs", services.runs.active()}});
+  JsonObject health{{"version", TARE_VERSION},
+                    {"pid", own.pid},
+                    {"ready", ready},
+                    {"programs", programs},
+                    {"active_runs", services.runs.active()}};
+  add_pool(health, launcher, exchange.context());
+  return reply_json(exchange, 200, health);
 }
 
 Result<> get_info(Services& services, Exchange& exchange) {

@@ -14,6 +14,8 @@ using http::Exchange;
 Result<> get_health(Services& services, Exchange& exchange);
 Result<> get_info(Services& services, Exchange& exchange);
 
+Result<> list_profiles(Services& services, Exchange& exchange);
+
 Result<> create_blob(Services& services, Exchange& exchange);
 Result<> head_blob(Services& services, Exchange& exchange);
 

@@ -16,6 +16,8 @@ constexpr Row kRows[] = {
     {Method::get, "/v1/health", Scope::daemon_read, Body::none, Pace::prompt,
      OPERATION(get_health)},
     {Method::get, "/v1/info", Scope::daemon_read, Body::none, Pace::prompt, OPERATION(get_info)},
+    {Method::get, "/v1/profiles", Scope::daemon_read, Body::none, Pace::prompt,
+     OPERATION(list_profiles)},
     {Method::post, "/v1/blobs", Scope::blobs_write, Body::upload, Pace::prompt,
      OPERATION(create_blob)},
     {Method::head, "/v1/blobs/{digest}", Scope::blobs_write, Body::none, Pace::prompt,

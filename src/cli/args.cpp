@@ -12,6 +12,8 @@
 namespace tare::cli {
 namespace {
 
+constexpr std::uint32_t kMostPool = 2000;  // what tare-launcher takes
+
 using Make = Result<Command> (*)(const Raw&);
 
 // The tree of commands, what each writes into Raw, and how Raw becomes its value.
@@ -39,6 +41,7 @@ class Grammar {
         "itself.");
     add_daemon_commands();
     add_run_commands();
+    add_sandbox_commands();
     add_run_list_commands();
     add_env_commands();
     add_agent_commands();
@@ -76,6 +79,7 @@ class Grammar {
   void add_daemon_commands();
   void add_run_commands();
   void add_limit_options(CLI::App* run);
+  void add_sandbox_commands();
   void add_run_list_commands();
   void add_env_commands();
   void add_agent_commands();
@@ -89,13 +93,17 @@ class Grammar {
 void Grammar::add_daemon_commands() {
   auto* up = add("up", "Start the daemons that are not running (as root)", "tare up --detach",
                  [](const Raw& raw) -> Result<Command> {
-                   return Command(UpCommand{raw.detach, raw.port, raw.system_user});
+                   return Command(UpCommand{raw.detach, raw.port, raw.system_user, raw.pool});
                  });
   up->add_flag("--detach,-d", raw_.detach,
                "Return when they are ready; else stay, and end them on Ctrl-C");
   up->add_option("--port", raw_.port,
                  "TCP port on 127.0.0.1, 0 for any free one (7419 for the default home, else 0)")
       ->type_name("N");
+  up->add_option("--pool", raw_.pool,
+                 "Keep at most N empty sandboxes ready, of all kinds (32); 0: none")
+      ->type_name("N")
+      ->check(CLI::Range(kMostPool));
   user_option(up);
   add("down", "End the daemons and every run that is active", "tare down",
       [](const Raw&) -> Result<Command> { return Command(DownCommand{}); });
@@ -159,9 +167,45 @@ void Grammar::add_limit_options(CLI::App* run) {
   run->add_option("--user", raw_.user, "With --env: agent (default) or root")
       ->type_name("USER")
       ->check(CLI::IsMember({"agent", "root"}));
-  run->add_option("--profile", raw_.profile, "With --env: strict, default or build")
+  run->add_option("--profile", raw_.profile,
+                  "With --env: strict, default or build; alone, it explains them")
+      ->type_name("PROFILE")
+      ->expected(0, 1)
+      ->default_str(std::string(kExplain))
+      ->check(CLI::IsMember({"strict", "default", "build", std::string(kExplain)}));
+}
+
+void Grammar::add_sandbox_commands() {
+  auto* posture = add(
+      "posture",
+      "Print all that a program in a sandbox has and can reach: ids, capabilities,\n"
+      "descriptors, limits, mounts, what can be written, network, refused calls",
+      "tare posture --profile strict", [](const Raw& raw) -> Result<Command> {
+        return Command(
+            PostureCommand{raw.environment.value_or("host"), raw.user, raw.profile, raw.json});
+      });
+  posture->add_option("--env", raw_.environment, "In this environment (host)")->type_name("ENV");
+  posture->add_option("--user", raw_.user, "agent (default) or root")
+      ->type_name("USER")
+      ->check(CLI::IsMember({"agent", "root"}));
+  posture->add_option("--profile", raw_.profile, "strict, default or build")
       ->type_name("PROFILE")
       ->check(CLI::IsMember({"strict", "default", "build"}));
+  json_flag(posture);
+  auto* bench = add("bench",
+                    "Measure on this machine what a sandbox costs, beside bubblewrap, runc and\n"
+                    "systemd-nspawn where they are installed (as root; a minute)",
+                    "tare bench --only fresh\n  tare bench --json --n 200",
+                    [](const Raw& raw) -> Result<Command> {
+                      return Command(BenchCommand{raw.name, raw.count, raw.all, raw.json});
+                    });
+  bench->add_option("--only", raw_.name, "One row: claim_launcher, claim_api, fresh, churn, ...")
+      ->type_name("ROW");
+  bench->add_option("--n", raw_.count, "So many measurements a row")
+      ->type_name("N")
+      ->check(CLI::Range(1, 100'000));
+  bench->add_flag("--full", raw_.all, "The heavy rows whole: a minute of churn, 2,000 idle");
+  json_flag(bench);
 }
 
 void Grammar::add_run_list_commands() {

@@ -38,6 +38,7 @@ struct UpCommand {
   // 0: any free one. Not set: 7419 for the default home, any free one for others beside it.
   std::optional<std::uint16_t> port;
   std::string user = "tare";
+  std::optional<std::uint32_t> pool;  // sandboxes kept ready; not set: the launcher's default
 };
 struct DownCommand {};
 struct DoctorCommand {
@@ -97,6 +98,20 @@ struct RunCommand {
   bool with_stdin = false, json = false, dry_run = false, detach = false;
 };
 
+struct ProfilesCommand {
+  bool json = false;
+};
+struct PostureCommand {
+  std::string environment = "host";
+  std::optional<std::string> user, profile;
+  bool json = false;
+};
+struct BenchCommand {
+  std::string only;  // a row; "": all
+  std::optional<std::uint32_t> count;
+  bool full = false, json = false;
+};
+
 struct PsCommand {
   bool all = false, json = false;
   std::string agent;
@@ -128,8 +143,9 @@ struct HelpCommand {
 
 using Command = std::variant<UpCommand, DownCommand, DoctorCommand, EnvBuildCommand, EnvListCommand,
                              EnvShowCommand, AgentApplyCommand, AgentListCommand, AgentShowCommand,
-                             RunCommand, PsCommand, LogsCommand, InspectCommand, ArtifactsCommand,
-                             KillCommand, RemoveCommand, VersionCommand, HelpCommand>;
+                             RunCommand, ProfilesCommand, PostureCommand, BenchCommand, PsCommand,
+                             LogsCommand, InspectCommand, ArtifactsCommand, KillCommand,
+                             RemoveCommand, VersionCommand, HelpCommand>;
 
 struct Invocation {
   Target target;

@@ -107,6 +107,7 @@ Result<> check_run(const RunCommand& run) {
 }  // namespace
 
 Result<Command> make_run(const Raw& raw) {
+  if (raw.profile == kExplain) return Command(ProfilesCommand{raw.json});
   RunCommand run;
   TRY(split_version(raw.agent, run.agent, run.version));
   if (raw.environment) {

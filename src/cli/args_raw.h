@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -25,8 +26,11 @@ struct Raw {
   std::vector<std::string> ids, inputs, variables, help_path, command;
   std::optional<std::string> environment, memory, cpus, disk, time, output, user, profile;
   std::optional<std::uint64_t> inodes;
-  std::optional<std::uint32_t> pids, open_files;
+  std::optional<std::uint32_t> pids, open_files, pool, count;
 };
+
+// --profile without a value.
+inline constexpr std::string_view kExplain = "explain";
 
 Result<Command> make_run(const Raw& raw);
 Result<Command> make_agent_show(const Raw& raw);

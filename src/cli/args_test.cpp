@@ -81,6 +81,8 @@ TEST(Args, the_other_commands) {
   EXPECT_TRUE(command_of<UpCommand>({"up", "--detach"}).detach);
   EXPECT_EQ(command_of<UpCommand>({"up", "--port", "0"}).port, 0);
   EXPECT_FALSE(command_of<UpCommand>({"up"}).port.has_value());
+  EXPECT_EQ(command_of<UpCommand>({"up", "--pool", "0"}).pool, 0U);
+  EXPECT_FALSE(command_of<UpCommand>({"up"}).pool.has_value());
   EXPECT_EQ(command_of<UpCommand>({"up"}).user, "tare");
   command_of<DownCommand>({"down"});
   EXPECT_TRUE(command_of<DoctorCommand>({"doctor", "--json"}).json);
@@ -173,6 +175,7 @@ TEST(Args, a_wrong_command_line_is_refused_with_the_fix) {
       {{"ps", "--", "x"}, "`tare run` only"},
       {{"ps", "-n", "0"}, "--limit"},
       {{"up", "--port", "70000"}, "--port"},
+      {{"up", "--pool", "2001"}, "--pool"},
       {{"logs"}, "ID"},
       {{"kill"}, "ID"},
       {{"env"}, ""},

@@ -123,8 +123,10 @@ Result<int> run_command(const UpCommand& command, App& app, const fiber::Context
   if (!app.target.url.empty())
     return Error{Errc::invalid, "up starts daemons on this machine: no --url"};
   const std::uint16_t usual_port = app.target.home == kDefaultHome ? kDefaultPort : 0;
-  const ServiceOptions options{
-      {app.target.home}, TRY(sys::find_user(command.user)), command.port.value_or(usual_port)};
+  const ServiceOptions options{{app.target.home},
+                               TRY(sys::find_user(command.user)),
+                               command.port.value_or(usual_port),
+                               command.pool};
   // Blocked before any daemon runs, so that a Ctrl-C in between ends them too.
   std::optional<fiber::Signals> signals;
   if (!command.detach) signals = TRY(fiber::Signals::block({SIGINT, SIGTERM, SIGHUP}));

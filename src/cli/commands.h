@@ -21,6 +21,9 @@ Result<int> run_command(const AgentApplyCommand& command, App& app, const fiber:
 Result<int> run_command(const AgentListCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const AgentShowCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const RunCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const ProfilesCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const PostureCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const BenchCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const PsCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const LogsCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const InspectCommand& command, App& app, const fiber::Context& ctx);

@@ -33,7 +33,11 @@ struct Plan {
 Plan plan_of(std::string_view name, const ServiceOptions& options) {
   const Home& home = options.home;
   Plan plan{name, {}, {"--home", home.path, "--user", options.user.name}};
-  if (name == kLauncher) plan.socket = home.launcher_socket();
+  if (name == kLauncher) {
+    plan.socket = home.launcher_socket();
+    if (options.pool)
+      plan.arguments.insert(plan.arguments.end(), {"--pool", std::to_string(*options.pool)});
+  }
   if (name == kStore) plan.socket = home.store_socket();
   if (name == kTared) {
     plan.socket = home.tared_socket();

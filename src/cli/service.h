@@ -26,6 +26,7 @@ struct ServiceOptions {
   Home home;
   sys::SystemUser user;
   std::uint16_t port = kDefaultPort;
+  std::optional<std::uint32_t> pool = {};  // not set: tare-launcher's own default
 };
 
 // Held as long as the descriptor is.

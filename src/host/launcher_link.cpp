@@ -18,6 +18,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr fiber::Duration kGreetingTimeout = 10s;
+constexpr fiber::Duration kPoolTimeout = 1s;
 constexpr fiber::Duration kFirstRetry = 5ms;
 constexpr fiber::Duration kLastRetry = 100ms;
 constexpr std::string_view kGone = "tare-launcher died; its sandboxes ended with it";
@@ -112,6 +113,8 @@ Result<> LauncherLink::dispatch(sys::Message message) {
                      message.fds.empty() ? sys::UniqueFd() : std::move(message.fds.front()));
   } else if (const auto* pool = std::get_if<sandbox::PoolMessage>(&decoded)) {
     pool_ = *pool;
+    ++pool_told_;
+    pool_changed_.notify_all();
   } else {
     return Error{Errc::internal, "tare-launcher: greeted twice"};
   }
@@ -122,6 +125,14 @@ Result<> LauncherLink::send(const sandbox::ToLauncher& message, std::span<const 
                             const fiber::Context& ctx) {
   if (!ready_) return Error{Errc::unavailable, "tare-launcher is not up: run `tare up`"};
   return send_now(message, fds, ctx);
+}
+
+Result<sandbox::PoolMessage> LauncherLink::pool(const fiber::Context& ctx) {
+  const auto asked_ctx = ctx.with_timeout(kPoolTimeout);
+  const std::uint64_t before = pool_told_;
+  TRY(send(sandbox::AskPoolMessage{}, {}, asked_ctx));
+  TRY(pool_changed_.wait_until([&] { return pool_told_ != before; }, asked_ctx));
+  return pool_;
 }
 
 Result<> LauncherLink::send_now(const sandbox::ToLauncher& message, std::span<const int> fds,

@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "fiber/context.h"
+#include "fiber/event.h"
 #include "sandbox/launch/protocol.h"
 #include "sys/fd.h"
 #include "sys/seqpacket.h"
@@ -57,8 +58,8 @@ class LauncherLink {
   // Connected, greeted, and listed.
   bool ready() const { return ready_; }
   const PeerStatus& status() const { return status_; }
-  // As it was told last.
-  const sandbox::PoolMessage& pool() const { return pool_; }
+  // The counters of its pool, as they are now.
+  Result<sandbox::PoolMessage> pool(const fiber::Context& ctx);
   // Which launcher process that is, as text; all zeros: none yet.
   std::string instance() const { return fmt::format("{:016x}", known_instance_); }
 
@@ -83,6 +84,8 @@ class LauncherLink {
   std::string refused_version_;       // of the last greeting, until its connection is closed
   PeerStatus status_;
   sandbox::PoolMessage pool_;
+  std::uint64_t pool_told_ = 0;  // how often
+  fiber::Event pool_changed_;
 };
 
 }  // namespace tare::host

@@ -16,6 +16,9 @@ namespace tare::runs {
 
 namespace {
 
+// For everybody to read and execute: an input may be a script. What is behind the folder's own mode
+// nobody else reaches.
+constexpr unsigned kBlobMode = 0555;
 constexpr std::size_t kCopyBytes = std::size_t{256} << 10;  // at once
 
 std::string path_of(const Sha256Digest& digest) {
@@ -37,7 +40,7 @@ Result<> for_each_piece(int file, Use use) {
 }
 
 Result<> copy_to(int from, int dir, std::string_view path) {
-  const auto to = TRY(sys::open_at(dir, path, O_WRONLY | O_CREAT | O_EXCL, 0444));
+  const auto to = TRY(sys::open_at(dir, path, O_WRONLY | O_CREAT | O_EXCL, kBlobMode));
   auto copied = for_each_piece(
       from, [&](std::span<const std::byte> bytes) { return sys::write_all(to.get(), bytes); });
   if (!copied) static_cast<void>(sys::remove_at(dir, path));
@@ -123,7 +126,7 @@ Result<> BlobWriter::publish(const Sha256Digest& digest) {
     // Stored already: the destructor removes the temporary file.
     if (sys::exists_at(root_, path)) return sys::set_atime_now_at(root_, path);
   }
-  TRY(sys::chmod_fd(file_.get(), 0444));
+  TRY(sys::chmod_fd(file_.get(), kBlobMode));
   TRY(sys::sync_fd(file_.get()));
   auto made = sys::make_dir_at(root_, folder, 0700);
   if (made) TRY(sync_folder(root_, "."));

@@ -1,5 +1,6 @@
 // Files by content: `<folder>/ab/<64 hex>` is the file whose SHA-256 is ab.... Written once, never
-// changed, read-only (0444; the folder itself is 0700, so only its owner gets there).
+// changed, read-only (0555, as an input may be a program; the folder itself is 0700, so only its
+// owner gets there).
 //
 // Owner: tared. Threads: any, as long as each BlobWriter stays with one; all calls block on the
 // disk. Units: bytes. Errors: Errc::invalid for content that is not what was stated; exhausted for

@@ -110,7 +110,7 @@ TEST_F(BlobFolder, content_is_read_only_and_the_folder_private) {
   const auto blob = put("text");
   ASSERT_TRUE(blob.ok());
   const auto file = blobs_.read(blob->digest);
-  EXPECT_EQ(sys::stat_fd(file->get())->st_mode & 07777, 0444U);
+  EXPECT_EQ(sys::stat_fd(file->get())->st_mode & 07777, 0555U);
   const auto root = sys::open_at(sys::kCwd, folder_.path("blobs"), O_RDONLY);
   EXPECT_EQ(sys::stat_fd(root->get())->st_mode & 07777, 0700U);
 }

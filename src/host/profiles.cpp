@@ -1,0 +1,81 @@
+#include "host/profiles.h"
+
+#include <linux/capability.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <map>
+
+#include "model/profile.h"
+#include "sandbox/plan/compile.h"
+#include "sandbox/seccomp/profile.h"
+
+namespace tare::host {
+
+namespace {
+
+struct Named {
+  int number;
+  std::string_view name;
+};
+// All that capabilities_of() can give; ProfileDescriptions.* counts them.
+constexpr Named kCapabilities[] = {{CAP_CHOWN, "CHOWN"},   {CAP_DAC_OVERRIDE, "DAC_OVERRIDE"},
+                                   {CAP_FOWNER, "FOWNER"}, {CAP_SETGID, "SETGID"},
+                                   {CAP_SETUID, "SETUID"}, {CAP_SYS_CHROOT, "SYS_CHROOT"}};
+constexpr Named kFamilies[] = {{AF_UNIX, "unix"},
+                               {AF_INET, "inet"},
+                               {AF_INET6, "inet6"},
+                               {AF_NETLINK, "netlink (routes only)"}};
+
+std::string_view summary_of(model::Profile profile) {
+  switch (profile) {
+    case model::Profile::strict:
+      return "for code that only computes: files, processes and unix sockets, no internet sockets, "
+             "not even to itself";
+    case model::Profile::standard:
+      return "what ordinary programs need; internet sockets reach the sandbox's own loopback "
+             "and nothing else";
+    case model::Profile::build:
+      return "for package installers: default, and root inside may change owners, become other "
+             "users and chroot, in its own user namespace only";
+  }
+  return "";
+}
+
+struct Verdicts {
+  bool always = false, sometimes = false;
+};
+
+}  // namespace
+
+ProfileDescription describe(model::Profile profile) {
+  ProfileDescription out;
+  out.name = model::to_string(profile);
+  out.summary = summary_of(profile);
+  const std::uint64_t capabilities = sandbox::capabilities_of(profile);
+  for (const Named& capability : kCapabilities) {
+    if ((capabilities >> capability.number & 1) != 0) out.capabilities.push_back(capability.name);
+  }
+  std::map<std::string_view, Verdicts> calls;
+  for (const sandbox::SyscallRule& rule : sandbox::rules_of(profile)) {
+    Verdicts& verdicts = calls[rule.name];
+    if (rule.allowed) (rule.tests.empty() ? verdicts.always : verdicts.sometimes) = true;
+    if (!rule.allowed || rule.name != "socket") continue;
+    for (const Named& family : kFamilies) {
+      if (rule.tests.front().value == static_cast<std::uint64_t>(family.number))
+        out.sockets.push_back(family.name);
+    }
+  }
+  for (const auto& [name, verdicts] : calls) {
+    auto& list = verdicts.always ? out.allowed : verdicts.sometimes ? out.conditional : out.refused;
+    list.push_back(name);
+  }
+  return out;
+}
+
+std::vector<ProfileDescription> describe_profiles() {
+  return {describe(model::Profile::strict), describe(model::Profile::standard),
+          describe(model::Profile::build)};
+}
+
+}  // namespace tare::host
