@@ -171,8 +171,8 @@ void Grammar::add_limit_options(CLI::App* run) {
                   "With --env: strict, default or build; alone, it explains them")
       ->type_name("PROFILE")
       ->expected(0, 1)
-      ->default_str(std::string(kExplain))
-      ->check(CLI::IsMember({"strict", "default", "build", std::string(kExplain)}));
+      ->default_str("explain")
+      ->check(CLI::IsMember({"strict", "default", "build", "explain"}));
 }
 
 void Grammar::add_sandbox_commands() {

@@ -1,16 +1,13 @@
 // What a sandbox is: tare posture, tare run --profile, tare bench.
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstdlib>
-
 #include <fmt/format.h>
 
 #include "cli/commands.h"
 #include "cli/daemons.h"
 #include "cli/exit_status.h"
 #include "cli/render.h"
-#include "sys/entries.h"
+#include "sys/spawn.h"
 
 namespace tare::cli {
 namespace {
@@ -90,17 +87,19 @@ Result<int> run_command(const BenchCommand& command, App&, const fiber::Context&
   if (::geteuid() != 0)
     return Error{Errc::denied, "`tare bench` needs root: it makes sandboxes of its own"};
   const std::string program = TRY(find_program(kBench));
-  ::setenv("TARE_BIN_DIR", program.substr(0, program.rfind('/')).c_str(), 1);
-  std::vector<std::string> words = {std::string(kBench)};
-  if (!command.only.empty()) words.insert(words.end(), {"--only", command.only});
-  if (command.count) words.insert(words.end(), {"--n", std::to_string(*command.count)});
-  if (command.full) words.emplace_back("--full");
-  if (command.json) words.emplace_back("--json");
-  std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  ::execv(program.c_str(), argv.data());
-  return sys_error(errno, program);
+  sys::SpawnOptions options{
+      .program = program, .argv = {std::string(kBench)}, .env = child_environment()};
+  options.env.push_back("TARE_BIN_DIR=" + program.substr(0, program.rfind('/')));
+  options.out = STDOUT_FILENO;
+  options.err = STDERR_FILENO;
+  const auto add = [&options](std::string word) { options.argv.push_back(std::move(word)); };
+  if (!command.only.empty()) add("--only"), add(command.only);
+  if (command.count) add("--n"), add(std::to_string(*command.count));
+  if (command.full) add("--full");
+  if (command.json) add("--json");
+  // Nothing else is on this loop: it may wait.
+  const sys::ExitStatus ended = TRY(TRY(sys::spawn(options)).reap());
+  return ended.signalled ? 128 + ended.code : ended.code;
 }
 
 }  // namespace tare::cli

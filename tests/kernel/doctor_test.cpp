@@ -169,6 +169,7 @@ TEST_F(Doctor, all_that_sandboxes_stand_on_works_here_and_nothing_is_left) {
                            "network namespace",
                            "seccomp",
                            "cgroups",
+                           "quick cgroup moves",
                            "limits",
                            "memory limit",
                            "process limit",

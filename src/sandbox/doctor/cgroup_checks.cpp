@@ -114,6 +114,24 @@ Result<std::string> check_cgroups(const Host& host) {
   return detail;
 }
 
+Result<std::string> check_quick_moves(const Host& host) {
+  Cgroups cgroups = TRY(open_cgroups(host));
+  if (cgroups.root.mode() == "v2")
+    return std::string("not needed: on v2 a process is born in its cgroup");
+  TRY(cgroups.root.ask_for_quick_moves());
+  constexpr int kMoves = 20;
+  const Cgroup cgroup = TRY(Cgroup::create(cgroups.root, "moves", small_limits()));
+  const RealClock clock;
+  std::uint64_t longest_us = 0;
+  for (int i = 0; i < kMoves; ++i) {
+    const std::uint64_t begin = clock.monotonic_us();
+    const Box box = TRY(Box::start(&spin, {.cgroup = &cgroup}));
+    longest_us = std::max(longest_us, clock.monotonic_us() - begin);
+  }
+  return "asked for; the slowest of " + std::to_string(kMoves) + " processes was started after " +
+         milliseconds(longest_us);
+}
+
 Result<std::string> check_armed_limits(const Host& host) {
   const Cgroups cgroups = TRY(open_cgroups(host));
   const model::Limits limits = small_limits();

@@ -62,6 +62,7 @@ Result<std::string> check_image_disk(const Host& host);
 
 // Limits (cgroup_checks.cpp).
 Result<std::string> check_cgroups(const Host& host);
+Result<std::string> check_quick_moves(const Host& host);
 Result<std::string> check_armed_limits(const Host& host);
 Result<std::string> check_memory_limit(const Host& host);
 Result<std::string> check_process_limit(const Host& host);
