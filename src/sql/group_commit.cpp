@@ -27,11 +27,16 @@ GroupCommitter::~GroupCommitter() {
   thread_.join();
 }
 
-void GroupCommitter::enqueue(std::unique_ptr<JobBase> job) {
+void GroupCommitter::enqueue(std::unique_ptr<JobBase> job, bool soon) {
   {
     const std::lock_guard lock(mutex_);
     CHECK(!stopping_);
-    if (queue_.size() < options_.max_queued) queue_.push_back(std::move(job));
+    if (queue_.size() < options_.max_queued) {
+      if (queue_.empty())
+        due_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(options_.soon_ms);
+      queue_.push_back(std::move(job));
+      waited_for_ = waited_for_ || !soon;
+    }
   }
   if (job == nullptr) {
     wake_.notify_one();
@@ -55,11 +60,13 @@ void GroupCommitter::serve() {
 GroupCommitter::Batch GroupCommitter::next_batch() {
   std::unique_lock lock(mutex_);
   wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+  wake_.wait_until(lock, due_, [this] { return stopping_ || waited_for_; });
   Batch batch;
   while (!queue_.empty() && batch.size() < options_.max_batch) {
     batch.push_back(std::move(queue_.front()));
     queue_.pop_front();
   }
+  if (queue_.empty()) waited_for_ = false;
   return batch;
 }
 

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -31,6 +32,7 @@ class GroupCommitter {
   struct Options {
     std::size_t max_queued = 16'384;  // operations waiting; more are refused
     std::size_t max_batch = 512;      // operations in one commit
+    int soon_ms = 20;                 // how long one that was submitted with submit_soon() may wait
   };
 
   // From here on `database` belongs to this thread; it must outlive the committer.
@@ -45,6 +47,14 @@ class GroupCommitter {
   void submit(Operation operation, Done done) {
     using Job = TypedJob<Operation, Done>;
     enqueue(std::make_unique<Job>(std::move(operation), std::move(done)));
+  }
+
+  // The same, for what nobody waits for: it shares the commit of the next operation that somebody
+  // does wait for, when one comes within soon_ms. The order stays that of the submissions.
+  template <class Operation, class Done>
+  void submit_soon(Operation operation, Done done) {
+    using Job = TypedJob<Operation, Done>;
+    enqueue(std::make_unique<Job>(std::move(operation), std::move(done)), true);
   }
 
   // The same, waiting for the answer. For threads that may block: never the event loop, never
@@ -91,7 +101,7 @@ class GroupCommitter {
 
   using Batch = std::vector<std::unique_ptr<JobBase>>;
 
-  void enqueue(std::unique_ptr<JobBase> job);
+  void enqueue(std::unique_ptr<JobBase> job, bool soon = false);
   void serve();
   Batch next_batch();  // empty: stop
   void commit(Batch& batch);
@@ -100,9 +110,11 @@ class GroupCommitter {
   Database& database_;
   const Options options_;
   std::atomic<std::uint64_t> commits_{0}, operations_{0};
-  std::mutex mutex_;  // guards the two below
+  std::mutex mutex_;  // guards what is below
   std::deque<std::unique_ptr<JobBase>> queue_;
   bool stopping_ = false;
+  bool waited_for_ = false;                    // somebody waits for an operation of the queue
+  std::chrono::steady_clock::time_point due_;  // of the first of those nobody waits for
   std::condition_variable wake_;
   std::thread thread_;  // last: everything above is there when it starts
 };

@@ -112,6 +112,29 @@ TEST_F(GroupCommit, when_the_transaction_is_lost_nobody_is_told_that_it_worked) 
   EXPECT_EQ(count(), 1);
 }
 
+TEST_F(GroupCommit, what_nobody_waits_for_shares_the_commit_of_what_somebody_does) {
+  std::vector<int> order;
+  {
+    GroupCommitter committer(*database_, GroupCommitter::Options{.soon_ms = 3'600'000});
+    committer.submit_soon([&] { return insert(1); },
+                          [&](Result<std::int64_t>) { order.push_back(1); });
+    EXPECT_TRUE(committer.run([&] { return insert(2); }).ok());
+    EXPECT_EQ(committer.commits(), 1U);
+    committer.submit_soon([&] { return insert(3); },
+                          [&](Result<std::int64_t>) { order.push_back(3); });
+  }  // the end waits for nobody
+  EXPECT_THAT(order, ::testing::ElementsAre(1, 3));
+  EXPECT_EQ(count(), 3);
+}
+
+TEST_F(GroupCommit, what_nobody_waits_for_is_committed_soon_all_the_same) {
+  std::latch done(1);
+  GroupCommitter committer(*database_, GroupCommitter::Options{.soon_ms = 1});
+  committer.submit_soon([&] { return insert(1); },
+                        [&](Result<std::int64_t>) { done.count_down(); });
+  done.wait();
+}
+
 TEST_F(GroupCommit, a_full_queue_refuses_at_once) {
   std::latch gate(1), taken(1);
   GroupCommitter committer(*database_, GroupCommitter::Options{.max_queued = 2, .max_batch = 512});

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "sql/test_folder.h"
 
 namespace tare::sql {
@@ -47,6 +49,31 @@ TEST(Sqlite, a_file_that_others_could_read_is_made_private) {
   struct stat status{};
   ASSERT_EQ(::stat(folder.path("a.db").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600U);
+}
+
+TEST(Sqlite, its_log_has_its_usual_size_from_the_start_and_commits_do_not_grow_it) {
+  const TestFolder folder;
+  const auto database = must_open(folder.path("a.db"));
+  struct stat before{};
+  ASSERT_EQ(::stat(folder.path("a.db-wal").c_str(), &before), 0);
+  EXPECT_GT(before.st_size, 4 << 20);
+  ASSERT_TRUE(database->run_script("CREATE TABLE t(n INTEGER) STRICT").ok());
+  for (int i = 0; i < 50; ++i) ASSERT_TRUE(database->run_script("INSERT INTO t VALUES(1)").ok());
+  struct stat after{};
+  ASSERT_EQ(::stat(folder.path("a.db-wal").c_str(), &after), 0);
+  EXPECT_EQ(after.st_size, before.st_size);
+}
+
+// The files as a power cut would leave them: the zeros behind the last frame are no frames.
+TEST(Sqlite, what_was_committed_is_read_back_from_a_log_with_zeros_behind_it) {
+  const TestFolder folder;
+  const TestFolder later;
+  const auto database = must_open(folder.path("a.db"));
+  ASSERT_TRUE(database->run_script("CREATE TABLE t(n INTEGER) STRICT").ok());
+  for (int i = 0; i < 20; ++i) ASSERT_TRUE(database->run_script("INSERT INTO t VALUES(1)").ok());
+  for (const char* name : {"a.db", "a.db-wal"})
+    std::filesystem::copy_file(folder.path(name), later.path(name));
+  EXPECT_EQ(answer(*must_open(later.path("a.db")), "SELECT count(*) FROM t"), "20");
 }
 
 TEST(Sqlite, a_symlink_is_not_followed) {
