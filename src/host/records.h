@@ -32,12 +32,13 @@ class Records {
   // Operations are carried out in the order they were queued.
   template <class Operation, class Done>
   void queue(Operation operation, Done done) {
-    committer_.submit([&store = store_, op = std::move(operation)]() mutable { return op(store); },
-                      [&loop = loop_, done = std::move(done)](auto result) mutable {
-                        loop.post([done = std::move(done), result = std::move(result)]() mutable {
-                          done(std::move(result));
-                        });
-                      });
+    committer_.submit(on_store(std::move(operation)), on_loop(std::move(done)));
+  }
+
+  // The same, for what nobody waits for: it may take some ms more, to share another one's commit.
+  template <class Operation, class Done>
+  void queue_soon(Operation operation, Done done) {
+    committer_.submit_soon(on_store(std::move(operation)), on_loop(std::move(done)));
   }
 
   // The same, waiting for the answer. From a fiber.
@@ -58,6 +59,19 @@ class Records {
   }
 
  private:
+  template <class Operation>
+  auto on_store(Operation operation) {
+    return [&store = store_, op = std::move(operation)]() mutable { return op(store); };
+  }
+  template <class Done>
+  auto on_loop(Done done) {
+    return [&loop = loop_, done = std::move(done)](auto result) mutable {
+      loop.post([done = std::move(done), result = std::move(result)]() mutable {
+        done(std::move(result));
+      });
+    };
+  }
+
   fiber::Loop& loop_;
   runs::SqliteStore& store_;
   sql::GroupCommitter committer_;

@@ -254,7 +254,8 @@ Result<> RunDriver::follow(LiveRun& live, const fiber::Context& ctx) const {
   return ok();
 }
 
-// Not waited for: the program runs already, and its end is recorded behind it.
+// Not waited for: the program runs already, and its end is recorded behind it, with the same commit
+// if it comes soon.
 void RunDriver::record_started(LiveRun& live) const {
   const auto message = live.started->start_us == 0
                            ? std::string()
@@ -264,12 +265,13 @@ void RunDriver::record_started(LiveRun& live) const {
   const auto event = event_at(model::RunEventType::started, deps_.clock.wall_ms(), message);
   if (auto run = model::advance(live.run, event)) live.run = std::move(*run);
   live.changed.notify_all();
-  deps_.records.queue([id = live.run.id, event](
-                          runs::Store& store) { return store.append_event(kTenant, id, event); },
-                      [&log = deps_.log, id = live.run.id](Result<runs::AppendedEvent> appended) {
-                        if (!appended)
-                          log.error("start could not be recorded", appended.error(), {{"run", id}});
-                      });
+  deps_.records.queue_soon(
+      [id = live.run.id, event](runs::Store& store) {
+        return store.append_event(kTenant, id, event);
+      },
+      [&log = deps_.log, id = live.run.id](Result<runs::AppendedEvent> appended) {
+        if (!appended) log.error("start could not be recorded", appended.error(), {{"run", id}});
+      });
 }
 
 Result<> RunDriver::collect(LiveRun& live, const fiber::Context& ctx) const {

@@ -1,5 +1,6 @@
 #include "sql/group_commit.h"
 
+#include <chrono>
 #include <csignal>
 
 #include <pthread.h>
@@ -32,8 +33,7 @@ void GroupCommitter::enqueue(std::unique_ptr<JobBase> job, bool soon) {
     const std::lock_guard lock(mutex_);
     CHECK(!stopping_);
     if (queue_.size() < options_.max_queued) {
-      if (queue_.empty())
-        due_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(options_.soon_ms);
+      if (queue_.empty()) due_us_ = clock_.monotonic_us() + options_.soon_ms * 1000;
       queue_.push_back(std::move(job));
       waited_for_ = waited_for_ || !soon;
     }
@@ -60,7 +60,11 @@ void GroupCommitter::serve() {
 GroupCommitter::Batch GroupCommitter::next_batch() {
   std::unique_lock lock(mutex_);
   wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-  wake_.wait_until(lock, due_, [this] { return stopping_ || waited_for_; });
+  while (!stopping_ && !waited_for_) {
+    const std::uint64_t now_us = clock_.monotonic_us();
+    if (now_us >= due_us_) break;
+    wake_.wait_for(lock, std::chrono::microseconds(due_us_ - now_us));
+  }
   Batch batch;
   while (!queue_.empty() && batch.size() < options_.max_batch) {
     batch.push_back(std::move(queue_.front()));

@@ -10,7 +10,6 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -23,6 +22,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "sql/database.h"
 
 namespace tare::sql {
@@ -32,7 +32,7 @@ class GroupCommitter {
   struct Options {
     std::size_t max_queued = 16'384;  // operations waiting; more are refused
     std::size_t max_batch = 512;      // operations in one commit
-    int soon_ms = 20;                 // how long one that was submitted with submit_soon() may wait
+    std::uint64_t soon_ms = 20;       // how long one that was submitted with submit_soon() may wait
   };
 
   // From here on `database` belongs to this thread; it must outlive the committer.
@@ -109,12 +109,13 @@ class GroupCommitter {
 
   Database& database_;
   const Options options_;
+  const RealClock clock_;
   std::atomic<std::uint64_t> commits_{0}, operations_{0};
   std::mutex mutex_;  // guards what is below
   std::deque<std::unique_ptr<JobBase>> queue_;
   bool stopping_ = false;
-  bool waited_for_ = false;                    // somebody waits for an operation of the queue
-  std::chrono::steady_clock::time_point due_;  // of the first of those nobody waits for
+  bool waited_for_ = false;   // somebody waits for an operation of the queue
+  std::uint64_t due_us_ = 0;  // when the first of the queue is to be committed at the latest
   std::condition_variable wake_;
   std::thread thread_;  // last: everything above is there when it starts
 };
