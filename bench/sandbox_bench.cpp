@@ -10,16 +10,17 @@
 //   claim_api       POST /v1/runs sent -> first instruction, through tared with its durable commit;
 //                   after a pause, too
 //   fresh           launch message sent -> end received; no pool: all namespaces, overlay, cgroups
-//   and
-//                   limits made for it. Peers: fork -> exit of the whole command.
+//                   and limits made for it. Peers: fork -> exit of the whole command; and the
+//                   kernel's floor: a process in new namespaces that executes the same program
 //   start           the part of `fresh` up to the program's execve, as the launcher measures it
 //   warm            as fresh, from the pool
 //   cold            as fresh, the first launch after the launcher's own start
 //   burst100        100 launches sent at once -> each one's end
-//   churn           sandboxes per second, made and taken down, 8 at a time, no pool (--full: a
-//   minute) idle_memory     memory of the machine per sandbox that waits (--full: 2,000 of them,
-//   else 200) kill_reap       kill message sent -> end received, of a sandbox with 20 processes cli
-//   whole process `tare run --env host -- /bin/true` against the whole `bwrap ... true`
+//   churn           sandboxes per second, made and taken down, 8 at a time, no pool (--full: for
+//                   a minute)
+//   idle_memory     memory of the machine per sandbox that waits (200 of them, --full: 2,000)
+//   kill_reap       kill message sent -> end received, of a sandbox with 20 processes
+//   cli             whole process `tare run --env host -- /bin/true` against whole `bwrap ... true`
 #include <fmt/core.h>
 #include <unistd.h>
 

@@ -1,6 +1,7 @@
 #include "peers.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 #include "support/launcher.h"
 #include "sys/entries.h"
 #include "sys/files.h"
+#include "sys/process.h"
 
 extern char** environ;
 
@@ -45,6 +47,7 @@ Peers::Peers() {
   copy("bench_true", folder_ + "/bin/true");
   copy("bench_true", folder_ + "/bundle/rootfs/true");
   copy("bench_true", folder_ + "/tree/usr/bin/true");
+  has_bubblewrap_ = bubblewrap();
   has_runc_ = run_program({"sh", "-c",
                            "cd " + folder_ + "/bundle && runc spec && " +
                                "sed -i 's/\"terminal\": true/\"terminal\": false/; "
@@ -60,6 +63,20 @@ void Peers::copy(const std::string& program, const std::string& to) {
   const std::string from = testing::bin_dir() + "/" + program;
   const std::string bytes = sys::read_file_at(sys::kCwd, from, kMaxBytes).value();
   if (!sys::write_file_atomic(sys::kCwd, to, bytes, 0755)) throw std::runtime_error("copy " + to);
+}
+
+bool Peers::floor(bool network) const {
+  constexpr std::uint64_t kOthers = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC |
+                                    CLONE_NEWUTS | CLONE_NEWCGROUP;
+  const std::string program = folder_ + "/bin/true";
+  auto child = sys::clone_child(kOthers | (network ? std::uint64_t{CLONE_NEWNET} : 0));
+  if (!child) return false;
+  if (!child->valid()) {
+    ::execl(program.c_str(), "true", nullptr);
+    ::_exit(127);
+  }
+  const auto ended = child->wait(nullptr);
+  return ended && !ended->signalled && ended->code == 0;
 }
 
 bool Peers::bubblewrap() const {

@@ -17,6 +17,10 @@ class Peers {
   Peers(const Peers&) = delete;
   Peers& operator=(const Peers&) = delete;
 
+  // Not a sandbox, but what one cannot be made without: a process in new namespaces of all kinds
+  // (with or without a network's), and execve. The kernel's own floor.
+  bool floor(bool network) const;
+  bool has_bubblewrap() const { return has_bubblewrap_; }
   bool has_runc() const { return has_runc_; }
   bool has_nspawn() const { return has_nspawn_; }
 
@@ -29,6 +33,7 @@ class Peers {
 
  private:
   std::string folder_;
+  bool has_bubblewrap_ = false;
   bool has_runc_ = false, has_nspawn_ = false;
 };
 

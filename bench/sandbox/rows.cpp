@@ -95,14 +95,19 @@ void fresh_rows(const Options& options) {
   const Peers peers;
   Samples own, start;
   Peer bubblewrap{"bubblewrap", {}}, runc{"runc", {}}, nspawn{"systemd-nspawn", {}};
+  Peer floor{"kernel floor", {}}, no_network{"floor, no netns", {}};
   for (int i = 0; i < options.n; ++i) {
     own.measure([&] { return run_true(launcher, clock.path(), &start); });
-    bubblewrap.samples.measure([&] { return peers.bubblewrap(); });
+    floor.samples.measure([&] { return peers.floor(true); });
+    no_network.samples.measure([&] { return peers.floor(false); });
+    if (peers.has_bubblewrap()) bubblewrap.samples.measure([&] { return peers.bubblewrap(); });
     if (peers.has_runc() && i % 4 == 0) runc.samples.measure([&] { return peers.runc(i + 1); });
     if (peers.has_nspawn() && i % 4 == 0)
       nspawn.samples.measure([&] { return peers.nspawn(i + 1); });
   }
-  print_row(options, "fresh", own, &bubblewrap);
+  print_row(options, "fresh", own, &floor);
+  print_row(options, "fresh", own, &no_network);
+  if (peers.has_bubblewrap()) print_row(options, "fresh", own, &bubblewrap);
   if (peers.has_runc()) print_row(options, "fresh", own, &runc);
   if (peers.has_nspawn()) print_row(options, "fresh", own, &nspawn);
   print_row(options, "start", start);
@@ -118,9 +123,9 @@ void warm_row(const Options& options) {
   for (int i = 0; i < options.n; ++i) {
     let_pool_fill();
     own.measure([&] { return run_true(launcher, clock.path()); });
-    bubblewrap.samples.measure([&] { return peers.bubblewrap(); });
+    if (peers.has_bubblewrap()) bubblewrap.samples.measure([&] { return peers.bubblewrap(); });
   }
-  print_row(options, "warm", own, &bubblewrap);
+  print_row(options, "warm", own, peers.has_bubblewrap() ? &bubblewrap : nullptr);
 }
 
 void cold_row(const Options& options) {
@@ -214,6 +219,7 @@ void kill_row(const Options& options) {
 
 void cli_row(const Options& options) {
   const Daemon daemon;
+  const Peers peers;
   Samples own;
   Peer bubblewrap{"bubblewrap", {}};
   for (int i = 0; i < options.n; ++i) {
@@ -222,6 +228,7 @@ void cli_row(const Options& options) {
       return run_program(
           {daemon.tare(), "--home", daemon.home(), "run", "--env", "host", "--", "/bin/true"});
     });
+    if (!peers.has_bubblewrap()) continue;
     bubblewrap.samples.measure([] {
       return run_program({"bwrap",     "--unshare-all", "--ro-bind", "/usr",      "/usr",
                           "--symlink", "usr/bin",       "/bin",      "--symlink", "usr/lib",
@@ -230,7 +237,7 @@ void cli_row(const Options& options) {
                           "/bin/true"});
     });
   }
-  print_row(options, "cli", own, &bubblewrap);
+  print_row(options, "cli", own, peers.has_bubblewrap() ? &bubblewrap : nullptr);
 }
 
 struct Row {
