@@ -204,6 +204,8 @@ void Launcher::send(const FromLauncher& message, std::span<const int> fds) {
 
 int Launcher::wait_ms() const {
   std::uint64_t next = stopping_ ? 0 : pool_.next_change_us(monotonic_us());
+  if (const std::uint64_t own = makers_.deadline_us(); own > 0 && (next == 0 || own < next))
+    next = own;
   for (const auto& [number, sandbox] : sandboxes_) {
     const std::uint64_t deadline = sandbox->deadline_us();
     if (deadline > 0 && (next == 0 || deadline < next)) next = deadline;
@@ -216,6 +218,7 @@ int Launcher::wait_ms() const {
 
 void Launcher::check_deadlines() {
   const std::uint64_t now = monotonic_us();
+  makers_.check(now);
   for (const auto& [number, sandbox] : sandboxes_) {
     if (sandbox->deadline_us() > 0 && sandbox->deadline_us() <= now) sandbox->on_deadline();
   }

@@ -74,14 +74,14 @@ class [[nodiscard]] Launcher {
   void send_pool();
 
   void launch(LaunchMessage message, std::vector<sys::UniqueFd> fds);
-  void claim(LaunchMessage message, std::vector<sys::UniqueFd> fds, std::uint64_t received_us);
+  void claim(Claim claim);
   void claim_another(std::uint32_t number);
   Result<std::uint32_t> sandbox_for(const SandboxBase& base, int plan, std::uint64_t now_us);
   Result<std::uint32_t> order_sandbox(const SandboxBase& base, int plan, Makers::Urgency urgency);
   void begin(std::uint32_t number);
   void refused(const std::string& id, const Error& why);
   void on_maker(std::uint32_t index);
-  void on_made(const Made& made, std::vector<sys::UniqueFd> fds);
+  void on_made(const Made& made, std::vector<sys::UniqueFd> fds, bool lost);
   void on_removed(const Removed& removed);
   void reap_strangers();
   void fill_pool();

@@ -19,16 +19,15 @@ void Launcher::launch(LaunchMessage message, std::vector<sys::UniqueFd> fds) {
     config_.log->error("launched twice", {{"run", message.id}});
     return drop_client();
   }
-  claim(std::move(message), std::move(fds), received_us);
+  claim({std::move(message), std::move(fds), received_us});
 }
 
-void Launcher::claim(LaunchMessage message, std::vector<sys::UniqueFd> fds,
-                     std::uint64_t received_us) {
-  const auto number = sandbox_for(message.base, fds[0].get(), received_us);
-  if (!number) return refused(message.id, number.error());
-  numbers_.emplace(message.id, *number);
+void Launcher::claim(Claim claim) {
+  const auto number = sandbox_for(claim.message.base, claim.fds[0].get(), claim.received_us);
+  if (!number) return refused(claim.message.id, number.error());
+  numbers_.emplace(claim.message.id, *number);
   Sandbox& sandbox = *sandboxes_.at(*number);
-  sandbox.claim(std::move(message), std::move(fds), received_us);
+  sandbox.claim(std::move(claim));
   if (sandbox.is_made()) begin(*number);
 }
 
@@ -85,7 +84,7 @@ void Launcher::refused(const std::string& id, const Error& why) {
 void Launcher::on_maker(std::uint32_t index) {
   for (MakerAnswer& answer : makers_.answers(index)) {
     if (const auto* made = std::get_if<Made>(&answer.message)) {
-      on_made(*made, std::move(answer.fds));
+      on_made(*made, std::move(answer.fds), answer.lost);
     } else {
       on_removed(std::get<Removed>(answer.message));
     }
@@ -93,7 +92,7 @@ void Launcher::on_maker(std::uint32_t index) {
   if (makers_.deaths() != deaths_seen_ && !makers_.making()) reap_strangers();
 }
 
-void Launcher::on_made(const Made& made, std::vector<sys::UniqueFd> fds) {
+void Launcher::on_made(const Made& made, std::vector<sys::UniqueFd> fds, bool lost) {
   const auto found = sandboxes_.find(made.number);
   if (found == sandboxes_.end()) return;  // not possible: it is kept until it has been made
   Sandbox& sandbox = *found->second;
@@ -106,6 +105,7 @@ void Launcher::on_made(const Made& made, std::vector<sys::UniqueFd> fds) {
   }
   if (!usable) {
     config_.log->error("sandbox could not be made", usable.error());
+    if (lost && sandbox.may_try_again()) return claim_another(made.number);
     sandbox.fail(usable.error());
     if (!sandbox.is_made()) finish(made.number);
     return;
@@ -175,12 +175,13 @@ void Launcher::finish(std::uint32_t number) {
   if (ended.never_began) let_go(number);
 }
 
-// One that waited was dead before it could read its order: nothing of the run was done.
+// One that waited was dead before it could read its order, or one that was being made is lost with
+// its maker: nothing of the run was done.
 void Launcher::claim_another(std::uint32_t number) {
-  Claim claim = sandboxes_.at(number)->give_back_claim();
-  numbers_.erase(claim.message.id);
+  Claim given_back = sandboxes_.at(number)->give_back_claim();
+  numbers_.erase(given_back.message.id);
   finish(number);
-  this->claim(std::move(claim.message), std::move(claim.fds), claim.received_us);
+  claim(std::move(given_back));
 }
 
 // The process is dead, or never was: what a run has left waits for its release.

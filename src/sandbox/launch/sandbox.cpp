@@ -40,21 +40,22 @@ std::string Sandbox::cgroup_name() const {
   return "s" + std::to_string(slot().index) + "-" + std::to_string(slot().generation);
 }
 
-void Sandbox::claim(LaunchMessage message, std::vector<sys::UniqueFd> fds,
-                    std::uint64_t received_us) {
+void Sandbox::claim(Claim claim) {
   CHECK(!claimed());
-  CHECK(fds.size() == message.descriptors());  // the protocol has counted them
-  stdout_read_ = std::move(fds[3]);
-  stderr_read_ = std::move(fds[5]);
-  if (message.with_stdin) stdin_write_ = std::move(fds[8]);
-  order_fds_ = std::move(fds);
-  message_ = std::move(message);
-  received_us_ = received_us;
+  CHECK(claim.fds.size() == claim.message.descriptors());  // the protocol has counted them
+  stdout_read_ = std::move(claim.fds[3]);
+  stderr_read_ = std::move(claim.fds[5]);
+  if (claim.message.with_stdin) stdin_write_ = std::move(claim.fds[8]);
+  order_fds_ = std::move(claim.fds);
+  message_ = std::move(claim.message);
+  received_us_ = claim.received_us;
+  tries_ = claim.tries;
   warm_ = prepared_;
 }
 
 Claim Sandbox::give_back_claim() {
-  Claim claim{*std::exchange(message_, std::nullopt), std::move(order_fds_), received_us_};
+  Claim claim{*std::exchange(message_, std::nullopt), std::move(order_fds_), received_us_,
+              tries_ + 1};
   claim.fds[3] = std::move(stdout_read_);
   claim.fds[5] = std::move(stderr_read_);
   if (claim.message.with_stdin) claim.fds[8] = std::move(stdin_write_);

@@ -40,6 +40,7 @@ struct Claim {
   LaunchMessage message;
   std::vector<sys::UniqueFd> fds;  // as in LaunchMessage
   std::uint64_t received_us = 0;
+  int tries = 0;  // sandboxes that it had before
 };
 
 class [[nodiscard]] Sandbox {
@@ -53,8 +54,8 @@ class [[nodiscard]] Sandbox {
   const std::string& key() const { return key_; }
   std::string cgroup_name() const;
 
-  // `fds` as in LaunchMessage. The order is sent by begin(), once it is made.
-  void claim(LaunchMessage message, std::vector<sys::UniqueFd> fds, std::uint64_t received_us);
+  // The order is sent by begin(), once it is made.
+  void claim(Claim claim);
   bool claimed() const { return message_.has_value(); }
   // It waited, was claimed, and has died without having read the order; nobody has ended it, nor
   // has the run's memory limit.
@@ -62,6 +63,8 @@ class [[nodiscard]] Sandbox {
     return unread_ && warm_ && claimed() && !cause_ && !report_ && cgroup_->oom_kills() == 0;
   }
   Claim give_back_claim();
+  // Its claim may be given to another one: nothing has ended it, and this is not the third.
+  bool may_try_again() const { return claimed() && !begun_ && !cause_ && tries_ + 1 < kMostTries; }
   // What the maker gave (make/protocol.h). On an error the process, if there is one, is to be
   // reaped like any other's.
   Result<> made(const CgroupRoot& cgroups, const Made& made, std::vector<sys::UniqueFd> fds);
@@ -131,6 +134,8 @@ class [[nodiscard]] Sandbox {
   std::optional<Cgroup> cgroup_;
   sys::Child init_;
 
+  static constexpr int kMostTries = 3;
+  int tries_ = 0;
   bool prepared_ = false, begun_ = false, warm_ = false, released_ = false;
   bool unread_ = false;  // the order; only known when tare-init is dead
   model::Usage spent_;   // before the claim

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/clock.h"
 #include "sys/files.h"
 #include "sys/fork.h"
 #include "sys/unshare.h"
@@ -86,9 +87,28 @@ void Makers::hand_out() {
                         : Result<>(std::move(bytes).error());
       // A dead one is found out by its socket, and what it was given is answered then.
       if (!sent) log_.error("maker: order not sent", sent.error());
+      if (maker->busy.empty()) maker->since_us = RealClock().monotonic_us();
       maker->busy.push_back(order.message);
       queue.pop_front();
     }
+  }
+}
+
+std::uint64_t Makers::deadline_us() const {
+  std::uint64_t first = 0;
+  for (const Process& maker : makers_) {
+    const std::uint64_t own = maker.busy.empty() ? 0 : maker.since_us + kPatienceUs;
+    if (own > 0 && (first == 0 || own < first)) first = own;
+  }
+  return first;
+}
+
+void Makers::check(std::uint64_t now_us) {
+  for (Process& maker : makers_) {
+    if (maker.busy.empty() || maker.since_us + kPatienceUs > now_us) continue;
+    log_.error("maker: does not answer and is killed", {{"pid", maker.child.pid()}});
+    (void)maker.child.signal(SIGKILL);
+    maker.since_us = now_us;  // again, if that did not help
   }
 }
 
@@ -136,6 +156,7 @@ Result<MakerAnswer> Makers::match(Process& maker, sys::Message message) {
     return Error{Errc::internal, "an answer that nothing was asked for"};
   }
   maker.busy.pop_front();
+  maker.since_us = RealClock().monotonic_us();
   return MakerAnswer{std::move(answer), std::move(message.fds)};
 }
 
@@ -149,7 +170,7 @@ std::vector<MakerAnswer> Makers::bury(std::uint32_t index) {
     if (const auto* remove = std::get_if<RemoveOrder>(&order)) {
       queues_[static_cast<std::size_t>(Urgency::removal)].push_front({*remove, {}});
     } else {
-      lost.push_back({failed(order, "the process that made it has ended"), {}});
+      lost.push_back({failed(order, "the process that made it has ended"), {}, true});
     }
   }
   if (auto forked = fork_one(index); !forked) {

@@ -1,10 +1,10 @@
 // Makers: the launcher's side of its maker processes. Forks them, keeps the orders that wait (those
 // that a run waits for first, then what is to be removed, then those for the pool), forks a new one
-// when one has died.
+// when one has died, and kills one that has not answered for a minute.
 //
-// Owner: Launcher. Single thread. Errors of start(): when a process cannot be forked. What never
-// happens: an order goes unanswered: those of a maker that died are answered with an error, and the
-// removals are given to the next.
+// Owner: Launcher. Single thread. Times: CLOCK_MONOTONIC us. Errors of start(): when a process
+// cannot be forked. What never happens: an order goes unanswered: those of a maker that died are
+// answered with an error, and the removals are given to the next.
 #pragma once
 
 #include <array>
@@ -26,6 +26,7 @@ namespace tare::sandbox {
 struct MakerAnswer {
   FromMaker message;
   std::vector<sys::UniqueFd> fds;
+  bool lost = false;  // its maker has died: the order itself may be good
 };
 
 class [[nodiscard]] Makers {
@@ -42,6 +43,10 @@ class [[nodiscard]] Makers {
   void order(ToMaker message, Urgency urgency, sys::UniqueFd fd = {});
   // Its socket is readable. What it answered; after its death what is to be taken for its answers.
   std::vector<MakerAnswer> answers(std::uint32_t index);
+  // When check() has something to do; 0: never.
+  std::uint64_t deadline_us() const;
+  // Kills those that hang. Their end is told like any other's.
+  void check(std::uint64_t now_us);
   // A process that nobody knows yet may be one that a maker is about to tell of.
   bool making() const;
   std::vector<pid_t> pids() const;
@@ -58,10 +63,13 @@ class [[nodiscard]] Makers {
   struct Process {
     sys::Child child;
     sys::UniqueFd socket;
-    std::deque<ToMaker> busy;  // in the order of their answers
+    std::deque<ToMaker> busy;    // in the order of their answers
+    std::uint64_t since_us = 0;  // it has been at the first of them
   };
   // One being done, one at hand.
   static constexpr std::size_t kOrdersAtOnce = 2;
+  // The slowest there is makes a disk image, on a machine under attack.
+  static constexpr std::uint64_t kPatienceUs = 60'000'000;
 
   Result<> fork_one(std::uint32_t index);
   void hand_out();
