@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <array>
@@ -15,10 +16,12 @@
 #include "base/hash.h"
 #include "base/ids.h"
 #include "base/random.h"
+#include "sandbox/doctor/facts.h"
 #include "sandbox/plan/codec.h"
 #include "sandbox/plan/compile.h"
 #include "sandbox/seccomp/build.h"
 #include "support/leaks.h"
+#include "support/patience.h"
 #include "sys/files.h"
 #include "sys/fork.h"
 #include "sys/memfd.h"
@@ -45,9 +48,26 @@ const std::string& filter_of(model::Profile profile) {
   return filter;
 }
 
+// A tmpfs; where the kernel cannot show one with other ids (before 6.3), an ext4 in a file.
+void mount_something(const std::string& folder) {
+  utsname name = {};
+  ::uname(&name);
+  const auto version = sandbox::parse_kernel_version(name.release);
+  if (version && *version >= sandbox::KernelVersion{6, 3}) {
+    if (::mount("tare-test", folder.c_str(), "tmpfs", 0, "mode=0755") != 0)
+      throw std::runtime_error("mount");
+    return;
+  }
+  const std::string image = folder + ".ext4";
+  const std::string command = "truncate -s 64M " + image + " && mkfs.ext4 -q " + image +
+                              " && mount -o loop " + image + " " + folder + " && rm " + image +
+                              " && rmdir " + folder + "/lost+found && chmod 755 " + folder;
+  if (std::system(command.c_str()) != 0) throw std::runtime_error(command);
+}
+
 bool wait_for(int fd, int timeout_ms) {
   pollfd wait = {fd, POLLIN, 0};
-  return ::poll(&wait, 1, timeout_ms) == 1;
+  return ::poll(&wait, 1, patience_ms(timeout_ms)) == 1;
 }
 
 }  // namespace
@@ -77,7 +97,7 @@ model::SandboxSpec host_spec(std::vector<std::string> argv) {
   spec.limits.memory_bytes = std::uint64_t{256} << 20;
   spec.limits.disk_bytes = std::uint64_t{32} << 20;
   spec.limits.disk_inodes = 4096;
-  spec.limits.time_ms = 60'000;
+  spec.limits.time_ms = static_cast<std::uint64_t>(patience_ms(60'000));
   return spec;
 }
 
@@ -90,8 +110,7 @@ TestLauncher::TestLauncher(Home kind, int pool) : pool_(std::to_string(pool)) {
   if (::mkdtemp(path.data()) == nullptr) throw std::runtime_error("mkdtemp");
   folder_ = home_ = path;
   if (kind == Home::below_a_mount) {
-    if (::mount("tare-test", folder_.c_str(), "tmpfs", 0, "mode=0755") != 0)
-      throw std::runtime_error("mount");
+    mount_something(folder_);
     home_ += "/home";
     must(sys::make_dir_at(sys::kCwd, home_, 0755));
   }
@@ -116,7 +135,7 @@ void TestLauncher::start() {
 
 void TestLauncher::connect() {
   const std::string path = home_ + "/run/launcher.sock";
-  for (int i = 0; i < 500; ++i) {
+  for (int i = 0; i < patience_ms(500); ++i) {
     auto socket = sys::connect_seqpacket(path);
     if (socket) {
       socket_ = std::move(*socket);
@@ -210,7 +229,7 @@ RunResult TestLauncher::finish(Live live) {
     std::array<pollfd, 3> waits = {{{out_open ? live.out.get() : -1, POLLIN, 0},
                                     {err_open ? live.err.get() : -1, POLLIN, 0},
                                     {ended ? -1 : socket_.get(), POLLIN, 0}}};
-    if (::poll(waits.data(), waits.size(), 60'000) <= 0)
+    if (::poll(waits.data(), waits.size(), patience_ms(60'000)) <= 0)
       throw std::runtime_error("the run does not end");
     if (waits[0].revents != 0) take(live.out.get(), out_open, result.out);
     if (waits[1].revents != 0) take(live.err.get(), err_open, result.err);
