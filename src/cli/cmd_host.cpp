@@ -11,6 +11,7 @@
 #include "sys/entries.h"
 #include "sys/files.h"
 #include "sys/spawn.h"
+#include "sys/users.h"
 
 namespace tare::cli {
 namespace {
@@ -103,7 +104,9 @@ std::string check_text(const Json& item) {
 }  // namespace
 
 Result<int> run_command(const DoctorCommand& command, App& app, const fiber::Context& ctx) {
-  JsonArray checks = TRY(launcher_checks(app, command.system_user, ctx));
+  // Without root the service would be the caller's own.
+  const std::string user = ::geteuid() == 0 ? command.system_user : TRY(sys::own_user()).name;
+  JsonArray checks = TRY(launcher_checks(app, user, ctx));
   add_own_checks(checks);
   std::size_t missing = 0, warnings = 0;
   std::string text;
@@ -116,7 +119,7 @@ Result<int> run_command(const DoctorCommand& command, App& app, const fiber::Con
   }
   text += missing == 0 ? "this host can run everything" : fmt::format("{} missing", missing);
   text += warnings == 0 ? "\n" : fmt::format("; {} not there, and not required\n", warnings);
-  if (::geteuid() != 0) text += "not tried as root: what needs root is counted as missing\n";
+  if (::geteuid() != 0) text += "tried without root: as `tare up` of this user would find it\n";
   const Json json = JsonObject{
       {"ok", missing == 0}, {"missing", missing}, {"warnings", warnings}, {"checks", checks}};
   TRY(app.print(command.json ? pretty_text(json) : text, ctx));

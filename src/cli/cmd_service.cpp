@@ -12,6 +12,7 @@
 #include "cli/service.h"
 #include "fiber/signals.h"
 #include "fiber/timer.h"
+#include "sys/entries.h"
 #include "sys/files.h"
 
 namespace tare::cli {
@@ -21,10 +22,23 @@ constexpr std::chrono::milliseconds kWatchPause{300};
 constexpr std::chrono::seconds kEndPatience{5};
 constexpr int kMaxRestarts = 20;  // of daemons that were killed, in the life of one `tare up`
 
-Result<> need_root(std::string_view what) {
-  if (::geteuid() == 0) return ok();
+bool is_root() { return ::geteuid() == 0; }
+
+// Without root the service is the caller's own, in a home of their own.
+Result<> need_own_home(const App& app) {
+  if (is_root() || app.target.home != kDefaultHome) return ok();
   return Error{Errc::denied,
-               fmt::format("`tare {}` needs root: sandboxes are made by a root service", what)};
+               fmt::format("{} is the home of the service that root starts; as an ordinary user "
+                           "give one of your own: --home ~/.local/share/tare, or TARE_HOME (see "
+                           "`tare doctor` for what else that takes)",
+                           kDefaultHome)};
+}
+
+Result<> need_owner(const Home& home) {
+  if (is_root()) return ok();
+  const auto st = TRY(sys::stat_at(sys::kCwd, home.path));
+  if (st.st_uid == ::geteuid()) return ok();
+  return Error{Errc::denied, fmt::format("`tare down` needs root: {} is not yours", home.path)};
 }
 
 // Where everything is, from what tared wrote down.
@@ -119,19 +133,21 @@ class Watch {
 }  // namespace
 
 Result<int> run_command(const UpCommand& command, App& app, const fiber::Context& ctx) {
-  TRY(need_root("up"));
+  TRY(need_own_home(app));
   if (!app.target.url.empty())
     return Error{Errc::invalid, "up starts daemons on this machine: no --url"};
   const std::uint16_t usual_port = app.target.home == kDefaultHome ? kDefaultPort : 0;
   const ServiceOptions options{{app.target.home},
-                               TRY(sys::find_user(command.user)),
+                               TRY(is_root() ? sys::find_user(command.user) : sys::own_user()),
                                command.port.value_or(usual_port),
-                               command.pool};
+                               command.pool,
+                               !is_root()};
   // Blocked before any daemon runs, so that a Ctrl-C in between ends them too.
   std::optional<fiber::Signals> signals;
   if (!command.detach) signals = TRY(fiber::Signals::block({SIGINT, SIGTERM, SIGHUP}));
   std::vector<Daemon> started;
-  TRY(prepare_home(options.home, options.user));
+  TRY(options.rootless ? prepare_own_home(options.home, options.user)
+                       : prepare_home(options.home, options.user));
   TRY(start_or_nothing(app, options, started, ctx));
   TRY(app.print(where_text(options.home), ctx));
   if (command.detach) return kExitOk;
@@ -150,12 +166,12 @@ Result<int> run_command(const DownCommand&, App& app, const fiber::Context& ctx)
   const Home home{app.target.home};
   const bool any = is_up(home.tared_socket()) || is_up(home.store_socket()) ||
                    is_up(home.launcher_socket());
-  if (!any && (::geteuid() == 0 || !sys::exists_at(sys::kCwd, home.tared_socket()))) {
+  if (!any && (is_root() || !sys::exists_at(sys::kCwd, home.tared_socket()))) {
     return Error{Errc::unavailable,
                  fmt::format("no daemon at {}: there is nothing to end", home.tared_socket()),
                  ENOENT};
   }
-  TRY(need_root("down"));
+  TRY(need_owner(home));
   const auto lock = TRY(lock_home(home, ctx));
   TRY(print_stopped(app, TRY(stop_service(app, home, ctx)), ctx));
   return kExitOk;

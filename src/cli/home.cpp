@@ -56,7 +56,30 @@ Result<> set_up(int home, const Folder& folder, const sys::SystemUser& user) {
   return sys::chmod_fd(fd.get(), folder.mode);
 }
 
+// Changing the owner of /var/log because somebody typed --home /var would be a bad surprise.
+Result<> refuse_other_folders(int home, const std::string& path) {
+  const bool empty = TRY(sys::list_dir(home, ".")).empty();
+  if (empty || sys::exists_at(home, kFolders[0].name)) return ok();
+  return Error{Errc::conflict,
+               fmt::format("{} is neither empty nor a home of Tare: choose another folder", path)};
+}
+
 }  // namespace
+
+Result<> prepare_own_home(const Home& home, const sys::SystemUser& caller) {
+  TRY(walk(home.path, caller));
+  auto fd = TRY(sys::open_at(sys::kCwd, home.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  const struct stat st = TRY(sys::stat_fd(fd.get()));
+  if (st.st_uid != caller.uid || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    return Error{Errc::denied,
+                 fmt::format("{} must belong to {} and be writable by nobody else: `chmod go-w {}`",
+                             home.path, caller.name, home.path)};
+  }
+  TRY(refuse_other_folders(fd.get(), home.path));
+  // Their owners and modes are as they were made: tare-store has taken over some since.
+  for (const Folder& folder : kFolders) TRY(sys::ensure_dir_at(fd.get(), folder.name, folder.mode));
+  return ok();
+}
 
 Result<> prepare_home(const Home& home, const sys::SystemUser& user) {
   TRY(walk(home.path, user));
@@ -69,13 +92,7 @@ Result<> prepare_home(const Home& home, const sys::SystemUser& user) {
                     "{} && chmod 755 {}`",
                     home.path, home.path, home.path)};
   }
-  // Changing the owner of /var/log because somebody typed --home /var would be a bad surprise.
-  const bool empty = TRY(sys::list_dir(fd.get(), ".")).empty();
-  if (!empty && !sys::exists_at(fd.get(), kFolders[0].name)) {
-    return Error{
-        Errc::conflict,
-        fmt::format("{} is neither empty nor a home of Tare: choose another folder", home.path)};
-  }
+  TRY(refuse_other_folders(fd.get(), home.path));
   for (const Folder& folder : kFolders) {
     TRY(set_up(fd.get(), folder, user).context(fmt::format("{}/{}", home.path, folder.name)));
   }

@@ -27,5 +27,7 @@ struct Home {
 };
 
 Result<> prepare_home(const Home& home, const sys::SystemUser& user);
+// The same without root: all of it is the caller's.
+Result<> prepare_own_home(const Home& home, const sys::SystemUser& caller);
 
 }  // namespace tare::cli

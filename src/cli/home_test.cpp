@@ -91,5 +91,26 @@ TEST_F(HomeTest, a_symlink_in_place_of_a_folder_is_refused) {
   EXPECT_EQ(look(base_ / "elsewhere"), "0:0 755");
 }
 
+TEST_F(HomeTest, of_an_ordinary_user_is_theirs_alone_and_what_a_daemon_took_over_stays_so) {
+  const sys::SystemUser caller{"caller", ::geteuid(), ::getegid()};
+  const fs::path home = base_ / "own";
+  ASSERT_TRUE(prepare_own_home({home}, caller).ok());
+  for (const char* name : {"launcher", "store", "run", "log", "state", "blobs", "runs"})
+    EXPECT_TRUE(fs::is_directory(home / name)) << name;
+  ASSERT_EQ(::chown((home / "store").c_str(), kUser, kUser), 0);
+  ASSERT_TRUE(prepare_own_home({home}, caller).ok());
+  EXPECT_EQ(look(home / "store"), "54321:54321 700");
+}
+
+TEST_F(HomeTest, of_somebody_else_or_that_others_can_write_to_is_refused_to_an_ordinary_user) {
+  const sys::SystemUser caller{"caller", ::geteuid(), ::getegid()};
+  ::chmod(base_.c_str(), 0775);
+  EXPECT_EQ(prepare_own_home({base_}, caller).error().code, Errc::denied);
+  ::chmod(base_.c_str(), 0755);
+  EXPECT_EQ(prepare_own_home({base_}, user_).error().code, Errc::denied);
+  fs::create_directory(base_ / "other");
+  EXPECT_EQ(prepare_own_home({base_}, caller).error().code, Errc::conflict);
+}
+
 }  // namespace
 }  // namespace tare::cli

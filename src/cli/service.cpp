@@ -33,6 +33,8 @@ struct Plan {
 Plan plan_of(std::string_view name, const ServiceOptions& options) {
   const Home& home = options.home;
   Plan plan{name, {}, {"--home", home.path, "--user", options.user.name}};
+  // Those that need root make themselves one, in a user namespace of their own.
+  if (options.rootless && name != kTared) plan.arguments = {"--home", home.path, "--rootless"};
   if (name == kLauncher) {
     plan.socket = home.launcher_socket();
     if (options.pool)

@@ -27,6 +27,7 @@ struct ServiceOptions {
   sys::SystemUser user;
   std::uint16_t port = kDefaultPort;
   std::optional<std::uint32_t> pool = {};  // not set: tare-launcher's own default
+  bool rootless = false;                   // everything as `user`, who is the caller
 };
 
 // Held as long as the descriptor is.

@@ -1,5 +1,7 @@
 // tare-store: owns the layers and collects what agents leave behind. Started as root:
 //   tare-store --home DIR --user tare
+//   tare-store --home DIR --rootless      for an ordinary user: executes itself again as root of a
+//       user namespace of its own, with --inside (sys/own_namespace.h)
 // It keeps uid 0 with four capabilities (privileges.h) and no network, and listens on
 // DIR/run/store.sock. Ready when that socket accepts connections. SIGTERM and SIGINT end it and its
 // jobs; so does SIGKILL, and the next start removes what they left unfinished.
@@ -21,6 +23,7 @@
 #include "snapshot/privileges.h"
 #include "snapshot/service.h"
 #include "sys/files.h"
+#include "sys/own_namespace.h"
 #include "sys/seqpacket.h"
 #include "sys/users.h"
 
@@ -34,12 +37,19 @@ constexpr std::string_view kUsage = "usage: tare-store --home DIR [--user NAME]\
 struct Options {
   std::string home;
   std::string user = "tare";
+  bool rootless = false;
+  bool inside = false;  // root of our own namespace
 };
 
 std::optional<Options> parse(int argc, char** argv) {
   Options options;
   for (int i = 1; i < argc; i += 2) {
     const std::string_view name = argv[i];
+    if (name == "--rootless" || name == "--inside") {
+      (name == "--inside" ? options.inside : options.rootless) = true;
+      --i;
+      continue;
+    }
     if (i + 1 >= argc) return std::nullopt;
     if (name == "--home")
       options.home = argv[i + 1];
@@ -67,6 +77,7 @@ Result<sys::UniqueFd> prepare_home(const Options& options, const sys::SystemUser
   TRY(sys::ensure_dir_at(sys::kCwd, options.home, 0755));
   sys::UniqueFd home = TRY(sys::open_at(sys::kCwd, options.home, O_RDONLY | O_DIRECTORY));
   TRY(sys::ensure_dir_at(home.get(), "run", 0750));
+  if (options.inside) return home;  // it stays the person's
   const sys::UniqueFd run = TRY(sys::open_beneath(home.get(), "run", O_RDONLY | O_DIRECTORY));
   TRY(sys::own_at(home.get(), "run", 0, user.gid));
   TRY(sys::chmod_fd(run.get(), 0750));
@@ -76,7 +87,9 @@ Result<sys::UniqueFd> prepare_home(const Options& options, const sys::SystemUser
 Result<> serve(const Options& options, const Logger& log) {
   if (::geteuid() != 0) return Error{Errc::denied, "tare-store must be started as root"};
   ::umask(077);
-  const sys::SystemUser user = TRY(sys::find_user(options.user));
+  const sys::SystemUser user = options.inside
+                                   ? sys::SystemUser{"", sys::kPersonInside, sys::kPersonInside}
+                                   : TRY(sys::find_user(options.user));
   const sys::UniqueFd home = TRY(prepare_home(options, user));
   LayerStore store = TRY(LayerStore::open(home.get(), user.uid, user.gid));
   TRY(store.lock(kLockWaitMs));
@@ -107,6 +120,10 @@ int main(int argc, char** argv) {
   FdLogSink sink(STDERR_FILENO);
   RealClock clock;
   const Logger log(sink, clock);
+  if (options->rootless) {
+    log.error("cannot run without root", sys::execute_inside_own_namespace(argc, argv));
+    return 70;
+  }
   const auto served = snapshot::serve(*options, log);
   if (served) return 0;
   log.error("store cannot go on", served.error());

@@ -25,6 +25,18 @@ Result<SystemUser> find_user(std::string_view name) {
   return SystemUser{text, entry.pw_uid, entry.pw_gid};
 }
 
+Result<SystemUser> own_user() {
+  std::array<char, 16384> buffer;
+  passwd entry = {};
+  passwd* found = nullptr;
+  const int error = ::getpwuid_r(::geteuid(), &entry, buffer.data(), buffer.size(), &found);
+  if (error != 0) return sys_error(error, "getpwuid");
+  if (found == nullptr) {
+    return Error{Errc::not_found, "uid " + std::to_string(::geteuid()) + " has no user name"};
+  }
+  return SystemUser{entry.pw_name, ::geteuid(), ::getegid()};
+}
+
 Result<> become(const SystemUser& user) {
   if (::getuid() == user.uid && ::geteuid() == user.uid) return ok();
   if (::setgroups(0, nullptr) != 0) return sys_error(errno, "setgroups");

@@ -18,6 +18,9 @@ struct SystemUser {
 
 Result<SystemUser> find_user(std::string_view name);  // getpwnam_r; not_found names the fix
 
+// The calling user.
+Result<SystemUser> own_user();
+
 // Drops groups, gid and uid for good; verifies that there is no way back. No-op when already that
 // user.
 Result<> become(const SystemUser& user);

@@ -13,6 +13,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -22,7 +23,8 @@ import time
 import unittest
 from pathlib import Path
 
-TIMEOUT_S = 180  # of one command or one wait; a slow machine under load needs a part of it
+PATIENCE = int(os.environ.get("TARE_TEST_PATIENCE", "1"))  # as tests/support/patience.h
+TIMEOUT_S = 180 * PATIENCE  # of one command or one wait; a slow machine needs a part of it
 BIN = Path(os.environ.get("TARE_BIN_DIR", Path(__file__).parents[2] / "build" / "bin"))
 
 
@@ -106,8 +108,8 @@ def ask(connection, method, path, body=None, headers=None):
 class Home:
     """A $TARE_HOME and what is in it."""
 
-    def __init__(self):
-        self.path = Path(tempfile.mkdtemp(prefix="te-", dir="/tmp"))
+    def __init__(self, folder="/tmp"):
+        self.path = Path(tempfile.mkdtemp(prefix="te-", dir=folder))
         self.path.chmod(0o755)
         self.tag = "tare-" + hashlib.sha256(str(self.path).encode()).hexdigest()[:12]
         self.environment = {"TARE_HOME": str(self.path), "PATH": os.environ["PATH"],
@@ -198,8 +200,14 @@ class Home:
         return [pid for pid in self.sandboxed() if read_text(f"/proc/{pid}/comm") not in ours]
 
     def cgroups(self):
-        """The folders of this home in every hierarchy."""
+        """The folders of this home in every hierarchy, and where one was handed to us."""
         tops = [Path(point) for point, kind in mounts() if kind in ("cgroup", "cgroup2")]
+        own = re.search(r"(?m)^0::(/.*)$", read_text("/proc/self/cgroup"))
+        unified = [Path(point) for point, kind in mounts() if kind == "cgroup2"]
+        if own and unified:
+            tops += [top for top in (unified[0] / own[1].lstrip("/")).parents
+                     if unified[0] in top.parents]
+            tops.append(unified[0] / own[1].lstrip("/"))
         return [folder for top in tops for folder in top.glob(f"{self.tag}*")]
 
     def leaks(self):

@@ -10,7 +10,7 @@
 #include <set>
 
 #include "base/hash.h"
-#include "sandbox/cgroup/hierarchies.h"
+#include "sandbox/cgroup/place.h"
 #include "sys/files.h"
 
 namespace tare::testing {
@@ -21,6 +21,20 @@ namespace {
 
 std::string text_of(const std::string& path) {
   return sys::read_file_at(sys::kCwd, path, std::size_t{64} << 20).value_or("");
+}
+
+// Where the cgroup folders of a home may be.
+std::vector<fs::path> cgroup_folders_of(const std::string& home) {
+  std::vector<sandbox::Hierarchy> hierarchies = sandbox::parse_hierarchies(
+      text_of("/proc/self/mountinfo"));
+  if (auto usable = sandbox::usable_hierarchies(std::nullopt))  // where they were handed over
+    hierarchies.insert(hierarchies.end(), usable->begin(), usable->end());
+  std::set<fs::path> folders;
+  for (const sandbox::Hierarchy& hierarchy : hierarchies) {
+    fs::path folder = fs::path(hierarchy.path) / cgroup_tag(home);
+    if (fs::exists(folder)) folders.insert(std::move(folder));
+  }
+  return {folders.begin(), folders.end()};
 }
 
 bool is_number(const std::string& name) {
@@ -47,10 +61,7 @@ std::vector<int> processes_of(const std::string& home) {
 
 std::vector<std::string> sandbox_cgroups_of(const std::string& home) {
   std::vector<std::string> found;
-  for (const sandbox::Hierarchy& hierarchy :
-       sandbox::parse_hierarchies(text_of("/proc/self/mountinfo"))) {
-    const fs::path folder = fs::path(hierarchy.path) / cgroup_tag(home);
-    if (!fs::exists(folder)) continue;
+  for (const fs::path& folder : cgroup_folders_of(home)) {
     for (const auto& entry : fs::directory_iterator(folder)) {
       if (entry.is_directory()) found.push_back("cgroup " + entry.path().string());
     }
@@ -93,11 +104,8 @@ std::optional<int> empty_net_namespaces() {
 std::vector<std::string> leaks_of(const std::string& home) {
   std::vector<std::string> found;
   for (const int pid : processes_of(home)) found.push_back("process " + std::to_string(pid));
-  for (const sandbox::Hierarchy& hierarchy :
-       sandbox::parse_hierarchies(text_of("/proc/self/mountinfo"))) {
-    const fs::path folder = fs::path(hierarchy.path) / cgroup_tag(home);
-    if (fs::exists(folder)) found.push_back("cgroup " + folder.string());
-  }
+  for (const fs::path& folder : cgroup_folders_of(home))
+    found.push_back("cgroup " + folder.string());
   if (text_of("/proc/self/mountinfo").find(home) != std::string::npos)
     found.push_back("mount below " + home);
   for (const auto& entry : fs::directory_iterator("/sys/block")) {

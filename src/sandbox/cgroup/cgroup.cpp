@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <charconv>
 
+#include "sandbox/cgroup/place.h"
 #include "sandbox/cgroup/settings.h"
 #include "sys/files.h"
 #include "sys/mountfs.h"
@@ -38,13 +39,20 @@ std::optional<std::uint64_t> number_in(int dir, std::string_view file, std::stri
   return std::nullopt;
 }
 
+constexpr std::string_view kLimiting[] = {"memory", "pids", "cpu"};
+
 Result<> enable_controllers(int folder, const Hierarchy& hierarchy) {
-  for (const std::string_view controller : {"memory", "pids", "cpu"}) {
+  for (const std::string_view controller : kLimiting) {
     if (!hierarchy.has(controller)) continue;
     TRY(sys::write_control(folder, "cgroup.subtree_control", "+" + std::string(controller))
-            .context("enabling the cgroup controller (a systemd unit needs Delegate=yes)"));
+            .context("enabling the cgroup controller " + std::string(controller) + " below " +
+                     hierarchy.path + " (a systemd unit needs Delegate=yes)"));
   }
   return ok();
+}
+
+bool limits(const Hierarchy& hierarchy) {
+  return std::ranges::any_of(kLimiting, [&](std::string_view c) { return hierarchy.has(c); });
 }
 
 Result<> kill_members(int folder) {
@@ -108,6 +116,7 @@ Result<CgroupRoot> CgroupRoot::open(const std::vector<Hierarchy>& needed, std::s
   CgroupRoot root;
   root.name_ = "tare-" + std::string(tag);
   for (const Hierarchy& hierarchy : needed) {
+    if (hierarchy.unified && limits(hierarchy)) TRY(vacate(hierarchy.path));
     sys::UniqueFd mount = TRY(sys::open_at(sys::kCwd, hierarchy.path, O_RDONLY | O_DIRECTORY));
     TRY(sys::ensure_dir_at(mount.get(), root.name_, 0755)
             .context("cgroup hierarchy " + hierarchy.path));
@@ -298,16 +307,16 @@ Result<> Cgroup::watch_oom() {
 }
 
 int Cgroup::clone_into() const {
-  const bool all_v2 = std::ranges::all_of(parts_, [](const Part& p) { return p.unified; });
-  return all_v2 && !parts_.empty() ? parts_.front().folder.get() : -1;
+  const auto found = std::ranges::find_if(parts_, [](const Part& p) { return p.unified; });
+  return found == parts_.end() ? -1 : found->folder.get();
 }
 
-Result<> Cgroup::attach(pid_t pid) const {
-  if (clone_into() >= 0) return ok();  // it was born inside
+Result<> Cgroup::attach(pid_t pid, Birth birth) const {
   const std::string text = std::to_string(pid);
   for (const bool killing_first : {true, false}) {  // what can kill as a whole, before the rest
     for (const Part& p : parts_) {
       if ((p.unified || p.freezer) != killing_first) continue;
+      if (p.unified && birth == Birth::inside) continue;
       TRY(sys::write_control(p.folder.get(), "cgroup.procs", text).context("cgroup attach"));
     }
   }

@@ -90,10 +90,11 @@ class [[nodiscard]] Cgroup {
   // Writes what is different. After an error some limits are of `to` and some of `from`.
   Result<> rearm(const model::Limits& from, const model::Limits& to) const;
 
-  // For CLONE_INTO_CGROUP where all controllers are on v2; -1 elsewhere.
+  // For CLONE_INTO_CGROUP: the folder in the unified hierarchy, where there is one; else -1.
   int clone_into() const;
-  // Moves a process into all of them (all but the v2 one when it was cloned into it).
-  Result<> attach(pid_t pid) const;
+  enum class Birth : std::uint8_t { outside, inside };  // inside: cloned into clone_into()
+  // Moves a process into all of them, but for the one it was born in.
+  Result<> attach(pid_t pid, Birth birth) const;
   // SIGKILL to everything inside, also while it forks. Returns before the processes are reaped.
   Result<> kill() const;
   // Readable when the memory limit had to kill something (v1: eventfd; v2: inotify on

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "sandbox/doctor/facts.h"
 #include "sys/files.h"
 
 namespace tare::sandbox {
@@ -52,6 +53,11 @@ BoxAnswer wait_for_ever(int) {
 
 }  // namespace
 
+uid_t box_uid() {
+  const auto map = sys::read_file_at(sys::kCwd, "/proc/self/uid_map");
+  return map && !maps_ids(*map, kBoxUid, kIdRange) && maps_ids(*map, 0, kIdRange) ? 0 : kBoxUid;
+}
+
 BoxAnswer box_failed(const char* doing, int error) {
   BoxAnswer answer;
   answer.error = error == 0 ? EPROTO : error;
@@ -76,9 +82,12 @@ Result<Box> Box::start(BoxBody body, const BoxOptions& options) {
   box.alive_ = std::move(go.write);
   TRY(sys::set_nonblocking(box.answer_.get(), true));
   if ((options.namespaces & CLONE_NEWUSER) != 0) {
-    TRY(write_id_maps(box.pid(), kBoxUid).context("mapping ids"));
+    TRY(write_id_maps(box.pid(), box_uid()).context("mapping ids"));
   }
-  if (options.cgroup != nullptr) TRY(options.cgroup->attach(box.pid()));
+  if (options.cgroup != nullptr) {
+    const auto birth = into < 0 ? Cgroup::Birth::outside : Cgroup::Birth::inside;
+    TRY(options.cgroup->attach(box.pid(), birth));
+  }
   TRY(sys::write_all(box.alive_.get(), "g").context("the process ended before it was let go"));
   return box;
 }

@@ -21,7 +21,10 @@
 namespace tare::sandbox {
 
 // Host ids of what is inside: the last range of the last block, the last that a launcher would use.
+// In a user namespace of our own, which has no such ids, all that is inside has them at 0.
 inline constexpr uid_t kBoxUid = kFirstUid + (kUidBlocks * kSlotsPerBlock - 1) * kIdRange;
+
+uid_t box_uid();
 
 struct BoxAnswer {
   int error = 0;  // errno of what failed, 0 when all went well
@@ -66,7 +69,7 @@ class [[nodiscard]] Box {
 // errors.
 Result<std::uint64_t> perform_in_box(BoxBody body, const BoxOptions& options);
 
-// A user namespace with the ids of boxes, by a descriptor that keeps it.
+// A user namespace with the ids of boxes, by a descriptor that keeps it. box_uid() is not 0.
 Result<sys::UniqueFd> box_user_namespace();
 
 }  // namespace tare::sandbox

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "sandbox/cgroup/cgroup.h"
+#include "sandbox/cgroup/place.h"
 #include "sandbox/cgroup/settings.h"
 #include "sandbox/doctor/box.h"
 #include "sandbox/doctor/check.h"
@@ -28,12 +29,7 @@ struct Cgroups {
 };
 
 Result<Cgroups> open_cgroups(const Host& host) {
-  const std::string mountinfo = TRY(sys::read_file_at(sys::kCwd, "/proc/self/mountinfo"));
-  std::vector<Hierarchy> mounted = parse_hierarchies(mountinfo);
-  for (Hierarchy& hierarchy : mounted) {
-    if (hierarchy.unified) TRY(read_controllers(hierarchy));
-  }
-  std::vector<Hierarchy> needed = TRY(needed_hierarchies(mounted));
+  std::vector<Hierarchy> needed = TRY(usable_hierarchies(host.inside ? host.inside : host.person));
   CgroupRoot root = TRY(CgroupRoot::open(needed, host.tag));
   return Cgroups{std::move(needed), std::move(root)};
 }

@@ -6,6 +6,10 @@
 // with an Error whose message says what was missing. Single thread. Times in ms unless named.
 #pragma once
 
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,18 +20,24 @@ namespace tare::sandbox {
 
 // What a check is told about this host.
 struct Host {
-  std::string home;           // TARE_HOME; need not exist yet
-  std::string user;           // tared's
-  std::string tag;            // of our cgroup folders and scratch folder: "doctor-<pid>"
-  Result<std::string> place;  // our scratch folder, on the file system that holds the home
+  std::string home;             // TARE_HOME; need not exist yet
+  std::optional<uid_t> inside;  // root of a user namespace of our own; the person's number in it
+  std::optional<uid_t> person;  // an ordinary user who has none
+  std::string why_not_inside;   // why
+  std::string user;             // tared's
+  std::string tag;              // of our cgroup folders and scratch folder: "doctor-<pid>"
+  Result<std::string> place;    // our scratch folder, on the file system that holds the home
 };
+
+// Where it is not needed, its absence is a warning.
+enum class Need : std::uint8_t { always, with_root, never };
 
 struct Check {
   std::string_view name;
   Result<std::string> (*perform)(const Host& host);
   std::string_view consequence;  // when it does not work
   std::string_view fix;
-  bool required = true;  // false: its absence is a warning
+  Need need = Need::always;
 };
 
 std::span<const Check> checks();

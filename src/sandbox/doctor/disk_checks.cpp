@@ -86,7 +86,7 @@ Result<std::string> check_memory_disk(const Host& host) {
   const World world = TRY(enter_world(host));
   const model::Limits limits = limits_with(64 * kMiB, 4 * kMiB);
   CHECK(model::scratch_of(limits) == model::Scratch::memory);
-  const sys::UniqueFd scratch = TRY(make_scratch(limits, kBoxUid, world.images));
+  const sys::UniqueFd scratch = TRY(make_scratch(limits, box_uid(), world.images));
   return hit_caps(scratch.get(), limits);
 }
 
@@ -109,7 +109,7 @@ Result<std::string> check_image_disk(const Host& host) {
   const World world = TRY(enter_world(host));
   const model::Limits limits = limits_with(32 * kMiB, 16 * kMiB);
   CHECK(model::scratch_of(limits) == model::Scratch::image);
-  sys::UniqueFd scratch = TRY(make_scratch(limits, kBoxUid, world.images));
+  sys::UniqueFd scratch = TRY(make_scratch(limits, box_uid(), world.images));
   const struct stat status = TRY(sys::stat_fd(scratch.get()));
   const std::string detail = TRY(hit_caps(scratch.get(), limits));
   scratch.reset();

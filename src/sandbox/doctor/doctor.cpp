@@ -39,15 +39,16 @@ Result<sys::UniqueFd> take_output() {
 int keep(Host& host, int doctor) {
   auto out = take_output();
   if (!out) return kAbandoned;
-  remove_stale_residue(host.home);
+  remove_stale_residue(host.home, host.inside);
   host.place = make_place(host.home, host.tag);
   std::vector<Finding> findings;
   for (const Check& check : checks()) {
     auto finding = examine(check, host, doctor);
     if (!finding) break;
+    finding->inside = host.inside.has_value();
     findings.push_back(std::move(*finding));
   }
-  remove_residue(host.home, host.tag);
+  remove_residue(host.home, host.tag, host.inside);
   if (findings.size() != checks().size()) return kAbandoned;
   if (!sys::write_all(out->get(), render(findings))) return kAbandoned;
   return all_ok(findings) ? kAllOk : kMissing;
@@ -56,8 +57,14 @@ int keep(Host& host, int doctor) {
 }  // namespace
 
 Result<int> run_doctor(const DoctorOptions& options) {
-  Host host = {options.home.empty() ? kDefaultHome : options.home, options.user,
-               "doctor-" + std::to_string(::getpid()), Error{Errc::internal, "not made yet"}};
+  const bool ordinary = ::geteuid() != 0 && !options.inside;
+  Host host = {.home = options.home.empty() ? kDefaultHome : options.home,
+               .inside = options.inside,
+               .person = ordinary ? std::optional(::geteuid()) : std::nullopt,
+               .why_not_inside = options.why_not_inside,
+               .user = options.user,
+               .tag = "doctor-" + std::to_string(::getpid()),
+               .place = Error{Errc::internal, "not made yet"}};
   ::signal(SIGPIPE, SIG_IGN);
   ::umask(0022);
   sys::Pipe alive = TRY(sys::make_pipe());
@@ -71,7 +78,7 @@ Result<int> run_doctor(const DoctorOptions& options) {
   alive.read.reset();
   const sys::ExitStatus status = TRY(keeper.wait(nullptr));
   if (!status.signalled && (status.code == kAllOk || status.code == kMissing)) return status.code;
-  remove_residue(host.home, host.tag);
+  remove_residue(host.home, host.tag, host.inside);
   return Error{Errc::internal, std::string("the doctor's keeper ended early, by ") +
                                    (status.signalled ? "signal " : "exit status ") +
                                    std::to_string(status.code)};

@@ -11,6 +11,9 @@
 // Processes: three, single-threaded. Works, and says what is missing, without root too.
 #pragma once
 
+#include <sys/types.h>
+
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -18,8 +21,10 @@
 namespace tare::sandbox {
 
 struct DoctorOptions {
-  std::string home;  // absolute; "" is kDefaultHome
-  std::string user;  // tared's
+  std::string home;             // absolute; "" is kDefaultHome
+  std::string user;             // tared's
+  std::optional<uid_t> inside;  // as Host has it
+  std::string why_not_inside;
 };
 
 inline constexpr const char* kDefaultHome = "/var/lib/tare";

@@ -62,18 +62,4 @@ std::optional<std::uint64_t> parse_count(std::string_view text) {
   return text.empty() ? value : std::nullopt;
 }
 
-std::optional<IdRange> subordinate_ids(std::string_view subuid, std::string_view user) {
-  while (!subuid.empty()) {
-    std::string_view line = take_line(subuid);
-    if (!line.starts_with(user)) continue;
-    line.remove_prefix(user.size());
-    if (!take(line, ':')) continue;
-    const auto first = take_number<std::uint64_t>(line);
-    if (!first || !take(line, ':')) continue;
-    const auto count = take_number<std::uint64_t>(line);
-    if (count && *count > 0) return IdRange{*first, *count};
-  }
-  return std::nullopt;
-}
-
 }  // namespace tare::sandbox

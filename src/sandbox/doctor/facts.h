@@ -1,5 +1,5 @@
 // What files of the host say, as values: pure parsing, for the checks.
-// Sources: uname(2), user_namespaces(7) (uid_map), subuid(5). Any text is accepted.
+// Sources: uname(2), user_namespaces(7) (uid_map). Any text is accepted.
 #pragma once
 
 #include <compare>
@@ -23,11 +23,5 @@ bool maps_ids(std::string_view uid_map, std::uint64_t first, std::uint64_t count
 
 // A decimal number and nothing else.
 std::optional<std::uint64_t> parse_count(std::string_view text);
-
-struct IdRange {
-  std::uint64_t first = 0, count = 0;
-};
-// The first range of a user in the text of /etc/subuid.
-std::optional<IdRange> subordinate_ids(std::string_view subuid, std::string_view user);
 
 }  // namespace tare::sandbox

@@ -32,16 +32,6 @@ TEST(Facts, a_range_of_ids_is_mapped_only_by_a_line_that_covers_all_of_it) {
   }
 }
 
-TEST(Facts, subordinate_ids_are_those_of_exactly_this_user) {
-  const char* text = "tared:1:2\ntare:x:5\ntare:100000:0\ntare:231072:65536\ntare:7:8\n";
-  const auto range = subordinate_ids(text, "tare");
-  ASSERT_TRUE(range);
-  EXPECT_EQ(range->first, 231072U);
-  EXPECT_EQ(range->count, 65536U);
-  EXPECT_FALSE(subordinate_ids(text, "tar"));
-  EXPECT_FALSE(subordinate_ids("", "tare"));
-}
-
 TEST(Facts, a_count_is_a_number_and_nothing_else) {
   EXPECT_EQ(parse_count("64"), 64U);
   for (const char* text : {"", "max", "64\n", " 64", "-1"}) EXPECT_FALSE(parse_count(text)) << text;

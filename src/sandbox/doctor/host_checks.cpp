@@ -16,6 +16,7 @@
 #include "sandbox/rootfs/slots.h"
 #include "sys/capabilities.h"
 #include "sys/files.h"
+#include "sys/own_namespace.h"
 #include "sys/users.h"
 
 namespace tare::sandbox {
@@ -63,8 +64,13 @@ Result<std::string> check_kernel(const Host&) {
   return found;
 }
 
-Result<std::string> check_root(const Host&) {
-  if (::geteuid() != 0) return Error{Errc::denied, "uid " + std::to_string(::geteuid())};
+Result<std::string> check_root(const Host& host) {
+  if (host.inside) return "no, but of a user namespace of our own, as " + host.user;
+  if (::geteuid() != 0) {
+    return Error{Errc::denied,
+                 "uid " + std::to_string(::geteuid()) +
+                     ", and no user namespace of its own with enough ids: " + host.why_not_inside};
+  }
   return std::string("uid 0");
 }
 
@@ -78,15 +84,18 @@ Result<std::string> check_capabilities(const Host&) {
   return "all " + std::to_string(std::size(kCapabilities)) + " that are needed";
 }
 
-Result<std::string> check_resource_capability(const Host&) {
+Result<std::string> check_resource_capability(const Host& host) {
+  if (host.inside) return Error{Errc::denied, "held in our own user namespace only"};
   if ((TRY(held_capabilities()) & sys::capability_mask({CAP_SYS_RESOURCE})) == 0) {
     return Error{Errc::denied, "not held"};
   }
   return std::string("held");
 }
 
-Result<std::string> check_uid_range(const Host&) {
+Result<std::string> check_uid_range(const Host& host) {
   const std::string map = TRY(sys::read_file_at(sys::kCwd, "/proc/self/uid_map"));
+  if (host.inside && maps_ids(map, 0, kIdRange))
+    return std::to_string(kIdRange) + ", which all sandboxes share";
   constexpr std::uint64_t kCount = std::uint64_t{kUidBlocks} * kSlotsPerBlock * kIdRange;
   const std::string range = std::to_string(kFirstUid) + " to " +
                             std::to_string(kFirstUid + kCount - 1);
@@ -107,6 +116,7 @@ Result<std::string> check_home(const Host& host) {
 }
 
 Result<std::string> check_user(const Host& host) {
+  if (host.inside) return "not needed: tared runs as " + host.user;
   const sys::SystemUser user = TRY(sys::find_user(host.user));
   if (user.uid == 0) return Error{Errc::invalid, host.user + " is root"};
   return user.name + ", uid " + std::to_string(user.uid);
@@ -114,7 +124,8 @@ Result<std::string> check_user(const Host& host) {
 
 Result<std::string> check_subuids(const Host& host) {
   const std::string text = sys::read_file_at(sys::kCwd, "/etc/subuid").value_or("");
-  const auto range = subordinate_ids(text, host.user);
+  const auto user = sys::find_user(host.user);
+  const auto range = sys::subordinate_ids(text, host.user, user ? user->uid : ~uid_t{0});
   if (!range) return Error{Errc::not_found, "none for " + host.user + " in /etc/subuid"};
   return std::to_string(range->count) + " from " + std::to_string(range->first) + " for " +
          host.user;

@@ -125,8 +125,8 @@ Result<std::string> check_memfd(const Host&) {
 
 Result<std::string> check_user_namespace(const Host&) {
   TRY(perform_in_box(&be_root_and_last_id, {.namespaces = CLONE_NEWUSER}));
-  return "root inside is uid " + std::to_string(kBoxUid) + " outside, " + std::to_string(kIdRange) +
-         " ids mapped";
+  return "root inside is uid " + std::to_string(box_uid()) + " outside, " +
+         std::to_string(kIdRange) + " ids mapped";
 }
 
 Result<std::string> check_network_namespace(const Host&) {

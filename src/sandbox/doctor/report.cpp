@@ -21,7 +21,12 @@ void append_flag(std::string& out, std::string_view key, bool value) {
   out += value ? "\":true" : "\":false";
 }
 
-bool is_ok(const Finding& finding) { return finding.works || !finding.check->required; }
+bool is_required(const Finding& finding) {
+  const Need need = finding.check->need;
+  return need == Need::always || (need == Need::with_root && !finding.inside);
+}
+
+bool is_ok(const Finding& finding) { return finding.works || !is_required(finding); }
 
 }  // namespace
 
@@ -32,7 +37,7 @@ std::string render(const std::vector<Finding>& findings) {
     out += "{\"name\":";
     append_json_string(out, finding.check->name, kMaxFindingBytes);
     append_flag(out, "ok", is_ok(finding));
-    append_flag(out, "warning", !finding.works && !finding.check->required);
+    append_flag(out, "warning", !finding.works && !is_required(finding));
     append_text(out, "detail", finding.detail);
     append_text(out, "consequence", finding.works ? "" : finding.check->consequence);
     append_text(out, "fix", finding.works ? "" : finding.check->fix);

@@ -21,6 +21,7 @@ struct Finding {
   const Check* check = nullptr;
   bool works = false;
   std::string detail;
+  bool inside = false;  // found without root: Need::with_root is not asked for
 };
 
 std::string render(const std::vector<Finding>& findings);

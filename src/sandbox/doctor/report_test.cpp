@@ -13,7 +13,7 @@ namespace {
 Result<std::string> perform_nothing(const Host&) { return std::string(); }
 
 constexpr Check kNeeded = {"needed", &perform_nothing, "no run", "install it"};
-constexpr Check kOptional = {"optional", &perform_nothing, "slower", "buy it", false};
+constexpr Check kOptional = {"optional", &perform_nothing, "slower", "buy it", Need::never};
 
 Json first_of(const Finding& finding) {
   auto json = parse_json(render({finding}));
@@ -40,6 +40,12 @@ TEST(DoctorReport, what_is_missing_and_not_required_is_a_warning) {
             R"("consequence":"slower","fix":"buy it"})");
   EXPECT_TRUE(all_ok({finding, {&kNeeded, true, ""}}));
   EXPECT_FALSE(all_ok({finding, {&kNeeded, false, ""}}));
+}
+
+TEST(DoctorReport, what_only_root_can_have_is_not_required_without_it) {
+  constexpr Check kOfRoot = {"root's", &perform_nothing, "no image", "be root", Need::with_root};
+  EXPECT_FALSE(all_ok({{&kOfRoot, false, "absent"}}));
+  EXPECT_TRUE(all_ok({{&kOfRoot, false, "absent", true}}));
 }
 
 TEST(DoctorReport, any_bytes_of_a_detail_are_valid_json_and_bounded) {

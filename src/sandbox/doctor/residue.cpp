@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "sandbox/cgroup/cgroup.h"
+#include "sandbox/cgroup/place.h"
 #include "sys/files.h"
 
 namespace tare::sandbox {
@@ -14,9 +14,15 @@ namespace {
 
 constexpr std::string_view kTag = "doctor-";
 
-std::vector<Hierarchy> mounted_hierarchies() {
+// Where a doctor's cgroups may be: in the hierarchies themselves, or where this process may make
+// some.
+std::vector<Hierarchy> possible_hierarchies(std::optional<uid_t> person) {
   auto mountinfo = sys::read_file_at(sys::kCwd, "/proc/self/mountinfo");
-  return mountinfo ? parse_hierarchies(*mountinfo) : std::vector<Hierarchy>();
+  std::vector<Hierarchy> found = mountinfo ? parse_hierarchies(*mountinfo)
+                                           : std::vector<Hierarchy>();
+  if (auto usable = usable_hierarchies(person))
+    found.insert(found.end(), usable->begin(), usable->end());
+  return found;
 }
 
 // The home and every folder above it: a home may have been made since a doctor was there.
@@ -69,8 +75,8 @@ void repeat_until_gone(const std::string& path, Remove remove) {
 void remove_folder(const std::string& path) { repeat_until_gone(path, &sys::remove_dir_at); }
 
 // By name, as CgroupRoot::open() stops at the first hierarchy that is not as it should be.
-void remove_cgroups(const std::string& tag) {
-  for (const Hierarchy& hierarchy : mounted_hierarchies()) {
+void remove_cgroups(const std::string& tag, std::optional<uid_t> person) {
+  for (const Hierarchy& hierarchy : possible_hierarchies(person)) {
     const std::string folder = hierarchy.path + "/tare-" + tag;
     auto names = sys::list_dir(sys::kCwd, folder);
     if (!names) continue;
@@ -98,21 +104,23 @@ Result<std::string> make_place(const std::string& home, const std::string& tag) 
   return Error{Errc::not_found, "no folder of " + home + " exists"};
 }
 
-void remove_residue(const std::string& home, const std::string& tag) {
-  remove_cgroups(tag);
+void remove_residue(const std::string& home, const std::string& tag, std::optional<uid_t> person) {
+  remove_cgroups(tag, person);
   for (const std::string& folder : folders_up(home)) {
     repeat_until_gone(place_in(folder, tag), &sys::remove_tree_at);
   }
 }
 
-void remove_stale_residue(const std::string& home) {
+void remove_stale_residue(const std::string& home, std::optional<uid_t> person) {
   constexpr std::string_view kCgroupPrefix = "tare-";
-  for (const Hierarchy& hierarchy : mounted_hierarchies()) {
-    for (const std::string& tag : stale_tags(hierarchy.path, kCgroupPrefix)) remove_cgroups(tag);
+  for (const Hierarchy& hierarchy : possible_hierarchies(person)) {
+    for (const std::string& tag : stale_tags(hierarchy.path, kCgroupPrefix))
+      remove_cgroups(tag, person);
   }
   constexpr std::string_view kPlacePrefix = ".tare-";
   for (const std::string& folder : folders_up(home)) {
-    for (const std::string& tag : stale_tags(folder, kPlacePrefix)) remove_residue(home, tag);
+    for (const std::string& tag : stale_tags(folder, kPlacePrefix))
+      remove_residue(home, tag, person);
   }
 }
 

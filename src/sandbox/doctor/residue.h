@@ -8,19 +8,24 @@
 // taken away.
 #pragma once
 
+#include <sys/types.h>
+
+#include <optional>
 #include <string>
 
 #include "base/result.h"
 
 namespace tare::sandbox {
 
+// `person`: as usable_hierarchies() (cgroup/place.h) wants it.
+
 // The scratch folder, mode 0700.
 Result<std::string> make_place(const std::string& home, const std::string& tag);
 
 // Everything of the doctor with this tag. Its processes have ended, or are about to.
-void remove_residue(const std::string& home, const std::string& tag);
+void remove_residue(const std::string& home, const std::string& tag, std::optional<uid_t> person);
 
 // Everything of doctors that were killed together with the process that cleans up after them.
-void remove_stale_residue(const std::string& home);
+void remove_stale_residue(const std::string& home, std::optional<uid_t> person);
 
 }  // namespace tare::sandbox

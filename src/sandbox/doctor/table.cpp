@@ -6,22 +6,23 @@ namespace tare::sandbox {
 namespace {
 
 constexpr std::string_view kNoSandbox = "no sandbox can be made on this host";
-constexpr std::string_view kRunAsRoot = "run it as root, on the host itself or in a privileged VM";
 constexpr std::string_view kMountController =
-    "v2: systemd unit with Delegate=yes, or add the controller to cgroup.subtree_control; "
+    "v2: systemd unit with Delegate=yes, or add the controller to cgroup.subtree_control; as an "
+    "ordinary user: systemd-run --user --scope -p Delegate=yes -- COMMAND; "
     "v1: mount -t cgroup -o memory (pids, cpu, cpuacct, freezer) below /sys/fs/cgroup";
 
 constexpr Check kChecks[] = {
     {"kernel", &check_kernel, kNoSandbox, "use an x86_64 kernel from 6.1 on (Debian 12 has it)"},
     {"root", &check_root,
      "the launcher cannot make namespaces, mounts and cgroups; what follows is tried all the same",
-     kRunAsRoot},
+     "run it as root, on the host itself or in a privileged VM; or allow what is missing (docs/"
+     "rootless.md)"},
     {"capabilities", &check_capabilities, "the launcher is refused what the missing ones stand for",
      "do not take them away: see CapabilityBoundingSet= of the unit, or --cap-add of the "
      "container"},
     {"capability SYS_RESOURCE", &check_resource_capability,
      "limits of this process stay as they are: open files above its hard limit cannot be granted",
-     "give the capability, or raise LimitNOFILE= of the unit", false},
+     "give the capability, or raise LimitNOFILE= of the unit", Need::never},
     {"uid range", &check_uid_range, "a sandbox would have no ids of its own",
      "run it outside of a user namespace"},
     {"pidfd", &check_pidfd, "a sandbox could not be watched and ended safely",
@@ -47,21 +48,21 @@ constexpr Check kChecks[] = {
      "the kernel needs tmpfs"},
     {"loop devices", &check_loop_devices,
      "runs with a disk limit above a quarter of the memory limit are refused",
-     "load the module loop; a container needs /dev/loop-control and /dev/loop*"},
+     "load the module loop; a container needs /dev/loop-control and /dev/loop*", Need::with_root},
     {"disk cap in an image", &check_image_disk,
      "runs with a disk limit above a quarter of the memory limit are refused",
-     "apt install e2fsprogs; see also loop devices"},
+     "apt install e2fsprogs; see also loop devices", Need::with_root},
     {"network namespace", &check_network_namespace, kNoSandbox,
      "sysctl user.max_net_namespaces must not be 0"},
     {"seccomp", &check_seccomp, "no system call filter, so no sandbox",
      "use a kernel with CONFIG_SECCOMP_FILTER"},
     {"Landlock", &check_landlock,
      "tare-store unpacks archives without a second wall around its folder",
-     "boot with landlock in the lsm= parameter", false},
+     "boot with landlock in the lsm= parameter", Need::never},
     {"cgroups", &check_cgroups, "no limit can be set, so every run is refused", kMountController},
     {"quick cgroup moves", &check_quick_moves,
      "making a sandbox waits up to 30 ms for a lock that all other cgroup changes hold",
-     "use a kernel with favordynmods (6.0 on), or cgroup v2 alone, where nothing is moved", false},
+     "use a kernel with favordynmods (6.0 on), or cgroup v2 alone, where nothing is moved", Need::never},
     {"limits", &check_armed_limits, "every run is refused: a limit could not be armed",
      kMountController},
     {"memory limit", &check_memory_limit,
@@ -75,8 +76,11 @@ constexpr Check kChecks[] = {
      "mount cgroup2, or the v1 freezer"},
     {"system user", &check_user, "tared cannot be started without being root",
      "useradd --system --user-group --no-create-home --shell /usr/sbin/nologin tare"},
-    {"subordinate ids", &check_subuids, "nothing today: only Tare without root would need them",
-     "none needed", false},
+    {"subordinate ids", &check_subuids,
+     "this user cannot run Tare without root: its sandboxes would have no ids",
+     "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER (a range that nobody "
+     "else has); apt install uidmap",
+     Need::never},
     {"mmdebstrap", &check_mmdebstrap, "`debian:` environments cannot be built",
      "apt install mmdebstrap"},
 };

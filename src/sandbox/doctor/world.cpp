@@ -16,9 +16,10 @@ Result<World> enter_world(const Host& host) {
                                   .value_or(sys::UniqueFd());
   world.images.host = kHostRoot;
   world.images.folder = *host.place + "/launcher/images";
-  TRY(enter_pruned_namespace(*host.place));
+  TRY(enter_pruned_namespace(*host.place,
+                             host.inside ? Powers::of_own_namespace : Powers::of_host));
   world.place = std::string(kHostRoot) + *host.place;
-  world.user_namespace = TRY(box_user_namespace().context("user namespace"));
+  if (!host.inside) world.user_namespace = TRY(box_user_namespace().context("user namespace"));
   return world;
 }
 

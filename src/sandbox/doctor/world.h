@@ -13,7 +13,7 @@ namespace tare::sandbox {
 struct World {
   std::string place;             // the scratch folder as it is seen from here
   ImageTools images;             // loop_control is invalid where there is none
-  sys::UniqueFd user_namespace;  // with the ids of a box
+  sys::UniqueFd user_namespace;  // with the ids of a box; invalid inside our own
 };
 
 Result<World> enter_world(const Host& host);

@@ -3,6 +3,9 @@
 // rootfs/pruned.h for the world it lives in.
 //
 //   tare-launcher --home DIR [--user tare] [--uid-block N] [--pool N]
+//   tare-launcher --home DIR --rootless [--pool N]                for an ordinary user: it executes
+//       itself again as root of a user namespace of its own, with --inside instead
+//       (sys/own_namespace.h); the person is the user of tared then
 //   tare-launcher --doctor --json [--home DIR] [--user tare]      see doctor/doctor.h
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -22,12 +25,14 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "sandbox/cgroup/place.h"
 #include "sandbox/doctor/doctor.h"
 #include "sandbox/launch/launcher.h"
 #include "sandbox/rootfs/pruned.h"
 #include "sys/capabilities.h"
 #include "sys/files.h"
 #include "sys/memfd.h"
+#include "sys/own_namespace.h"
 #include "sys/seqpacket.h"
 #include "sys/users.h"
 
@@ -45,6 +50,13 @@ struct Options {
   std::optional<std::uint32_t> uid_block;
   std::uint32_t pool = kDefaultPool;
   bool doctor = false;
+  bool rootless = false;
+  bool inside = false;  // root of our own namespace
+
+  Powers powers() const { return inside ? Powers::of_own_namespace : Powers::of_host; }
+  std::optional<uid_t> person() const {
+    return inside ? std::optional(sys::kPersonInside) : std::nullopt;
+  }
 };
 
 Result<std::uint32_t> number_in(std::string_view flag, std::string_view value, std::uint32_t most) {
@@ -62,6 +74,10 @@ Result<Options> parse(int argc, char** argv) {
     const std::string_view flag = argv[i];
     if (flag == "--doctor") {
       options.doctor = true;
+      continue;
+    }
+    if (flag == "--rootless" || flag == "--inside") {
+      (flag == "--inside" ? options.inside : options.rootless) = true;
       continue;
     }
     if (flag == "--json") continue;  // what the doctor says is always JSON
@@ -124,14 +140,24 @@ Result<> raise_open_files() {
 }
 
 // What is left of root after the start: what making, watching and ending sandboxes takes.
-Result<> drop_capabilities() {
-  const std::uint64_t wanted = sys::capability_mask(
-      {CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID, CAP_CHOWN, CAP_FOWNER, CAP_DAC_OVERRIDE,
-       CAP_DAC_READ_SEARCH, CAP_KILL, CAP_SYS_CHROOT, CAP_SYS_PTRACE, CAP_SYS_RESOURCE,
-       CAP_NET_ADMIN, CAP_SETPCAP});
+Result<> drop_capabilities(const Options& options) {
+  std::uint64_t wanted = sys::capability_mask({CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID, CAP_CHOWN,
+                                               CAP_FOWNER, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH,
+                                               CAP_KILL, CAP_SYS_CHROOT, CAP_SYS_PTRACE,
+                                               CAP_SYS_RESOURCE, CAP_NET_ADMIN, CAP_SETPCAP});
+  // To map the 0 of our own namespace into that of a sandbox (user_namespaces(7)).
+  if (options.inside) wanted |= sys::capability_mask({CAP_SETFCAP});
   const std::string status = TRY(sys::read_file_at(sys::kCwd, "/proc/self/status"));
   const sys::CapabilitySets held = TRY(sys::parse_capability_status(status));
   return sys::keep_only_capabilities(wanted & held.permitted);
+}
+
+// The uid block is the home's own, unless it is named.
+SlotTable slots_of(const Options& options, std::string_view digest) {
+  if (options.inside) return SlotTable::shared();
+  const auto own = static_cast<std::uint32_t>(
+      std::stoul(std::string(digest.substr(0, 6)), nullptr, 16));
+  return SlotTable(options.uid_block.value_or(own % kUidBlocks));
 }
 
 Result<LaunchTools> prepare(const Options& options, std::string_view digest, const Logger& log) {
@@ -145,13 +171,8 @@ Result<LaunchTools> prepare(const Options& options, std::string_view digest, con
   TRY(sys::ensure_dir_at(sys::kCwd, home + "/store", 0700));
   TRY(sys::ensure_dir_at(sys::kCwd, home + "/store/layers", 0700));
 
-  const std::string mountinfo = TRY(sys::read_file_at(sys::kCwd, "/proc/self/mountinfo"));
-  std::vector<Hierarchy> mounted = parse_hierarchies(mountinfo);
-  for (Hierarchy& hierarchy : mounted) {
-    if (hierarchy.unified) TRY(read_controllers(hierarchy));
-  }
   CgroupRoot cgroups = TRY(
-      CgroupRoot::open(TRY(needed_hierarchies(mounted)), digest.substr(0, 12)));
+      CgroupRoot::open(TRY(usable_hierarchies(options.person())), digest.substr(0, 12)));
   if (auto asked = cgroups.ask_for_quick_moves(); !asked)
     log.warning("cgroups: moves will be slow", {{"error", asked.error().message}});
   TRY(cgroups.sweep().context("sweeping the cgroups of an earlier launcher"));
@@ -163,17 +184,14 @@ Result<LaunchTools> prepare(const Options& options, std::string_view digest, con
   images.host = kHostRoot;
   images.folder = folder + "/images";
   sys::UniqueFd init = TRY(load_init().context("tare-init"));
-  const std::uint32_t block = options.uid_block.value_or(
-      static_cast<std::uint32_t>(std::stoul(std::string(digest.substr(0, 6)), nullptr, 16)) %
-      kUidBlocks);
 
-  TRY(enter_pruned_namespace(home).context("mount namespace"));
+  TRY(enter_pruned_namespace(home, options.powers()).context("mount namespace"));
   const std::string inside = std::string(kHostRoot) + home;
   Skeleton skeleton = TRY(
       make_skeleton(inside + "/launcher", std::string(kHostRoot)).context("skeleton"));
   sys::UniqueFd null = TRY(sys::open_at(sys::kCwd, "/dev/null", O_RDWR));
   sys::UniqueFd runs = TRY(sys::open_directory(inside + "/runs"));
-  SlotTable slots(block);
+  SlotTable slots = slots_of(options, digest);
   const uid_t first_uid = slots.first_uid();
   return LaunchTools{
       .making = {.cgroups = std::move(cgroups),
@@ -193,13 +211,15 @@ Result<> run(const Options& options, Logger& log) {
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   ::umask(0022);
   TRY(raise_open_files());
-  const sys::SystemUser user = TRY(sys::find_user(options.user));
+  const sys::SystemUser user = options.inside
+                                   ? sys::SystemUser{"", sys::kPersonInside, sys::kPersonInside}
+                                   : TRY(sys::find_user(options.user));
   LauncherConfig config;
   config.stop = TRY(stop_signals());
   config.daemon_uid = user.uid;
   config.log = &log;
   LaunchTools tools = TRY(prepare(options, to_hex(sha256(options.home)), log));
-  TRY(drop_capabilities().context("dropping capabilities"));
+  TRY(drop_capabilities(options).context("dropping capabilities"));
   const std::string socket = std::string(kHostRoot) + options.home + "/run/launcher.sock";
   config.listener = TRY(sys::listen_seqpacket(socket, 0660, user.gid));
   const auto cpus = static_cast<std::uint32_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
@@ -208,6 +228,19 @@ Result<> run(const Options& options, Logger& log) {
                        {.most = options.pool, .makers = std::min(cpus, kMostMakers)}));
   log.info("ready", {{"version", TARE_VERSION}, {"home", options.home}});
   return launcher->run();
+}
+
+// An ordinary user's doctor looks at what it would have as root of its own user namespace.
+int be_doctor(const Options& options, int argc, char** argv, Logger& log) {
+  std::string why_not;
+  if (::geteuid() != 0) {
+    why_not = sys::why_no_own_namespace();
+    if (why_not.empty()) why_not = sys::execute_inside_own_namespace(argc, argv).message;
+  }
+  auto status = run_doctor({options.home, options.user, options.person(), why_not});
+  if (status) return *status;
+  log.error("cannot tell", status.error());
+  return 2;
 }
 
 }  // namespace
@@ -224,12 +257,11 @@ int main(int argc, char** argv) {
   RealClock clock;
   FdLogSink sink(2);
   Logger log(sink, clock);
-  if (options->doctor) {
-    auto status = sandbox::run_doctor({options->home, options->user});
-    if (status) return *status;
-    log.error("cannot tell", status.error());
-    return 2;
+  if (options->rootless) {
+    log.error("cannot run without root", sys::execute_inside_own_namespace(argc, argv));
+    return 1;
   }
+  if (options->doctor) return sandbox::be_doctor(*options, argc, argv, log);
   if (auto ran = sandbox::run(*options, log); !ran) {
     log.error("cannot go on", ran.error());
     return 1;

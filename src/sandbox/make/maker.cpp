@@ -36,12 +36,13 @@ std::vector<int> MakerTools::descriptors() const {
 struct Maker::Making {
   sys::UniqueFd scratch, control;
   std::optional<Cgroup> cgroup;
+  Cgroup::Birth birth = Cgroup::Birth::outside;
   sys::ForeignChild init;
 };
 
 Result<> Maker::serve() {
   // The first of them, so that no launch has to wait for one: each takes a process's life.
-  for (std::uint32_t i = 0; i < kSlotsAtHand; ++i)
+  for (std::uint32_t i = 0; i < kSlotsAtHand && tools_.first_uid > 0; ++i)
     TRY(user_namespaces_.of(tools_.first_uid + i * kIdRange));
   for (;;) {
     auto received = TRY(sys::receive_message(socket_.get()));
@@ -101,7 +102,7 @@ Result<> Maker::make_all(const MakeOrder& order, int plan, Making& making) {
   const Stage stage = TRY(Stage::build(parts));
   TRY(clone_init(order, making));
   TRY(write_id_maps(making.init.pid, order.uid_base).context("user namespace"));
-  TRY(making.cgroup->attach(making.init.pid));
+  TRY(making.cgroup->attach(making.init.pid, making.birth));
   TRY(sys::send_message(making.control.get(), {&kGoByte, 1}).context("tare-init"));
   return sys::send_message(making.control.get(), {&kBaseByte, 1}, {&plan, 1}).context("tare-init");
 }
@@ -109,8 +110,16 @@ Result<> Maker::make_all(const MakeOrder& order, int plan, Making& making) {
 Result<> Maker::clone_init(const MakeOrder& order, Making& making) {
   auto [ours, theirs] = TRY(sys::seqpacket_pair());
   const std::uint64_t net = order.base.network == model::Network::none ? CLONE_NEWNET : 0;
-  making.init = TRY(
-      sys::clone_sibling(kNamespaces | net, making.cgroup->clone_into()).context("new namespaces"));
+  const int into = clones_into_ ? making.cgroup->clone_into() : -1;
+  auto init = sys::clone_sibling(kNamespaces | net, into);
+  if (!init && into >= 0) {
+    // Refused by this host (a domain that is threaded, a filter that knows no more than 64 bytes of
+    // clone_args, ...): attached afterwards from now on. What else it may have been is told below.
+    clones_into_ = false;
+    return clone_init(order, making);
+  }
+  making.init = TRY(std::move(init).context("new namespaces"));
+  if (into >= 0) making.birth = Cgroup::Birth::inside;
   if (making.init.pid == 0)
     become_init(theirs.get(), ours.get(), tools_.init.get(), tools_.null.get());
   TRY(sys::set_nonblocking(ours.get(), true));

@@ -33,7 +33,7 @@ struct MakerTools {
   std::string layers_dir;  // <home>/store/layers
   sys::UniqueFd init;      // tare-init in a sealed memfd
   sys::UniqueFd null;      // /dev/null
-  uid_t first_uid = 0;     // of the first slot
+  uid_t first_uid = 0;     // of the first slot; 0: all share one range
 
   // All of the above, for a process that is to keep nothing else.
   std::vector<int> descriptors() const;
@@ -58,6 +58,7 @@ class Maker {
   const MakerTools& tools_;
   sys::UniqueFd socket_;
   UserNamespaces user_namespaces_;
+  bool clones_into_ = true;  // CLONE_INTO_CGROUP works here; found out by the first clone
 };
 
 }  // namespace tare::sandbox

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 
+#include "sys/entries.h"
 #include "sys/files.h"
 #include "sys/mountfs.h"
 #include "sys/unshare.h"
@@ -42,16 +43,18 @@ constexpr std::array<Link, 5> kDeviceLinks = {{
     {"pts/ptmx", "ptmx"},
 }};
 
-Result<sys::UniqueFd> make_devices() {
+Result<sys::UniqueFd> make_devices(Powers powers) {
   sys::FsContext context = TRY(sys::FsContext::create("tmpfs"));
   TRY(context.set("size", "64k"));
   TRY(context.set("mode", "0755"));
   sys::UniqueFd mount = TRY(context.mount({.nodev = false, .noexec = true}));
   for (const DeviceNode& node : kDevices) {
     const dev_t device = ::makedev(node.major_number, node.minor_number);
-    if (::mknodat(mount.get(), node.name, S_IFCHR | 0666, device) != 0)
+    const bool real = powers == Powers::of_host;  // else a place to show the host's on
+    if (::mknodat(mount.get(), node.name, real ? S_IFCHR | 0666 : S_IFREG, device) != 0)
       return sys_error(errno, "mknod");
-    if (::fchmodat(mount.get(), node.name, 0666, 0) != 0) return sys_error(errno, "chmod device");
+    if (real && ::fchmodat(mount.get(), node.name, 0666, 0) != 0)
+      return sys_error(errno, "chmod device");
   }
   for (const Link& link : kDeviceLinks) {
     if (::symlinkat(link.target, mount.get(), link.name) != 0)
@@ -99,6 +102,52 @@ Result<> show_way_to(int base, std::string_view home) {
   return ok();
 }
 
+// The same without the rights over the host's root: of it, what the skeleton looks at (skeleton.h).
+Result<> show_parts_of_host(int base) {
+  for (const std::string name : {"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "etc"}) {
+    const std::string path = "/" + name;
+    const std::string at = "host/" + name;
+    auto status = sys::stat_at(sys::kCwd, path);
+    if (!status) continue;
+    if (S_ISLNK(status->st_mode)) {
+      TRY(sys::make_symlink_at(base, at, TRY(sys::read_link_at(sys::kCwd, path))));
+    } else if (S_ISDIR(status->st_mode)) {
+      const sys::UniqueFd tree = TRY(sys::clone_tree(sys::kCwd, path, true));
+      TRY(sys::restrict_mount(tree.get(), {.read_only = true}, true));
+      TRY(sys::make_dir_at(base, at, 0755));
+      TRY(sys::attach_mount(tree.get(), base, at));
+    }
+  }
+  return ok();
+}
+
+Result<> make_way_to(int base, const std::string& home) {
+  for (std::size_t slash = home.find('/', 1);; slash = home.find('/', slash + 1)) {
+    TRY(sys::ensure_dir_at(base, "host" + home.substr(0, slash), 0755));
+    if (slash == std::string::npos) return ok();
+  }
+}
+
+Result<> show_host_devices(int base) {
+  for (const DeviceNode& node : kDevices) {
+    const std::string name(node.name);
+    const sys::UniqueFd device = TRY(sys::clone_tree(sys::kCwd, "/dev/" + name, false));
+    TRY(sys::restrict_mount(device.get(), {.nodev = false, .noexec = true}, false));
+    TRY(sys::attach_mount(device.get(), base, "dev/" + name));
+  }
+  return ok();
+}
+
+Result<> show_proc(int base, Powers powers) {
+  if (powers == Powers::of_own_namespace) {
+    const sys::UniqueFd hosts = TRY(sys::clone_tree(sys::kCwd, "/proc", true));
+    return sys::attach_mount(hosts.get(), base, "proc");
+  }
+  sys::FsContext proc = TRY(sys::FsContext::create("proc"));
+  const sys::UniqueFd fresh = TRY(proc.mount({.noexec = true}));
+  return sys::attach_mount(fresh.get(), base, "proc");
+}
+
 Result<> switch_root(int base) {
   if (::fchdir(base) != 0) return sys_error(errno, "fchdir");
   if (::syscall(SYS_pivot_root, ".", ".") != 0) return sys_error(errno, "pivot_root");
@@ -108,7 +157,7 @@ Result<> switch_root(int base) {
 
 }  // namespace
 
-Result<> enter_pruned_namespace(std::string_view home) {
+Result<> enter_pruned_namespace(std::string_view home, Powers powers) {
   TRY(sys::copy_mounts());
   TRY(sys::make_private("/"));
   const std::string base_path = std::string(home) + "/launcher/root";
@@ -122,14 +171,18 @@ Result<> enter_pruned_namespace(std::string_view home) {
   for (const char* folder : {"proc", "host", "stage", "dev"})
     TRY(sys::make_dir_at(base.get(), folder, 0755));
 
-  sys::FsContext proc = TRY(sys::FsContext::create("proc"));
-  const sys::UniqueFd proc_mount = TRY(proc.mount({.noexec = true}));
-  TRY(sys::attach_mount(proc_mount.get(), base.get(), "proc"));
-  TRY(show_host(base.get()));
-  TRY(show_way_to(base.get(), home));
+  TRY(show_proc(base.get(), powers));
+  if (powers == Powers::of_host) {
+    TRY(show_host(base.get()));
+    TRY(show_way_to(base.get(), home));
+  } else {
+    TRY(show_parts_of_host(base.get()));
+    TRY(make_way_to(base.get(), std::string(home)));
+  }
   TRY(show(home, base.get(), std::string(kHostRoot.substr(1)) + std::string(home), {}));
-  const sys::UniqueFd devices = TRY(make_devices());
+  const sys::UniqueFd devices = TRY(make_devices(powers));
   TRY(sys::attach_mount(devices.get(), base.get(), "dev"));
+  if (powers == Powers::of_own_namespace) TRY(show_host_devices(base.get()));
   return switch_root(base.get());
 }
 

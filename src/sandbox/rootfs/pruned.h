@@ -13,6 +13,7 @@
 // pivot_root(2).
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -22,7 +23,12 @@ namespace tare::sandbox {
 
 inline constexpr std::string_view kHostRoot = "/host";
 
+// Whose root we are. In a user namespace of our own (sys/own_namespace.h) the host's mounts are
+// locked together: of its root only /usr, /bin, /etc and the like are shown, with what is mounted
+// below them, /proc is the host's, and devices are binds of the host's.
+enum class Powers : std::uint8_t { of_host, of_own_namespace };
+
 // `home` is an absolute path. Afterwards it is found at kHostRoot + home.
-Result<> enter_pruned_namespace(std::string_view home);
+Result<> enter_pruned_namespace(std::string_view home, Powers powers);
 
 }  // namespace tare::sandbox

@@ -103,11 +103,6 @@ Result<sys::UniqueFd> copy_template(const std::string& path, const ImageTools& t
 }
 
 Result<sys::UniqueFd> attach_loop(const sys::UniqueFd& image, const ImageTools& tools) {
-  if (!tools.loop_control.valid()) {
-    return Error{Errc::unavailable,
-                 "no /dev/loop-control: a disk limit above a quarter of the memory limit needs "
-                 "loop devices; lower --disk or raise --mem"};
-  }
   constexpr int kTries = 64;  // another program may take the free one between the two calls
   for (int i = 0; i < kTries; ++i) {
     const int number = ::ioctl(tools.loop_control.get(), LOOP_CTL_GET_FREE);
@@ -124,7 +119,15 @@ Result<sys::UniqueFd> attach_loop(const sys::UniqueFd& image, const ImageTools& 
   return Error{Errc::exhausted, "no free loop device"};
 }
 
+Result<> need_loop_devices(const ImageTools& tools) {
+  if (tools.loop_control.valid()) return ok();
+  return Error{Errc::unavailable,
+               "no /dev/loop-control that may be opened: a disk limit above a quarter of the "
+               "memory limit needs loop devices, and root; lower --disk or raise --mem"};
+}
+
 Result<sys::UniqueFd> make_image(const model::Limits& limits, const ImageTools& tools) {
+  TRY(need_loop_devices(tools));
   const std::string path = TRY(image_template(limits, tools));
   const sys::UniqueFd image = TRY(copy_template(path, tools, limits.disk_bytes));
   const sys::UniqueFd loop = TRY(attach_loop(image, tools));

@@ -9,6 +9,12 @@ namespace tare::sandbox {
 
 SlotTable::SlotTable(std::uint32_t block) : block_(block) { CHECK(block < kUidBlocks); }
 
+SlotTable SlotTable::shared() {
+  SlotTable table(0);
+  table.shared_ = true;
+  return table;
+}
+
 Result<Slot> SlotTable::lease() {
   const bool fresh = free_.size() < kRest && generations_.size() < kSlotsPerBlock;
   if (!fresh && free_.empty()) {
@@ -27,6 +33,7 @@ Result<Slot> SlotTable::lease() {
 }
 
 uid_t SlotTable::uid_of(std::uint32_t index) const {
+  if (shared_) return 0;
   return kFirstUid + (block_ * kSlotsPerBlock + index) * kIdRange;
 }
 

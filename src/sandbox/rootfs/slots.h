@@ -32,6 +32,8 @@ struct Slot {
 class [[nodiscard]] SlotTable {
  public:
   explicit SlotTable(std::uint32_t block);
+  // In a user namespace of our own all share the one range that there is, at 0.
+  static SlotTable shared();
   uid_t first_uid() const { return uid_of(0); }
   Result<Slot> lease();
   void give_back(const Slot& slot);
@@ -43,6 +45,7 @@ class [[nodiscard]] SlotTable {
   uid_t uid_of(std::uint32_t index) const;
 
   std::uint32_t block_;
+  bool shared_ = false;
   std::vector<std::uint32_t> generations_;  // of the slots that have been leased once
   std::deque<std::uint32_t> free_;          // of those; the one that rested longest is first
 };

@@ -17,6 +17,16 @@ TEST(Slots, no_slot_is_leased_twice_at_a_time) {
   }
 }
 
+TEST(Slots, that_share_the_one_range_of_a_user_namespace_all_begin_at_0) {
+  SlotTable table = SlotTable::shared();
+  EXPECT_EQ(table.first_uid(), 0U);
+  const Slot one = table.lease().value();
+  const Slot other = table.lease().value();
+  EXPECT_NE(one.index, other.index);
+  EXPECT_EQ(one.base, 0U);
+  EXPECT_EQ(other.base, 0U);
+}
+
 TEST(Slots, their_uid_ranges_touch_neither_each_other_nor_another_blocks) {
   SlotTable table(3);
   const uid_t first = kFirstUid + 3 * kSlotsPerBlock * kIdRange;

@@ -21,14 +21,21 @@ Result<std::string> attach(int mount, const std::string& name) {
   return path;
 }
 
+// In a user namespace of our own ids are those of the sandbox as they are, and what was mounted
+// below a folder of the host is locked to it.
+bool is_shared(int user_namespace) { return user_namespace < 0; }
+
 // A tree of real-root-owned files, shown with the sandbox's ids. File systems without idmapped
 // mounts (an overlay or a network file system as the host's root) show it with the overflow owner:
 // readable all the same.
 Result<sys::UniqueFd> shown_to(int user_namespace, const std::string& path, bool read_only) {
-  sys::UniqueFd tree = TRY(sys::clone_tree(sys::kCwd, path, false));
-  auto mapped = sys::idmap_mount(tree.get(), user_namespace);
-  if (!mapped && mapped.error().sys != EINVAL) return std::move(mapped).error().context(path);
-  if (read_only) TRY(sys::restrict_mount(tree.get(), {.read_only = true}, false));
+  const bool shared = is_shared(user_namespace);
+  sys::UniqueFd tree = TRY(sys::clone_tree(sys::kCwd, path, shared));
+  if (!shared) {
+    auto mapped = sys::idmap_mount(tree.get(), user_namespace);
+    if (!mapped && mapped.error().sys != EINVAL) return std::move(mapped).error().context(path);
+  }
+  if (read_only) TRY(sys::restrict_mount(tree.get(), {.read_only = true}, shared));
   return tree;
 }
 
@@ -57,8 +64,11 @@ Result<sys::UniqueFd> make_overlay(const StageParts& parts, const std::string& s
   TRY(overlay.set("workdir", scratch + "/work"));
   // Spelt out, as kernels differ in their defaults: a renamed lower folder is EXDEV (mv copies it),
   // and a layer that is made of an upper never refers to anything by xattr.
-  for (const char* option : {"redirect_dir", "metacopy", "index", "xino"})
-    TRY(overlay.set(option, "off"));
+  for (const char* option : {"metacopy", "index", "xino"}) TRY(overlay.set(option, "off"));
+  // Without root trusted.* attributes cannot be written: user.* ones are, where the file system of
+  // the upper has them (tmpfs from 6.6). "off" would still follow redirects, which excludes them.
+  if (is_shared(parts.user_namespace)) TRY(overlay.set_flag("userxattr"));
+  TRY(overlay.set("redirect_dir", is_shared(parts.user_namespace) ? "nofollow" : "off"));
   sys::UniqueFd mount = TRY(overlay.mount({}));
   if (sys::is_read_only(mount.get())) {
     return Error{Errc::internal, "the kernel made the overlay read-only (see dmesg)"};
@@ -66,8 +76,9 @@ Result<sys::UniqueFd> make_overlay(const StageParts& parts, const std::string& s
   return mount;
 }
 
-Result<> bind_into_root(int tree, std::string_view at, const sys::MountFlags& flags) {
-  TRY(sys::restrict_mount(tree, flags, false));
+Result<> bind_into_root(int tree, std::string_view at, const sys::MountFlags& flags,
+                        bool recursive = false) {
+  TRY(sys::restrict_mount(tree, flags, recursive));
   return sys::attach_mount(tree, sys::kCwd, std::string(kStageRoot) + "/" + std::string(at))
       .context(at);
 }
@@ -84,8 +95,10 @@ Result<> show_network_files(const StageParts& parts) {
 }
 
 Result<> fill_root(const StageParts& parts, const std::string& scratch) {
-  const sys::UniqueFd devices = TRY(sys::clone_tree(sys::kCwd, "/dev", false));
-  TRY(bind_into_root(devices.get(), "dev", {.read_only = true, .nodev = false, .noexec = true}));
+  const bool shared = is_shared(parts.user_namespace);  // then each device is a mount
+  const sys::UniqueFd devices = TRY(sys::clone_tree(sys::kCwd, "/dev", shared));
+  TRY(bind_into_root(devices.get(), "dev", {.read_only = true, .nodev = false, .noexec = true},
+                     shared));
   if (parts.host_root) {
     for (const std::string& name : parts.skeleton->host_dirs) {
       const sys::UniqueFd tree = TRY(shown_to(parts.user_namespace, parts.host + "/" + name, true));

@@ -25,7 +25,7 @@ struct StageParts {
   bool host_root = false;
   bool host_network = false;  // shows the host's resolv.conf, hosts and package sources
                               // (environment builds)
-  int user_namespace = -1;    // of the sandbox's uid range
+  int user_namespace = -1;    // of the sandbox's uid range; -1: its ids are ours, none is mapped
   int scratch = -1;           // detached mount
 };
 

@@ -34,6 +34,7 @@ Result<sys::UniqueFd> make_user_namespace(uid_t base) {
 }  // namespace
 
 Result<int> UserNamespaces::of(uid_t base) {
+  if (base == 0) return -1;
   const auto found = made_.find(base);
   if (found != made_.end()) return found->second.get();
   sys::UniqueFd made = TRY(make_user_namespace(base));

@@ -17,7 +17,8 @@ namespace tare::sandbox {
 
 class [[nodiscard]] UserNamespaces {
  public:
-  // Borrowed. Made when it is asked for the first time.
+  // Borrowed. Made when it is asked for the first time. -1 for base 0: ids that are ours as they
+  // are.
   Result<int> of(uid_t base);
 
  private:
