@@ -111,20 +111,6 @@ class Tared(harness.TareTest):
                 same = [r for r in runs if r["request"]["idempotency_key"] == key]
                 self.assertEqual(len(same), 1)
 
-    def assert_one_true_end(self, run):
-        """As the program ended, which was executed once."""
-        types = [event["type"] for event in run["events"]]
-        self.assertEqual((types.count("launching"), types.count("ended")), (1, 1), types)
-        outcome, logs = run["outcome"], self.home.must("logs", run["id"])
-        self.assertEqual((outcome["reason"], outcome["exit_code"]), ("exited", 7), outcome)
-        self.assertEqual((logs.stdout, logs.stderr), (b"out\n", b"err\n"))
-        self.assertEqual(self.starts_of(run["id"]), 1)
-
-    def starts_of(self, run):
-        """How often the launcher has started it."""
-        log = harness.read_text(self.home.path / "log/tare-launcher.log")
-        return sum("sandbox started" in line and run in line for line in log.splitlines())
-
     def test_a_launch_that_was_never_sent_is_sent_by_the_next_tared_and_no_other_twice(self):
         launcher = self.home.program_pid("tare-launcher")
         os.kill(launcher, signal.SIGSTOP)  # its socket fills up: later launches stay with tared

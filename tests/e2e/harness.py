@@ -282,6 +282,20 @@ class TareTest(unittest.TestCase):
     def assert_status(self, result, status):
         self.assertEqual(result.returncode, status, result.stderr.decode(errors="replace"))
 
+    def starts_of(self, run):
+        """How often the launcher has started it."""
+        log = read_text(self.home.path / "log/tare-launcher.log")
+        return sum("sandbox started" in line and run in line for line in log.splitlines())
+
+    def assert_one_true_end(self, run):
+        """Of `echo out; echo err >&2; exit 7`: as the program ended, which was executed once."""
+        types = [event["type"] for event in run["events"]]
+        self.assertEqual((types.count("launching"), types.count("ended")), (1, 1), types)
+        outcome, logs = run["outcome"], self.home.must("logs", run["id"])
+        self.assertEqual((outcome["reason"], outcome["exit_code"]), ("exited", 7), outcome)
+        self.assertEqual((logs.stdout, logs.stderr), (b"out\n", b"err\n"))
+        self.assertEqual(self.starts_of(run["id"]), 1)
+
     def assert_reason(self, result, status, pattern):
         """The exit status, and one line on stderr that says why."""
         self.assert_status(result, status)
