@@ -28,7 +28,7 @@ std::string inside(const std::string& script, bool as_root = false) {
 }
 
 TEST(Isolation, only_its_own_processes_are_visible) {
-  EXPECT_EQ(inside("echo /proc/[0-9]*"), "/proc/1 /proc/2\n");
+  EXPECT_EQ(inside("echo /proc/[0-9]*"), "/proc/2\n");
 }
 
 TEST(Isolation, nothing_of_the_hosts_home_root_var_or_secrets_is_there) {
@@ -92,12 +92,12 @@ TEST(Isolation, its_cgroups_look_like_the_root) {
 TEST(Isolation, tare_init_cannot_be_touched_by_root_inside) {
   const std::string said = inside(
       "kill -9 1; kill -STOP 1; { ls /proc/1/root/ /proc/1/cwd/; cat /proc/1/maps /proc/1/mem "
-      "/proc/1/environ; } 2>&1 | grep -c denied; cat /proc/1/environ 2>&1; "
+      "/proc/1/environ; } 2>&1 | grep -c 'No such'; cat /proc/1/environ 2>&1; "
       "renice -n 19 1 2>&1; sleep 0.1; echo alive",
       true);
   EXPECT_THAT(said, HasSubstr("alive"));
   EXPECT_THAT(said, HasSubstr("5\n"));
-  EXPECT_THAT(said, HasSubstr("ermission denied"));
+  EXPECT_THAT(said, HasSubstr("not permitted"));
 }
 
 TEST(Isolation, namespaces_and_mounts_are_refused) {

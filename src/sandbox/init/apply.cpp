@@ -59,6 +59,14 @@ int show_input(int tree, const char* path) {
       ::syscall(SYS_move_mount, tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH)));
 }
 
+// Processes show in /proc to who could trace them, and to tare-init by its group: so tare-init
+// shows to nobody. As it is not dumpable its files there belong to root of the user namespace, and
+// root inside could write some: oom_score_adj, autogroup.
+int mount_proc(const char* path) {
+  static_assert(kInitUid == 65533);
+  return outcome(::mount("proc", path, "proc", kQuiet, "hidepid=invisible,gid=65533"));
+}
+
 int mask_file(const char* path) {
   if (::mount("/dev/null", path, nullptr, MS_BIND, nullptr) == 0) return 0;
   return errno == ENOENT ? 0 : errno;
@@ -213,7 +221,7 @@ int apply(const StepView& step, int input) {
     case Op::hostname: return outcome(::sethostname(path, step.a.size()));
     case Op::loopback: return loopback_up();
     case Op::enter_root: return enter_root(path);
-    case Op::proc: return outcome(::mount("proc", path, "proc", kQuiet, nullptr));
+    case Op::proc: return mount_proc(path);
     case Op::devpts:
       return outcome(::mount("devpts", path, "devpts", MS_NOSUID | MS_NOEXEC,
                              "newinstance,ptmxmode=0666,mode=0620,gid=5"));

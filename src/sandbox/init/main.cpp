@@ -166,6 +166,8 @@ void end_the_rest() {
 }
 
 int run() {
+  // Out of tare-launcher's session: with it go its terminal, and the weight of its autogroup.
+  ::setsid();
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   ::prctl(PR_SET_NAME, "tare-init", 0, 0, 0);
