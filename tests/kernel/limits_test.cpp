@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "support/launcher.h"
+#include "support/patience.h"
 
 namespace tare::testing {
 namespace {
@@ -67,7 +68,7 @@ TEST(Limits, processes_are_capped_and_a_fork_bomb_is_contained) {
        "import os, time\nwhile True:\n  try: os.fork()\n"
        "  except OSError as e: print(e.strerror, flush=True); time.sleep(0.2)"});
   spec.limits.pids = 24;
-  spec.limits.time_ms = 1500;
+  spec.limits.time_ms = static_cast<std::uint64_t>(patience_ms(1500));
   const RunResult result = launcher.run(spec);
   EXPECT_EQ(result.ended.outcome.reason, EndReason::timeout);
   EXPECT_NE(result.out.find("Resource temporarily unavailable"), std::string::npos) << result.out;

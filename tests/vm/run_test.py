@@ -43,6 +43,9 @@ class Counting(unittest.TestCase):
                 "FAILED (failures=1, skipped=2)\n@@ end a 1 12\n")
         self.assertEqual(self.total(text), ((2, 1, 2), ["a: test_x (__main__.Y)"]))
 
+    def test_a_command_that_counts_nothing_is_one_case(self):
+        self.assertEqual(self.total("@@ begin a\nwords\n@@ end a 0 1\n"), ((1, 0, 0), []))
+
     def test_a_suite_that_crashed_is_a_failure_though_its_cases_passed(self):
         text = "@@ begin a\n[       OK ] A.one (8 ms)\n@@ end a 139 12\n"
         self.assertEqual(self.total(text), ((1, 1, 0), ["a (exit status 139)"]))

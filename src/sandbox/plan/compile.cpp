@@ -17,11 +17,11 @@ constexpr std::uint64_t kInitCapabilities = bit(CAP_KILL) | bit(CAP_SETUID) | bi
 // What ordinary programs have no use for and what has leaked host state before (ATTACKS.md S20).
 // Absent ones are skipped by tare-init: kernels differ in what they have. /proc/locks: locks of
 // open files have no process, so the host's show in every PID namespace.
-constexpr std::array<std::string_view, 14> kMaskedFiles = {
+constexpr std::array<std::string_view, 15> kMaskedFiles = {
     "/proc/kcore",       "/proc/keys",        "/proc/latency_stats", "/proc/timer_list",
     "/proc/sched_debug", "/proc/kmsg",        "/proc/kallsyms",      "/proc/kpagecount",
     "/proc/kpageflags",  "/proc/kpagecgroup", "/proc/sysrq-trigger", "/proc/iomem",
-    "/proc/ioports",     "/proc/locks",
+    "/proc/ioports",     "/proc/locks",       "/proc/modules",
 };
 // /proc/pressure: anybody may read the host's load there, and have the kernel watch it for them.
 constexpr std::array<std::string_view, 5> kMaskedFolders = {
