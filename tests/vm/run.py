@@ -62,7 +62,7 @@ SUITES = [
           "inside system.slice/tare.service root $BIN/sandbox_kernel "
           "--gtest_filter='Smoke*:Limits*:Doctor*'"),
     Suite("delegated_place", 120,
-          "inside system.slice/tare.service root bash -c '$BIN/tare-launcher --doctor --json "
+          "inside system.slice/tare.service root bash -c '$TARE_BIN_DIR/tare-launcher --doctor --json "
           "--home /var/lib/tare | grep -o \"v2, /sys/fs/cgroup/system.slice/tare.service\"'"),
     Suite("rootless", 1500, "inside user.slice/delegated ann python3 -B "
           "$TESTS/vm/rootless_test.py -v"),
