@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include "support/launcher.h"
+#include "support/patience.h"
 #include "sys/files.h"
+#include "sys/process.h"
 
 namespace tare::testing {
 namespace {
@@ -34,7 +36,7 @@ EndedMessage next_end(TestLauncher& launcher) {
 TEST(Gate, nothing_of_a_run_begins_before_its_gate_opens) {
   TestLauncher launcher;
   auto live = launcher.launch(shell_spec("echo begun"), TestLauncher::Gate::closed);
-  ::usleep(300'000);
+  sys::pause_ms(patience_ms(300));
   EXPECT_FALSE(launcher.has_message());
   ASSERT_TRUE(sys::write_all(live.gate.get(), "g"));
   const RunResult result = launcher.finish(std::move(live));
