@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "cli/artifacts.h"
 #include "cli/commands.h"
+#include "cli/denied.h"
 #include "cli/exit_status.h"
 #include "cli/foreground.h"
 #include "cli/render.h"
@@ -98,8 +99,9 @@ Result<int> finish(const RunCommand& command, App& app, const model::Run& run,
     captured.add_to(object);
     if (!command.out.empty() && fetched) object["artifacts"] = fetched->files;
     TRY(app.print(pretty_text(object), ctx));
-  } else if (const std::string line = ending_line(run); !line.empty()) {
-    app.note(line, ctx);
+  } else {
+    note_denied(app, run, ctx);
+    if (const std::string line = ending_line(run); !line.empty()) app.note(line, ctx);
   }
   if (fetched) return status;
   if (status == 0) return std::move(fetched).error();

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/artifacts.h"
 #include "cli/commands.h"
+#include "cli/denied.h"
 #include "cli/exit_status.h"
 #include "cli/foreground.h"
 #include "cli/quantity.h"
@@ -119,6 +120,7 @@ Result<int> run_command(const LogsCommand& command, App& app, const fiber::Conte
   if (!run && run.error().sys == EPIPE) return kExitBrokenPipe;
   if (!run) return std::move(run).error();
   if (!command.follow) return kExitOk;
+  note_denied(app, *run, ctx);
   if (const std::string line = ending_line(*run); !line.empty()) app.note(line, ctx);
   return model::exit_status_of(*run->outcome);
 }

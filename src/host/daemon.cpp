@@ -30,6 +30,7 @@ class EventsRelay final : public LauncherEvents {
   void on_started(const sandbox::StartedMessage& message) override {
     service_->on_started(message);
   }
+  void on_denied(const sandbox::DeniedMessage& message) override { service_->on_denied(message); }
   void on_ended(const sandbox::EndedMessage& message, sys::UniqueFd output) override {
     service_->on_ended(message, std::move(output));
   }

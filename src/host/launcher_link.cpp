@@ -108,6 +108,8 @@ Result<> LauncherLink::dispatch(sys::Message message) {
     events_.on_listed();
   } else if (const auto* started = std::get_if<sandbox::StartedMessage>(&decoded)) {
     events_.on_started(*started);
+  } else if (const auto* denied = std::get_if<sandbox::DeniedMessage>(&decoded)) {
+    events_.on_denied(*denied);
   } else if (const auto* ended = std::get_if<sandbox::EndedMessage>(&decoded)) {
     events_.on_ended(*ended,
                      message.fds.empty() ? sys::UniqueFd() : std::move(message.fds.front()));

@@ -33,6 +33,7 @@ class LauncherEvents {
   // Everything that is live has been told; from here on messages can be sent.
   virtual void on_listed() = 0;
   virtual void on_started(const sandbox::StartedMessage& message) = 0;
+  virtual void on_denied(const sandbox::DeniedMessage& message) = 0;
   virtual void on_ended(const sandbox::EndedMessage& message, sys::UniqueFd output) = 0;
 };
 

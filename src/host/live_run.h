@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -43,6 +44,11 @@ struct LiveRun {
     sys::UniqueFd output;
   };
   std::optional<sandbox::StartedMessage> started;
+  // Refused calls, by name: how often so far, and what of it is in an event.
+  struct Denied {
+    std::uint64_t count = 0, recorded = 0;
+  };
+  std::map<std::string, Denied> denied;
   std::optional<End> ended;
   std::optional<std::string> lost;  // no more will come, and why
 

@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <map>
 
 #include "model/profile.h"
 #include "sandbox/plan/compile.h"
@@ -42,9 +41,20 @@ std::string_view summary_of(model::Profile profile) {
   return "";
 }
 
-struct Verdicts {
-  bool always = false, sometimes = false;
-};
+// Which list a call belongs in.
+std::vector<std::string_view>& list_of(ProfileDescription& out, const sandbox::SyscallRule& rule) {
+  if (!rule.cases.empty()) return out.conditional;
+  return rule.otherwise == sandbox::Verdict::allowed ? out.allowed : out.refused;
+}
+
+void add_families(ProfileDescription& out, const sandbox::SyscallRule& rule) {
+  for (const sandbox::Case& one : rule.cases) {
+    for (const Named& family : kFamilies) {
+      if (one.tests.front().value == static_cast<std::uint64_t>(family.number))
+        out.sockets.push_back(family.name);
+    }
+  }
+}
 
 }  // namespace
 
@@ -56,20 +66,12 @@ ProfileDescription describe(model::Profile profile) {
   for (const Named& capability : kCapabilities) {
     if ((capabilities >> capability.number & 1) != 0) out.capabilities.push_back(capability.name);
   }
-  std::map<std::string_view, Verdicts> calls;
   for (const sandbox::SyscallRule& rule : sandbox::rules_of(profile)) {
-    Verdicts& verdicts = calls[rule.name];
-    if (rule.allowed) (rule.tests.empty() ? verdicts.always : verdicts.sometimes) = true;
-    if (!rule.allowed || rule.name != "socket") continue;
-    for (const Named& family : kFamilies) {
-      if (rule.tests.front().value == static_cast<std::uint64_t>(family.number))
-        out.sockets.push_back(family.name);
-    }
+    list_of(out, rule).push_back(rule.name);
+    if (rule.name == "socket") add_families(out, rule);
   }
-  for (const auto& [name, verdicts] : calls) {
-    auto& list = verdicts.always ? out.allowed : verdicts.sometimes ? out.conditional : out.refused;
-    list.push_back(name);
-  }
+  for (auto* list : {&out.allowed, &out.conditional, &out.refused})
+    std::sort(list->begin(), list->end());
   return out;
 }
 

@@ -29,5 +29,14 @@ TEST(Recovery, a_kill_that_was_acknowledged_is_not_forgotten) {
                   .kill_requested);
 }
 
+TEST(Recovery, a_refused_call_that_is_in_an_event_is_not_told_again) {
+  model::RunEvent first = event(RunEventType::denied);
+  first.call = "ptrace";
+  first.count = 1;
+  model::RunEvent last = first;
+  last.count = 3;
+  EXPECT_EQ(launch_of({first, last}).denied, (std::map<std::string, std::uint64_t>{{"ptrace", 3}}));
+}
+
 }  // namespace
 }  // namespace tare::host

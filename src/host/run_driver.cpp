@@ -9,6 +9,7 @@
 #include "fiber/timer.h"
 #include "fiber/wait.h"
 #include "host/debian_build.h"
+#include "host/denied_calls.h"
 #include "host/image_record.h"
 #include "host/launch_parts.h"
 #include "host/outcome_text.h"
@@ -246,6 +247,7 @@ Result<> RunDriver::follow(LiveRun& live, const fiber::Context& ctx) const {
       record_started(live);
       recorded = true;
     }
+    if (recorded) tell_denied(live, deps_);
     if (live.ended || live.lost) break;
     TRY(live.changed.wait(ctx));
   }
@@ -321,6 +323,7 @@ model::RunEvent RunDriver::ending(LiveRun& live) const {
     event.usage = live.ended->message.usage;
     failed_step = live.ended->message.failed_step;
   }
+  event.usage.denied_calls = total_denied(live);
   const bool own_end = outcome.reason == EndReason::exited ||
                        outcome.reason == EndReason::signalled;
   if (live.output_limit_hit && own_end) outcome = {EndReason::output_limit, 0, 0, {}};
@@ -361,8 +364,12 @@ Result<> RunDriver::record_end(LiveRun& live, model::RunEvent event,
     if (!synced)
       deps_.log.error("output could not be made durable", synced.error(), {{"run", live.run.id}});
   }
+  const auto denied = denied_events(live, deps_.clock.wall_ms(), Told::at_the_end);
   for (;;) {
     auto appended = deps_.records.run([&](runs::Store& store) -> Result<runs::AppendedEvent> {
+      for (const model::RunEvent& call : denied) {
+        TRY(store.append_event(kTenant, live.run.id, call));
+      }
       auto done = TRY(store.append_event(kTenant, live.run.id, event));
       if (live.image) TRY(record_image(store, *live.image, done.run, live.imported));
       return done;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/validate.h"
+#include "sandbox/seccomp/names.h"
 
 namespace tare::host {
 
@@ -240,6 +241,7 @@ void RunService::take_up(Leftovers left) {
     const Launch& launch = left.launches[live->run.id];
     live->launcher = launch.launcher;
     live->kill_wanted = launch.kill_requested;
+    for (const auto& [call, count] : launch.denied) live->denied[call] = {count, count};
   }
 }
 
@@ -318,6 +320,14 @@ void RunService::on_started(const sandbox::StartedMessage& message) {
   const auto live = this->live(message.id);
   if (!live || live->started) return;
   live->started = message;
+  live->changed.notify_all();
+}
+
+void RunService::on_denied(const sandbox::DeniedMessage& message) {
+  const auto live = this->live(message.id);
+  if (!live || !live->launched || live->ended) return;
+  LiveRun::Denied& denied = live->denied[sandbox::name_of(message.call)];
+  denied.count = std::max(denied.count, message.count);
   live->changed.notify_all();
 }
 

@@ -66,6 +66,7 @@ class RunService final : public LauncherEvents {
   void on_live(const sandbox::LiveMessage& message, std::vector<sys::UniqueFd> fds) override;
   void on_listed() override;
   void on_started(const sandbox::StartedMessage& message) override;
+  void on_denied(const sandbox::DeniedMessage& message) override;
   void on_ended(const sandbox::EndedMessage& message, sys::UniqueFd output) override;
 
  private:

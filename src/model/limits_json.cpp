@@ -76,6 +76,7 @@ Json to_json(const Usage& usage) {
       {"start_us", usage.start_us},
       {"wall_us", usage.wall_us},
       {"cpu_throttled_us", usage.cpu_throttled_us},
+      {"denied_calls", usage.denied_calls},
   };
 }
 
@@ -91,6 +92,7 @@ Result<Usage> read_usage(const Node& node) {
   fields.optional("start_us", usage.start_us, count());
   fields.optional("wall_us", usage.wall_us, count());
   fields.optional("cpu_throttled_us", usage.cpu_throttled_us, count());
+  fields.optional("denied_calls", usage.denied_calls, count());
   TRY(fields.finish());
   return usage;
 }

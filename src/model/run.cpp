@@ -51,6 +51,7 @@ constexpr std::array kEvents = {
     Named{RunEventType::started, "started"},
     Named{RunEventType::kill_requested, "kill_requested"},
     Named{RunEventType::reattached, "reattached"},
+    Named{RunEventType::denied, "denied"},
     Named{RunEventType::ended, "ended"},
 };
 
@@ -146,6 +147,7 @@ Result<Run> advance(Run run, const RunEvent& event) {
       return run;
     case RunEventType::kill_requested: return run;
     case RunEventType::reattached:
+    case RunEventType::denied:
       if (!launched) return impossible(run, event);
       return run;
     case RunEventType::ended: return end(std::move(run), event);

@@ -112,6 +112,7 @@ enum class RunEventType : std::uint8_t {
   started,
   kill_requested,
   reattached,
+  denied,  // a system call was refused
   ended
 };
 std::string_view to_string(RunEventType type);
@@ -125,6 +126,11 @@ struct RunEvent {
 
   // Only for `launching`: which tare-launcher process is told next, by its instance number.
   std::string launcher = {};
+
+  // Only for `denied`: the name of the call, and how often it was refused so far. Told the first
+  // time, and when it ends, if there were more.
+  std::string call = {};
+  std::uint64_t count = 0;
 
   // Only for `ended`.
   std::optional<Outcome> outcome = {};

@@ -111,6 +111,10 @@ Json to_json(const RunEvent& event) {
                     {"type", to_string(event.type)},
                     {"message", event.message}};
   if (!event.launcher.empty()) object["launcher"] = event.launcher;
+  if (event.type == RunEventType::denied) {
+    object["call"] = event.call;
+    object["count"] = event.count;
+  }
   if (event.type == RunEventType::ended) {
     if (event.outcome) object["outcome"] = to_json(*event.outcome);
     object["usage"] = to_json(event.usage);
@@ -129,12 +133,17 @@ Result<RunEvent> read_run_event(const Node& node) {
   fields.required("type", event.type, parsed(run_event_type_from));
   fields.required("message", event.message, text(kMaxMessageBytes));
   fields.optional("launcher", event.launcher, text(kMaxNameBytes));
+  fields.optional("call", event.call, text(kMaxNameBytes));
+  fields.optional("count", event.count, count());
   fields.optional("outcome", event.outcome, read_outcome);
   fields.optional("usage", event.usage, read_usage);
   fields.optional("log_cut", event.log_cut, boolean());
   TRY(fields.finish());
   if ((event.type == RunEventType::ended) != event.outcome.has_value()) {
     return node.refuse("an outcome belongs to the event ended, and to no other");
+  }
+  if ((event.type == RunEventType::denied) != (event.count > 0 && !event.call.empty())) {
+    return node.refuse("a call and its count belong to the event denied, and to no other");
   }
   return event;
 }

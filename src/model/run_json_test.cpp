@@ -43,6 +43,21 @@ Result<model::Run> again(const model::Run& run) {
   return run_from_json(parse_json(to_text(to_json(run))).value());
 }
 
+TEST(RunEventJson, a_refused_call_has_a_name_and_a_count_and_no_other_event_has) {
+  RunEvent event;
+  event.sequence = 4;
+  event.type = RunEventType::denied;
+  event.call = "ptrace";
+  event.count = 3;
+  EXPECT_EQ(run_event_from_json(to_json(event)).value(), event);
+  Json without = to_json(event);
+  without.as_object().erase("count");
+  EXPECT_FALSE(run_event_from_json(without));
+  Json other = to_json(event);
+  other.as_object()["type"] = "started";
+  EXPECT_FALSE(run_event_from_json(other));
+}
+
 TEST(RunEventJson, a_launching_names_its_launcher_and_is_read_without_one_too) {
   RunEvent event;
   event.sequence = 2;

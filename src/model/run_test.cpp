@@ -14,7 +14,8 @@ constexpr RunState kAllStates[] = {RunState::queued,    RunState::starting, RunS
                                    RunState::succeeded, RunState::failed,   RunState::cancelled};
 constexpr RunEventType kAllEvents[] = {RunEventType::created,    RunEventType::launching,
                                        RunEventType::started,    RunEventType::kill_requested,
-                                       RunEventType::reattached, RunEventType::ended};
+                                       RunEventType::reattached, RunEventType::denied,
+                                       RunEventType::ended};
 constexpr EndReason kAllReasons[] = {
     EndReason::exited,        EndReason::signalled,      EndReason::timeout,
     EndReason::killed,        EndReason::memory_limit,   EndReason::output_limit,
@@ -44,16 +45,12 @@ TEST(Run, every_state_and_event_leads_where_the_table_says) {
   using E = RunEventType;
   // Pairs that are not here must be refused.
   const std::map<std::pair<S, E>, S> table = {
-      {{S::queued, E::launching}, S::starting},
-      {{S::queued, E::kill_requested}, S::queued},
-      {{S::queued, E::ended}, S::cancelled},
-      {{S::starting, E::started}, S::running},
-      {{S::starting, E::kill_requested}, S::starting},
-      {{S::starting, E::reattached}, S::starting},
-      {{S::starting, E::ended}, S::cancelled},
-      {{S::running, E::kill_requested}, S::running},
-      {{S::running, E::reattached}, S::running},
-      {{S::running, E::ended}, S::cancelled},
+      {{S::queued, E::launching}, S::starting},        {{S::queued, E::kill_requested}, S::queued},
+      {{S::queued, E::ended}, S::cancelled},           {{S::starting, E::started}, S::running},
+      {{S::starting, E::kill_requested}, S::starting}, {{S::starting, E::reattached}, S::starting},
+      {{S::starting, E::denied}, S::starting},         {{S::starting, E::ended}, S::cancelled},
+      {{S::running, E::kill_requested}, S::running},   {{S::running, E::reattached}, S::running},
+      {{S::running, E::denied}, S::running},           {{S::running, E::ended}, S::cancelled},
   };
   for (const RunState state : kAllStates) {
     for (const RunEventType type : kAllEvents) {

@@ -16,6 +16,7 @@ struct Usage {
       start_us = 0;  // launch request received by the launcher -> just before the program's exec
   std::uint64_t wall_us = 0;  // program's exec -> its end
   std::uint64_t cpu_throttled_us = 0;
+  std::uint64_t denied_calls = 0;  // refused and told; of a killed run at least half of them
 
   friend bool operator==(const Usage&, const Usage&) = default;
 };

@@ -27,7 +27,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         CHECK(encode(*message).value() == bytes);
       }
       break;
-    case 2: (void)parse_report(bytes); break;
+    case 2:
+      (void)parse_report(bytes);
+      (void)parse_denied(bytes);
+      break;
     case 3:
       if (auto steps = decode(bytes)) CHECK(encode(*steps).value() == bytes);
       break;

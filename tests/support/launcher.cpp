@@ -238,6 +238,8 @@ RunResult TestLauncher::finish(Live live) {
     auto message = next(&fds);
     if (auto* started = std::get_if<sandbox::StartedMessage>(&message); started != nullptr) {
       if (started->id == live.id) result.started = *started;
+    } else if (auto* denied = std::get_if<sandbox::DeniedMessage>(&message); denied != nullptr) {
+      if (denied->id == live.id) result.denied[denied->call] = denied->count;
     } else if (auto* end = std::get_if<sandbox::EndedMessage>(&message);
                end != nullptr && end->id == live.id) {
       result.ended = *end;

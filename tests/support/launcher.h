@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,6 +24,7 @@ namespace tare::testing {
 struct RunResult {
   sandbox::EndedMessage ended;
   std::optional<sandbox::StartedMessage> started;
+  std::map<sandbox::DeniedCall, std::uint64_t> denied;  // refused calls, as told last
   std::string out, err;
   sys::UniqueFd output;  // the output folder
 };

@@ -4,7 +4,7 @@
 // to the launcher, and after `settle` three capabilities.
 //
 //   base plan -> apply: an empty sandbox -> wait for the order -> apply the run's steps -> start
-//   the program -> reap until it ends -> kill the rest
+//   the program -> reap, and answer what is refused, until it ends -> kill the rest
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -19,9 +19,11 @@
 #include <cstring>
 
 #include "sandbox/init/apply.h"
+#include "sandbox/init/denied.h"
 #include "sandbox/init/order.h"
 #include "sandbox/init/program.h"
 #include "sandbox/init/raw.h"
+#include "sandbox/init/waits.h"
 #include "sandbox/launch/report.h"
 #include "sandbox/plan/reader.h"
 
@@ -37,8 +39,8 @@ struct Order {
 };
 
 void send_report(const Report& report) {
-  // A launcher that is gone cannot be told; PDEATHSIG and the poll in reap_until end this process
-  // then.
+  // A launcher that is gone cannot be told; PDEATHSIG and the hang-up that live() sees end this
+  // process then.
   (void)::send(kControlFd, &report, sizeof report, MSG_NOSIGNAL);
 }
 
@@ -129,33 +131,47 @@ bool start(const WaitingProgram& waiting, const Order& order) {
   return false;
 }
 
-// Takes every zombie there is. True when the program was among them.
-bool reap(pid_t program, Report& report) {
-  bool ended = false;
-  for (;;) {
+// The sandbox's life from the program's start to its end.
+struct Life {
+  pid_t program = -1;
+  Report ended;
+  bool over = false;      // the program has ended
+  bool orphaned = false;  // the launcher is gone
+  DeniedCalls denied;
+};
+
+// Takes zombies, a bounded number: who makes them faster than that must not keep the others
+// waiting.
+bool on_signal(void* who, int signals, short) {
+  constexpr int kMostReaped = 64;
+  Life& life = *static_cast<Life*>(who);
+  signalfd_siginfo info;
+  (void)::read(signals, &info, sizeof info);  // SIGCHLD does not queue: it is one, or none
+  for (int i = 0; i < kMostReaped; ++i) {
     int status = 0;
     const pid_t pid = ::waitpid(-1, &status, WNOHANG);
-    if (pid <= 0) return ended;
-    if (pid != program) continue;
-    ended = true;
-    report.kind = ReportKind::ended;
-    report.signalled = WIFSIGNALED(status) ? 1 : 0;
-    report.status = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
-    report.at_ns = monotonic_ns();
+    if (pid <= 0) return true;
+    if (pid != life.program) continue;
+    life.over = true;
+    life.ended.kind = ReportKind::ended;
+    life.ended.signalled = WIFSIGNALED(status) ? 1 : 0;
+    life.ended.status = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+    life.ended.at_ns = monotonic_ns();
+    return true;
   }
+  ::kill(::getpid(), SIGCHLD);  // there may be more
+  return true;
 }
 
-// False when the launcher is gone.
-bool reap_until_end(pid_t program, int signals, Report& report) {
-  pollfd waits[2] = {{signals, POLLIN, 0}, {kControlFd, POLLIN, 0}};
-  while (!reap(program, report)) {
-    if (::poll(waits, 2, -1) < 0 && errno != EINTR) return false;
-    signalfd_siginfo info;
-    while (::read(signals, &info, sizeof info) > 0) {
-    }
-    if ((waits[1].revents & (POLLHUP | POLLERR)) != 0) return false;
-  }
-  return true;
+// Nothing more is said on it; it closes when the launcher is gone.
+bool on_control(void* who, int, short events) {
+  Life& life = *static_cast<Life*>(who);
+  life.orphaned = (events & (POLLHUP | POLLERR)) != 0;
+  return !life.orphaned;
+}
+
+bool on_denied(void* who, int listener, short events) {
+  return static_cast<Life*>(who)->denied.answer(listener, events);
 }
 
 // All that is left: daemons that forked away twice, background jobs.
@@ -165,29 +181,50 @@ void end_the_rest() {
   }
 }
 
-int run() {
-  // Out of tare-launcher's session: with it go its terminal, and the weight of its autogroup.
-  ::setsid();
-  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-  ::prctl(PR_SET_NAME, "tare-init", 0, 0, 0);
+// True when the program has ended, and somebody is there to be told.
+bool live(Life& life, int signals, int listener) {
+  Waits waits;
+  if (!waits.add(signals, &on_signal, &life) || !waits.add(kControlFd, &on_control, &life))
+    return false;
+  if (listener >= 0 && !waits.add(listener, &on_denied, &life)) return false;
+  while (!life.over && !life.orphaned) {
+    if (!waits.turn()) return false;
+  }
+  return life.over;
+}
+
+// A signalfd of SIGCHLD; all signals are blocked.
+int hear_of_children() {
   sigset_t all;
   sigfillset(&all);
   ::sigprocmask(SIG_SETMASK, &all, nullptr);
   sigset_t child;
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);
-  const int signals = ::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+  return ::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int run() {
+  // Out of tare-launcher's session: with it go its terminal, and the weight of its autogroup.
+  ::setsid();
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  ::prctl(PR_SET_NAME, "tare-init", 0, 0, 0);
+  const int signals = hear_of_children();
   WaitingProgram waiting;
   if (signals < 0 || !prepare(waiting)) return 1;
   Order order;
   if (!wait_for_order(waiting.channel) || !receive_order(order) || !apply_all(order)) return 1;
-  Report ended;
-  const bool tell = start(waiting, order) && reap_until_end(waiting.pid, signals, ended);
+  Life life;
+  life.program = waiting.pid;
+  const bool tell = start(waiting, order) && live(life, signals, waiting.listener);
   end_the_rest();
   // Last: with this the launcher takes the run for over, and what is left of this process's life
   // (the kernel takes its namespaces down, about a millisecond) delays nobody.
-  if (tell) send_report(ended);
+  if (tell) {
+    life.denied.tell_totals();
+    send_report(life.ended);
+  }
   return 0;
 }
 

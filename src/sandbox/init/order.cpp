@@ -18,46 +18,56 @@ constexpr int kMostFds = 8;
 
 }  // namespace
 
-bool receive_fds(int socket, char& byte, int* fds, int least, int most) {
-  iovec part = {&byte, 1};
+ssize_t receive_packet(int socket, void* bytes, std::size_t size, int* fds, int most) {
+  for (int i = 0; i < most; ++i) fds[i] = -1;
+  iovec part = {bytes, size};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMostFds)];
   msghdr header = {};
   header.msg_iov = &part;
   header.msg_iovlen = 1;
   header.msg_control = control;
-  header.msg_controllen = sizeof control;
+  header.msg_controllen = CMSG_SPACE(sizeof(int) * static_cast<std::size_t>(most));
   ssize_t n = -1;
   do {
     n = ::recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
   } while (n < 0 && errno == EINTR);
+  if (n <= 0 || (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) return n == 0 ? 0 : -1;
   const cmsghdr* rights = CMSG_FIRSTHDR(&header);
-  if (n != 1 || (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || rights == nullptr ||
-      rights->cmsg_type != SCM_RIGHTS) {
-    return false;
-  }
-  const auto count = static_cast<int>((rights->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-  if (count < least || count > most) return false;
-  for (int i = 0; i < most; ++i) fds[i] = -1;
-  std::memcpy(fds, CMSG_DATA(rights), sizeof(int) * static_cast<std::size_t>(count));
-  return true;
+  if (rights == nullptr) return n;
+  // CMSG_SPACE is aligned: there may be room for one more than was asked for.
+  const std::size_t count = (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+  if (rights->cmsg_type != SCM_RIGHTS || count > static_cast<std::size_t>(most)) return -1;
+  std::memcpy(fds, CMSG_DATA(rights), sizeof(int) * count);
+  return n;
 }
 
-int send_fds(int socket, const int* fds, int count) {
-  char byte = 0;
-  iovec part = {&byte, 1};
+int send_packet(int socket, const void* bytes, std::size_t size, const int* fds, int count) {
+  iovec part = {const_cast<void*>(bytes), size};
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMostFds)] = {};
-  const std::size_t bytes = sizeof(int) * static_cast<std::size_t>(count);
   msghdr header = {};
   header.msg_iov = &part;
   header.msg_iovlen = 1;
-  header.msg_control = control;
-  header.msg_controllen = CMSG_SPACE(bytes);
-  cmsghdr* rights = CMSG_FIRSTHDR(&header);
-  rights->cmsg_level = SOL_SOCKET;
-  rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(bytes);
-  std::memcpy(CMSG_DATA(rights), fds, bytes);
-  return ::sendmsg(socket, &header, MSG_NOSIGNAL) == 1 ? 0 : errno;
+  if (count > 0) {
+    const std::size_t length = sizeof(int) * static_cast<std::size_t>(count);
+    header.msg_control = control;
+    header.msg_controllen = CMSG_SPACE(length);
+    cmsghdr* rights = CMSG_FIRSTHDR(&header);
+    rights->cmsg_level = SOL_SOCKET;
+    rights->cmsg_type = SCM_RIGHTS;
+    rights->cmsg_len = CMSG_LEN(length);
+    std::memcpy(CMSG_DATA(rights), fds, length);
+  }
+  const ssize_t sent = ::sendmsg(socket, &header, MSG_NOSIGNAL);
+  return sent == static_cast<ssize_t>(size) ? 0 : errno;
+}
+
+bool receive_fds(int socket, char& byte, int* fds, int least, int most) {
+  return receive_packet(socket, &byte, 1, fds, most) == 1 && (least == 0 || fds[least - 1] >= 0);
+}
+
+int send_fds(int socket, const int* fds, int count) {
+  const char byte = 0;
+  return send_packet(socket, &byte, 1, fds, count);
 }
 
 bool map_plan(int fd, std::string_view& plan) {

@@ -2,9 +2,18 @@
 // and from there to the waiting program. Raw calls, no allocation.
 #pragma once
 
+#include <sys/types.h>
+
+#include <cstddef>
 #include <string_view>
 
 namespace tare::sandbox::init {
+
+// One packet of up to `size` bytes with at most `most` (at most 8) descriptors, close-on-exec; the
+// rest of `fds` is set to -1. Its length; 0 when the other end is closed, -1 when it is longer.
+ssize_t receive_packet(int socket, void* bytes, std::size_t size, int* fds, int most);
+// 0 or errno.
+int send_packet(int socket, const void* bytes, std::size_t size, const int* fds, int count);
 
 // One packet of one byte with `least` to `most` (at most 8) descriptors, close-on-exec. The rest of
 // `fds` is set to -1. False when it is anything else, or the other end is closed.

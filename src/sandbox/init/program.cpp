@@ -15,6 +15,7 @@
 
 #include <cstring>
 
+#include "sandbox/init/denied.h"
 #include "sandbox/init/order.h"
 #include "sandbox/init/raw.h"
 #include "sandbox/launch/report.h"
@@ -24,9 +25,9 @@ namespace tare::sandbox::init {
 
 namespace {
 
-// What the child tells tare-init: a Failure when it is ready (without an error), then a Start
-// before execve, then, only if something failed, a Failure again. Of different sizes, so that one
-// cannot be taken for the other.
+// What the child tells tare-init: a Failure when it is ready (without an error, and with its
+// filter's listener), then a Start before execve, then, only if something failed, a Failure again.
+// Of different sizes, so that one cannot be taken for the other.
 struct Failure {
   std::uint32_t step = 0;
   std::int32_t error = 0;
@@ -52,11 +53,18 @@ int become(std::uint64_t uid, std::uint64_t gid) {
   return outcome(::syscall(SYS_setresuid, u, u, u));
 }
 
-int install_filter(std::string_view bytes) {
+// The listener is tare-init's. Where this machine's own sandbox has one already there can be no
+// other (EBUSY): what would have been told is then refused with ENOSYS by the kernel.
+int install_filter(std::string_view bytes, int& listener) {
   sock_fprog program = {};
   program.len = static_cast<unsigned short>(bytes.size() / sizeof(sock_filter));
   program.filter = const_cast<sock_filter*>(reinterpret_cast<const sock_filter*>(bytes.data()));
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno;
+  constexpr unsigned kFlags = SECCOMP_FILTER_FLAG_NEW_LISTENER |
+                              SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+  listener = static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, kFlags, &program));
+  if (listener >= 0) return 0;
+  if (errno != EBUSY) return errno;
   return outcome(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
 }
 
@@ -141,11 +149,12 @@ int tell_time_and_execute() {
   return execute();
 }
 
-struct Lists {
+struct Made {
   std::size_t arguments = 0, variables = 0;
+  int listener = -1;
 };
 
-int apply_program_step(const StepView& step, Lists& lists) {
+int apply_program_step(const StepView& step, Made& made) {
   switch (step.op) {
     case Op::resource: {
       const rlimit limit = {step.m, step.m};
@@ -154,40 +163,42 @@ int apply_program_step(const StepView& step, Lists& lists) {
     case Op::working_dir: return outcome(::chdir(step.a.data()));
     case Op::identity: return become(step.n, step.m);
     case Op::capabilities: return hold_only_capabilities(step.m);
-    case Op::filter: return install_filter(step.a);
-    case Op::argument: argument_list[lists.arguments++] = step.a.data(); return 0;
-    case Op::variable: variable_list[lists.variables++] = step.a.data(); return 0;
+    case Op::filter: return install_filter(step.a, made.listener);
+    case Op::argument: argument_list[made.arguments++] = step.a.data(); return 0;
+    case Op::variable: variable_list[made.variables++] = step.a.data(); return 0;
     case Op::execute: return tell_time_and_execute();
     case Op::prepared: return 0;
     default: return EINVAL;
   }
 }
 
-Failure apply_all(std::string_view plan, Op last) {
+Failure apply_all(std::string_view plan, Op last, Made& made) {
   Failure failure;
   PlanReader reader(plan);
   StepView step;
-  Lists lists;
   while (failure.error == 0 && reader.next(step)) {
     if (!is_program_step(step.op)) continue;
     failure.step = reader.position();
     if (is_last_step(step.op) && step.op != last) failure.error = EINVAL;
-    if (failure.error == 0) failure.error = apply_program_step(step, lists);
+    if (failure.error == 0) failure.error = apply_program_step(step, made);
   }
   if (failure.error == 0 && reader.damaged()) failure.error = EBADMSG;
   return failure;
 }
 
-bool tell(const Failure& failure) {
-  return ::send(kChannelFd, &failure, sizeof failure, MSG_NOSIGNAL) == sizeof failure;
+bool tell(const Failure& failure, int listener = -1) {
+  const int fds = listener >= 0 ? 1 : 0;
+  return send_packet(kChannelFd, &failure, sizeof failure, &listener, fds) == 0;
 }
 
 // The child, from fork to execve.
 [[noreturn]] void child(std::string_view base, int channel) {
   Failure failure;
   failure.error = become_session(channel);
-  if (failure.error == 0) failure = apply_all(base, Op::prepared);
-  if (!tell(failure) || failure.error != 0) ::_exit(126);
+  Made made;
+  if (failure.error == 0) failure = apply_all(base, Op::prepared, made);
+  if (!tell(failure, made.listener) || failure.error != 0) ::_exit(126);
+  if (made.listener >= 0) ::close(made.listener);
   char byte = 0;
   int fds[kChildFds];
   std::string_view plan;
@@ -195,32 +206,33 @@ bool tell(const Failure& failure) {
     ::_exit(126);  // tare-init sees the channel closed
   ::close(fds[0]);
   failure.error = take_descriptors(fds + 1);
-  if (failure.error == 0) failure = apply_all(plan, Op::execute);
+  if (failure.error == 0) failure = apply_all(plan, Op::execute, made);
   ::_exit(tell(failure) ? 127 : 126);
 }
 
-// What the child says: true when that is a Failure (or nothing any more), false for a Start.
-bool hear(int channel, Failure& failure, Start& start) {
-  char said[sizeof(Start)];
-  ssize_t n = -1;
-  do {
-    n = ::recv(channel, said, sizeof said, 0);
-  } while (n < 0 && errno == EINTR);
-  if (n == sizeof start) {
-    std::memcpy(&start, said, sizeof start);
-    return false;
-  }
-  failure.error = EIO;  // killed before it could say anything
-  if (n == sizeof failure) std::memcpy(&failure, said, sizeof failure);
-  return true;
-}
+// What the child says.
+struct Word {
+  enum class Kind : std::uint8_t { none, failure, start };  // none: its channel is closed
+  Kind kind = Kind::none;
+  Failure failure;
+  Start start;
+  int listener = -1;
+};
 
-bool hear_failure(int channel, Failure& failure) {
-  ssize_t n = -1;
-  do {
-    n = ::recv(channel, &failure, sizeof failure, 0);
-  } while (n < 0 && errno == EINTR);
-  return n == sizeof failure;
+Word hear(int channel) {
+  Word word;
+  char said[sizeof(Start)];
+  const ssize_t n = receive_packet(channel, said, sizeof said, &word.listener, 1);
+  if (n == sizeof word.start) {
+    std::memcpy(&word.start, said, sizeof word.start);
+    word.kind = Word::Kind::start;
+  } else if (n == sizeof word.failure) {
+    std::memcpy(&word.failure, said, sizeof word.failure);
+    word.kind = Word::Kind::failure;
+  } else {
+    word.failure.error = EIO;  // killed before it could say anything
+  }
+  return word;
 }
 
 }  // namespace
@@ -243,11 +255,11 @@ WaitingProgram prepare_program(std::string_view plan) {
   waiting.error = waiting.pid < 0 ? errno : 0;
   ::close(ends[1]);  // now: a child that is killed must be seen by the end of its channel
   if (waiting.error != 0) return waiting;
-  Failure failure;
-  Start start;
-  if (!hear(waiting.channel, failure, start)) failure.error = EBADMSG;
-  waiting.error = failure.error;
-  waiting.step = failure.step;
+  const Word word = hear(waiting.channel);
+  waiting.error = word.kind == Word::Kind::start ? EBADMSG : word.failure.error;
+  waiting.step = word.failure.step;
+  waiting.listener = word.listener;
+  if (waiting.listener >= 0) answer_on_the_same_processor(waiting.listener);
   return waiting;
 }
 
@@ -258,15 +270,17 @@ StartedProgram start_program(const WaitingProgram& waiting, int plan_fd, int gat
   const int fds[kChildFds] = {plan_fd, gate, stdio[0], stdio[1], stdio[2]};
   started.error = send_fds(waiting.channel, fds, kChildFds);
   if (started.error != 0) return started;
-  Failure failure;
-  Start start;
-  started.executed = !hear(waiting.channel, failure, start);
-  started.at_ns = start.at_ns;
-  started.gate_ns = start.gate_ns;
-  // Then the channel closes: by execve, or with the process after it has said why not.
-  if (started.executed && hear_failure(waiting.channel, failure)) started.executed = false;
-  started.error = failure.error;
-  started.step = failure.step;
+  Word word = hear(waiting.channel);
+  started.at_ns = word.start.at_ns;
+  started.gate_ns = word.start.gate_ns;
+  if (word.kind == Word::Kind::start) {
+    // Then the channel closes: by execve, or with the process after it has said why not.
+    word = hear(waiting.channel);
+    started.executed = word.kind == Word::Kind::none;
+    if (started.executed) return started;
+  }
+  started.error = word.failure.error;
+  started.step = word.failure.step;
   return started;
 }
 

@@ -24,8 +24,9 @@ struct StartedProgram {
 
 struct WaitingProgram {
   pid_t pid = -1;
-  int channel = -1;  // a socket to it
-  int error = 0;     // errno when it could not be made ready
+  int channel = -1;   // a socket to it
+  int listener = -1;  // where its filter hands over what is refused; -1: the host allows none
+  int error = 0;      // errno when it could not be made ready
   std::uint32_t step = 0;
 };
 

@@ -91,13 +91,15 @@ void Launcher::on_sandbox(Source source, std::uint32_t number) {
 void Launcher::on_reports(std::uint32_t number) {
   Sandbox& sandbox = *sandboxes_.at(number);
   const bool was_prepared = sandbox.prepared();
-  std::optional<StartedMessage> started;
-  while (!sandbox.told_end() && sandbox.on_control(started)) {
-    if (!started) continue;
-    config_.log->info(
-        "sandbox started",
-        {{"run", sandbox.id()}, {"start_us", started->start_us}, {"warm", started->warm}});
-    send(*std::exchange(started, std::nullopt));
+  std::optional<FromLauncher> tell;
+  while (!sandbox.told_end() && sandbox.on_control(tell)) {
+    if (!tell) continue;
+    if (const auto* started = std::get_if<StartedMessage>(&*tell)) {
+      config_.log->info(
+          "sandbox started",
+          {{"run", sandbox.id()}, {"start_us", started->start_us}, {"warm", started->warm}});
+    }
+    send(*std::exchange(tell, std::nullopt));
   }
   if (sandbox.told_end()) return finish(number);
   if (was_prepared || !sandbox.prepared() || sandbox.claimed()) return;
@@ -169,6 +171,7 @@ void Launcher::list() {
   for (const auto& [id, number] : numbers_) {
     const Sandbox& sandbox = *sandboxes_.at(number);
     send(sandbox.describe(), sandbox.kept_pipes());
+    for (const DeniedMessage& denied : sandbox.denied()) send(denied);
   }
   send(ListedMessage{});
   for (const auto& [id, number] : numbers_) {

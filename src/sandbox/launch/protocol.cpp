@@ -64,6 +64,15 @@ Result<PoolMessage> take_pool(WireReader& in) {
   return message;
 }
 
+Result<DeniedMessage> take_denied(WireReader& in) {
+  DeniedMessage message;
+  message.id = TRY(take_id(in));
+  message.call.abi = TRY(in.enumerator("abi", CallAbi::other));
+  message.call.number = TRY(in.u32("number"));
+  message.count = TRY(in.u64("count"));
+  return message;
+}
+
 Result<EndedMessage> take_ended(WireReader& in) {
   EndedMessage message;
   message.id = TRY(take_id(in));
@@ -152,6 +161,12 @@ Result<std::string> encode(const FromLauncher& message) {
                    out.u32(m.uid_base);
                    out.boolean(m.with_output);
                  },
+                 [&](const DeniedMessage& m) {
+                   put_id(out, m.id);
+                   out.enumerator(m.call.abi);
+                   out.u32(m.call.number);
+                   out.u64(m.count);
+                 },
              },
              message);
   return out.finish();
@@ -215,6 +230,7 @@ Result<FromLauncher> take_from_launcher(WireReader& in) {
     }
     case 4: return FromLauncher(TRY(take_pool(in)));
     case 5: return FromLauncher(TRY(take_ended(in)));
+    case 6: return FromLauncher(TRY(take_denied(in)));
     default: return Error{Errc::invalid, "type: unknown message"};
   }
 }

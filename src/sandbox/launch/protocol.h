@@ -8,10 +8,11 @@
 //                    <-----------------  welcome            (versions must be equal, else it
 //                    closes)
 //   list             ----------------->
-//                    <-----------------  live, live, ... listed, and `ended` again for each not yet
-//                    released
+//                    <-----------------  live, denied, ... live, ... listed, and `ended` again for
+//                    each not yet released
 //   launch + fds     ----------------->
 //                    <-----------------  started            (the program runs)
+//                    <-----------------  denied             (a system call was refused, so often)
 //   kill, close_stdin ---------------->
 //                    <-----------------  ended + output fd  (all processes are gone, usage is
 //                    final)
@@ -34,10 +35,11 @@
 #include "model/run.h"
 #include "model/usage.h"
 #include "sandbox/launch/base.h"
+#include "sandbox/seccomp/denied.h"
 
 namespace tare::sandbox {
 
-inline constexpr std::uint32_t kLauncherProtocol = 3;
+inline constexpr std::uint32_t kLauncherProtocol = 4;
 
 // --- to the launcher ---
 
@@ -101,6 +103,13 @@ struct StartedMessage {
   std::uint64_t gate_us = 0;
   bool warm = false;  // from the pool; false: made for this run
 };
+// The count of one refused call so far: at the first, then each time it has doubled, and the last
+// before `ended`, unless the sandbox was killed.
+struct DeniedMessage {
+  std::string id;
+  DeniedCall call;
+  std::uint64_t count = 0;
+};
 // Counters since the launcher's start (idle and making: now).
 struct PoolMessage {
   std::uint64_t hits = 0, misses = 0;  // launches that found a sandbox waiting, or did not
@@ -124,7 +133,7 @@ struct EndedMessage {
   bool with_output = false;
 };
 using FromLauncher = std::variant<WelcomeMessage, LiveMessage, ListedMessage, StartedMessage,
-                                  PoolMessage, EndedMessage>;
+                                  PoolMessage, EndedMessage, DeniedMessage>;
 
 Result<std::string> encode(const ToLauncher& message);
 Result<std::string> encode(const FromLauncher& message);

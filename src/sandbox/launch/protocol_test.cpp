@@ -41,6 +41,16 @@ TEST(Protocol, an_end_is_read_as_it_was_written) {
   EXPECT_EQ(message.uid_base, ended.uid_base);
 }
 
+TEST(Protocol, a_refused_call_is_read_as_it_was_written) {
+  const DeniedMessage denied{kId, {CallAbi::i386, 11}, 3};
+  const auto decoded = decode_from_launcher(encode(FromLauncher(denied)).value(), 0);
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  const auto& message = std::get<DeniedMessage>(*decoded);
+  EXPECT_EQ(message.id, kId);
+  EXPECT_EQ(message.call, denied.call);
+  EXPECT_EQ(message.count, 3U);
+}
+
 TEST(Protocol, a_welcome_names_the_release_and_the_process) {
   const WelcomeMessage welcome{kLauncherProtocol, 7, "v2", "1.2.3", 0x123456789abcdef0};
   const auto decoded = decode_from_launcher(encode(FromLauncher(welcome)).value(), 0);
@@ -123,6 +133,21 @@ TEST(Report, only_whole_known_reports_are_taken) {
   report = Report{};
   report.error = -1;
   EXPECT_FALSE(parse_report(bytes()));
+}
+
+TEST(DeniedReport, only_whole_sensible_ones_are_taken) {
+  const auto bytes = [](const DeniedReport& report) {
+    return std::string(reinterpret_cast<const char*>(&report), sizeof report);
+  };
+  const DeniedReport good = DeniedReport::of({CallAbi::x86_64, 101}, 1);
+  ASSERT_TRUE(parse_denied(bytes(good)));
+  EXPECT_EQ(parse_denied(bytes(good))->call(), (DeniedCall{CallAbi::x86_64, 101}));
+  EXPECT_FALSE(parse_denied(bytes(good) + "x"));
+  EXPECT_FALSE(parse_denied(""));
+  EXPECT_FALSE(parse_denied(bytes(DeniedReport{.magic = Report::kMagic, .count = 1})));
+  EXPECT_FALSE(parse_denied(bytes(DeniedReport{.abi = 4, .count = 1})));
+  EXPECT_FALSE(parse_denied(bytes(DeniedReport{.spare = 1, .count = 1})));
+  EXPECT_FALSE(parse_denied(bytes(DeniedReport{.count = 0})));
 }
 
 }  // namespace

@@ -8,8 +8,9 @@
 //                                prepared | step_failed
 //   order + fds: plan, gate, stdin, stdout, stderr, [input]
 //                                started | step_failed | not_executed
-//                                ended (after `started`), then it kills what is left, reaps, and
-//                                exits
+//                                denied, as often as there is something new to tell
+//                                ended (after `started`), when it has killed and reaped what was
+//                                left; then it exits
 //
 // Shared with tare-init: no allocation, plain values only.
 #pragma once
@@ -18,6 +19,8 @@
 #include <cstring>
 #include <optional>
 #include <string_view>
+
+#include "sandbox/seccomp/denied.h"
 
 namespace tare::sandbox {
 
@@ -51,6 +54,34 @@ inline std::optional<Report> parse_report(std::string_view bytes) {
   const bool good = report.magic == Report::kMagic && kind >= 1 && kind <= 5 &&
                     report.signalled <= 1 && report.status >= 0 && report.status <= 255 &&
                     report.error >= 0 && report.error < 4096;
+  return good ? std::optional(report) : std::nullopt;
+}
+
+// Distinct calls that are told of one sandbox; the last one stands for all others together.
+inline constexpr int kMaxDeniedCalls = 32;
+
+struct DeniedReport {
+  std::uint32_t magic = kMagic;
+  std::uint32_t abi = 0;  // CallAbi
+  std::uint32_t number = 0;
+  std::uint32_t spare = 0;
+  std::uint64_t count = 0;  // so far; each report of a call has a larger one
+
+  static constexpr std::uint32_t kMagic = 0x44524154;  // "TARD"
+
+  static DeniedReport of(const DeniedCall& call, std::uint64_t count) {
+    return {kMagic, static_cast<std::uint32_t>(call.abi), call.number, 0, count};
+  }
+  DeniedCall call() const { return {static_cast<CallAbi>(abi), number}; }
+};
+static_assert(sizeof(DeniedReport) == 24 && sizeof(DeniedReport) < sizeof(Report));
+
+inline std::optional<DeniedReport> parse_denied(std::string_view bytes) {
+  DeniedReport report;
+  if (bytes.size() != sizeof report) return std::nullopt;
+  std::memcpy(&report, bytes.data(), sizeof report);
+  const bool good = report.magic == DeniedReport::kMagic && report.spare == 0 && report.count > 0 &&
+                    report.abi <= static_cast<std::uint32_t>(CallAbi::other);
   return good ? std::optional(report) : std::nullopt;
 }
 

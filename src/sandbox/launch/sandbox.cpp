@@ -105,7 +105,7 @@ Result<> Sandbox::begin(const ClaimTools& tools) {
   return std::move(sent).context("tare-init");
 }
 
-bool Sandbox::on_control(std::optional<StartedMessage>& tell) {
+bool Sandbox::on_control(std::optional<FromLauncher>& tell) {
   if (!control_.valid()) return false;
   auto message = sys::receive_message(control_.get(), sizeof(Report) + 1);
   if (!message && message.error().sys == EAGAIN) return false;
@@ -120,13 +120,15 @@ bool Sandbox::on_control(std::optional<StartedMessage>& tell) {
   }
   if (const std::optional<Report> report = parse_report((*message)->bytes)) {
     tell = on_report(*report);
+  } else if (const std::optional<DeniedReport> denied = parse_denied((*message)->bytes)) {
+    tell = on_denied(*denied);
   } else {
     end(model::EndReason::daemon_error);
   }
   return true;
 }
 
-std::optional<StartedMessage> Sandbox::on_report(const Report& report) {
+std::optional<FromLauncher> Sandbox::on_report(const Report& report) {
   const bool early = report.kind == ReportKind::prepared ||
                      (report.kind == ReportKind::step_failed && !prepared_);
   const bool in_order = !report_ &&
@@ -154,6 +156,20 @@ std::optional<StartedMessage> Sandbox::on_report(const Report& report) {
   report_ = report;
   deadline_us_ = monotonic_us() + kPatienceUs;
   return std::nullopt;
+}
+
+std::optional<FromLauncher> Sandbox::on_denied(const DeniedReport& report) {
+  if (report_ || !started() || !denied_.take(report)) {
+    end(model::EndReason::daemon_error);
+    return std::nullopt;
+  }
+  return DeniedMessage{id(), report.call(), report.count};
+}
+
+std::vector<DeniedMessage> Sandbox::denied() const {
+  std::vector<DeniedMessage> all;
+  for (const auto& [call, count] : denied_.counts()) all.push_back({id(), call, count});
+  return all;
 }
 
 void Sandbox::on_oom() {

@@ -20,6 +20,7 @@
 #include "base/result.h"
 #include "model/run.h"
 #include "sandbox/cgroup/cgroup.h"
+#include "sandbox/launch/denied_table.h"
 #include "sandbox/launch/protocol.h"
 #include "sandbox/launch/report.h"
 #include "sandbox/make/protocol.h"
@@ -85,8 +86,11 @@ class [[nodiscard]] Sandbox {
   // 0 = never.
   std::uint64_t deadline_us() const { return deadline_us_; }
 
-  // A packet of tare-init may be waiting: false when none is. `tell` is for tared.
-  bool on_control(std::optional<StartedMessage>& tell);
+  // A packet of tare-init may be waiting: false when none is. `tell` is for tared: started, or
+  // denied.
+  bool on_control(std::optional<FromLauncher>& tell);
+  // All that was refused so far, for a tared that may have missed it.
+  std::vector<DeniedMessage> denied() const;
   void on_oom();
   void on_deadline();
   // The first cause wins; kills the whole tree.
@@ -116,7 +120,8 @@ class [[nodiscard]] Sandbox {
 
  private:
   Result<> arm();
-  std::optional<StartedMessage> on_report(const Report& report);
+  std::optional<FromLauncher> on_report(const Report& report);
+  std::optional<FromLauncher> on_denied(const DeniedReport& report);
   model::Outcome decide(const sys::ExitStatus& init) const;
   model::Outcome from_report(const Report& report) const;
   void read_io(model::Usage& usage) const;
@@ -141,7 +146,8 @@ class [[nodiscard]] Sandbox {
   model::Usage spent_;   // before the claim
   std::uint64_t received_us_ = 0, started_us_ = 0, gate_us_ = 0, deadline_us_ = 0;
   std::optional<model::EndReason> cause_;
-  std::string fault_;             // what fail() said
+  std::string fault_;  // what fail() said
+  DeniedTable denied_;
   std::optional<Report> report_;  // the one that says how it ended
   std::optional<EndedMessage> ended_;
 };

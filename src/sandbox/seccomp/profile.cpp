@@ -1,6 +1,5 @@
 #include "sandbox/seccomp/profile.h"
 
-#include <linux/net.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <sys/ioctl.h>
@@ -9,7 +8,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include <cerrno>
+#include <algorithm>
 
 #include "sandbox/seccomp/tables.h"
 
@@ -17,22 +16,18 @@ namespace tare::sandbox {
 
 namespace {
 
-constexpr std::uint64_t
-    kLow32 = 0xFFFF'FFFF;  // the kernel truncates int arguments: so must every comparison
+// The kernel truncates int arguments: so must every comparison.
+constexpr std::uint64_t kLow32 = 0xFFFF'FFFF;
 // Without CLONE_NEWTIME (0x80): in clone's flags those bits are the exit signal.
 constexpr std::uint64_t kNamespaceFlags = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS |
                                           CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |
                                           CLONE_NEWNET;
-constexpr std::uint64_t kFileType = S_IFMT;
 
-void refuse(std::vector<SyscallRule>& rules, int number, std::string_view name, int error,
-            std::vector<ArgumentTest> tests = {}) {
-  rules.push_back({number, name, false, error, std::move(tests)});
-}
+Case allow_if(std::vector<ArgumentTest> tests) { return {std::move(tests), Verdict::allowed}; }
+Case refuse_if(std::vector<ArgumentTest> tests) { return {std::move(tests), Verdict::refused}; }
 
-void allow(std::vector<SyscallRule>& rules, int number, std::string_view name,
-           std::vector<ArgumentTest> tests = {}) {
-  rules.push_back({number, name, true, 0, std::move(tests)});
+SyscallRule only(std::uint32_t number, std::string_view name, std::vector<Case> cases) {
+  return {number, name, std::move(cases), Verdict::refused};
 }
 
 // Sockets by family. Netlink only for routes (getifaddrs needs it; the namespace has nothing but
@@ -41,84 +36,62 @@ void socket_rules(model::Profile profile, std::vector<SyscallRule>& rules) {
   const auto family = [](int value) {
     return ArgumentTest{0, kLow32, static_cast<std::uint64_t>(value)};
   };
-  allow(rules, SYS_socket, "socket", {family(AF_UNIX)});
-  allow(rules, SYS_socketpair, "socketpair", {family(AF_UNIX)});
-  if (profile == model::Profile::strict) return;
-  allow(rules, SYS_socket, "socket", {family(AF_INET)});
-  allow(rules, SYS_socket, "socket", {family(AF_INET6)});
-  allow(rules, SYS_socket, "socket", {family(AF_NETLINK), {2, kLow32, 0}});
+  std::vector<Case> families = {allow_if({family(AF_UNIX)})};
+  rules.push_back(only(SYS_socketpair, "socketpair", families));
+  if (profile != model::Profile::strict) {
+    families.push_back(allow_if({family(AF_INET)}));
+    families.push_back(allow_if({family(AF_INET6)}));
+    families.push_back(allow_if({family(AF_NETLINK), {2, kLow32, 0}}));
+  }
+  rules.push_back(only(SYS_socket, "socket", std::move(families)));
 }
 
-// mknod makes files, FIFOs and sockets, never devices.
-void node_rules(std::vector<SyscallRule>& rules) {
-  for (const mode_t type : {mode_t{0}, mode_t{S_IFREG}, mode_t{S_IFIFO}, mode_t{S_IFSOCK}}) {
-    allow(rules, SYS_mknod, "mknod", {{1, kFileType, type}});
-    allow(rules, SYS_mknodat, "mknodat", {{2, kFileType, type}});
-  }
-  for (const mode_t type : {mode_t{S_IFCHR}, mode_t{S_IFBLK}}) {
-    refuse(rules, SYS_mknod, "mknod", EPERM, {{1, kFileType, type}});
-    refuse(rules, SYS_mknodat, "mknodat", EPERM, {{2, kFileType, type}});
-  }
+// Files, FIFOs and sockets, never devices.
+std::vector<Case> no_devices(std::uint8_t index) {
+  std::vector<Case> cases;
+  for (const std::uint64_t type : {0, S_IFREG, S_IFIFO, S_IFSOCK})
+    cases.push_back(allow_if({{index, S_IFMT, type}}));
+  return cases;
 }
 
-// A blacklist of values inside an allowed call: allowed unless one of these bits is set or value
-// matches.
 void argument_rules(std::vector<SyscallRule>& rules) {
-  allow(rules, SYS_clone, "clone", {{0, kNamespaceFlags, 0}});
-  allow(rules, SYS_unshare, "unshare", {{0, kNamespaceFlags | CLONE_NEWTIME, 0}});
-  for (std::uint64_t flags = kNamespaceFlags; flags != 0; flags &= flags - 1) {
-    const std::uint64_t flag = flags & -flags;
-    refuse(rules, SYS_clone, "clone", EPERM, {{0, flag, flag}});
-    refuse(rules, SYS_unshare, "unshare", EPERM, {{0, flag, flag}});
-  }
-  // clone3 takes its flags behind a pointer, which no filter can read: glibc falls back to clone on
-  // ENOSYS.
-  refuse(rules, SYS_clone3, "clone3", ENOSYS);
-  for (const std::uint64_t persona : {std::uint64_t{PER_LINUX}, kLow32}) {
-    allow(rules, SYS_personality, "personality", {{0, kLow32, persona}});
-  }
+  rules.push_back(only(SYS_mknod, "mknod", no_devices(1)));
+  rules.push_back(only(SYS_mknodat, "mknodat", no_devices(2)));
+  rules.push_back(only(SYS_clone, "clone", {allow_if({{0, kNamespaceFlags, 0}})}));
+  rules.push_back(
+      only(SYS_unshare, "unshare", {allow_if({{0, kNamespaceFlags | CLONE_NEWTIME, 0}})}));
+  // It takes its flags behind a pointer, which no filter can read: glibc falls back to clone.
+  rules.push_back({SYS_clone3, "clone3", {}, Verdict::unknown});
+  // Address randomisation cannot be switched off.
+  rules.push_back(only(SYS_personality, "personality",
+                       {allow_if({{0, kLow32, PER_LINUX}}), allow_if({{0, kLow32, kLow32}})}));
   // A listener would let one process of the sandbox answer for the system calls of another.
-  allow(rules, SYS_seccomp, "seccomp", {{1, SECCOMP_FILTER_FLAG_NEW_LISTENER, 0}});
-}
-
-// libseccomp cannot take an unconditional allow and a conditional refusal of one call, so what is
-// allowed is spelt out by bits: every value of the low 32 bits other than the refused ones differs
-// from each of them in at least one bit.
-void ioctl_rules(std::vector<SyscallRule>& rules) {
-  // TIOCSTI 0x5412 and TIOCLINUX 0x541C put characters into a terminal's input (CVE-2017-5226).
-  constexpr std::uint64_t kSti = 0x5412;
-  constexpr std::uint64_t kLinux = 0x541C;
-  constexpr std::uint64_t kDiffer = kSti ^ kLinux;
-  for (int b = 0; b < 32; ++b) {
-    const std::uint64_t bit = std::uint64_t{1} << b;
-    if ((kDiffer & bit) != 0) continue;
-    allow(rules, SYS_ioctl, "ioctl", {{1, bit, ~kSti & bit}});
-  }
-  // Those that equal both in all shared bits: every other combination of the bits in which the two
-  // differ.
-  for (std::uint64_t some = kDiffer;; some = (some - 1) & kDiffer) {
-    const std::uint64_t value = (kSti & ~kDiffer) | some;
-    if (value != kSti && value != kLinux) allow(rules, SYS_ioctl, "ioctl", {{1, kLow32, value}});
-    if (some == 0) break;
-  }
+  rules.push_back(
+      only(SYS_seccomp, "seccomp", {allow_if({{1, SECCOMP_FILTER_FLAG_NEW_LISTENER, 0}})}));
+  // These put characters into a terminal's input (CVE-2017-5226).
+  rules.push_back({SYS_ioctl,
+                   "ioctl",
+                   {refuse_if({{1, kLow32, TIOCSTI}}), refuse_if({{1, kLow32, TIOCLINUX}})},
+                   Verdict::allowed});
 }
 
 }  // namespace
 
 std::vector<SyscallRule> rules_of(model::Profile profile) {
   std::vector<SyscallRule> rules;
-  for (const NamedSyscall& call : allowed_calls()) allow(rules, call.number, call.name);
+  const auto add = [&rules](const NamedSyscall& call, Verdict verdict) {
+    rules.push_back({static_cast<std::uint32_t>(call.number), call.name, {}, verdict});
+  };
+  for (const NamedSyscall& call : allowed_calls()) add(call, Verdict::allowed);
   for (const NamedSyscall& call : refused_calls()) {
-    if (profile == model::Profile::build && call.number == SYS_chroot) {
-      allow(rules, call.number, call.name);  // with the capability, in its own user namespace
-    } else {
-      refuse(rules, call.number, call.name, EPERM);
-    }
+    // A build has the capability, in its own user namespace.
+    const bool may = profile == model::Profile::build && call.number == SYS_chroot;
+    add(call, may ? Verdict::allowed : Verdict::refused);
   }
   socket_rules(profile, rules);
-  node_rules(rules);
   argument_rules(rules);
-  ioctl_rules(rules);
+  std::sort(rules.begin(), rules.end(),
+            [](const SyscallRule& a, const SyscallRule& b) { return a.number < b.number; });
   return rules;
 }
 

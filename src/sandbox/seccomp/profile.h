@@ -1,18 +1,24 @@
 // What system calls a program in a sandbox may make, as a table: a value, compiled to a filter by
 // build.h and judged in the tests by evaluate.h without a kernel.
 //
-// A refused call answers EPERM (known and refused) or ENOSYS (unknown to us, or refused so that a
-// library falls back); it never kills. i386 and x32 calls answer ENOSYS, all of them.
+// A refused call answers EPERM (or what denied.h says) and is told; an unknown one answers ENOSYS,
+// and so does one whose absence libraries know how to live with. None kills. i386 and x32 calls are
+// refused, all of them, with ENOSYS.
 #pragma once
 
 #include <cstdint>
-#include <span>
 #include <string_view>
 #include <vector>
 
 #include "model/sandbox_spec.h"
 
 namespace tare::sandbox {
+
+enum class Verdict : std::uint8_t {
+  allowed,
+  refused,  // told, and answered by tare-init: denied.h
+  unknown,  // ENOSYS, by the kernel alone
+};
 
 // A condition on one argument: (argument & mask) == value.
 struct ArgumentTest {
@@ -21,16 +27,19 @@ struct ArgumentTest {
   std::uint64_t value = 0;
 };
 
-struct SyscallRule {
-  int number = -1;  // x86_64
-  std::string_view name;
-  bool allowed = false;
-  int error = 0;                    // for a refused one
-  std::vector<ArgumentTest> tests;  // all must hold for an allowed call; empty: always
+struct Case {
+  std::vector<ArgumentTest> tests;  // all must hold; at least one
+  Verdict verdict = Verdict::allowed;
 };
 
-// Every rule of the profile. A call may have several rules (any that matches allows it); a call
-// with no matching rule answers its refusal in `refusals` if it is named there, else ENOSYS.
+struct SyscallRule {
+  std::uint32_t number = 0;  // x86_64
+  std::string_view name;
+  std::vector<Case> cases;  // the first that holds decides
+  Verdict otherwise = Verdict::allowed;
+};
+
+// One rule for each call that is known, by number. All others are unknown.
 std::vector<SyscallRule> rules_of(model::Profile profile);
 
 }  // namespace tare::sandbox

@@ -1,0 +1,50 @@
+// System calls that are refused and told: the filter hands them to tare-init, which answers each
+// with its errno and tells the launcher (SECCOMP_RET_USER_NOTIF, seccomp_unotify(2)). Only the
+// number and the way it came are looked at: no argument, so nothing can be changed behind our back
+// (S25), and never "go on". Names are for people.
+//
+// Shared with tare-init: no allocation, plain values only.
+#pragma once
+
+#include <linux/audit.h>
+#include <sys/syscall.h>
+
+#include <cerrno>
+#include <cstdint>
+
+namespace tare::sandbox {
+
+enum class CallAbi : std::uint8_t {
+  x86_64,
+  x32,
+  i386,
+  other,  // of a report: all that a full table has no place for, together
+};
+
+inline constexpr std::uint32_t kX32Bit = 0x4000'0000;  // of the number
+inline constexpr std::uint32_t kX32End = 0x8000'0000;
+
+struct DeniedCall {
+  CallAbi abi = CallAbi::x86_64;
+  std::uint32_t number = 0;  // without the bit of x32
+
+  friend constexpr bool operator==(const DeniedCall&, const DeniedCall&) = default;
+  friend constexpr auto operator<=>(const DeniedCall&, const DeniedCall&) = default;
+};
+
+// `arch` and `number` as in struct seccomp_data.
+constexpr DeniedCall denied_call(std::uint32_t arch, std::uint32_t number) {
+  if (arch == AUDIT_ARCH_I386) return {CallAbi::i386, number};
+  if (arch != AUDIT_ARCH_X86_64) return {CallAbi::other, number};
+  if (number >= kX32Bit && number < kX32End) return {CallAbi::x32, number - kX32Bit};
+  return {CallAbi::x86_64, number};
+}
+
+// What a call that is refused and told answers. A family of sockets that is not to be had is so as
+// on a kernel without it: libraries know that answer, and do without.
+constexpr int error_of(const DeniedCall& call) {
+  if (call.abi != CallAbi::x86_64) return ENOSYS;
+  return call.number == SYS_socket || call.number == SYS_socketpair ? EAFNOSUPPORT : EPERM;
+}
+
+}  // namespace tare::sandbox
