@@ -13,13 +13,17 @@
 
 namespace tare::host {
 
-// The system call filters, compiled once at start; by profile.
+// What stands around programs: the system call filters, compiled once at start, by profile; and the
+// version of Landlock that this kernel has.
 struct Filters {
   std::string strict, standard, build;
+  int landlock_abi = 0;
+
   const std::string& of(model::Profile profile) const {
     if (profile == model::Profile::strict) return strict;
     return profile == model::Profile::build ? build : standard;
   }
+  sandbox::Walls walls(model::Profile profile) const { return {of(profile), landlock_abi}; }
 };
 
 class BasePlans {

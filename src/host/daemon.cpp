@@ -9,6 +9,7 @@
 #include "host/services.h"
 #include "sandbox/seccomp/build.h"
 #include "sys/files.h"
+#include "sys/landlock.h"
 
 namespace tare::host {
 
@@ -42,7 +43,7 @@ class EventsRelay final : public LauncherEvents {
 Result<Filters> build_filters() {
   return Filters{TRY(sandbox::build_filter(model::Profile::strict)),
                  TRY(sandbox::build_filter(model::Profile::standard)),
-                 TRY(sandbox::build_filter(model::Profile::build))};
+                 TRY(sandbox::build_filter(model::Profile::build)), sys::landlock_abi()};
 }
 
 std::string kernel_text() {

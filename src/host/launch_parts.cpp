@@ -57,7 +57,7 @@ std::vector<int> LaunchParts::borrowed() const {
 }
 
 Result<sandbox::Plans> plans_of(const model::SandboxSpec& spec, const Filters& filters) {
-  return sandbox::compile(spec, filters.of(spec.profile));
+  return sandbox::compile(spec, filters.walls(spec.profile));
 }
 
 Result<LaunchParts> prepare_launch(LiveRun& live, const RunDeps& deps) {

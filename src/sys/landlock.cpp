@@ -4,19 +4,20 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <cstdint>
 
 #include "sys/fd.h"
 
 namespace tare::sys {
 
-namespace {
+int landlock_abi() {
+  const long abi = ::syscall(SYS_landlock_create_ruleset, nullptr, 0,
+                             LANDLOCK_CREATE_RULESET_VERSION);
+  return static_cast<int>(std::max(abi, 0L));
+}
 
-// Spelt out: Debian 12's headers (6.1) stop at REFER, and TRUNCATE came with ABI 3.
-constexpr std::uint64_t kTruncate = std::uint64_t{1} << 14;
-
-std::uint64_t write_rights(long abi) {
+std::uint64_t landlock_write_rights(int abi) {
   std::uint64_t rights = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_DIR |
                          LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_CHAR |
                          LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
@@ -24,23 +25,16 @@ std::uint64_t write_rights(long abi) {
                          LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM;
   if (abi >= 2)
     rights |= LANDLOCK_ACCESS_FS_REFER;  // without it no link or rename between folders at all
-  if (abi >= 3) rights |= kTruncate;
+  if (abi >= 3) rights |= landlock::kTruncate;
   return rights;
 }
 
-}  // namespace
-
 Result<bool> confine_writes_beneath(int dir) {
-  const long abi = ::syscall(SYS_landlock_create_ruleset, nullptr, 0,
-                             LANDLOCK_CREATE_RULESET_VERSION);
-  if (abi < 0) {
-    if (errno == ENOSYS || errno == EOPNOTSUPP) return false;
-    return sys_error(errno, "landlock version");
-  }
+  const int abi = landlock_abi();
   // ABI 1 cannot allow a link between folders, which hard links in an archive need.
   if (abi < 2) return false;
   landlock_ruleset_attr attr = {};
-  attr.handled_access_fs = write_rights(abi);
+  attr.handled_access_fs = landlock_write_rights(abi);
   const UniqueFd ruleset(static_cast<int>(
       ::syscall(SYS_landlock_create_ruleset, &attr, sizeof attr.handled_access_fs, 0)));
   if (!ruleset.valid()) return sys_error(errno, "landlock ruleset");

@@ -168,6 +168,7 @@ TEST_F(Doctor, all_that_sandboxes_stand_on_works_here_and_nothing_is_left) {
                            "disk cap in an image",
                            "network namespace",
                            "seccomp",
+                           "refusals told",
                            "cgroups",
                            "quick cgroup moves",
                            "limits",

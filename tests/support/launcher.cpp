@@ -24,6 +24,7 @@
 #include "support/patience.h"
 #include "sys/files.h"
 #include "sys/fork.h"
+#include "sys/landlock.h"
 #include "sys/memfd.h"
 #include "sys/seqpacket.h"
 
@@ -190,8 +191,16 @@ sandbox::FromLauncher TestLauncher::next(std::vector<sys::UniqueFd>* fds, int ti
   return decoded;
 }
 
+sandbox::Plans plans_of(const model::SandboxSpec& spec) {
+  return must(sandbox::compile(spec, {filter_of(spec.profile), sys::landlock_abi()}));
+}
+
 TestLauncher::Live TestLauncher::launch(const model::SandboxSpec& spec, Gate wanted) {
-  const auto plans = must(sandbox::compile(spec, filter_of(spec.profile)));
+  return launch(spec, plans_of(spec), wanted);
+}
+
+TestLauncher::Live TestLauncher::launch(const model::SandboxSpec& spec, const sandbox::Plans& plans,
+                                        Gate wanted) {
   const std::string base_plan = must(sandbox::encode(plans.base));
   const auto base = must(sys::sealed_memfd("base", base_plan, false));
   const auto plan = must(sys::sealed_memfd("plan", must(sandbox::encode(plans.run)), false));

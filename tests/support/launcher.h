@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "model/sandbox_spec.h"
 #include "sandbox/launch/protocol.h"
+#include "sandbox/plan/compile.h"
 #include "sys/fd.h"
 #include "sys/process.h"
 
@@ -32,6 +33,8 @@ struct RunResult {
 // A spec of the `host` environment with small limits: `/bin/sh -c script` unless argv is set.
 model::SandboxSpec host_spec(std::vector<std::string> argv);
 model::SandboxSpec shell_spec(const std::string& script);
+// As tared compiles it on this kernel.
+sandbox::Plans plans_of(const model::SandboxSpec& spec);
 
 class TestLauncher {
  public:
@@ -52,6 +55,8 @@ class TestLauncher {
   };
   enum class Gate { open, closed };
   Live launch(const model::SandboxSpec& spec, Gate gate = Gate::open);
+  // The same with steps of one's own; the rest is as in `spec`.
+  Live launch(const model::SandboxSpec& spec, const sandbox::Plans& plans, Gate gate = Gate::open);
   sandbox::FromLauncher next(std::vector<sys::UniqueFd>* fds = nullptr, int timeout_ms = 20'000);
   void send(const sandbox::ToLauncher& message, const std::vector<int>& fds = {});
   RunResult finish(Live live);

@@ -59,6 +59,7 @@ Result<std::string> check_memfd(const Host& host);
 Result<std::string> check_user_namespace(const Host& host);
 Result<std::string> check_network_namespace(const Host& host);
 Result<std::string> check_seccomp(const Host& host);
+Result<std::string> check_refusals_told(const Host& host);
 Result<std::string> check_landlock(const Host& host);
 
 // Mounts and disks (mount_checks.cpp, disk_checks.cpp).

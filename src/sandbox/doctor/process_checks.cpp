@@ -90,6 +90,18 @@ BoxAnswer be_filtered(int) {
   return box_done();
 }
 
+// As `be_filtered`, with a listener for what is refused.
+BoxAnswer be_listened_to(int) {
+  std::array<sock_filter, 1> code = {{BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)}};
+  const sock_fprog program = {code.size(), code.data()};
+  constexpr unsigned kFlags = SECCOMP_FILTER_FLAG_NEW_LISTENER |
+                              SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return box_failed("set no_new_privs");
+  if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, kFlags, &program) < 0)
+    return box_failed("load a system call filter with a listener");
+  return box_done();
+}
+
 Result<std::string> program_beside_us(const std::string& name) {
   std::string path = TRY(sys::read_link_at(sys::kCwd, "/proc/self/exe"));
   path.resize(path.rfind('/') + 1);
@@ -137,6 +149,11 @@ Result<std::string> check_network_namespace(const Host&) {
 Result<std::string> check_seccomp(const Host&) {
   TRY(perform_in_box(&be_filtered, {.namespaces = CLONE_NEWUSER}));
   return std::string("a filter was loaded and refused a call");
+}
+
+Result<std::string> check_refusals_told(const Host&) {
+  TRY(perform_in_box(&be_listened_to, {.namespaces = CLONE_NEWUSER}));
+  return std::string("a filter has a listener for what it refuses");
 }
 
 Result<std::string> check_landlock(const Host& host) {

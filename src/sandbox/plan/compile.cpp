@@ -5,6 +5,8 @@
 
 #include <array>
 
+#include "sandbox/plan/landlock.h"
+
 namespace tare::sandbox {
 
 namespace {
@@ -79,7 +81,7 @@ void root_steps(model::Network network, std::vector<Step>& steps) {
 }
 
 // Everything that does not depend on which run it will be.
-std::vector<Step> base_steps(const BaseKind& kind, std::string_view filter) {
+std::vector<Step> base_steps(const BaseKind& kind, const Walls& walls) {
   std::vector<Step> steps;
   root_steps(kind.network, steps);
   steps.push_back({Op::write_file, "/etc/hostname", "", 0644, 0});
@@ -97,7 +99,9 @@ std::vector<Step> base_steps(const BaseKind& kind, std::string_view filter) {
   steps.push_back({Op::resource, "", "", RLIMIT_SIGPENDING, 1024});
   steps.push_back({Op::identity, "", "", kind.uid, kind.gid});
   steps.push_back({Op::capabilities, "", "", 0, capabilities});
-  steps.push_back({Op::filter, std::string(filter), "", 0, 0});
+  const std::vector<Step> landlock = landlock_steps(kind, walls.landlock_abi);
+  steps.insert(steps.end(), landlock.begin(), landlock.end());
+  steps.push_back({Op::filter, std::string(walls.filter), "", 0, 0});
   steps.push_back({Op::prepared, "", "", 0, 0});
   return steps;
 }
@@ -134,10 +138,10 @@ BaseKind BaseKind::of(const model::SandboxSpec& spec) {
   return {spec.profile, spec.network, spec.host_root, spec.uid, spec.gid};
 }
 
-Result<std::vector<Step>> compile_base(const BaseKind& kind, std::string_view filter) {
-  if (filter.empty() || filter.size() % 8 != 0)
+Result<std::vector<Step>> compile_base(const BaseKind& kind, const Walls& walls) {
+  if (walls.filter.empty() || walls.filter.size() % 8 != 0)
     return Error{Errc::internal, "system call filter is malformed"};
-  return base_steps(kind, filter);
+  return base_steps(kind, walls);
 }
 
 Result<std::vector<Step>> compile_run(const model::SandboxSpec& spec) {
@@ -145,9 +149,9 @@ Result<std::vector<Step>> compile_run(const model::SandboxSpec& spec) {
   return run_steps(spec);
 }
 
-Result<Plans> compile(const model::SandboxSpec& spec, std::string_view filter) {
+Result<Plans> compile(const model::SandboxSpec& spec, const Walls& walls) {
   std::vector<Step> run = TRY(compile_run(spec));
-  return Plans{TRY(compile_base(BaseKind::of(spec), filter)), std::move(run)};
+  return Plans{TRY(compile_base(BaseKind::of(spec), walls)), std::move(run)};
 }
 
 std::vector<Step> Plans::all() const {

@@ -1,7 +1,7 @@
 // compile: a SandboxSpec becomes the steps of tare-init: the base plan that any run of such an
-// environment has, then the run's own. Pure: the same spec gives the same bytes on every machine;
-// golden-tested without a kernel. Validation is here too, so that what is refused
-// is refused before anything is made.
+// environment has, then the run's own. Pure: the same spec gives the same bytes on every machine
+// with the same version of Landlock; golden-tested without a kernel. Validation is here too, so
+// that what is refused is refused before anything is made.
 #pragma once
 
 #include <compare>
@@ -34,10 +34,16 @@ struct BaseKind {
   auto operator<=>(const BaseKind&) const = default;
 };
 
-// `filter` is the compiled system call filter of the kind's profile (seccomp/build.h).
-Result<std::vector<Step>> compile_base(const BaseKind& kind, std::string_view filter);
+// What stands around a program besides its namespaces and ids.
+struct Walls {
+  std::string_view
+      filter;            // the compiled system call filter of the kind's profile (seccomp/build.h)
+  int landlock_abi = 0;  // of this kernel, sys/landlock.h
+};
+
+Result<std::vector<Step>> compile_base(const BaseKind& kind, const Walls& walls);
 Result<std::vector<Step>> compile_run(const model::SandboxSpec& spec);
-Result<Plans> compile(const model::SandboxSpec& spec, std::string_view filter);
+Result<Plans> compile(const model::SandboxSpec& spec, const Walls& walls);
 
 // Capabilities a program may hold, as a bit mask, by profile.
 std::uint64_t capabilities_of(model::Profile profile);

@@ -25,6 +25,9 @@ std::string_view op_name(Op op) {
     case Op::working_dir: return "working folder";
     case Op::identity: return "become";
     case Op::capabilities: return "capabilities";
+    case Op::confine: return "landlock handles";
+    case Op::confine_beneath: return "landlock allows beneath";
+    case Op::confined: return "landlock holds";
     case Op::filter: return "system call filter";
     case Op::argument: return "argument";
     case Op::variable: return "variable";

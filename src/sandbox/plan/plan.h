@@ -34,15 +34,18 @@ enum class Op : std::uint8_t {
   settle,  // n: the reserved uid tare-init lives on as, m: capabilities it keeps (bit mask)
 
   // The program, in the child that will become it.
-  resource,      // n: RLIMIT_*, m: soft and hard value
-  working_dir,   // a
-  identity,      // n: uid, m: gid
-  capabilities,  // m: bit mask that the program may hold (0 for all but the build profile)
-  filter,        // a: BPF program (struct sock_filter array)
-  argument,      // a: appended to argv
-  variable,      // a: "NAME=value", appended to the environment
-  execute,       // last step of the run's plan
-  prepared,      // last step of the base plan: the child waits for its run
+  resource,         // n: RLIMIT_*, m: soft and hard value
+  working_dir,      // a
+  identity,         // n: uid, m: gid
+  capabilities,     // m: bit mask that the program may hold (0 for all but the build profile)
+  confine,          // n: Landlock rights that are handled, m: scopes; begins a ruleset
+  confine_beneath,  // a: path, n: rights that stay; a path that is not there is passed over
+  confined,         // the ruleset holds from here on
+  filter,           // a: BPF program (struct sock_filter array)
+  argument,         // a: appended to argv
+  variable,         // a: "NAME=value", appended to the environment
+  execute,          // last step of the run's plan
+  prepared,         // last step of the base plan: the child waits for its run
 };
 
 struct StepView {
@@ -55,7 +58,7 @@ struct StepView {
 inline constexpr std::string_view kStageRoot = "/stage/root";
 
 inline constexpr std::uint32_t kPlanMagic = 0x4C504154;  // "TAPL"
-inline constexpr std::uint32_t kPlanVersion = 3;         // launcher, init and tared must agree
+inline constexpr std::uint32_t kPlanVersion = 4;         // launcher, init and tared must agree
 inline constexpr std::uint32_t kMaxPlanBytes = 4U << 20;
 inline constexpr std::uint32_t kMaxPlanSteps = 16'384;
 // The uid inside that only tare-init has: an agent that is root inside still cannot touch it.

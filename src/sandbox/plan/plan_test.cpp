@@ -11,6 +11,7 @@ namespace {
 
 // The filter's bytes change with the table; the goldens show only how long it is.
 const std::string kFilter(80, '\x06');
+const Walls kWalls = {kFilter, 6};
 
 model::SandboxSpec spec() {
   model::SandboxSpec s;
@@ -35,7 +36,7 @@ void expect_golden(const std::string& name, const std::string& text) {
 }
 
 void expect_plan(const std::string& name, const model::SandboxSpec& s) {
-  const auto plans = compile(s, kFilter);
+  const auto plans = compile(s, kWalls);
   ASSERT_TRUE(plans) << plans.error().message;
   expect_golden(name, render(s, *plans));
 }
@@ -66,10 +67,10 @@ TEST(Compile, the_plan_of_an_environment_build_is_this) {
 }
 
 TEST(Compile, the_same_spec_gives_the_same_bytes) {
-  EXPECT_EQ(encode(compile(spec(), kFilter).value().base).value(),
-            encode(compile(spec(), kFilter).value().base).value());
-  EXPECT_EQ(encode(compile(spec(), kFilter).value().run).value(),
-            encode(compile(spec(), kFilter).value().run).value());
+  EXPECT_EQ(encode(compile(spec(), kWalls).value().base).value(),
+            encode(compile(spec(), kWalls).value().base).value());
+  EXPECT_EQ(encode(compile(spec(), kWalls).value().run).value(),
+            encode(compile(spec(), kWalls).value().run).value());
 }
 
 struct Refusal {
@@ -93,7 +94,7 @@ TEST(Compile, what_cannot_work_is_refused_by_name) {
        }) {
     model::SandboxSpec s = spec();
     c.spoil(s);
-    const auto steps = compile(s, kFilter);
+    const auto steps = compile(s, kWalls);
     ASSERT_FALSE(steps) << c.name;
     EXPECT_NE(steps.error().message.find(c.says), std::string::npos)
         << c.name << ": " << steps.error().message;
@@ -111,9 +112,9 @@ TEST(Compile, the_base_plan_is_the_same_for_every_run_of_a_kind) {
   other.with_stdin = other.with_input = true;
   other.limits.memory_bytes *= 2;
   other.limits.open_files = 64;
-  EXPECT_EQ(compile(other, kFilter).value().base, compile(spec(), kFilter).value().base);
+  EXPECT_EQ(compile(other, kWalls).value().base, compile(spec(), kWalls).value().base);
   other.uid = 0;
-  EXPECT_NE(compile(other, kFilter).value().base, compile(spec(), kFilter).value().base);
+  EXPECT_NE(compile(other, kWalls).value().base, compile(spec(), kWalls).value().base);
 }
 
 TEST(Compile, no_profile_but_build_has_a_capability) {
@@ -123,20 +124,20 @@ TEST(Compile, no_profile_but_build_has_a_capability) {
 }
 
 TEST(Codec, what_is_encoded_is_decoded) {
-  const auto plans = compile(spec(), kFilter).value();
+  const auto plans = compile(spec(), kWalls).value();
   EXPECT_EQ(decode(encode(plans.base).value()).value(), plans.base);
   EXPECT_EQ(decode(encode(plans.run).value()).value(), plans.run);
 }
 
 TEST(Codec, a_plan_cut_short_anywhere_is_refused) {
-  const std::string bytes = encode(compile(spec(), kFilter).value().run).value();
+  const std::string bytes = encode(compile(spec(), kWalls).value().run).value();
   for (std::size_t size = 0; size < bytes.size(); ++size)
     EXPECT_FALSE(decode(bytes.substr(0, size))) << size;
   EXPECT_FALSE(decode(bytes + '\0'));
 }
 
 TEST(Codec, damaged_bytes_never_read_outside_the_plan) {
-  const std::string bytes = encode(compile(spec(), kFilter).value().run).value();
+  const std::string bytes = encode(compile(spec(), kWalls).value().run).value();
   SeededRandom random(7);
   for (int i = 0; i < 20'000; ++i) {
     std::string damaged = bytes;

@@ -73,6 +73,7 @@ std::string render_step(const Step& step) {
     case Op::own_cgroups:
     case Op::loopback:
     case Op::prepared:
+    case Op::confined:
     case Op::execute: return name;
     case Op::make_dir:
       return fmt::format("{} {} mode {:04o} uid {}", name, shown(step.a), step.n, step.m);
@@ -84,6 +85,8 @@ std::string render_step(const Step& step) {
     case Op::resource: return fmt::format("{} {} = {}", name, resource_name(step.n), step.m);
     case Op::identity: return fmt::format("{} uid {} gid {}", name, step.n, step.m);
     case Op::capabilities: return fmt::format("{} {:#x}", name, step.m);
+    case Op::confine: return fmt::format("{} {:#x} scope {:#x}", name, step.n, step.m);
+    case Op::confine_beneath: return fmt::format("{} {} {:#x}", name, shown(step.a), step.n);
     case Op::filter: return fmt::format("{} ({} instructions)", name, step.a.size() / 8);
     default: return fmt::format("{} {}", name, shown(step.a));
   }
