@@ -34,7 +34,7 @@ std::uint64_t total_denied(const LiveRun& live) {
 
 void tell_denied(LiveRun& live, const RunDeps& deps) {
   for (model::RunEvent& event : denied_events(live, deps.clock.wall_ms(), Told::when_new)) {
-    deps.records.queue(
+    deps.records.queue_soon(
         [id = live.run.id, event = std::move(event)](runs::Store& store) {
           return store.append_event(kTenant, id, event);
         },
