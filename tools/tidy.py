@@ -30,13 +30,14 @@ TEXT = CODE | {".py", ".sh", ".cmake", ".txt", ".toml", ".sql"}
 TOKENS = [
     ("syscall", r"(?<![\w>.:])::(?:open|openat|creat|close|dup[23]?|v?fork|clone3?|mount|umount2?"
                 r"|setns|unshare|chroot|pivot_root|execv\w*|kill|waitpid|waitid)\s*\(",
-     ["src/sys", "src/sandbox/init", "src/sandbox/posture"], "use the wrapper in src/sys"),
+     ["src/sys", "src/sandbox/init", "src/sandbox/files", "src/sandbox/posture"],
+     "use the wrapper in src/sys"),
     ("clock", r"(?:system|steady|high_resolution)_clock::now|\b(?:clock_gettime|gettimeofday)\s*\(",
      ["src/base", "src/sandbox/init"], "use base/clock.h"),
     ("sleep", r"(?<!fiber::)\bsleep_(?:for|until)\b|\b(?:u|nano)?sleep\s*\(",
      ["src/base", "src/fiber"], "wait on a timer (fiber/timer.h)"),
-    ("random", r"\bs?rand\s*\(|\brandom_device\b|\bmt19937|\bgetrandom\s*\(", ["src/base"],
-     "use base/random.h"),
+    ("random", r"\bs?rand\s*\(|\brandom_device\b|\bmt19937|\bgetrandom\s*\(",
+     ["src/base", "src/sandbox/files"], "use base/random.h"),
     ("getenv", r"\bgetenv\s*\(", ["*main.cpp", "src/cli"],
      "main reads the environment and passes it on"),
     ("new", r"\bnew\s+[A-Za-z_:(]|\bnew\s*\(", ["src/fiber"],

@@ -26,6 +26,8 @@ struct SandboxSpec {
   bool host_root = false;  // the `host` environment: the host's /usr and friends, read-only
   std::vector<std::string>
       layers;  // digests ("sha256:..."), lowest first; may be empty with host_root
+  bool
+      session = false;  // no program of its own (argv is empty): it serves execs until it is killed
   std::vector<std::string> argv;
   std::vector<std::string> env;  // "NAME=value", complete
   std::string cwd = "/home/agent";

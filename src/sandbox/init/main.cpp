@@ -4,7 +4,7 @@
 // to the launcher, and after `settle` three capabilities.
 //
 //   base plan -> apply: an empty sandbox -> wait for the order -> apply the run's steps -> start
-//   the program -> reap, and answer what is refused, until it ends -> kill the rest
+//   the program -> reap, answer what is refused, and serve execs, until it ends -> kill the rest
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -20,6 +20,7 @@
 
 #include "sandbox/init/apply.h"
 #include "sandbox/init/denied.h"
+#include "sandbox/init/execs.h"
 #include "sandbox/init/order.h"
 #include "sandbox/init/program.h"
 #include "sandbox/init/raw.h"
@@ -37,12 +38,6 @@ struct Order {
   int stdio[3] = {-1, -1, -1};
   int input = -1;
 };
-
-void send_report(const Report& report) {
-  // A launcher that is gone cannot be told; PDEATHSIG and the hang-up that live() sees end this
-  // process then.
-  (void)::send(kControlFd, &report, sizeof report, MSG_NOSIGNAL);
-}
 
 // The base plan, alone.
 bool receive_base(Order& base) {
@@ -63,13 +58,16 @@ bool receive_order(Order& order) {
   return map_plan(order.plan_fd, order.plan);
 }
 
-// The sandbox's own steps. False when one failed; it has been reported then.
-bool apply_all(const Order& order) {
+// The sandbox's own steps. False when one failed; it has been reported then. `session`: the plan
+// ends with `serve`.
+bool apply_all(const Order& order, bool& session) {
   PlanReader reader(order.plan);
   StepView step;
   Report report;
   while (reader.next(step)) {
     if (is_program_step(step.op)) continue;
+    session = step.op == Op::serve;
+    if (session) continue;
     report.error = apply(step, order.input);
     report.step = reader.position();
     if (report.error != 0) break;
@@ -83,7 +81,8 @@ bool apply_all(const Order& order) {
 // An empty sandbox, and in it a process that waits to become the program.
 bool prepare(WaitingProgram& waiting) {
   Order base;
-  if (!receive_base(base) || !apply_all(base)) return false;
+  bool session = false;
+  if (!receive_base(base) || !apply_all(base, session)) return false;
   waiting = prepare_program(base.plan);
   ::close(base.plan_fd);
   ::munmap(const_cast<char*>(base.plan.data()), base.plan.size());
@@ -108,12 +107,17 @@ bool wait_for_order(int channel) {
   return waits[1].revents == 0;
 }
 
-bool start(const WaitingProgram& waiting, const Order& order) {
-  const StartedProgram started = start_program(waiting, order.plan_fd, order.gate, order.stdio);
-  for (const int fd : {order.stdio[0], order.stdio[1], order.stdio[2], order.plan_fd, order.gate,
-                       order.input, waiting.channel}) {
+void close_all(const Order& order) {
+  for (const int fd :
+       {order.stdio[0], order.stdio[1], order.stdio[2], order.plan_fd, order.gate, order.input}) {
     if (fd >= 0) ::close(fd);
   }
+}
+
+bool start(const WaitingProgram& waiting, const Order& order) {
+  const StartedProgram started = start_program(waiting, order.plan_fd, order.gate, order.stdio);
+  close_all(order);
+  ::close(waiting.channel);
   Report report;
   if (started.executed) {
     report.kind = ReportKind::started;
@@ -131,13 +135,36 @@ bool start(const WaitingProgram& waiting, const Order& order) {
   return false;
 }
 
+// A session has no program: the process that waited to become one ends, and this one waits at the
+// gate itself.
+bool start_session(const WaitingProgram& waiting, const Order& order) {
+  ::close(waiting.channel);
+  const std::uint64_t before_ns = monotonic_ns();
+  char byte = 0;
+  ssize_t n = -1;
+  do {
+    n = ::read(order.gate, &byte, 1);
+  } while (n < 0 && errno == EINTR);
+  close_all(order);
+  Report report;
+  report.kind = n == 1 ? ReportKind::started : ReportKind::step_failed;
+  report.step = n == 1 ? 0 : PlanReader(order.plan).steps();
+  report.error = n == 1 ? 0 : kGateClosed;
+  report.at_ns = monotonic_ns();
+  report.gate_ns = report.at_ns - before_ns;
+  send_report(report);
+  return n == 1;
+}
+
 // The sandbox's life from the program's start to its end.
 struct Life {
-  pid_t program = -1;
+  pid_t program = -1;  // 0: a session has none
   Report ended;
   bool over = false;      // the program has ended
   bool orphaned = false;  // the launcher is gone
   DeniedCalls denied;
+  Waits waits;
+  Execs execs{waits, denied};
 };
 
 // Takes zombies, a bounded number: who makes them faster than that must not keep the others
@@ -151,7 +178,10 @@ bool on_signal(void* who, int signals, short) {
     int status = 0;
     const pid_t pid = ::waitpid(-1, &status, WNOHANG);
     if (pid <= 0) return true;
-    if (pid != life.program) continue;
+    if (pid != life.program) {
+      life.execs.reaped(pid, status);
+      continue;
+    }
     life.over = true;
     life.ended.kind = ReportKind::ended;
     life.ended.signalled = WIFSIGNALED(status) ? 1 : 0;
@@ -163,10 +193,17 @@ bool on_signal(void* who, int signals, short) {
   return true;
 }
 
-// Nothing more is said on it; it closes when the launcher is gone.
+// Commands for execs, a bounded number; it closes when the launcher is gone.
 bool on_control(void* who, int, short events) {
+  constexpr int kMostCommands = 16;
   Life& life = *static_cast<Life*>(who);
   life.orphaned = (events & (POLLHUP | POLLERR)) != 0;
+  Command command;
+  int fds[kCommandFds];
+  for (int i = 0; i < kMostCommands && !life.orphaned; ++i) {
+    if (!receive_command(command, fds, life.orphaned)) break;
+    life.execs.command(command, fds);
+  }
   return !life.orphaned;
 }
 
@@ -183,7 +220,7 @@ void end_the_rest() {
 
 // True when the program has ended, and somebody is there to be told.
 bool live(Life& life, int signals, int listener) {
-  Waits waits;
+  Waits& waits = life.waits;
   if (!waits.add(signals, &on_signal, &life) || !waits.add(kControlFd, &on_control, &life))
     return false;
   if (listener >= 0 && !waits.add(listener, &on_denied, &life)) return false;
@@ -214,10 +251,13 @@ int run() {
   WaitingProgram waiting;
   if (signals < 0 || !prepare(waiting)) return 1;
   Order order;
-  if (!wait_for_order(waiting.channel) || !receive_order(order) || !apply_all(order)) return 1;
-  Life life;
-  life.program = waiting.pid;
-  const bool tell = start(waiting, order) && live(life, signals, waiting.listener);
+  bool session = false;
+  if (!wait_for_order(waiting.channel) || !receive_order(order) || !apply_all(order, session))
+    return 1;
+  static Life life;
+  life.program = session ? 0 : waiting.pid;
+  const bool started = session ? start_session(waiting, order) : start(waiting, order);
+  const bool tell = started && live(life, signals, waiting.listener);
   end_the_rest();
   // Last: with this the launcher takes the run for over, and what is left of this process's life
   // (the kernel takes its namespaces down, about a millisecond) delays nobody.

@@ -70,6 +70,35 @@ int send_fds(int socket, const int* fds, int count) {
   return send_packet(socket, &byte, 1, fds, count);
 }
 
+void send_report(const Report& report, int fd) {
+  // A launcher that is gone cannot be told; PDEATHSIG and the hang-up that live() sees end this
+  // process then.
+  (void)send_packet(kControlFd, &report, sizeof report, &fd, fd >= 0 ? 1 : 0);
+}
+
+bool receive_command(Command& command, int* fds, bool& gone) {
+  for (int i = 0; i < kCommandFds; ++i) fds[i] = -1;
+  iovec part = {&command, sizeof command};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kCommandFds)];
+  msghdr header = {};
+  header.msg_iov = &part;
+  header.msg_iovlen = 1;
+  header.msg_control = control;
+  header.msg_controllen = sizeof control;
+  const ssize_t n = ::recvmsg(kControlFd, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+  gone = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+  if (n <= 0) return false;
+  const cmsghdr* rights = CMSG_FIRSTHDR(&header);
+  if (rights != nullptr && rights->cmsg_type == SCM_RIGHTS) {
+    const auto count = (rights->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    std::memcpy(fds, CMSG_DATA(rights), sizeof(int) * count);
+  }
+  const bool whole = n == sizeof command && (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0 &&
+                     command.magic == Command::kMagic;
+  gone = !whole;  // not our launcher
+  return whole;
+}
+
 bool map_plan(int fd, std::string_view& plan) {
   struct stat status = {};
   if (::fstat(fd, &status) != 0 || status.st_size <= 0 || status.st_size > kMaxPlanBytes)

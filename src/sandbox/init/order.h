@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <string_view>
 
+#include "sandbox/launch/report.h"
+
 namespace tare::sandbox::init {
 
 // One packet of up to `size` bytes with at most `most` (at most 8) descriptors, close-on-exec; the
@@ -20,6 +22,12 @@ int send_packet(int socket, const void* bytes, std::size_t size, const int* fds,
 bool receive_fds(int socket, char& byte, int* fds, int least, int most);
 // 0 or errno. The byte is of no meaning.
 int send_fds(int socket, const int* fds, int count);
+// To the launcher; `fd` (>= 0) beside it. A launcher that is gone cannot be told.
+void send_report(const Report& report, int fd = -1);
+// A command of the launcher and its descriptors (at most kCommandFds; the rest is -1). False when
+// there is none: `gone` says whether the launcher is.
+inline constexpr int kCommandFds = 5;
+bool receive_command(Command& command, int* fds, bool& gone);
 // The bytes of a plan, mapped for good. The descriptor stays open.
 bool map_plan(int fd, std::string_view& plan);
 

@@ -6,6 +6,7 @@
 #include <linux/landlock.h>
 #include <linux/seccomp.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -16,6 +17,7 @@
 
 #include <cstring>
 
+#include "sandbox/init/confine.h"
 #include "sandbox/init/denied.h"
 #include "sandbox/init/order.h"
 #include "sandbox/init/raw.h"
@@ -36,71 +38,30 @@ struct Failure {
 };
 struct Start {
   std::uint64_t at_ns = 0, gate_ns = 0;
+  std::uint64_t terminal = 0;  // 1: the first descriptor is its master; the other is the listener
 };
 static_assert(sizeof(Failure) < sizeof(Start));
 
 constexpr int kChannelFd = 3;  // of the child, close-on-exec
 constexpr int kGateFd = 4;     // of the child while it has one, close-on-exec
+constexpr int kProgramFd = 4;  // of an exec's child whose program is handed in, close-on-exec
 constexpr int kChildFds = 5;   // the plan, the gate, stdio
 constexpr std::size_t kMaxPointers = kMaxPlanSteps + 1;
 const char* argument_list[kMaxPointers];
 const char* variable_list[kMaxPointers];
 
-int become(std::uint64_t uid, std::uint64_t gid) {
-  const auto u = static_cast<unsigned>(uid);
-  const auto g = static_cast<unsigned>(gid);
-  if (::syscall(SYS_setgroups, 0, nullptr) != 0) return errno;
-  if (::syscall(SYS_setresgid, g, g, g) != 0) return errno;
-  return outcome(::syscall(SYS_setresuid, u, u, u));
-}
+int move_fd(int from, int to) { return from == to || ::dup3(from, to, O_CLOEXEC) >= 0 ? 0 : errno; }
 
-// The listener is tare-init's. Where this machine's own sandbox has one already there can be no
-// other (EBUSY): what would have been told is then refused with ENOSYS by the kernel.
-int install_filter(std::string_view bytes, int& listener) {
-  sock_fprog program = {};
-  program.len = static_cast<unsigned short>(bytes.size() / sizeof(sock_filter));
-  program.filter = const_cast<sock_filter*>(reinterpret_cast<const sock_filter*>(bytes.data()));
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno;
-  constexpr unsigned kFlags = SECCOMP_FILTER_FLAG_NEW_LISTENER |
-                              SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
-  listener = static_cast<int>(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, kFlags, &program));
-  if (listener >= 0) return 0;
-  if (errno != EBUSY) return errno;
-  return outcome(::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
-}
-
-// A ruleset of Landlock, in the making.
-int begin_ruleset(std::uint64_t rights, std::uint64_t scopes, int& ruleset) {
-  // As the kernel's newest; Debian 12's header has the first member only. What is not used is not
-  // passed: an older kernel refuses a longer one.
-  struct {
-    std::uint64_t rights, network, scopes;
-  } attributes = {rights, 0, scopes};
-  const std::size_t size = scopes != 0 ? sizeof attributes : sizeof attributes.rights;
-  ruleset = static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, size, 0));
-  return ruleset < 0 ? errno : 0;
-}
-
-int allow_beneath(const char* path, std::uint64_t rights, int ruleset) {
-  const Fd folder(::open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!folder.valid()) return errno == ENOENT ? 0 : errno;
-  landlock_path_beneath_attr rule = {};
-  rule.allowed_access = rights;
-  rule.parent_fd = folder.get();
-  return outcome(::syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0));
-}
-
-int hold_ruleset(int ruleset) {
-  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return errno;
-  if (::syscall(SYS_landlock_restrict_self, ruleset, 0) != 0) return errno;
-  return outcome(::close(ruleset));
-}
-
-// New session, nothing else open than the channel and stdio (/dev/null yet), default signals.
-int become_session(int channel) {
+// New session, nothing else open than the channel, `program` if there is one (>= 0), and stdio
+// (/dev/null yet), default signals.
+int become_session(int channel, int program) {
   ::setsid();
-  if (::dup3(channel, kChannelFd, O_CLOEXEC) < 0 && channel != kChannelFd) return errno;
-  if (::syscall(SYS_close_range, kChannelFd + 1, ~0U, 0) != 0) return errno;
+  if (const int error = move_fd(channel, kChannelFd); error != 0) return error;
+  if (program >= 0) {
+    if (const int error = move_fd(program, kProgramFd); error != 0) return error;
+  }
+  const int last = program >= 0 ? kProgramFd : kChannelFd;
+  if (::syscall(SYS_close_range, last + 1, ~0U, 0) != 0) return errno;
   // What tare-launcher ignores (SIGPIPE, SIGHUP) would stay ignored through every execve.
   for (int signal = 1; signal < NSIG; ++signal) {
     if (signal != SIGKILL && signal != SIGSTOP) ::signal(signal, SIG_DFL);
@@ -167,20 +128,36 @@ int pass_gate() {
   return n == 1 ? 0 : kGateClosed;
 }
 
-int tell_time_and_execute() {
-  Start start;
-  const std::uint64_t before_ns = monotonic_ns();
-  if (const int error = pass_gate(); error != 0) return error;
-  start.at_ns = monotonic_ns();
-  start.gate_ns = start.at_ns - before_ns;
-  if (::send(kChannelFd, &start, sizeof start, MSG_NOSIGNAL) != sizeof start) return EPIPE;
-  return execute();
+int execute_handed_in() {
+  ::syscall(SYS_execveat, kProgramFd, "", const_cast<char**>(argument_list),
+            const_cast<char**>(variable_list), AT_EMPTY_PATH);
+  return errno;
 }
 
 struct Made {
   std::size_t arguments = 0, variables = 0;
-  int listener = -1, ruleset = -1;
+  int listener = -1, ruleset = -1, terminal = -1;
 };
+
+int tell_time_and_execute(Execute how, Made& made) {
+  Start start;
+  int fds[2];
+  int count = 0;
+  const std::uint64_t before_ns = monotonic_ns();
+  if (how == Execute::gated) {
+    if (const int error = pass_gate(); error != 0) return error;
+  } else {  // of a run's program the listener is known already
+    if (made.terminal >= 0) fds[count++] = made.terminal;
+    if (made.listener >= 0) fds[count++] = made.listener;
+    start.terminal = made.terminal >= 0 ? 1 : 0;
+  }
+  start.at_ns = monotonic_ns();
+  start.gate_ns = start.at_ns - before_ns;
+  if (const int error = send_packet(kChannelFd, &start, sizeof start, fds, count); error != 0)
+    return error;
+  for (int i = 0; i < count; ++i) ::close(fds[i]);
+  return how == Execute::handed_in ? execute_handed_in() : execute();
+}
 
 int apply_program_step(const StepView& step, Made& made) {
   switch (step.op) {
@@ -195,9 +172,10 @@ int apply_program_step(const StepView& step, Made& made) {
     case Op::confine_beneath: return allow_beneath(step.a.data(), step.n, made.ruleset);
     case Op::confined: return hold_ruleset(made.ruleset);
     case Op::filter: return install_filter(step.a, made.listener);
+    case Op::terminal: return make_terminal(step.n, step.m, made.terminal);
     case Op::argument: argument_list[made.arguments++] = step.a.data(); return 0;
     case Op::variable: variable_list[made.variables++] = step.a.data(); return 0;
-    case Op::execute: return tell_time_and_execute();
+    case Op::execute: return tell_time_and_execute(static_cast<Execute>(step.n), made);
     case Op::prepared: return 0;
     default: return EINVAL;
   }
@@ -225,7 +203,7 @@ bool tell(const Failure& failure, int listener = -1) {
 // The child, from fork to execve.
 [[noreturn]] void child(std::string_view base, int channel) {
   Failure failure;
-  failure.error = become_session(channel);
+  failure.error = become_session(channel, -1);
   Made made;
   if (failure.error == 0) failure = apply_all(base, Op::prepared, made);
   if (!tell(failure, made.listener) || failure.error != 0) ::_exit(126);
@@ -237,6 +215,18 @@ bool tell(const Failure& failure, int listener = -1) {
     ::_exit(126);  // tare-init sees the channel closed
   ::close(fds[0]);
   failure.error = take_descriptors(fds + 1);
+  if (failure.error == 0) failure = apply_all(plan, Op::execute, made);
+  ::_exit(tell(failure) ? 127 : 126);
+}
+
+[[noreturn]] void exec_child(std::string_view plan, int channel, int program,
+                             const int (&stdio)[3]) {
+  Failure failure;
+  for (int i = 0; i < 3; ++i) {
+    if (stdio[i] >= 0 && ::dup2(stdio[i], i) < 0) failure.error = errno;
+  }
+  if (failure.error == 0) failure.error = become_session(channel, program);
+  Made made;
   if (failure.error == 0) failure = apply_all(plan, Op::execute, made);
   ::_exit(tell(failure) ? 127 : 126);
 }
@@ -267,6 +257,49 @@ Word hear(int channel) {
 }
 
 }  // namespace
+
+ExecChild start_exec(std::string_view plan, int program, const int (&stdio)[3]) {
+  ExecChild child;
+  int ends[2];
+  child.error = outcome(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
+  if (child.error != 0) return child;
+  child.pid = ::fork();
+  if (child.pid == 0) exec_child(plan, ends[1], program, stdio);
+  child.error = child.pid < 0 ? errno : outcome(::fcntl(ends[0], F_SETFL, O_NONBLOCK));
+  ::close(ends[1]);
+  child.channel = ends[0];
+  if (child.error == 0) return child;
+  ::close(ends[0]);  // a child that is there ends by it
+  child.channel = -1;
+  return child;
+}
+
+ExecSaid hear_exec(int channel, bool was_starting, ExecWords& words) {
+  char said[sizeof(Start)];
+  int fds[2];
+  errno = 0;
+  const ssize_t n = receive_packet(channel, said, sizeof said, fds, 2);
+  if (n < 0 && errno == EAGAIN) return ExecSaid::nothing_yet;
+  if (n == sizeof(Start) && !was_starting) {
+    Start start;
+    std::memcpy(&start, said, sizeof start);
+    words.at_ns = start.at_ns;
+    words.terminal = start.terminal == 1 ? fds[0] : -1;
+    words.listener = start.terminal == 1 ? fds[1] : fds[0];
+    if (words.listener >= 0) answer_on_the_same_processor(words.listener);
+    return ExecSaid::starting;
+  }
+  for (const int fd : fds) {
+    if (fd >= 0) ::close(fd);
+  }
+  if (n <= 0 && was_starting) return ExecSaid::executed;  // the channel was closed by execve
+  Failure failure;
+  failure.error = EIO;
+  if (n == sizeof failure) std::memcpy(&failure, said, sizeof failure);
+  words.step = failure.step;
+  words.error = failure.error;
+  return ExecSaid::failed;
+}
 
 std::uint64_t monotonic_ns() {
   timespec now = {};

@@ -37,6 +37,27 @@ WaitingProgram prepare_program(std::string_view plan);
 StartedProgram start_program(const WaitingProgram& waiting, int plan_fd, int gate,
                              const int (&stdio)[3]);
 
+// An exec: a child that takes ids, filter and the rest by the steps of its plan, and executes.
+struct ExecChild {
+  pid_t pid = -1;
+  int channel = -1;  // non-blocking; what it says is heard by hear_exec
+  int error = 0;     // errno when there is none
+};
+// `program`: the descriptor to execute, or -1; stdio: -1 each when the plan makes a terminal. All
+// stay the caller's.
+ExecChild start_exec(std::string_view plan, int program, const int (&stdio)[3]);
+
+enum class ExecSaid { nothing_yet, starting, executed, failed };
+struct ExecWords {
+  std::uint64_t at_ns = 0;  // of starting: just before execve
+  int terminal = -1;        // of starting: the terminal's master, the caller's from here on
+  int listener = -1;        // of starting: likewise, where its filter hands over what is refused
+  std::uint32_t step = 0;   // of failed
+  int error = 0;            // of failed; EIO: it was killed before it could say anything
+};
+// The next word of the child. `was_starting`: it has said so before.
+ExecSaid hear_exec(int channel, bool was_starting, ExecWords& words);
+
 std::uint64_t monotonic_ns();
 
 }  // namespace tare::sandbox::init

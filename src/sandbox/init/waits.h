@@ -20,7 +20,9 @@ class Waits {
   bool turn();
 
  private:
-  static constexpr int kMost = 64;
+  // Signals, the launcher, the channels of execs that are being started, and the listener of each
+  // filter that some process has.
+  static constexpr int kMost = 512;
   struct Server {
     Serve serve;
     void* who;

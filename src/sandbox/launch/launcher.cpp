@@ -91,20 +91,23 @@ void Launcher::on_sandbox(Source source, std::uint32_t number) {
 void Launcher::on_reports(std::uint32_t number) {
   Sandbox& sandbox = *sandboxes_.at(number);
   const bool was_prepared = sandbox.prepared();
-  std::optional<FromLauncher> tell;
-  while (!sandbox.told_end() && sandbox.on_control(tell)) {
-    if (!tell) continue;
-    if (const auto* started = std::get_if<StartedMessage>(&*tell)) {
-      config_.log->info(
-          "sandbox started",
-          {{"run", sandbox.id()}, {"start_us", started->start_us}, {"warm", started->warm}});
-    }
-    send(*std::exchange(tell, std::nullopt));
-  }
+  Told told;
+  while (!sandbox.told_end() && sandbox.on_control(told)) tell(std::exchange(told, {}));
   if (sandbox.told_end()) return finish(number);
   if (was_prepared || !sandbox.prepared() || sandbox.claimed()) return;
   ++counters_.made;
   if (!pool_.ready(sandbox.key(), number)) sandbox.end(model::EndReason::killed);
+}
+
+void Launcher::tell(const Told& told) {
+  if (!told.message) return;
+  if (const auto* started = std::get_if<StartedMessage>(&*told.message)) {
+    config_.log->info(
+        "sandbox started",
+        {{"run", started->id}, {"start_us", started->start_us}, {"warm", started->warm}});
+  }
+  const std::span<const int> terminal(&told.terminal, told.terminal >= 0 ? 1 : 0);
+  send(*told.message, terminal);
 }
 
 void Launcher::accept_client() {
@@ -150,6 +153,7 @@ void Launcher::on_message(ToLauncher message, std::vector<sys::UniqueFd> fds) {
   if (std::holds_alternative<AskPoolMessage>(message)) return send_pool();
   if (auto* order = std::get_if<LaunchMessage>(&message))
     return launch(std::move(*order), std::move(fds));
+  if (on_exec_message(message, fds)) return;
   if (const auto* kill = std::get_if<KillMessage>(&message)) {
     if (Sandbox* sandbox = find(kill->id)) sandbox->end(kill->reason);
   } else if (const auto* close = std::get_if<CloseStdinMessage>(&message)) {
@@ -157,6 +161,40 @@ void Launcher::on_message(ToLauncher message, std::vector<sys::UniqueFd> fds) {
   } else if (const auto* release = std::get_if<ReleaseMessage>(&message)) {
     this->release(release->id);
   }
+}
+
+// Of a run that is not known (any more) there is nothing to do: its end is told, or on its way.
+bool Launcher::on_exec_message(ToLauncher& message, std::vector<sys::UniqueFd>& fds) {
+  if (const auto* order = std::get_if<ExecMessage>(&message)) {
+    exec(*order, std::move(fds));
+  } else if (const auto* signal = std::get_if<ExecSignalMessage>(&message)) {
+    if (Sandbox* sandbox = find(signal->id)) sandbox->signal_exec(*signal);
+  } else if (const auto* close = std::get_if<ExecCloseStdinMessage>(&message)) {
+    if (Sandbox* sandbox = find(close->id)) sandbox->execs().close_stdin(close->exec);
+  } else if (const auto* release = std::get_if<ExecReleaseMessage>(&message)) {
+    if (Sandbox* sandbox = find(release->id)) sandbox->execs().release(release->exec);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void Launcher::exec(const ExecMessage& message, std::vector<sys::UniqueFd> fds) {
+  Sandbox* sandbox = find(message.id);
+  Result<> started = Error{Errc::conflict, "the sandbox is not running"};
+  if (sandbox != nullptr && sandbox->live()) {
+    if (sandbox->execs().knows(message.exec)) {
+      config_.log->error("exec started twice", {{"run", message.id}, {"exec", message.exec}});
+      return drop_client();
+    }
+    started = sandbox->exec({tools_.runs_dir.get(), tools_.making.null.get()}, message,
+                            std::move(fds));
+  }
+  if (started) return;
+  send(ExecEndedMessage{message.id,
+                        message.exec,
+                        {model::EndReason::setup_failed, 0, 0, started.error().message},
+                        0});
 }
 
 void Launcher::release(const std::string& id) {
@@ -172,10 +210,15 @@ void Launcher::list() {
     const Sandbox& sandbox = *sandboxes_.at(number);
     send(sandbox.describe(), sandbox.kept_pipes());
     for (const DeniedMessage& denied : sandbox.denied()) send(denied);
+    for (const auto& exec : sandbox.execs().list(id)) send(exec.message, exec.fds);
   }
   send(ListedMessage{});
   for (const auto& [id, number] : numbers_) {
-    if (sandboxes_.at(number)->ended()) send_ended(*sandboxes_.at(number));
+    const Sandbox& sandbox = *sandboxes_.at(number);
+    for (const auto& exec : sandbox.execs().list(id)) {
+      if (exec.ended != nullptr) send(*exec.ended);
+    }
+    if (sandbox.ended()) send_ended(sandbox);
   }
 }
 

@@ -62,11 +62,14 @@ class [[nodiscard]] Launcher {
   void handle(Source source, std::uint32_t number);
   void on_sandbox(Source source, std::uint32_t number);
   void on_reports(std::uint32_t number);
+  void tell(const Told& told);
 
   void accept_client();
   void drop_client();
   void on_client();
   void on_message(ToLauncher message, std::vector<sys::UniqueFd> fds);
+  bool on_exec_message(ToLauncher& message, std::vector<sys::UniqueFd>& fds);
+  void exec(const ExecMessage& message, std::vector<sys::UniqueFd> fds);
   void list();
   void release(const std::string& id);
   void send(const FromLauncher& message, std::span<const int> fds = {});

@@ -116,6 +116,7 @@ Result<std::string> encode(const ToLauncher& message) {
                  [&](const CloseStdinMessage& m) { put_id(out, m.id); },
                  [&](const ReleaseMessage& m) { put_id(out, m.id); },
                  [&](const AskPoolMessage&) {},
+                 [&](const auto& m) { put_exec(out, m); },
              },
              message);
   return out.finish();
@@ -167,6 +168,7 @@ Result<std::string> encode(const FromLauncher& message) {
                    out.u32(m.call.number);
                    out.u64(m.count);
                  },
+                 [&](const auto& m) { put_exec(out, m); },
              },
              message);
   return out.finish();
@@ -191,6 +193,10 @@ Result<ToLauncher> take_to_launcher(WireReader& in) {
     case 4: return ToLauncher(CloseStdinMessage{TRY(take_id(in))});
     case 5: return ToLauncher(ReleaseMessage{TRY(take_id(in))});
     case 6: return ToLauncher(AskPoolMessage{});
+    case 7: return ToLauncher(TRY(taken_exec<ExecMessage>(in)));
+    case 8: return ToLauncher(TRY(taken_exec<ExecSignalMessage>(in)));
+    case 9: return ToLauncher(TRY(taken_exec<ExecCloseStdinMessage>(in)));
+    case 10: return ToLauncher(TRY(taken_exec<ExecReleaseMessage>(in)));
     default: return Error{Errc::invalid, "type: unknown message"};
   }
 }
@@ -231,6 +237,9 @@ Result<FromLauncher> take_from_launcher(WireReader& in) {
     case 4: return FromLauncher(TRY(take_pool(in)));
     case 5: return FromLauncher(TRY(take_ended(in)));
     case 6: return FromLauncher(TRY(take_denied(in)));
+    case 7: return FromLauncher(TRY(taken_exec<LiveExecMessage>(in)));
+    case 8: return FromLauncher(TRY(taken_exec<ExecStartedMessage>(in)));
+    case 9: return FromLauncher(TRY(taken_exec<ExecEndedMessage>(in)));
     default: return Error{Errc::invalid, "type: unknown message"};
   }
 }
@@ -241,8 +250,10 @@ Result<ToLauncher> decode_to_launcher(std::string_view bytes, std::size_t fds) {
   WireReader in(bytes);
   ToLauncher message = TRY(take_to_launcher(in));
   TRY(in.finish());
-  const auto* launch = std::get_if<LaunchMessage>(&message);
-  TRY(expect_fds(launch != nullptr ? launch->descriptors() : 0, fds));
+  std::size_t expected = 0;
+  if (const auto* launch = std::get_if<LaunchMessage>(&message)) expected = launch->descriptors();
+  if (const auto* exec = std::get_if<ExecMessage>(&message)) expected = exec->descriptors();
+  TRY(expect_fds(expected, fds));
   return message;
 }
 
@@ -254,6 +265,9 @@ Result<FromLauncher> decode_from_launcher(std::string_view bytes, std::size_t fd
   if (const auto* live = std::get_if<LiveMessage>(&message)) expected = live->with_stdin ? 3 : 2;
   if (const auto* ended = std::get_if<EndedMessage>(&message))
     expected = ended->with_output ? 1 : 0;
+  if (const auto* live = std::get_if<LiveExecMessage>(&message)) expected = live->descriptors();
+  if (const auto* started = std::get_if<ExecStartedMessage>(&message))
+    expected = started->terminal ? 1 : 0;
   TRY(expect_fds(expected, fds));
   return message;
 }

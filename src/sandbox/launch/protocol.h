@@ -20,6 +20,8 @@
 //   ask_pool         ----------------->
 //                    <-----------------  pool               (counters)
 //
+// Execs in live sandboxes: exec_messages.h.
+//
 // A sandbox that could not be made is `ended` without `started`. Only one tared is served at a
 // time: the newest.
 #pragma once
@@ -35,11 +37,12 @@
 #include "model/run.h"
 #include "model/usage.h"
 #include "sandbox/launch/base.h"
+#include "sandbox/launch/exec_messages.h"
 #include "sandbox/seccomp/denied.h"
 
 namespace tare::sandbox {
 
-inline constexpr std::uint32_t kLauncherProtocol = 4;
+inline constexpr std::uint32_t kLauncherProtocol = 5;
 
 // --- to the launcher ---
 
@@ -76,7 +79,8 @@ struct ReleaseMessage {
 };
 struct AskPoolMessage {};
 using ToLauncher = std::variant<HelloMessage, ListMessage, LaunchMessage, KillMessage,
-                                CloseStdinMessage, ReleaseMessage, AskPoolMessage>;
+                                CloseStdinMessage, ReleaseMessage, AskPoolMessage, ExecMessage,
+                                ExecSignalMessage, ExecCloseStdinMessage, ExecReleaseMessage>;
 
 // --- from the launcher ---
 
@@ -133,7 +137,8 @@ struct EndedMessage {
   bool with_output = false;
 };
 using FromLauncher = std::variant<WelcomeMessage, LiveMessage, ListedMessage, StartedMessage,
-                                  PoolMessage, EndedMessage, DeniedMessage>;
+                                  PoolMessage, EndedMessage, DeniedMessage, LiveExecMessage,
+                                  ExecStartedMessage, ExecEndedMessage>;
 
 Result<std::string> encode(const ToLauncher& message);
 Result<std::string> encode(const FromLauncher& message);

@@ -112,6 +112,53 @@ TEST(Protocol, cut_short_or_longer_messages_are_refused) {
   EXPECT_FALSE(decode_from_launcher("\x7f", 0));
 }
 
+TEST(Protocol, exec_messages_are_read_as_they_were_written) {
+  for (const ToLauncher& message : std::initializer_list<ToLauncher>{
+           ExecMessage{kId, 7, true, true, false, false}, ExecMessage{kId, 1, false, false, true},
+           ExecMessage{kId, 2, false, true, false, true}, ExecSignalMessage{kId, 7, 64},
+           ExecCloseStdinMessage{kId, 7}, ExecReleaseMessage{kId, 7}}) {
+    const std::string bytes = encode(message).value();
+    const auto* exec = std::get_if<ExecMessage>(&message);
+    const auto decoded = decode_to_launcher(bytes, exec != nullptr ? exec->descriptors() : 0);
+    ASSERT_TRUE(decoded) << decoded.error().message;
+    EXPECT_EQ(encode(*decoded).value(), bytes);
+    for (std::size_t size = 0; size < bytes.size(); ++size)
+      EXPECT_FALSE(decode_to_launcher(std::string_view(bytes).substr(0, size), 2)) << size;
+  }
+  ExecEndedMessage ended{kId, 3, {model::EndReason::signalled, 0, 9, "text"}, 5};
+  const auto decoded = decode_from_launcher(encode(FromLauncher(ended)).value(), 0);
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(std::get<ExecEndedMessage>(*decoded).outcome, ended.outcome);
+  EXPECT_EQ(std::get<ExecEndedMessage>(*decoded).failed_step, 5U);
+}
+
+TEST(Protocol, an_exec_has_the_descriptors_of_its_kind) {
+  const auto count = [](bool terminal, bool handed_in, bool with_stdin, bool transient) {
+    return ExecMessage{kId, 1, terminal, handed_in, with_stdin, transient}.descriptors();
+  };
+  EXPECT_EQ(count(true, false, false, false), 1U);
+  EXPECT_EQ(count(false, false, false, false), 5U);
+  EXPECT_EQ(count(false, false, true, false), 7U);
+  EXPECT_EQ(count(false, true, false, true), 4U);
+  const std::string bytes = encode(ToLauncher(ExecMessage{kId, 1})).value();
+  for (const std::size_t fds : {0U, 4U, 6U}) EXPECT_FALSE(decode_to_launcher(bytes, fds)) << fds;
+  const std::string live = encode(FromLauncher(LiveExecMessage{kId, 1, true, false, true})).value();
+  EXPECT_TRUE(decode_from_launcher(live, 1));
+  EXPECT_FALSE(decode_from_launcher(live, 2));
+}
+
+TEST(Protocol, execs_that_cannot_be_are_refused) {
+  for (const ToLauncher& message : std::initializer_list<ToLauncher>{
+           ExecMessage{kId, 0}, ExecMessage{kId, 1, true, false, true, false},
+           ExecMessage{kId, 1, true, false, false, true},
+           ExecMessage{kId, 1, false, false, true, true}, ExecSignalMessage{kId, 1, 0},
+           ExecSignalMessage{kId, 1, 65}, ExecReleaseMessage{"run_x", 1}}) {
+    const auto* exec = std::get_if<ExecMessage>(&message);
+    EXPECT_FALSE(
+        decode_to_launcher(encode(message).value(), exec != nullptr ? exec->descriptors() : 0));
+  }
+}
+
 TEST(Report, only_whole_known_reports_are_taken) {
   Report report;
   report.kind = ReportKind::ended;

@@ -20,6 +20,11 @@ namespace tare::sandbox {
 
 namespace {
 
+// v1 tells of the limit before it has killed anybody for it: looked at again so often, after so
+// long.
+constexpr int kOomLooks = 50;
+constexpr std::uint64_t kOomLookUs = 20'000;
+
 // How long tare-init may take to reap what it has killed before the cgroup is killed from outside.
 constexpr std::uint64_t kPatienceUs = 5'000'000;
 
@@ -105,7 +110,13 @@ Result<> Sandbox::begin(const ClaimTools& tools) {
   return std::move(sent).context("tare-init");
 }
 
-bool Sandbox::on_control(std::optional<FromLauncher>& tell) {
+Result<> Sandbox::exec(const ClaimTools& tools, const ExecMessage& message,
+                       std::vector<sys::UniqueFd> fds) {
+  CHECK(live());
+  return execs_.start(control_.get(), tools.null, message, std::move(fds), monotonic_us());
+}
+
+bool Sandbox::on_control(Told& tell) {
   if (!control_.valid()) return false;
   auto message = sys::receive_message(control_.get(), sizeof(Report) + 1);
   if (!message && message.error().sys == EAGAIN) return false;
@@ -118,14 +129,27 @@ bool Sandbox::on_control(std::optional<FromLauncher>& tell) {
     control_.reset();  // closed: the pidfd tells the rest
     return false;
   }
-  if (const std::optional<Report> report = parse_report((*message)->bytes)) {
-    tell = on_report(*report);
-  } else if (const std::optional<DeniedReport> denied = parse_denied((*message)->bytes)) {
-    tell = on_denied(*denied);
+  const std::optional<Report> report = parse_report((*message)->bytes);
+  if (report && is_exec_report(report->kind)) {
+    on_exec_report(*report, std::move((*message)->fds), tell);
+  } else if (report && (*message)->fds.empty()) {
+    tell.message = on_report(*report);
+  } else if (const std::optional<DeniedReport> denied = parse_denied((*message)->bytes);
+             denied && (*message)->fds.empty()) {
+    tell.message = on_denied(*denied);
   } else {
     end(model::EndReason::daemon_error);
   }
   return true;
+}
+
+void Sandbox::on_exec_report(const Report& report, std::vector<sys::UniqueFd> fds, Told& tell) {
+  if (!live()) return;  // its end is decided, and that of its execs with it
+  auto told = execs_.on_report(id(), report, std::move(fds), monotonic_us());
+  if (!told) return end(model::EndReason::daemon_error);
+  if (told->started) tell.message = std::move(*told->started);
+  if (told->ended) tell.message = std::move(*told->ended);
+  tell.terminal = told->terminal;
 }
 
 std::optional<FromLauncher> Sandbox::on_report(const Report& report) {
@@ -174,16 +198,25 @@ std::vector<DeniedMessage> Sandbox::denied() const {
 
 void Sandbox::on_oom() {
   // Without a kill it was a notification alone (v2 also tells of memory.high and the like).
-  if (cgroup_->oom_kills() > 0) {
-    end(model::EndReason::memory_limit);
-  } else {
-    std::array<char, 4096> ignored;
-    while (::read(cgroup_->oom_fd(), ignored.data(), ignored.size()) > 0) {
-    }
+  oom_looks_ = 0;
+  look_for_oom_kill();
+  if (cause_) return;
+  std::array<char, 4096> ignored;
+  while (::read(cgroup_->oom_fd(), ignored.data(), ignored.size()) > 0) {
   }
 }
 
+void Sandbox::look_for_oom_kill() {
+  oom_look_us_ = 0;
+  if (cgroup_->oom_kills() > 0) return end(model::EndReason::memory_limit);
+  if (++oom_looks_ < kOomLooks) oom_look_us_ = monotonic_us() + kOomLookUs;
+}
+
 void Sandbox::on_deadline() {
+  if (oom_look_us_ > 0 && oom_look_us_ <= monotonic_us()) {
+    look_for_oom_kill();
+    if (deadline_us_ == 0 || deadline_us_ > monotonic_us()) return;
+  }
   if (report_ || cause_) {
     if (cgroup_) (void)cgroup_->kill();
     (void)init_.signal(SIGKILL);
@@ -227,11 +260,12 @@ EndedMessage Sandbox::finish() {
     message.never_began = !cause_ && prepared_ && report_->error == kGateClosed;
   }
   read_usage(message.usage);
+  execs_.clear();
   cgroup_.reset();  // a maker kills what could be left in it, and removes it
   control_.reset();
   stdin_write_.reset();
   order_fds_.clear();
-  deadline_us_ = 0;
+  deadline_us_ = oom_look_us_ = 0;
   message.with_output = output().valid();
   ended_ = message;
   return message;
@@ -268,7 +302,10 @@ model::Outcome Sandbox::from_report(const Report& report) const {
       if (report.signalled == 0) return {EndReason::exited, report.status, 0, ""};
       return {EndReason::signalled, 0, report.status, ""};
     case ReportKind::started:
-    case ReportKind::prepared: break;
+    case ReportKind::prepared:
+    case ReportKind::exec_started:
+    case ReportKind::exec_failed:
+    case ReportKind::exec_ended: break;
   }
   return {EndReason::daemon_error, 0, 0, "tare-init reported nonsense"};
 }

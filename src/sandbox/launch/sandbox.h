@@ -21,6 +21,7 @@
 #include "model/run.h"
 #include "sandbox/cgroup/cgroup.h"
 #include "sandbox/launch/denied_table.h"
+#include "sandbox/launch/execs.h"
 #include "sandbox/launch/protocol.h"
 #include "sandbox/launch/report.h"
 #include "sandbox/make/protocol.h"
@@ -34,6 +35,12 @@ namespace tare::sandbox {
 struct ClaimTools {
   int runs_dir = -1;  // <home>/runs
   int null = -1;      // /dev/null
+};
+
+// What a packet of tare-init comes to, for tared.
+struct Told {
+  std::optional<FromLauncher> message;
+  int terminal = -1;  // beside it; the exec's
 };
 
 // A run's claim on a sandbox.
@@ -84,13 +91,27 @@ class [[nodiscard]] Sandbox {
   bool ended() const { return ended_.has_value(); }
   // When the wall time limit, or the patience with an ending sandbox, is over; CLOCK_MONOTONIC us,
   // 0 = never.
-  std::uint64_t deadline_us() const { return deadline_us_; }
+  // Or when the memory limit is looked at again.
+  std::uint64_t deadline_us() const {
+    const bool look = oom_look_us_ > 0 && (deadline_us_ == 0 || oom_look_us_ < deadline_us_);
+    return look ? oom_look_us_ : deadline_us_;
+  }
 
-  // A packet of tare-init may be waiting: false when none is. `tell` is for tared: started, or
-  // denied.
-  bool on_control(std::optional<FromLauncher>& tell);
+  // A packet of tare-init may be waiting: false when none is. `tell` is for tared: started, denied,
+  // or of an exec.
+  bool on_control(Told& tell);
   // All that was refused so far, for a tared that may have missed it.
   std::vector<DeniedMessage> denied() const;
+  // Its program runs, or it is a session: execs may be started in it.
+  bool live() const { return started() && !ended() && !cause_ && !report_; }
+  // An error is the exec's end. Only when it is live().
+  Result<> exec(const ClaimTools& tools, const ExecMessage& message,
+                std::vector<sys::UniqueFd> fds);
+  void signal_exec(const ExecSignalMessage& message) {
+    if (live()) execs_.signal(control_.get(), message);
+  }
+  Execs& execs() { return execs_; }
+  const Execs& execs() const { return execs_; }
   void on_oom();
   void on_deadline();
   // The first cause wins; kills the whole tree.
@@ -122,8 +143,10 @@ class [[nodiscard]] Sandbox {
   Result<> arm();
   std::optional<FromLauncher> on_report(const Report& report);
   std::optional<FromLauncher> on_denied(const DeniedReport& report);
+  void on_exec_report(const Report& report, std::vector<sys::UniqueFd> fds, Told& tell);
   model::Outcome decide(const sys::ExitStatus& init) const;
   model::Outcome from_report(const Report& report) const;
+  void look_for_oom_kill();
   void read_io(model::Usage& usage) const;
   void read_usage(model::Usage& usage) const;
 
@@ -138,6 +161,7 @@ class [[nodiscard]] Sandbox {
   sys::UniqueFd control_;
   std::optional<Cgroup> cgroup_;
   sys::Child init_;
+  Execs execs_;
 
   static constexpr int kMostTries = 3;
   int tries_ = 0;
@@ -145,6 +169,8 @@ class [[nodiscard]] Sandbox {
   bool unread_ = false;  // the order; only known when tare-init is dead
   model::Usage spent_;   // before the claim
   std::uint64_t received_us_ = 0, started_us_ = 0, gate_us_ = 0, deadline_us_ = 0;
+  std::uint64_t oom_look_us_ = 0;  // when to look once more for a kill that was announced
+  int oom_looks_ = 0;
   std::optional<model::EndReason> cause_;
   std::string fault_;  // what fail() said
   DeniedTable denied_;

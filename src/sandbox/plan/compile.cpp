@@ -38,20 +38,25 @@ Result<> check_text(std::string_view text, std::string_view what) {
   return ok();
 }
 
-Result<> validate(const model::SandboxSpec& spec) {
-  if (spec.argv.empty() || spec.argv.front().empty())
+Result<> check_program(const std::vector<std::string>& argv, const std::vector<std::string>& env,
+                       std::string_view cwd) {
+  if (argv.empty() || argv.front().empty())
     return Error{Errc::invalid, "argv: the program is missing"};
-  for (const std::string& argument : spec.argv) TRY(check_text(argument, "argv"));
-  for (const std::string& variable : spec.env) {
+  for (const std::string& argument : argv) TRY(check_text(argument, "argv"));
+  for (const std::string& variable : env) {
     TRY(check_text(variable, "env"));
     const std::size_t equals = variable.find('=');
     if (equals == 0 || equals == std::string::npos) {
       return Error{Errc::invalid, "env: expected NAME=value, got '" + variable + "'"};
     }
   }
-  if (spec.cwd.empty() || spec.cwd.front() != '/')
+  if (cwd.empty() || cwd.front() != '/')
     return Error{Errc::invalid, "cwd: must be an absolute path"};
-  TRY(check_text(spec.cwd, "cwd"));
+  return check_text(cwd, "cwd");
+}
+
+Result<> validate(const model::SandboxSpec& spec) {
+  if (!spec.session) TRY(check_program(spec.argv, spec.env, spec.cwd));
   if (spec.uid >= kInitUid || spec.gid >= kInitUid) {
     return Error{Errc::invalid, "user: ids inside go from 0 to " + std::to_string(kInitUid - 1)};
   }
@@ -80,6 +85,24 @@ void root_steps(model::Network network, std::vector<Step>& steps) {
   steps.push_back({Op::mqueue, "/dev/mqueue", "", 0, 0});
 }
 
+void resource_steps(std::vector<Step>& steps) {
+  steps.push_back({Op::resource, "", "", RLIMIT_CORE, 0});
+  steps.push_back({Op::resource, "", "", RLIMIT_MEMLOCK, 64 * 1024});
+  steps.push_back({Op::resource, "", "", RLIMIT_MSGQUEUE, 819'200});
+  steps.push_back({Op::resource, "", "", RLIMIT_SIGPENDING, 1024});
+}
+
+void identity_steps(const BaseKind& kind, std::vector<Step>& steps) {
+  steps.push_back({Op::identity, "", "", kind.uid, kind.gid});
+  steps.push_back({Op::capabilities, "", "", 0, capabilities_of(kind.profile)});
+}
+
+void wall_steps(const BaseKind& kind, const Walls& walls, std::vector<Step>& steps) {
+  const std::vector<Step> landlock = landlock_steps(kind, walls.landlock_abi);
+  steps.insert(steps.end(), landlock.begin(), landlock.end());
+  steps.push_back({Op::filter, std::string(walls.filter), "", 0, 0});
+}
+
 // Everything that does not depend on which run it will be.
 std::vector<Step> base_steps(const BaseKind& kind, const Walls& walls) {
   std::vector<Step> steps;
@@ -91,19 +114,18 @@ std::vector<Step> base_steps(const BaseKind& kind, const Walls& walls) {
   steps.push_back({Op::make_dir, "/home", "", 0755, 0});
   steps.push_back({Op::make_dir, "/home/agent", "", 0755, kind.uid});
   steps.push_back({Op::make_dir, "/output", "", 0755, kind.uid});
-  const std::uint64_t capabilities = capabilities_of(kind.profile);
-  steps.push_back({Op::bound, "", "", 0, capabilities});
-  steps.push_back({Op::resource, "", "", RLIMIT_CORE, 0});
-  steps.push_back({Op::resource, "", "", RLIMIT_MEMLOCK, 64 * 1024});
-  steps.push_back({Op::resource, "", "", RLIMIT_MSGQUEUE, 819'200});
-  steps.push_back({Op::resource, "", "", RLIMIT_SIGPENDING, 1024});
-  steps.push_back({Op::identity, "", "", kind.uid, kind.gid});
-  steps.push_back({Op::capabilities, "", "", 0, capabilities});
-  const std::vector<Step> landlock = landlock_steps(kind, walls.landlock_abi);
-  steps.insert(steps.end(), landlock.begin(), landlock.end());
-  steps.push_back({Op::filter, std::string(walls.filter), "", 0, 0});
+  steps.push_back({Op::bound, "", "", 0, capabilities_of(kind.profile)});
+  resource_steps(steps);
+  identity_steps(kind, steps);
+  wall_steps(kind, walls, steps);
   steps.push_back({Op::prepared, "", "", 0, 0});
   return steps;
+}
+
+void program_steps(const std::vector<std::string>& argv, const std::vector<std::string>& env,
+                   std::vector<Step>& steps) {
+  for (const std::string& argument : argv) steps.push_back({Op::argument, argument, "", 0, 0});
+  for (const std::string& variable : env) steps.push_back({Op::variable, variable, "", 0, 0});
 }
 
 std::vector<Step> run_steps(const model::SandboxSpec& spec) {
@@ -118,11 +140,14 @@ std::vector<Step> run_steps(const model::SandboxSpec& spec) {
   }
   steps.push_back(
       {Op::settle, "", "", kInitUid, kInitCapabilities | capabilities_of(spec.profile)});
+  if (spec.session) {
+    steps.push_back({Op::serve, "", "", 0, 0});
+    return steps;
+  }
   steps.push_back({Op::resource, "", "", RLIMIT_NOFILE, spec.limits.open_files});
   steps.push_back({Op::working_dir, spec.cwd, "", 0, 0});
-  for (const std::string& argument : spec.argv) steps.push_back({Op::argument, argument, "", 0, 0});
-  for (const std::string& variable : spec.env) steps.push_back({Op::variable, variable, "", 0, 0});
-  steps.push_back({Op::execute, "", "", 0, 0});
+  program_steps(spec.argv, spec.env, steps);
+  steps.push_back({Op::execute, "", "", static_cast<std::uint64_t>(Execute::gated), 0});
   return steps;
 }
 
@@ -152,6 +177,28 @@ Result<std::vector<Step>> compile_run(const model::SandboxSpec& spec) {
 Result<Plans> compile(const model::SandboxSpec& spec, const Walls& walls) {
   std::vector<Step> run = TRY(compile_run(spec));
   return Plans{TRY(compile_base(BaseKind::of(spec), walls)), std::move(run)};
+}
+
+// The same confinement as the base and the run's plan give a run's program, in the same order.
+Result<std::vector<Step>> compile_exec(const model::ExecSpec& exec, const model::SandboxSpec& spec,
+                                       const Walls& walls) {
+  TRY(validate(spec));
+  TRY(check_program(exec.argv, exec.env, exec.cwd));
+  if (walls.filter.empty() || walls.filter.size() % 8 != 0)
+    return Error{Errc::internal, "system call filter is malformed"};
+  std::vector<Step> steps;
+  resource_steps(steps);
+  identity_steps(BaseKind::of(spec), steps);
+  // Before the walls, which have nothing against it but need not have anything for it.
+  if (exec.terminal)
+    steps.push_back({Op::terminal, "", "", exec.terminal->rows, exec.terminal->columns});
+  wall_steps(BaseKind::of(spec), walls, steps);
+  steps.push_back({Op::resource, "", "", RLIMIT_NOFILE, spec.limits.open_files});
+  steps.push_back({Op::working_dir, exec.cwd, "", 0, 0});
+  program_steps(exec.argv, exec.env, steps);
+  const Execute how = exec.handed_in ? Execute::handed_in : Execute::now;
+  steps.push_back({Op::execute, "", "", static_cast<std::uint64_t>(how), 0});
+  return steps;
 }
 
 std::vector<Step> Plans::all() const {

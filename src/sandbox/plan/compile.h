@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/exec.h"
 #include "model/sandbox_spec.h"
 #include "sandbox/plan/codec.h"
 
@@ -44,6 +45,11 @@ struct Walls {
 Result<std::vector<Step>> compile_base(const BaseKind& kind, const Walls& walls);
 Result<std::vector<Step>> compile_run(const model::SandboxSpec& spec);
 Result<Plans> compile(const model::SandboxSpec& spec, const Walls& walls);
+
+// An exec in a sandbox of `spec`: all that a program of its own is confined by, as the steps that a
+// child of tare-init applies to itself. `spec.argv` and `spec.env` play no part.
+Result<std::vector<Step>> compile_exec(const model::ExecSpec& exec, const model::SandboxSpec& spec,
+                                       const Walls& walls);
 
 // Capabilities a program may hold, as a bit mask, by profile.
 std::uint64_t capabilities_of(model::Profile profile);

@@ -33,13 +33,15 @@ std::string_view op_name(Op op) {
     case Op::variable: return "variable";
     case Op::execute: return "execute";
     case Op::prepared: return "wait for the run";
+    case Op::serve: return "serve";
+    case Op::terminal: return "terminal";
   }
   return "unknown step";
 }
 
 bool is_op(std::uint8_t value) {
   return value >= static_cast<std::uint8_t>(Op::own_cgroups) &&
-         value <= static_cast<std::uint8_t>(Op::prepared);
+         value <= static_cast<std::uint8_t>(Op::terminal);
 }
 
 }  // namespace tare::sandbox

@@ -1,7 +1,8 @@
 // The plan: what tare-init does inside a new sandbox, as a list of steps, in two parts. The base
 // plan makes an empty sandbox with a process in it that waits to become a program; it is the same
 // for many runs, and applied ahead of time where a sandbox waits in the pool. The run's plan makes
-// it the sandbox of one run and starts the program. Both are compiled by one pure function
+// it the sandbox of one run and starts the program, or serves as a session. An exec in a live
+// sandbox has a plan of its own, of program steps alone. All are compiled by pure functions
 // (compile.h); tare-init interprets them (init/apply.cpp); `tare run
 // --dry-run` prints them (render.h). Encoded flat (codec.h) and handed over in sealed memfds.
 //
@@ -44,8 +45,18 @@ enum class Op : std::uint8_t {
   filter,           // a: BPF program (struct sock_filter array)
   argument,         // a: appended to argv
   variable,         // a: "NAME=value", appended to the environment
-  execute,          // last step of the run's plan
+  execute,          // last step of a run's or an exec's plan; n: how (Execute)
   prepared,         // last step of the base plan: the child waits for its run
+  serve,            // last step of a session's plan: tare-init serves execs until it is killed
+  terminal,         // n: rows, m: columns; makes a terminal inside: the program's stdio and its
+                    // controlling terminal; its master goes to tare-init
+};
+
+// How `execute` begins.
+enum class Execute : std::uint64_t {
+  gated = 0,  // when the gate opens
+  now,        // at once: an exec
+  handed_in,  // at once, and the program is the descriptor that came with the exec, not argv[0]
 };
 
 struct StepView {
@@ -58,7 +69,7 @@ struct StepView {
 inline constexpr std::string_view kStageRoot = "/stage/root";
 
 inline constexpr std::uint32_t kPlanMagic = 0x4C504154;  // "TAPL"
-inline constexpr std::uint32_t kPlanVersion = 4;         // launcher, init and tared must agree
+inline constexpr std::uint32_t kPlanVersion = 5;         // launcher, init and tared must agree
 inline constexpr std::uint32_t kMaxPlanBytes = 4U << 20;
 inline constexpr std::uint32_t kMaxPlanSteps = 16'384;
 // The uid inside that only tare-init has: an agent that is root inside still cannot touch it.
@@ -69,8 +80,10 @@ inline constexpr std::uint32_t kIdRange = 65'536;  // ids of one sandbox
 std::string_view op_name(Op op);
 bool is_op(std::uint8_t value);
 // Done by the child that becomes the program, rather than by tare-init itself.
-constexpr bool is_program_step(Op op) { return op >= Op::resource; }
+constexpr bool is_program_step(Op op) { return op >= Op::resource && op != Op::serve; }
 // A plan ends with one of these, and has none before.
-constexpr bool is_last_step(Op op) { return op == Op::execute || op == Op::prepared; }
+constexpr bool is_last_step(Op op) {
+  return op == Op::execute || op == Op::prepared || op == Op::serve;
+}
 
 }  // namespace tare::sandbox

@@ -66,6 +66,56 @@ TEST(Compile, the_plan_of_an_environment_build_is_this) {
   expect_plan("plan_build.txt", s);
 }
 
+TEST(Compile, the_plan_of_a_session_is_this) {
+  model::SandboxSpec s = spec();
+  s.session = true;
+  s.argv.clear();
+  expect_plan("plan_session.txt", s);
+}
+
+std::string shown(const std::vector<Step>& steps) {
+  std::string out;
+  for (const Step& step : steps) out += render_step(step) + "\n";
+  return out;
+}
+
+TEST(Compile, the_plan_of_an_exec_is_this) {
+  model::ExecSpec exec;
+  exec.argv = {"ls", "-l"};
+  exec.env = {"A=b"};
+  exec.cwd = "/tmp";
+  expect_golden("plan_exec.txt", shown(compile_exec(exec, spec(), kWalls).value()));
+  exec.terminal = model::TerminalSize{40, 120};
+  expect_golden("plan_exec_terminal.txt", shown(compile_exec(exec, spec(), kWalls).value()));
+}
+
+// Whatever confines the program of a run confines an exec: the same steps, in the same order.
+TEST(Compile, an_exec_is_confined_by_the_steps_that_confine_the_runs_program) {
+  const auto confines = [](const Step& step) {
+    return is_program_step(step.op) && !is_last_step(step.op) && step.op != Op::argument &&
+           step.op != Op::variable;
+  };
+  std::vector<Step> of_run, of_exec;
+  for (const Step& step : compile(spec(), kWalls).value().all()) {
+    if (confines(step)) of_run.push_back(step);
+  }
+  model::ExecSpec exec;
+  exec.argv = {"ls"};
+  const std::vector<Step> plan = compile_exec(exec, spec(), kWalls).value();
+  for (const Step& step : plan) {
+    if (confines(step)) of_exec.push_back(step);
+  }
+  EXPECT_EQ(shown(of_exec), shown(of_run));
+}
+
+TEST(Compile, an_exec_that_cannot_work_is_refused_by_name) {
+  model::ExecSpec exec;
+  EXPECT_THAT(compile_exec(exec, spec(), kWalls).error().message, ::testing::HasSubstr("argv"));
+  exec.argv = {"ls"};
+  exec.cwd = "tmp";
+  EXPECT_THAT(compile_exec(exec, spec(), kWalls).error().message, ::testing::HasSubstr("cwd"));
+}
+
 TEST(Compile, the_same_spec_gives_the_same_bytes) {
   EXPECT_EQ(encode(compile(spec(), kWalls).value().base).value(),
             encode(compile(spec(), kWalls).value().base).value());

@@ -4,8 +4,8 @@
 //
 // Format, little-endian: u32 magic, u32 version, u32 steps; then per step: u8 op, u8 0, u16 0, u32
 // length of a, u32 length of b, u64 n, u64 m, bytes of a, NUL, bytes of b, NUL. The last step, and
-// only the last, is `execute` or `prepared`. The NULs are not part of a and b: they let tare-init
-// pass both to the kernel where they lie.
+// only the last, is `execute`, `prepared` or `serve`. The NULs are not part of a and b: they let
+// tare-init pass both to the kernel where they lie.
 #pragma once
 
 #include <cstring>

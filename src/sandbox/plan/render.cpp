@@ -74,7 +74,12 @@ std::string render_step(const Step& step) {
     case Op::loopback:
     case Op::prepared:
     case Op::confined:
-    case Op::execute: return name;
+    case Op::serve: return name;
+    case Op::execute:
+      return step.n == static_cast<std::uint64_t>(Execute::handed_in)
+                 ? name + " the program handed in"
+                 : name;
+    case Op::terminal: return fmt::format("{} of {} rows, {} columns", name, step.n, step.m);
     case Op::make_dir:
       return fmt::format("{} {} mode {:04o} uid {}", name, shown(step.a), step.n, step.m);
     case Op::write_file: return fmt::format("{} {} ({} bytes)", name, shown(step.a), step.b.size());
