@@ -90,6 +90,22 @@ bool Peers::runc(int number) const {
                       "tare-bench-" + std::to_string(::getpid()) + "-" + std::to_string(number)});
 }
 
+std::string Peers::live_name() const { return "tare-bench-live-" + std::to_string(::getpid()); }
+
+bool Peers::runc_start() const {
+  copy("bench_clock", folder_ + "/bundle/rootfs/clock");
+  return has_runc_ &&
+         run_program({"sh", "-c",
+                      "cp -r " + folder_ + "/bundle " + folder_ + "/live && cd " + folder_ +
+                          "/live && sed -i 's#\"/true\"#\"/clock\", \"wait\"#' config.json && "
+                          "runc run --detach " +
+                          live_name()});
+}
+
+bool Peers::runc_exec() const { return run_program({"runc", "exec", live_name(), "/true"}); }
+
+void Peers::runc_stop() const { run_program({"runc", "delete", "--force", live_name()}); }
+
 bool Peers::nspawn(int number) const {
   return run_program({"systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--as-pid2",
                       "--private-network", "--volatile=overlay", "--machine",

@@ -27,11 +27,16 @@ class Peers {
   bool bubblewrap() const;  // all namespaces it has, /usr read-only, fresh /proc, /dev, /tmp
   bool runc(int number) const;
   bool nspawn(int number) const;
+  // `runc exec` in a container that waits, from its making to its destruction.
+  bool runc_start() const;
+  bool runc_exec() const;
+  void runc_stop() const;
 
   // Copies bench_true, bench_clock, ... from build/bin.
   static void copy(const std::string& program, const std::string& to);
 
  private:
+  std::string live_name() const;
   std::string folder_;
   bool has_bubblewrap_ = false;
   bool has_runc_ = false, has_nspawn_ = false;

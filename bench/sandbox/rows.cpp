@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "daemon.h"
+#include "exec_rows.h"
 #include "peers.h"
 #include "support/launcher.h"
 #include "sys/files.h"
@@ -244,7 +245,7 @@ struct Row {
   const char* name;
   void (*measure)(const Options&);
 };
-constexpr std::array<Row, 10> kRows = {{{"claim_launcher", &claim_launcher_row},
+constexpr std::array<Row, 11> kRows = {{{"claim_launcher", &claim_launcher_row},
                                         {"claim_api", &claim_api_row},
                                         {"fresh", &fresh_rows},
                                         {"warm", &warm_row},
@@ -253,6 +254,7 @@ constexpr std::array<Row, 10> kRows = {{{"claim_launcher", &claim_launcher_row},
                                         {"churn", &churn_row},
                                         {"idle_memory", &idle_row},
                                         {"kill_reap", &kill_row},
+                                        {"exec", &exec_rows},
                                         {"cli", &cli_row}}};
 
 }  // namespace

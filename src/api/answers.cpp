@@ -54,6 +54,17 @@ Result<std::size_t> page_limit(const http::Query& query) {
   return static_cast<std::size_t>(TRY(number(query, "limit", kDefaultPage, 1, kMaxListedRuns)));
 }
 
+Result<std::vector<model::RunState>> states_of(std::string_view text) {
+  using model::RunState;
+  if (text.empty()) return std::vector<RunState>{};
+  if (text == "active") return std::vector{RunState::queued, RunState::starting, RunState::running};
+  if (text == "ended")
+    return std::vector{RunState::succeeded, RunState::failed, RunState::cancelled};
+  auto state = model::run_state_from(text);
+  if (!state) return field_error("state", state.error().message + ", active, ended");
+  return std::vector{*state};
+}
+
 Result<std::string> run_id_of(http::Exchange& exchange) {
   const std::string& id = exchange.parameter("id");
   if (!is_run_id(id)) return Error{Errc::not_found, fmt::format("{} is not a run's id", quote(id))};

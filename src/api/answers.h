@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/result.h"
 #include "http/exchange.h"
+#include "model/run.h"
 
 namespace tare::api {
 
@@ -23,6 +24,9 @@ std::string text_or_empty(const http::Query& query, std::string_view name);
 
 // A page's size, from `limit`.
 Result<std::size_t> page_limit(const http::Query& query);
+
+// "running", "active" (all that have not ended), "ended"; "" for any: none in the list.
+Result<std::vector<model::RunState>> states_of(std::string_view text);
 
 // The path's run id, of the right form (else not_found: there is no such run).
 Result<std::string> run_id_of(http::Exchange& exchange);

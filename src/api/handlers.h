@@ -31,6 +31,28 @@ Result<> write_run_stdin(Services& services, Exchange& exchange);
 Result<> list_run_artifacts(Services& services, Exchange& exchange);
 Result<> get_run_artifact(Services& services, Exchange& exchange);
 
+Result<> create_session(Services& services, Exchange& exchange);
+Result<> list_sessions(Services& services, Exchange& exchange);
+Result<> get_session(Services& services, Exchange& exchange);
+Result<> end_session(Services& services, Exchange& exchange);
+
+Result<> create_exec(Services& services, Exchange& exchange);
+Result<> list_execs(Services& services, Exchange& exchange);
+Result<> get_exec(Services& services, Exchange& exchange);
+Result<> get_exec_logs(Services& services, Exchange& exchange);
+Result<> write_exec_stdin(Services& services, Exchange& exchange);
+Result<> signal_exec(Services& services, Exchange& exchange);
+Result<> resize_exec(Services& services, Exchange& exchange);
+
+Result<> stat_file(Services& services, Exchange& exchange);
+Result<> list_files(Services& services, Exchange& exchange);
+Result<> read_file(Services& services, Exchange& exchange);
+Result<> write_file(Services& services, Exchange& exchange);
+Result<> remove_file(Services& services, Exchange& exchange);
+Result<> move_file(Services& services, Exchange& exchange);
+Result<> make_folder(Services& services, Exchange& exchange);
+Result<> watch_file(Services& services, Exchange& exchange);
+
 Result<> apply_agent(Services& services, Exchange& exchange);
 Result<> list_agents(Services& services, Exchange& exchange);
 Result<> get_agent(Services& services, Exchange& exchange);

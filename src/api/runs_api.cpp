@@ -28,17 +28,6 @@ Result<Json> plan_json(Services& services, const model::RunRequest& request) {
   return Json(JsonObject{{"plan", sandbox::render(spec, plans)}, {"steps", std::move(list)}});
 }
 
-Result<std::vector<model::RunState>> states_of(std::string_view text) {
-  using model::RunState;
-  if (text.empty()) return std::vector<RunState>{};
-  if (text == "active") return std::vector{RunState::queued, RunState::starting, RunState::running};
-  if (text == "ended")
-    return std::vector{RunState::succeeded, RunState::failed, RunState::cancelled};
-  auto state = model::run_state_from(text);
-  if (!state) return field_error("state", state.error().message + ", active, ended");
-  return std::vector{*state};
-}
-
 }  // namespace
 
 Result<> create_run(Services& services, Exchange& exchange) {

@@ -1,36 +1,13 @@
 // /v1/runs/{id}/stdin: the request's body becomes the program's stdin, with backpressure.
-#include <unistd.h>
-
-#include <cerrno>
-
 #include "api/answers.h"
 #include "api/handlers.h"
+#include "api/pipes.h"
 #include "fiber/task_group.h"
-#include "fiber/wait.h"
 #include "sys/files.h"
 
 namespace tare::api {
 
 namespace {
-
-// Gives `bytes` to the program. False: it reads no more.
-Result<bool> write_pipe(int pipe, std::string_view bytes, std::uint64_t& given,
-                        const fiber::Context& ctx) {
-  while (!bytes.empty()) {
-    const ssize_t n = ::write(pipe, bytes.data(), bytes.size());
-    if (n > 0) {
-      given += static_cast<std::uint64_t>(n);
-      bytes.remove_prefix(static_cast<std::size_t>(n));
-    } else if (n < 0 && errno == EPIPE) {
-      return false;
-    } else if (n < 0 && errno == EAGAIN) {
-      TRY(fiber::wait_writable(pipe, ctx));
-    } else if (n < 0 && errno != EINTR) {
-      return sys_error(errno, "stdin");
-    }
-  }
-  return true;
-}
 
 struct Feeding {
   std::uint64_t given = 0;

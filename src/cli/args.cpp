@@ -2,12 +2,13 @@
 
 #include <algorithm>
 
-// The only unit that sees CLI11: it takes seconds to compile.
+// With args_session.cpp the only unit that sees CLI11: it takes seconds to compile.
 #include <fmt/core.h>
 #include <CLI/CLI.hpp>
 
 #include "base/text.h"
 #include "cli/args_raw.h"
+#include "cli/args_session.h"
 
 namespace tare::cli {
 namespace {
@@ -42,6 +43,7 @@ class Grammar {
     add_daemon_commands();
     add_run_commands();
     add_sandbox_commands();
+    add_session_commands(app_, raw_, session_grammar());
     add_run_list_commands();
     add_env_commands();
     add_agent_commands();
@@ -76,6 +78,15 @@ class Grammar {
         ->capture_default_str();
   }
 
+  SessionGrammar session_grammar() {
+    return {.add =
+                [this](CLI::App& parent, std::string name, std::string what,
+                       std::string_view example, Make make) {
+                  return add_to(parent, std::move(name), std::move(what), example, make);
+                },
+            .add_json = [this](CLI::App* command) { json_flag(command); },
+            .add_limits = [this](CLI::App* command) { add_limit_options(command); }};
+  }
   void add_daemon_commands();
   void add_run_commands();
   void add_limit_options(CLI::App* run);
@@ -324,8 +335,9 @@ Result<Command> Grammar::parse(std::vector<std::string> arguments, bool has_comm
   }
   for (const Entry& entry : entries_) {
     if (!entry.app->parsed()) continue;
-    if (has_command && entry.make != &make_run) {
-      return Error{Errc::invalid, "`--` and a command after it belong to `tare run` only"};
+    if (has_command && entry.make != &make_run && entry.make != &make_exec) {
+      return Error{Errc::invalid,
+                   "`--` and a command after it belong to `tare run` and `tare session exec` only"};
     }
     return entry.make(raw_);
   }
@@ -337,6 +349,7 @@ Result<Command> Grammar::parse(std::vector<std::string> arguments, bool has_comm
 Result<Invocation> parse_args(const std::vector<std::string>& arguments,
                               const Environment& environment) {
   Raw raw;
+  raw.term = environment.term;
   // What follows the first `--` is the sandbox's business: CLI11 never sees it.
   const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
   const bool has_command = dashes != arguments.end();

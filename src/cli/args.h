@@ -21,9 +21,10 @@ inline constexpr std::uint16_t kDefaultPort = 7419;
 
 // What main found in the environment; "" is unset.
 struct Environment {
-  std::string home;     // TARE_HOME
-  std::string url;      // TARE_URL
-  std::string api_key;  // TARE_API_KEY
+  std::string home;       // TARE_HOME
+  std::string url;        // TARE_URL
+  std::string api_key;    // TARE_API_KEY
+  std::string term = {};  // TERM
 };
 
 // Where the daemon is.
@@ -112,6 +113,54 @@ struct BenchCommand {
   bool full = false, json = false;
 };
 
+struct SessionNewCommand {
+  std::string agent;          // either this
+  std::uint32_t version = 0;  // 0: the newest
+  std::string environment;    // or this
+  std::vector<std::string> env;
+  LimitOptions limits;
+  std::optional<std::string> user, profile;
+  bool json = false;
+};
+struct SessionListCommand {
+  bool all = false, json = false;
+};
+struct SessionKillCommand {
+  std::vector<std::string> ids;
+};
+struct ExecCommand {
+  std::string session;
+  std::vector<std::string> argv, env;
+  std::string cwd, term;  // "": as the session has it
+  bool with_stdin = false, terminal = false, detach = false, json = false;
+};
+struct AttachCommand {
+  std::string session;
+  std::uint32_t number = 0;
+  bool with_stdin = false;
+};
+struct ExecListCommand {
+  std::string session;
+  bool json = false;
+};
+// One of the two paths is inside; "-" is our stdin or stdout.
+struct CopyCommand {
+  std::string session, from, to;
+  bool fetch = false;  // from inside
+};
+struct FileListCommand {
+  std::string session, path;
+  bool json = false;
+};
+struct FileRemoveCommand {
+  std::string session, path;
+  bool recursive = false;
+};
+struct FileMoveCommand {
+  std::string session, from, to;
+  bool replace = false;
+};
+
 struct PsCommand {
   bool all = false, json = false;
   std::string agent;
@@ -141,11 +190,13 @@ struct HelpCommand {
   std::string text;
 };
 
-using Command = std::variant<UpCommand, DownCommand, DoctorCommand, EnvBuildCommand, EnvListCommand,
-                             EnvShowCommand, AgentApplyCommand, AgentListCommand, AgentShowCommand,
-                             RunCommand, ProfilesCommand, PostureCommand, BenchCommand, PsCommand,
-                             LogsCommand, InspectCommand, ArtifactsCommand, KillCommand,
-                             RemoveCommand, VersionCommand, HelpCommand>;
+using Command = std::variant<
+    UpCommand, DownCommand, DoctorCommand, EnvBuildCommand, EnvListCommand, EnvShowCommand,
+    AgentApplyCommand, AgentListCommand, AgentShowCommand, RunCommand, ProfilesCommand,
+    PostureCommand, BenchCommand, PsCommand, LogsCommand, InspectCommand, ArtifactsCommand,
+    KillCommand, RemoveCommand, SessionNewCommand, SessionListCommand, SessionKillCommand,
+    ExecCommand, AttachCommand, ExecListCommand, CopyCommand, FileListCommand, FileRemoveCommand,
+    FileMoveCommand, VersionCommand, HelpCommand>;
 
 struct Invocation {
   Target target;

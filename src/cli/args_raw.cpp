@@ -20,34 +20,6 @@ Result<> take(std::optional<T>& out, std::string_view option,
   return ok();
 }
 
-// "name" or "name@3".
-Result<> split_version(std::string_view text, std::string& name, std::uint32_t& version) {
-  const auto at = text.find('@');
-  name = std::string(text.substr(0, at));
-  if (at == std::string_view::npos) return ok();
-  const std::string_view number = text.substr(at + 1);
-  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), version);
-  if (error != std::errc{} || end != number.data() + number.size() || version == 0) {
-    return Error{
-        Errc::invalid,
-        fmt::format("AGENT: {}: after @ comes a version, such as stock-analyst@3", quote(text))};
-  }
-  return ok();
-}
-
-Result<LimitOptions> limits_of(const Raw& raw) {
-  LimitOptions limits;
-  TRY(take(limits.memory_bytes, "--mem", raw.memory, parse_size));
-  TRY(take(limits.disk_bytes, "--disk", raw.disk, parse_size));
-  TRY(take(limits.output_bytes, "--output-limit", raw.output, parse_size));
-  TRY(take(limits.cpu_millis, "--cpus", raw.cpus, parse_cpu_millis));
-  TRY(take(limits.time_ms, "--timeout", raw.time, parse_duration));
-  limits.disk_inodes = raw.inodes;
-  limits.pids = raw.pids;
-  limits.open_files = raw.open_files;
-  return limits;
-}
-
 // "FILE" or "NAME=FILE". A path with a slash before the first = is a FILE, so any file can be
 // named.
 Result<InputOption> input_of(const std::string& text) {
@@ -64,14 +36,6 @@ Result<InputOption> input_of(const std::string& text) {
                  fmt::format("--input: {} is neither FILE nor NAME=FILE", quote(text))};
   }
   return input;
-}
-
-Result<std::string> variable_of(const std::string& text) {
-  const auto equals = text.find('=');
-  if (equals == std::string::npos || equals == 0) {
-    return Error{Errc::invalid, fmt::format("--env-var: {} is not NAME=VALUE", quote(text))};
-  }
-  return text;
 }
 
 Result<> check_run(const RunCommand& run) {
@@ -105,6 +69,41 @@ Result<> check_run(const RunCommand& run) {
 }
 
 }  // namespace
+
+Result<> split_version(std::string_view text, std::string& name, std::uint32_t& version) {
+  const auto at = text.find('@');
+  name = std::string(text.substr(0, at));
+  if (at == std::string_view::npos) return ok();
+  const std::string_view number = text.substr(at + 1);
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), version);
+  if (error != std::errc{} || end != number.data() + number.size() || version == 0) {
+    return Error{
+        Errc::invalid,
+        fmt::format("AGENT: {}: after @ comes a version, such as stock-analyst@3", quote(text))};
+  }
+  return ok();
+}
+
+Result<LimitOptions> limits_of(const Raw& raw) {
+  LimitOptions limits;
+  TRY(take(limits.memory_bytes, "--mem", raw.memory, parse_size));
+  TRY(take(limits.disk_bytes, "--disk", raw.disk, parse_size));
+  TRY(take(limits.output_bytes, "--output-limit", raw.output, parse_size));
+  TRY(take(limits.cpu_millis, "--cpus", raw.cpus, parse_cpu_millis));
+  TRY(take(limits.time_ms, "--timeout", raw.time, parse_duration));
+  limits.disk_inodes = raw.inodes;
+  limits.pids = raw.pids;
+  limits.open_files = raw.open_files;
+  return limits;
+}
+
+Result<std::string> variable_of(const std::string& text) {
+  const auto equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    return Error{Errc::invalid, fmt::format("--env-var: {} is not NAME=VALUE", quote(text))};
+  }
+  return text;
+}
 
 Result<Command> make_run(const Raw& raw) {
   if (raw.profile == kExplain) return Command(ProfilesCommand{raw.json});

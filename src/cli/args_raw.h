@@ -22,6 +22,8 @@ struct Raw {
   std::optional<std::uint16_t> port;
   std::uint32_t limit = 50;
   std::string system_user = "tare";
+  bool terminal = false, recursive = false, replace = false;
+  std::string term, cwd, number, from, to;
   std::string source, name, ref, directory, agent, id, out, key;
   std::vector<std::string> ids, inputs, variables, help_path, command;
   std::optional<std::string> environment, memory, cpus, disk, time, output, user, profile;
@@ -31,6 +33,12 @@ struct Raw {
 
 // --profile without a value.
 inline constexpr std::string_view kExplain = "explain";
+
+// Pieces that several commands have.
+Result<LimitOptions> limits_of(const Raw& raw);
+Result<std::string> variable_of(const std::string& text);
+// "name" or "name@3".
+Result<> split_version(std::string_view text, std::string& name, std::uint32_t& version);
 
 Result<Command> make_run(const Raw& raw);
 Result<Command> make_agent_show(const Raw& raw);

@@ -172,7 +172,7 @@ TEST(Args, a_wrong_command_line_is_refused_with_the_fix) {
       {{"run", "a", "--dry-run", "--detach"}, "--dry-run"},
       {{"run", "a", "--frobnicate"}, "frobnicate"},
       {{"run", "a", "b"}, "b"},
-      {{"ps", "--", "x"}, "`tare run` only"},
+      {{"ps", "--", "x"}, "`tare run`"},
       {{"ps", "-n", "0"}, "--limit"},
       {{"up", "--port", "70000"}, "--port"},
       {{"up", "--pool", "2001"}, "--pool"},

@@ -194,6 +194,14 @@ Result<bool> Client::exists(std::string path, const fiber::Context& ctx) {
   return refusal_of(response.status(), "");
 }
 
+Result<Answer> Client::put(std::string path, http::BodySource source, const fiber::Context& ctx) {
+  return exchange({.method = http::Method::put,
+                   .target = std::move(path),
+                   .headers = {{"Content-Type", "application/octet-stream"}},
+                   .source = std::move(source)},
+                  ctx);
+}
+
 Result<Answer> Client::send(std::string path, http::BodySource source, const fiber::Context& ctx) {
   return exchange({.method = http::Method::post,
                    .target = std::move(path),

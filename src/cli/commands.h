@@ -30,5 +30,15 @@ Result<int> run_command(const InspectCommand& command, App& app, const fiber::Co
 Result<int> run_command(const ArtifactsCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const KillCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const RemoveCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const SessionNewCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const SessionListCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const SessionKillCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const ExecCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const AttachCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const ExecListCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const CopyCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const FileListCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const FileRemoveCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const FileMoveCommand& command, App& app, const fiber::Context& ctx);
 
 }  // namespace tare::cli

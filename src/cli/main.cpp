@@ -77,7 +77,7 @@ int main(int argc, char** argv) {
   // A reader that has gone is an error of the write (EPIPE), not a death without a word.
   ::signal(SIGPIPE, SIG_IGN);
   const Environment environment{variable("TARE_HOME"), variable("TARE_URL"),
-                                variable("TARE_API_KEY")};
+                                variable("TARE_API_KEY"), variable("TERM")};
   const auto invocation = parse_args({argv + 1, argv + argc}, environment);
   if (!invocation) return refuse(invocation.error());
   if (const auto* help = std::get_if<HelpCommand>(&invocation->command)) return print_help(*help);

@@ -66,13 +66,12 @@ class Position final : public model::FrameSink {
   }
 
   Result<> on_end(std::string_view json) override {
-    const Json value = TRY(parse_json(json, {.max_bytes = model::kMaxControlPayload}));
-    run_ = TRY(model::run_from_json(value));
+    ended_ = TRY(parse_json(json, {.max_bytes = model::kMaxControlPayload}));
     return ok();
   }
 
   std::uint64_t& offset(FrameType stream) { return stream == FrameType::out ? out_ : err_; }
-  const std::optional<model::Run>& run() const { return run_; }
+  const Json& ended() const { return ended_; }
   const std::optional<Error>& sink_error() const { return sink_error_; }
   bool take_moved() { return std::exchange(moved_, false); }
 
@@ -81,7 +80,7 @@ class Position final : public model::FrameSink {
   const fiber::Context& ctx_;
   std::uint64_t out_ = 0, err_ = 0;
   bool moved_ = false;
-  std::optional<model::Run> run_;
+  Json ended_;
   std::optional<Error> sink_error_;
 };
 
@@ -90,10 +89,9 @@ Result<> follow_once(App& app, const FollowOptions& options, Position& position,
                      const fiber::Context& ctx) {
   model::FrameDecoder decoder;
   auto received = app.client.receive(
-      run_path(options.id,
-               fmt::format("/logs?follow={}&attach={}&stdout_from={}&stderr_from={}",
-                           options.follow, options.attach, position.offset(FrameType::out),
-                           position.offset(FrameType::err))),
+      fmt::format("{}/logs?follow={}&attach={}&stdout_from={}&stderr_from={}",
+                  options.path.empty() ? run_path(options.id) : options.path, options.follow,
+                  options.attach, position.offset(FrameType::out), position.offset(FrameType::err)),
       [&](std::string_view piece) -> Result<> {
         auto fed = decoder.feed(piece, position);
         if (fed || position.sink_error()) return fed;
@@ -110,8 +108,8 @@ Result<> follow_once(App& app, const FollowOptions& options, Position& position,
 
 }  // namespace
 
-Result<model::Run> follow_output(App& app, const FollowOptions& options, OutputSink& sink,
-                                 const fiber::Context& ctx) {
+Result<Json> follow_frames(App& app, const FollowOptions& options, OutputSink& sink,
+                           const fiber::Context& ctx) {
   Position position(sink, ctx);
   std::optional<fiber::Context> outage;
   fiber::Duration pause = kFirstPause;
@@ -141,10 +139,18 @@ Result<model::Run> follow_output(App& app, const FollowOptions& options, OutputS
     }
     pause = std::min<fiber::Duration>(pause * 2, kLongestPause);
   }
-  if (options.follow && !model::is_terminal(position.run()->state)) {
+  return position.ended();
+}
+
+Result<model::Run> follow_output(App& app, const FollowOptions& options, OutputSink& sink,
+                                 const fiber::Context& ctx) {
+  auto parsed = model::run_from_json(TRY(follow_frames(app, options, sink, ctx)));
+  if (!parsed) return Error{Errc::internal, "the log's end: " + parsed.error().message};
+  model::Run run = std::move(*parsed);
+  if (options.follow && !model::is_terminal(run.state)) {
     return Error{Errc::internal, "tared ended the log of a run that has not ended"};
   }
-  return *position.run();
+  return run;
 }
 
 Result<> StreamingSink::write(FrameType stream, std::string_view bytes, const fiber::Context& ctx) {

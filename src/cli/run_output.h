@@ -70,10 +70,15 @@ class CapturingSink final : public OutputSink {
 };
 
 struct FollowOptions {
-  std::string id;
-  bool follow = true;   // until the run has ended; else what there is now
-  bool attach = false;  // the run waits for us beyond the kept log
+  std::string id;         // of the run
+  std::string path = {};  // whose logs; "": the run's
+  bool follow = true;     // until the run has ended; else what there is now
+  bool attach = false;    // the run waits for us beyond the kept log
 };
+
+// What the end frame says: the run, or the exec, as it was when its output ended. Errors as below.
+Result<Json> follow_frames(App& app, const FollowOptions& options, OutputSink& sink,
+                           const fiber::Context& ctx);
 
 // The run as it was when its output ended. Errors: Errc::unavailable when tared stays away for a
 // minute.

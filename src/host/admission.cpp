@@ -42,6 +42,8 @@ Result<model::RunRequest> Admission::admit(const RunWish& wish) {
                        "name either an agent or an environment with argv");
   }
   model::RunRequest request = TRY(wish.agent.empty() ? ad_hoc(wish) : from_agent(wish));
+  request.session = wish.session;
+  if (wish.session) request.argv.clear();
   request.with_stdin = wish.with_stdin;
   request.attach = wish.attach;
   request.idempotency_key = wish.idempotency_key;
@@ -85,7 +87,8 @@ Result<model::RunRequest> Admission::from_agent(const RunWish& wish) {
 
 Result<model::RunRequest> Admission::ad_hoc(const RunWish& wish) {
   if (wish.version != 0) return field_error("version", "is only for an agent");
-  if (wish.argv.empty()) return field_error("argv", "is needed with `environment`");
+  if (wish.argv.empty() && !wish.session)
+    return field_error("argv", "is needed with `environment`");
   const auto environment = TRY(environments_.resolve(wish.environment));
   model::RunRequest request;
   request.environment = environment.reference;

@@ -26,6 +26,7 @@ struct RunWish {
   std::optional<std::string> user, profile;
   std::optional<Json> limits;  // an object; decoded over the agent's
   std::vector<model::InputFile> inputs;
+  bool session = false;  // without argv
   bool with_stdin = false;
   bool attach = false;
   std::string idempotency_key;

@@ -5,7 +5,9 @@
 
 #include "fiber/signals.h"
 #include "host/blob_sweep.h"
+#include "host/exec_service.h"
 #include "host/recovery.h"
+#include "host/sandbox_files.h"
 #include "host/services.h"
 #include "sandbox/seccomp/build.h"
 #include "sys/files.h"
@@ -19,10 +21,25 @@ constexpr std::size_t kOffloadThreads = 4;
 constexpr std::size_t kOffloadQueue = 4096;
 constexpr fiber::Duration kSweepInterval = std::chrono::minutes(10);
 
-// LauncherLink and RunService know each other; the link is made first.
-class EventsRelay final : public LauncherEvents {
+// LauncherLink and the services know each other; the link is made first.
+class EventsRelay final : public LauncherEvents, public ExecEvents {
  public:
-  void set(RunService* service) { service_ = service; }
+  void set(RunService* service, ExecService* execs) {
+    service_ = service;
+    execs_ = execs;
+  }
+  void on_live_exec(const sandbox::LiveExecMessage& message,
+                    std::vector<sys::UniqueFd> fds) override {
+    execs_->on_live_exec(message, std::move(fds));
+  }
+  void on_execs_listed() override { execs_->on_execs_listed(); }
+  void on_exec_started(const sandbox::ExecStartedMessage& message,
+                       sys::UniqueFd terminal) override {
+    execs_->on_exec_started(message, std::move(terminal));
+  }
+  void on_exec_ended(const sandbox::ExecEndedMessage& message) override {
+    execs_->on_exec_ended(message);
+  }
   void on_launcher_gone(const std::string& why) override { service_->on_launcher_gone(why); }
   void on_live(const sandbox::LiveMessage& message, std::vector<sys::UniqueFd> fds) override {
     service_->on_live(message, std::move(fds));
@@ -38,6 +55,7 @@ class EventsRelay final : public LauncherEvents {
 
  private:
   RunService* service_ = nullptr;
+  ExecService* execs_ = nullptr;
 };
 
 Result<Filters> build_filters() {
@@ -58,14 +76,17 @@ Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& rel
                runs::Blobs& blobs, Leftovers left, const Sha256Digest& api_key,
                fiber::Signals& signals, const fiber::Context& ctx) {
   RunService runs(run_deps, deps.random, ctx);
-  relay.set(&runs);
+  ExecService execs(run_deps, runs, ctx);
+  SandboxFiles files(execs, deps.files_program);
+  relay.set(&runs, &execs);
   runs.take_up(std::move(left));
   Environments environments(run_deps, runs);
   Agents agents(run_deps, environments);
   Admission admission(run_deps, agents, environments);
   Listeners& listeners = deps.prepared.listeners;
-  Services services{run_deps, runs,    environments,        agents,       admission,
-                    blobs,    api_key, listeners.address(), kernel_text()};
+  Services services{run_deps,     runs,      execs, files,   environments,
+                    agents,       admission, blobs, api_key, listeners.address(),
+                    kernel_text()};
   const http::Server server(surface_routes(services), surface_options(services));
 
   const BlobSweep sweep{blobs,
@@ -114,7 +135,7 @@ Result<> run_daemon(const DaemonDeps& deps) {
   fiber::Offload offload(kOffloadThreads, kOffloadQueue);
   Records records(*loop, *store);
   EventsRelay relay;
-  LauncherLink launcher(home.launcher_socket(), relay, deps.log);
+  LauncherLink launcher(home.launcher_socket(), relay, relay, deps.log);
   StoreLink store_link(home.store_socket(), offload);
   RunLogs logs(home.runs.get(), deps.clock);
   BasePlans base_plans(filters);

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "host/config.h"
 #include "host/home.h"
+#include "sys/fd.h"
 
 namespace tare::host {
 
@@ -18,6 +19,7 @@ struct DaemonDeps {
   Clock& clock;
   Random& random;
   const Logger& log;
+  const sys::UniqueFd& files_program;  // tare-files
 };
 Result<> run_daemon(const DaemonDeps& deps);
 

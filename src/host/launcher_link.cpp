@@ -106,6 +106,7 @@ Result<> LauncherLink::dispatch(sys::Message message) {
   } else if (std::holds_alternative<sandbox::ListedMessage>(decoded)) {
     ready_ = true;
     events_.on_listed();
+    execs_.on_execs_listed();
   } else if (const auto* started = std::get_if<sandbox::StartedMessage>(&decoded)) {
     events_.on_started(*started);
   } else if (const auto* denied = std::get_if<sandbox::DeniedMessage>(&decoded)) {
@@ -117,10 +118,24 @@ Result<> LauncherLink::dispatch(sys::Message message) {
     pool_ = *pool;
     ++pool_told_;
     pool_changed_.notify_all();
-  } else {
+  } else if (!dispatch_exec(decoded, message.fds)) {
     return Error{Errc::internal, "tare-launcher: greeted twice"};
   }
   return ok();
+}
+
+bool LauncherLink::dispatch_exec(const sandbox::FromLauncher& message,
+                                 std::vector<sys::UniqueFd>& fds) {
+  if (const auto* live = std::get_if<sandbox::LiveExecMessage>(&message)) {
+    execs_.on_live_exec(*live, std::move(fds));
+  } else if (const auto* started = std::get_if<sandbox::ExecStartedMessage>(&message)) {
+    execs_.on_exec_started(*started, fds.empty() ? sys::UniqueFd() : std::move(fds.front()));
+  } else if (const auto* ended = std::get_if<sandbox::ExecEndedMessage>(&message)) {
+    execs_.on_exec_ended(*ended);
+  } else {
+    return false;
+  }
+  return true;
 }
 
 Result<> LauncherLink::send(const sandbox::ToLauncher& message, std::span<const int> fds,

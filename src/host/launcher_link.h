@@ -37,6 +37,18 @@ class LauncherEvents {
   virtual void on_ended(const sandbox::EndedMessage& message, sys::UniqueFd output) = 0;
 };
 
+// The same for execs. `live` comes after that of its run.
+class ExecEvents {
+ public:
+  virtual ~ExecEvents() = default;
+  virtual void on_live_exec(const sandbox::LiveExecMessage& message,
+                            std::vector<sys::UniqueFd> fds) = 0;
+  virtual void on_execs_listed() = 0;
+  virtual void on_exec_started(const sandbox::ExecStartedMessage& message,
+                               sys::UniqueFd terminal) = 0;
+  virtual void on_exec_ended(const sandbox::ExecEndedMessage& message) = 0;
+};
+
 struct PeerStatus {
   bool connected = false;
   std::uint32_t pid = 0;
@@ -48,8 +60,9 @@ Error other_release(std::string_view program, std::string_view version);
 
 class LauncherLink {
  public:
-  LauncherLink(std::string socket_path, LauncherEvents& events, const Logger& log)
-      : path_(std::move(socket_path)), events_(events), log_(log) {}
+  LauncherLink(std::string socket_path, LauncherEvents& events, ExecEvents& execs,
+               const Logger& log)
+      : path_(std::move(socket_path)), events_(events), execs_(execs), log_(log) {}
 
   // Until ctx ends.
   void run(const fiber::Context& ctx);
@@ -72,10 +85,12 @@ class LauncherLink {
   Result<> send_now(const sandbox::ToLauncher& message, std::span<const int> fds,
                     const fiber::Context& ctx);
   Result<> dispatch(sys::Message message);
+  bool dispatch_exec(const sandbox::FromLauncher& message, std::vector<sys::UniqueFd>& fds);
   void disconnected(const Error& why);
 
   std::string path_;
   LauncherEvents& events_;
+  ExecEvents& execs_;
   const Logger& log_;
   sys::UniqueFd socket_;
   std::uint64_t connection_ = 0;  // counts up, so that a sender notices a new one

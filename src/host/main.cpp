@@ -15,6 +15,7 @@
 
 #include "base/limits.h"
 #include "host/daemon.h"
+#include "host/sandbox_files.h"
 
 namespace tare::host {
 
@@ -81,12 +82,18 @@ int main(int argc, char** argv) {
   FdLogSink sink(STDERR_FILENO);
   const Logger log(sink, clock);
   host::raise_open_files();
+  // While we may still read where the programs are.
+  const auto files_program = host::load_files_program();
+  if (!files_program) {
+    log.error("tared cannot start", files_program.error());
+    return 1;
+  }
   auto prepared = host::prepare_home(*config);
   if (!prepared) {
     log.error("tared cannot start", prepared.error());
     return 1;
   }
-  const auto served = host::run_daemon({*config, *prepared, clock, random, log});
+  const auto served = host::run_daemon({*config, *prepared, clock, random, log, *files_program});
   if (!served) {
     log.error("tared cannot go on", served.error());
     return 1;

@@ -58,8 +58,12 @@ std::string outcome_text(const model::Outcome& outcome, const model::RunRequest&
                                     : fmt::format("exited with status {}", outcome.exit_code);
     case EndReason::signalled: return "ended by " + signal_text(outcome.signal);
     case EndReason::timeout:
+      if (request.session)
+        return fmt::format("the session ended after {} (limit time)",
+                           time_text(request.limits.time_ms));
       return fmt::format("timed out after {} (limit time)", time_text(request.limits.time_ms));
-    case EndReason::killed: return "killed on request";
+    case EndReason::killed:
+      return request.session ? "the session was ended on request" : "killed on request";
     case EndReason::memory_limit:
       return fmt::format("memory limit of {} reached", size_text(request.limits.memory_bytes));
     case EndReason::output_limit:

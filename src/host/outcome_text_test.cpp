@@ -86,5 +86,15 @@ TEST(DebianBuild, is_a_valid_run_and_passes_packages_as_one_argument) {
   EXPECT_EQ(request.user, "root");
 }
 
+TEST(OutcomeText, a_session_was_ended_rather_than_killed) {
+  model::RunRequest request;
+  request.session = true;
+  request.limits.time_ms = 3'600'000;
+  EXPECT_EQ(outcome_text({model::EndReason::killed, 0, 9, ""}, request, {}, 0),
+            "the session was ended on request");
+  EXPECT_EQ(outcome_text({model::EndReason::timeout, 0, 9, ""}, request, {}, 0),
+            "the session ended after 60 min (limit time)");
+}
+
 }  // namespace
 }  // namespace tare::host

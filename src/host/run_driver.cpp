@@ -13,6 +13,7 @@
 #include "host/image_record.h"
 #include "host/launch_parts.h"
 #include "host/outcome_text.h"
+#include "host/output_pump.h"
 #include "runs/rows.h"
 #include "sys/files.h"
 
@@ -22,9 +23,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// How long a run waits for a reader that does not come (back) before its output is dropped beyond
-// the kept log.
-constexpr fiber::Duration kReaderGrace = 60s;
 // After the last process is gone the pipes are at their end; a reader that is waited for has this
 // long.
 constexpr fiber::Duration kStoreGrace = 30s;
@@ -187,33 +185,10 @@ void RunDriver::pump(LiveRun& live, runs::Stream stream, int pipe,
 
 Result<> RunDriver::pump_all(LiveRun& live, runs::Stream stream, int pipe,
                              const fiber::Context& ctx) const {
-  OpenLog& open = *live.log;
-  for (;;) {
-    const runs::Pumped pumped = TRY(open.log->pump(stream, pipe));
-    if (pumped.bytes > 0) open.changed.notify_all();
-    switch (pumped.state) {
-      case runs::PumpState::ended: return ok();
-      case runs::PumpState::more: fiber::yield(); break;
-      case runs::PumpState::drained: TRY(fiber::wait_readable(pipe, ctx)); break;
-      case runs::PumpState::blocked: TRY(wait_for_room(live, ctx)); break;
-      case runs::PumpState::refused: hit_output_limit(live, ctx); return ok();
-    }
-  }
-}
-
-Result<> RunDriver::wait_for_room(LiveRun& live, const fiber::Context& ctx) const {
-  OpenLog& open = *live.log;
-  auto waited = open.changed.wait(ctx.with_timeout(kReaderGrace));
-  const bool killed = live.kill_wanted && (live.ended || live.lost);
-  if (killed) {
-    // Who asked for the end does not wait for a reader that does not read: it is sent away.
-    open.log->detach(open.log->attach(open.log->lengths()));
-    open.log->wait_for_reader(false);
-    return ok();
-  }
-  if (waited || waited.error().code != Errc::timeout) return waited;
-  if (open.attached == 0) open.log->wait_for_reader(false);
-  return ok();
+  const PumpRules rules{
+      .reader_goes = [&live] { return live.kill_wanted && (live.ended || live.lost); },
+      .over_limit = [&] { hit_output_limit(live, ctx); }};
+  return pump_output(*live.log, stream, pipe, rules, ctx);
 }
 
 void RunDriver::hit_output_limit(LiveRun& live, const fiber::Context& ctx) const {

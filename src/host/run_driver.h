@@ -31,7 +31,6 @@ class RunDriver {
   Result<> take_up(LiveRun& live, const fiber::Context& ctx) const;
   void pump(LiveRun& live, runs::Stream stream, int pipe, const fiber::Context& ctx) const;
   Result<> pump_all(LiveRun& live, runs::Stream stream, int pipe, const fiber::Context& ctx) const;
-  Result<> wait_for_room(LiveRun& live, const fiber::Context& ctx) const;
   void hit_output_limit(LiveRun& live, const fiber::Context& ctx) const;
   void import(LiveRun& live, const fiber::Context& ctx) const;
   Result<> follow(LiveRun& live, const fiber::Context& ctx) const;

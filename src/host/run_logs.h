@@ -25,8 +25,15 @@ class RunLogs {
   // `runs_dir` is $TARE_HOME/runs, borrowed.
   RunLogs(int runs_dir, const Clock& clock) : runs_dir_(runs_dir), clock_(clock) {}
 
-  // The folder of the run must exist. `wait_for_reader` counts only for one who opens it first.
-  Result<std::shared_ptr<OpenLog>> open(const std::string& run_id, bool wait_for_reader);
+  // The folder (of a run, or of an exec below it) must exist. `options` count only for one who
+  // opens it first.
+  Result<std::shared_ptr<OpenLog>> open(const std::string& folder,
+                                        const runs::OutputLogOptions& options);
+  Result<std::shared_ptr<OpenLog>> open(const std::string& folder, bool wait_for_reader) {
+    runs::OutputLogOptions options;
+    options.wait_for_reader = wait_for_reader;
+    return open(folder, options);
+  }
 
  private:
   int runs_dir_;

@@ -9,8 +9,10 @@
 #include "host/admission.h"
 #include "host/agents.h"
 #include "host/environments.h"
+#include "host/exec_service.h"
 #include "host/run_deps.h"
 #include "host/run_service.h"
+#include "host/sandbox_files.h"
 #include "http/server.h"
 
 namespace tare::host {
@@ -18,6 +20,8 @@ namespace tare::host {
 struct Services {
   const RunDeps& deps;
   RunService& runs;
+  ExecService& execs;
+  SandboxFiles& files;
   Environments& environments;
   Agents& agents;
   Admission& admission;

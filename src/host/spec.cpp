@@ -49,6 +49,7 @@ Result<model::SandboxSpec> sandbox_spec(const model::RunRequest& request, std::s
   spec.hostname = hostname_of(run_id);
   spec.host_root = request.environment_digest.empty();
   spec.layers = layers_of(request);
+  spec.session = request.session;
   spec.argv = request.argv;
   spec.env = environment_variables(request, run_id);
   spec.uid = spec.gid = TRY(model::uid_of_user(request.user));

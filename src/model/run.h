@@ -82,6 +82,9 @@ struct RunRequest {
   std::string profile = "default";    // "strict", "default" or "build"
   std::vector<InputFile> inputs = {};
   Limits limits = {};
+  // No program: the sandbox lives, and takes execs (model/exec.h), until it is killed. argv is
+  // empty then.
+  bool session = false;
   bool with_stdin = false;
   bool attach = false;  // a client follows live: output beyond the kept log waits for it
   std::string idempotency_key = {};  // "" for none

@@ -77,6 +77,7 @@ Json to_json(const RunRequest& request) {
       {"profile", request.profile},
       {"inputs", inputs},
       {"limits", to_json(request.limits)},
+      {"session", request.session},
       {"with_stdin", request.with_stdin},
       {"attach", request.attach},
       {"idempotency_key", request.idempotency_key},
@@ -91,8 +92,9 @@ Result<RunRequest> read_run_request(const Node& node) {
   fields.required("environment", request.environment, text(kMaxEnvironmentTextBytes));
   fields.optional("environment_digest", request.environment_digest, read_digest_or_empty);
   fields.optional("files_digest", request.files_digest, read_digest_or_empty);
-  fields.required("argv", request.argv, list_of(text(kMaxArgBytes), kMaxArgs, 1));
+  fields.required("argv", request.argv, list_of(text(kMaxArgBytes), kMaxArgs));
   fields.optional("env", request.env, list_of(text(kMaxEnvBytes), kMaxEnv));
+  fields.optional("session", request.session, boolean());
   fields.optional("user", request.user, choice({"agent", "root"}));
   fields.optional("profile", request.profile, choice({"strict", "default", "build"}));
   fields.optional("inputs", request.inputs, list_of(read_input_file, kMaxInputFiles));
@@ -101,6 +103,8 @@ Result<RunRequest> read_run_request(const Node& node) {
   fields.optional("attach", request.attach, boolean());
   fields.optional("idempotency_key", request.idempotency_key, text(kMaxIdempotencyKeyBytes));
   TRY(fields.finish());
+  if (request.session != request.argv.empty())
+    return node.refuse("argv: a session has none, and everything else has one");
   return request;
 }
 

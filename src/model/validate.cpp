@@ -146,7 +146,11 @@ Result<> validate(const RunRequest& request) {
   TRY(check_agent(request));
   TRY(check_environment(request));
   TRY(check_optional_digest("files_digest", request.files_digest));
-  TRY(check_argv("argv", request.argv));
+  if (!request.session) TRY(check_argv("argv", request.argv));
+  if (request.session && !request.argv.empty())
+    return field_error("argv", "a session has no program; start one in it as an exec");
+  if (request.session && request.with_stdin)
+    return field_error("stdin", "a session has none; its execs have");
   TRY(check_env("env", request.env));
   if (const auto uid = uid_of_user(request.user); !uid) {
     return field_error("user", uid.error().message);

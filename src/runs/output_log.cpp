@@ -98,7 +98,8 @@ Result<> OutputLog::frame_all() {
   return ok();
 }
 
-Result<Pumped> OutputLog::pump(Stream stream, int pipe) {
+Result<Pumped> OutputLog::pump(Stream stream, int pipe, From from) {
+  const auto move = from == From::pipe ? sys::splice_to_file : sys::copy_to_file;
   Pumped pumped{0, PumpState::more};
   TRY(frame_all().context("output log"));  // left over from a disk that was full
   while (pumped.bytes < kPumpBytes) {
@@ -114,7 +115,7 @@ Result<Pumped> OutputLog::pump(Stream stream, int pipe) {
       return pumped;
     }
     const auto moved = TRY(
-        sys::splice_to_file(pipe, files_[stream], lengths_[stream], room).context("output log"));
+        move(pipe, files_[stream], lengths_[stream], room).context("output log"));
     lengths_[stream] += moved.bytes;
     pumped.bytes += moved.bytes;
     if (moved.state != sys::PipeState::moved) {

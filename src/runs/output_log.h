@@ -68,7 +68,9 @@ class OutputLog {
   OutputLog& operator=(const OutputLog&) = delete;
 
   // Moves what is in the pipe to the end of the stream; at most kPumpBytes at once. Never waits.
-  Result<Pumped> pump(Stream stream, int pipe);
+  // From a terminal's master, `ended` is no end for good (pipe_file.h).
+  enum class From : std::uint8_t { pipe, terminal };
+  Result<Pumped> pump(Stream stream, int pipe, From from = From::pipe);
   static constexpr std::uint64_t kPumpBytes = std::uint64_t{1} << 20;
 
   // Both streams together never get longer than this; 0: no limit.

@@ -42,8 +42,9 @@ struct AppendedEvent {
 struct RunFilter {
   std::vector<model::RunState> states;  // empty: all
   std::string agent;                    // empty: all
-  std::string cursor;                   // `next_cursor` of the page before; empty: from the newest
-  std::size_t limit = 100;              // 1 to kMaxListedRuns
+  bool sessions_only = false;
+  std::string cursor;       // `next_cursor` of the page before; empty: from the newest
+  std::size_t limit = 100;  // 1 to kMaxListedRuns
 };
 struct RunPage {
   std::vector<model::Run> runs;  // newest first

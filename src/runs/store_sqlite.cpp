@@ -203,6 +203,7 @@ Result<RunPage> SqliteStore::list_runs(std::string_view tenant, const RunFilter&
     params.emplace_back(value);
     statement += fmt::format(" AND {} ?{}", condition, params.size());
   };
+  if (filter.sessions_only) statement += " AND json_extract(request, '$.session') = 1";
   if (!filter.agent.empty()) add("agent =", filter.agent);
   if (!filter.cursor.empty()) add("id <", filter.cursor);
   std::string

@@ -92,6 +92,16 @@ Result<> write_all(int fd, std::string_view text) {
   return write_all(fd, std::as_bytes(std::span(text.data(), text.size())));
 }
 
+Result<> replace_file(int dir, std::string_view path, std::string_view text, unsigned mode) {
+  const std::string target = TRY(c_path(path));
+  const std::string temporary = target + ".new";
+  const UniqueFd fd = TRY(open_at(dir, temporary, O_WRONLY | O_CREAT | O_TRUNC, mode));
+  TRY(write_all(fd.get(), text).context(temporary));
+  if (::renameat(dir, temporary.c_str(), dir, target.c_str()) != 0)
+    return sys_error(errno, named("rename", path));
+  return ok();
+}
+
 Result<> write_file_atomic(int dir, std::string_view path, std::string_view text, unsigned mode) {
   const std::string target = TRY(c_path(path));
   const std::string temporary = target + ".new";

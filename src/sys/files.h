@@ -48,6 +48,10 @@ Result<> write_all(int fd, std::string_view text);
 // folder.
 Result<> write_file_atomic(int dir, std::string_view path, std::string_view text, unsigned mode);
 
+// The same for who reads it while this machine runs, but not flushed: a crash of the machine may
+// lose it.
+Result<> replace_file(int dir, std::string_view path, std::string_view text, unsigned mode);
+
 Result<> make_dir_at(int dir, std::string_view path, unsigned mode);    // conflict when it exists
 Result<> ensure_dir_at(int dir, std::string_view path, unsigned mode);  // fine when it exists
 Result<> remove_at(int dir, std::string_view path);      // file or symlink; fine when absent

@@ -4,6 +4,8 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "sys/retry.h"
@@ -19,6 +21,24 @@ Result<Spliced> splice_to_file(int pipe, int file, std::uint64_t offset, std::si
   if (n == 0) return Spliced{0, PipeState::ended};
   if (errno == EAGAIN) return Spliced{0, PipeState::drained};
   return sys_error(errno, "splice");
+}
+
+Result<Spliced> copy_to_file(int terminal, int file, std::uint64_t offset, std::size_t max_bytes) {
+  std::array<char, 16 << 10> buffer;
+  const ssize_t n = retry(
+      [&] { return ::read(terminal, buffer.data(), std::min(buffer.size(), max_bytes)); });
+  if (n == 0 || (n < 0 && errno == EIO)) return Spliced{0, PipeState::ended};
+  if (n < 0 && errno == EAGAIN) return Spliced{0, PipeState::drained};
+  if (n < 0) return sys_error(errno, "read from a terminal");
+  for (ssize_t done = 0; done < n;) {
+    const ssize_t written = retry([&] {
+      return ::pwrite(file, buffer.data() + done, static_cast<std::size_t>(n - done),
+                      static_cast<off_t>(offset) + done);
+    });
+    if (written < 0) return sys_error(errno, "pwrite");
+    done += written;
+  }
+  return Spliced{static_cast<std::size_t>(n), PipeState::moved};
 }
 
 Result<PipeState> peek_pipe(int pipe) {

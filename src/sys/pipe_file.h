@@ -24,6 +24,10 @@ struct Spliced {
 // file must not be O_APPEND.
 Result<Spliced> splice_to_file(int pipe, int file, std::uint64_t offset, std::size_t max_bytes);
 
+// The same from a terminal's master, by way of this process: what was read and is not written yet
+// is lost with it. `ended`: nobody has the terminal open (any more, or yet).
+Result<Spliced> copy_to_file(int terminal, int file, std::uint64_t offset, std::size_t max_bytes);
+
 // The same without moving anything: `moved` when there is something to move.
 Result<PipeState> peek_pipe(int pipe);
 

@@ -1,0 +1,16 @@
+// Writing into a program's stdin. Errors: Errc::cancelled, Errc::timeout of the context.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/result.h"
+#include "fiber/context.h"
+
+namespace tare::api {
+
+// Gives `bytes` to the program; `pipe` does not block. False: it reads no more.
+Result<bool> write_pipe(int pipe, std::string_view bytes, std::uint64_t& given,
+                        const fiber::Context& ctx);
+
+}  // namespace tare::api

@@ -1,0 +1,78 @@
+// /v1/sessions: runs that have no program of their own (model/run.h). A session's id is its run's:
+// everything under /v1/runs/{id} works with it.
+#include <fmt/format.h>
+
+#include "api/answers.h"
+#include "api/handlers.h"
+#include "api/run_wish.h"
+#include "base/hash.h"
+#include "model/run_json.h"
+
+namespace tare::api {
+
+namespace {
+
+Result<model::Run> session_of(Services& services, const std::string& id) {
+  model::Run run = TRY(services.runs.get(id));
+  if (!run.request.session)
+    return Error{Errc::not_found, fmt::format("{} is a run, not a session; see /v1/runs", id)};
+  return run;
+}
+
+Result<> refuse_for_sessions(const host::RunWish& wish) {
+  if (!wish.argv.empty())
+    return field_error("argv",
+                       "a session has none: start programs in it with POST "
+                       "/v1/runs/{id}/execs");
+  if (wish.with_stdin) return field_error("stdin", "a session has none; its execs have");
+  if (wish.attach) return field_error("attach", "a session has no output; its execs have");
+  return ok();
+}
+
+}  // namespace
+
+Result<> create_session(Services& services, Exchange& exchange) {
+  TRY(exchange.query().allow_only({}));
+  const Json body = TRY(read_json(exchange));
+  host::RunWish wish = TRY(read_run_wish(Node(body)));
+  TRY(refuse_for_sessions(wish));
+  wish.session = true;
+  host::NewRun wanted;
+  wanted.request = TRY(services.admission.admit(wish));
+  // A run of the same key is another thing.
+  if (!wish.idempotency_key.empty())
+    wanted.request_digest = sha256_text("session " + canonical_text(body));
+  const auto created = TRY(services.runs.create(std::move(wanted)));
+  return reply_json(exchange, created.existed ? 200 : 202, model::to_json(created.run),
+                    {{"Location", fmt::format("/v1/sessions/{}", created.run.id)}});
+}
+
+Result<> list_sessions(Services& services, Exchange& exchange) {
+  const http::Query& query = exchange.query();
+  TRY(query.allow_only({"limit", "cursor", "state"}));
+  runs::RunFilter filter;
+  filter.sessions_only = true;
+  filter.limit = TRY(page_limit(query));
+  filter.cursor = text_or_empty(query, "cursor");
+  filter.states = TRY(states_of(text_or_empty(query, "state")));
+  const auto page = TRY(services.runs.list(filter));
+  JsonArray sessions;
+  for (const model::Run& run : page.runs) sessions.push_back(model::to_json(run));
+  JsonObject out{{"sessions", std::move(sessions)}};
+  if (!page.next_cursor.empty()) out["next_cursor"] = page.next_cursor;
+  return reply_json(exchange, 200, out);
+}
+
+Result<> get_session(Services& services, Exchange& exchange) {
+  const std::string id = TRY(run_id_of(exchange));
+  return reply_json(exchange, 200, model::to_json(TRY(session_of(services, id))));
+}
+
+Result<> end_session(Services& services, Exchange& exchange) {
+  const std::string id = TRY(run_id_of(exchange));
+  TRY(session_of(services, id));
+  const auto [run, ended] = TRY(services.runs.kill(id));
+  return reply_json(exchange, ended ? 200 : 202, model::to_json(run));
+}
+
+}  // namespace tare::api

@@ -1,0 +1,102 @@
+// tare session new|list|kill: sandboxes that live until they are ended, for exec, shell and files.
+#include <fmt/core.h>
+
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/exit_status.h"
+#include "cli/render.h"
+#include "cli/run_request.h"
+#include "fiber/timer.h"
+#include "model/run_json.h"
+
+namespace tare::cli {
+namespace {
+
+constexpr std::chrono::seconds kStartPatience{120};
+constexpr std::chrono::milliseconds kFirstPause{2}, kLongestPause{100};
+
+Json session_request(const SessionNewCommand& command) {
+  JsonObject body{{"limits", limits_json(command.limits)}};
+  if (command.agent.empty()) {
+    body["environment"] = command.environment;
+  } else {
+    body["agent"] = command.agent;
+    if (command.version != 0) body["version"] = command.version;
+  }
+  JsonArray env;
+  for (const std::string& variable : command.env) env.emplace_back(variable);
+  if (!env.empty()) body["env"] = std::move(env);
+  if (command.user) body["user"] = *command.user;
+  if (command.profile) body["profile"] = *command.profile;
+  return body;
+}
+
+// A session that could not be made says why here, and not at its first exec.
+Result<Json> wait_running(App& app, const std::string& id, const fiber::Context& ctx) {
+  const auto limited = ctx.with_timeout(kStartPatience);
+  fiber::Duration pause = kFirstPause;
+  for (;;) {
+    Json run = TRY(app.client.get(run_path(id), limited)).body;
+    const std::string state = text_at(run, {"state"});
+    if (state != "queued" && state != "starting") return run;
+    TRY(fiber::sleep_for(pause, limited));
+    pause = std::min<fiber::Duration>(pause * 2, kLongestPause);
+  }
+}
+
+}  // namespace
+
+Result<int> run_command(const SessionNewCommand& command, App& app, const fiber::Context& ctx) {
+  const Json created = TRY(app.client.post("/v1/sessions", session_request(command), ctx)).body;
+  const std::string id = text_at(created, {"id"});
+  const Json run = TRY(wait_running(app, id, ctx));
+  if (text_at(run, {"state"}) != "running") {
+    app.note(fmt::format("{}: {}", id, text_at(run, {"outcome", "message"})), ctx);
+    return kExitTare;
+  }
+  TRY(app.print(command.json ? pretty_text(JsonObject{{"session", run}}) : id + "\n", ctx));
+  return kExitOk;
+}
+
+Result<int> run_command(const SessionListCommand& command, App& app, const fiber::Context& ctx) {
+  const std::string path = command.all ? "/v1/sessions?limit=1000"
+                                       : "/v1/sessions?limit=1000&state=active";
+  const auto answer = TRY(app.client.get(path, ctx));
+  if (command.json) {
+    TRY(app.print(pretty_text(answer.body), ctx));
+    return kExitOk;
+  }
+  Table table({"ID", "ENVIRONMENT", "STATE", "AGE", "USER", "PROFILE"});
+  const std::uint64_t now_ms = app.clock.wall_ms();
+  for (const Json& run : array_at(answer.body, "sessions")) {
+    table.add({printable(text_at(run, {"id"})),
+               printable(text_at(run, {"request", "environment"}), 32),
+               printable(text_at(run, {"state"})), age_text(number_at(run, {"created_ms"}), now_ms),
+               printable(text_at(run, {"request", "user"})),
+               printable(text_at(run, {"request", "profile"}))});
+  }
+  TRY(app.print(table.text(), ctx));
+  return kExitOk;
+}
+
+Result<int> run_command(const SessionKillCommand& command, App& app, const fiber::Context& ctx) {
+  int status = kExitOk;
+  for (const std::string& text : command.ids) {
+    auto id = resolve_run(app, text, ctx);
+    Result<> done = id ? ok() : Result<>(id.error());
+    if (id) {
+      auto answer = app.client.remove("/v1/sessions/" + *id, ctx);
+      if (!answer) done = std::move(answer).error();
+    }
+    if (done) {
+      TRY(app.print(*id + "\n", ctx));
+      continue;
+    }
+    if (no_daemon(done.error())) return std::move(done).error();
+    app.note(fmt::format("{}: {}", text, done.error().message), ctx);
+    if (status == kExitOk) status = exit_status_of(done.error().code);
+  }
+  return status;
+}
+
+}  // namespace tare::cli

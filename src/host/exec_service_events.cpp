@@ -1,0 +1,134 @@
+// ExecService: transient execs, and what the launcher says.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "host/exec_service.h"
+
+namespace tare::host {
+
+namespace {
+
+// Numbers of those that nothing is kept of.
+constexpr std::uint32_t kFirstTransient = 1U << 31;
+
+}  // namespace
+
+// ---- those that nothing is kept of
+
+Result<ExecService::Started> ExecService::start_transient(const std::string& run,
+                                                          const model::ExecSpec& spec,
+                                                          const std::vector<int>& fds,
+                                                          const fiber::Context& ctx) {
+  const auto sandbox = TRY(live_run(run, ctx));
+  // Of sandboxes that have ended nobody tells.
+  std::erase_if(transients_, [&](const auto& entry) { return !runs_.live(entry.first.first); });
+  const auto others = std::count_if(transients_.begin(), transients_.end(),
+                                    [&](const auto& entry) { return entry.first.first == run; });
+  if (static_cast<std::size_t>(others) >= kMaxFileOperations) {
+    return Error{Errc::exhausted, fmt::format("{} file operations are under way in {} already; try "
+                                              "again",
+                                              kMaxFileOperations, run)};
+  }
+  last_transient_ = (last_transient_ + 1) % kFirstTransient;
+  const std::uint32_t number = kFirstTransient + last_transient_;
+  const sys::UniqueFd plan = TRY(plan_of(*sandbox, spec));
+  std::vector<int> all = {plan.get()};
+  all.insert(all.end(), fds.begin(), fds.end());
+  auto exec = std::make_shared<TransientExec>();
+  transients_[{run, number}] = exec;
+  auto sent = deps_.launcher.send(
+      sandbox::ExecMessage{run, number, false, spec.handed_in, false, true}, all, ctx);
+  if (!sent) {
+    transients_.erase({run, number});
+    return std::move(sent).error();
+  }
+  return Started{number, std::move(exec)};
+}
+
+void ExecService::drop_transient(const std::string& run, std::uint32_t number) {
+  if (transients_.erase({run, number}) > 0) send_later(sandbox::ExecSignalMessage{run, number, 9});
+}
+
+void ExecService::send_later(sandbox::ToLauncher message) {
+  drivers_.spawn([this, message = std::move(message)](const fiber::Context& ctx) {
+    (void)deps_.launcher.send(message, {}, ctx);
+  });
+}
+
+// ---- what the launcher says
+
+void ExecService::on_live_exec(const sandbox::LiveExecMessage& message,
+                               std::vector<sys::UniqueFd> fds) {
+  const Key key{message.id, message.exec};
+  listed_.insert(key);
+  if (table_.contains(key)) return;  // it has its pipes
+  const auto run = runs_.live(message.id);
+  auto record = records_.load(message.id, message.exec);
+  if (!run || !record) {
+    send_later(sandbox::ExecSignalMessage{message.id, message.exec, 9});
+    return send_later(sandbox::ExecReleaseMessage{message.id, message.exec});
+  }
+  auto live = std::make_shared<LiveExec>();
+  live->run = run;
+  live->exec = std::move(*record);
+  auto log = deps_.logs.open(ExecRecords::folder(message.id, message.exec),
+                             log_options(live->exec.request));
+  if (!log) return deps_.log.error("log of an exec cannot be opened", log.error());
+  live->log = std::move(*log);
+  if (message.terminal) {
+    if (!fds.empty()) live->terminal = std::move(fds[0]);
+  } else {
+    live->stdout_read = std::move(fds[0]);
+    live->stderr_read = std::move(fds[1]);
+    if (message.with_stdin) live->stdin_write = std::move(fds[2]);
+  }
+  if (message.started)
+    live->started = sandbox::ExecStartedMessage{message.id, message.exec, message.terminal, 0};
+  table_[key] = live;
+  drive(live);
+}
+
+// What is not listed the launcher never got, or lost with its sandbox.
+void ExecService::on_execs_listed() {
+  for (const auto& [key, live] : table_) {
+    if (listed_.contains(key) || live->ended) continue;
+    live->ended = model::Outcome{model::EndReason::setup_failed, 0, 0,
+                                 "tare-launcher was not told of it: start it again"};
+    live->notify();
+  }
+  for (const auto& [key, exec] : transients_) {
+    exec->ended = model::Outcome{model::EndReason::setup_failed, 0, 0, "the launcher was away"};
+    exec->changed.notify_all();
+  }
+  transients_.clear();
+  listed_.clear();
+}
+
+void ExecService::on_exec_started(const sandbox::ExecStartedMessage& message,
+                                  sys::UniqueFd terminal) {
+  const auto found = live(message.id, message.exec);
+  if (!found || found->started) return;
+  found->started = message;
+  found->terminal = std::move(terminal);
+  found->notify();
+}
+
+void ExecService::on_exec_ended(const sandbox::ExecEndedMessage& message) {
+  const Key key{message.id, message.exec};
+  if (const auto transient = transients_.find(key); transient != transients_.end()) {
+    transient->second->ended = message.outcome;
+    transient->second->changed.notify_all();
+    transients_.erase(transient);
+    return;
+  }
+  const auto found = live(message.id, message.exec);
+  if (!found && message.exec >= kFirstTransient) return;  // nobody waited for it any more
+  if (!found) return send_later(sandbox::ExecReleaseMessage{message.id, message.exec});
+  if (found->ended) return;
+  found->ended = message.outcome;
+  found->failed_step = message.failed_step;
+  found->notify();
+}
+
+}  // namespace tare::host

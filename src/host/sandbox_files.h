@@ -1,0 +1,111 @@
+// SandboxFiles: works on files of a live sandbox, by starting tare-files inside it for each
+// operation (sandbox/files/protocol.h). tared never resolves a path of a sandbox: what it gets is
+// bytes, and takes them for hostile.
+//
+// Owner: main. Loop thread only. A path is absolute, or below /home/agent. Errors: Errc::not_found,
+// denied, conflict, exhausted, invalid with the field `path` (or the one that was given); timeout
+// when the sandbox does not answer within kAnswerTimeout; unavailable when what answered was not
+// tare-files. What never happens: an operation outlives who asked for it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "fiber/context.h"
+#include "host/exec_service.h"
+#include "sandbox/files/protocol.h"
+#include "sys/fd.h"
+
+namespace tare::host {
+
+inline constexpr std::chrono::seconds kAnswerTimeout{60};
+inline constexpr std::size_t kMaxSandboxPathBytes = 4000;
+inline constexpr std::uint64_t kMaxListedEntries = 100'000;
+
+struct SandboxEntry {
+  std::string name;    // any bytes but '/' and NUL
+  std::string target;  // of a symlink
+  sandbox::FileType type = sandbox::FileType::file;
+  std::uint32_t mode = 0, uid = 0, gid = 0;
+  std::uint64_t size = 0, modified_ms = 0;
+};
+std::string_view to_string(sandbox::FileType type);
+
+struct SandboxEvent {
+  sandbox::WatchKind kind = sandbox::WatchKind::created;
+  std::uint32_t cookie = 0;
+  bool directory = false;
+  std::string name;  // "": what is watched itself
+};
+std::string_view to_string(sandbox::WatchKind kind);
+
+// One tare-files at work. Ends it when it goes.
+class FileOperation {
+ public:
+  FileOperation(FileOperation&& other) noexcept;
+  FileOperation& operator=(FileOperation&&) = delete;
+  ~FileOperation();
+
+  // The answer; for a write only after commit(). Its error as ours, naming the field.
+  Result<sandbox::FileHead> head(const fiber::Context& ctx);
+  // 0 at the end.
+  Result<std::size_t> read_some(std::span<char> into, const fiber::Context& ctx);
+  Result<SandboxEntry> entry(bool& end, bool& more, const fiber::Context& ctx);
+  // nullopt at the end.
+  Result<std::optional<SandboxEvent>> event(const fiber::Context& ctx);
+  // Of a write. False: it takes no more, and head() says why.
+  Result<bool> write(std::string_view bytes, const fiber::Context& ctx);
+  Result<bool> commit(const fiber::Context& ctx);
+  // All that is wanted has come: it ends by itself.
+  void done() { done_ = true; }
+
+ private:
+  friend class SandboxFiles;
+  FileOperation() = default;
+  Result<bool> read_whole(void* into, std::size_t size, const fiber::Context& ctx);
+  Result<bool> write_raw(std::string_view bytes, const fiber::Context& ctx);
+  Error strange() const;
+
+  ExecService* execs_ = nullptr;  // null: moved away
+  std::string run_;
+  std::uint32_t number_ = 0;
+  std::shared_ptr<TransientExec> exec_;
+  sys::UniqueFd in_, out_;
+  bool done_ = false;
+  std::vector<std::pair<std::string, std::string>> fields_;  // and their paths, for errors
+};
+
+class SandboxFiles {
+ public:
+  // `program`: tare-files, as a sealed memfd.
+  SandboxFiles(ExecService& execs, const sys::UniqueFd& program)
+      : execs_(execs), program_(program) {}
+
+  struct Path {
+    std::string field, path;
+  };
+  // `verb` and `rest` as in sandbox/files/protocol.h; the paths come between them.
+  Result<FileOperation> start(const std::string& run, std::string_view verb,
+                              const std::vector<Path>& paths, const std::vector<std::string>& rest,
+                              const fiber::Context& ctx);
+  // The same, for those that only answer.
+  Result<> run(const std::string& run, std::string_view verb, const std::vector<Path>& paths,
+               const std::vector<std::string>& rest, const fiber::Context& ctx);
+
+ private:
+  ExecService& execs_;
+  const sys::UniqueFd& program_;
+};
+
+// From beside our own program.
+Result<sys::UniqueFd> load_files_program();
+
+}  // namespace tare::host

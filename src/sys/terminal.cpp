@@ -1,0 +1,48 @@
+#include "sys/terminal.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "sys/retry.h"
+
+namespace tare::sys {
+
+Result<> set_terminal_size(int fd, std::uint16_t rows, std::uint16_t columns) {
+  winsize size = {};
+  size.ws_row = rows;
+  size.ws_col = columns;
+  if (::ioctl(fd, TIOCSWINSZ, &size) != 0) return sys_error(errno, "TIOCSWINSZ");
+  return ok();
+}
+
+std::optional<TerminalSize> terminal_size(int fd) {
+  winsize size = {};
+  if (::ioctl(fd, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 || size.ws_col == 0)
+    return std::nullopt;
+  return TerminalSize{size.ws_row, size.ws_col};
+}
+
+bool is_terminal(int fd) { return ::isatty(fd) == 1; }
+
+Result<RawMode> RawMode::enter(int fd) {
+  termios before = {};
+  if (::tcgetattr(fd, &before) != 0) return sys_error(errno, "tcgetattr");
+  termios raw = before;
+  ::cfmakeraw(&raw);
+  if (retry([&] { return ::tcsetattr(fd, TCSADRAIN, &raw); }) != 0)
+    return sys_error(errno, "tcsetattr");
+  return RawMode(fd, before);
+}
+
+RawMode::RawMode(RawMode&& other) noexcept
+    : fd_(std::exchange(other.fd_, -1)), before_(other.before_) {}
+
+void RawMode::restore() {
+  const int fd = std::exchange(fd_, -1);
+  if (fd >= 0) (void)retry([&] { return ::tcsetattr(fd, TCSADRAIN, &before_); });
+}
+
+}  // namespace tare::sys
