@@ -116,7 +116,8 @@ class Session(harness.TareTest):
         self.assertIn(int(number), [one["number"] for one in listed["execs"]])
 
     def test_an_ordinary_run_takes_execs_too(self):
-        run = self.home.detached("sh", "-c", "while [ ! -e /tmp/go ]; do sleep 0.05; done; exit 4")
+        run = self.home.detached("sh", "-c", "while [ ! -e /tmp/go ]; do sleep 0.05; done; sleep 1; "
+                                             "exit 4")
         result = self.home.must("session", "exec", run, "--", "sh", "-c", "touch /tmp/go; echo in")
         self.assertEqual(result.stdout, b"in\n")
         self.assertEqual(self.home.wait_ended(run)["outcome"]["exit_code"], 4)
@@ -214,8 +215,8 @@ class Session(harness.TareTest):
         request = self.home.request
         self.assertEqual(request("GET", f"{api}/content?path=h/fifo").status, 400)
         self.assertEqual(request("GET", f"{api}/content?path=/dev/zero").status, 400)
-        self.assertEqual(request("GET", f"{api}/content?path=h/root/etc/shadow").status, 403)
-        self.assertEqual(request("GET", f"{api}/content?path=/proc/1/fd/3").status, 403)
+        self.assertIn(request("GET", f"{api}/content?path=h/root/etc/shadow").status, (403, 404))
+        self.assertIn(request("GET", f"{api}/content?path=/proc/1/fd/3").status, (403, 404))
         self.assertEqual(request("GET", f"{api}/content?path=h/big").status, 400)  # ask for parts
         part = request("GET", f"{api}/content?path=h/big&offset=1000000000000&length=1000")
         self.assertEqual(part.body, bytes(1000))
