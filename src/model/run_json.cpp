@@ -103,8 +103,9 @@ Result<RunRequest> read_run_request(const Node& node) {
   fields.optional("attach", request.attach, boolean());
   fields.optional("idempotency_key", request.idempotency_key, text(kMaxIdempotencyKeyBytes));
   TRY(fields.finish());
-  if (request.session != request.argv.empty())
-    return node.refuse("argv: a session has none, and everything else has one");
+  const Node argv = node.member("argv", node.value().as_object().at("argv"));
+  if (!request.session && request.argv.empty()) return argv.refuse("must not be empty");
+  if (request.session && !request.argv.empty()) return argv.refuse("a session has none");
   return request;
 }
 

@@ -116,8 +116,8 @@ class Session(harness.TareTest):
         self.assertIn(int(number), [one["number"] for one in listed["execs"]])
 
     def test_an_ordinary_run_takes_execs_too(self):
-        run = self.home.detached("sh", "-c", "while [ ! -e /tmp/go ]; do sleep 0.05; done; sleep 1; "
-                                             "exit 4")
+        run = self.home.detached("sh", "-c", "while [ ! -e /tmp/go ]; do sleep 0.05; done; "
+                                             "sleep 1; exit 4")
         result = self.home.must("session", "exec", run, "--", "sh", "-c", "touch /tmp/go; echo in")
         self.assertEqual(result.stdout, b"in\n")
         self.assertEqual(self.home.wait_ended(run)["outcome"]["exit_code"], 4)
