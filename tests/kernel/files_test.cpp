@@ -287,8 +287,8 @@ TEST_F(FilesTest, a_tared_that_dies_takes_its_operations_with_it) {
   write.out.reset();
   launcher.connect();
   EXPECT_TRUE(session.list().empty());
-  EXPECT_EQ(session.sh("while pgrep tare-files >/dev/null; do sleep 0.02; done; ls -A /tmp").out,
-            "");
+  EXPECT_EQ(session.sh("until [ -z \"$(ls -A /tmp)\" ]; do sleep 0.02; done; echo gone").out,
+            "gone\n");
 }
 
 }  // namespace

@@ -63,7 +63,8 @@ TestSession::TestSession(TestLauncher& launcher, model::SandboxSpec spec)
 
 void TestSession::send(const sandbox::ExecMessage& message, const model::ExecSpec& exec,
                        const std::vector<int>& fds) {
-  const auto steps = must(sandbox::compile_exec(exec, spec_, {standard_filter(), sys::landlock_abi()}));
+  const auto steps = must(
+      sandbox::compile_exec(exec, spec_, {standard_filter(), sys::landlock_abi()}));
   const auto plan = must(sys::sealed_memfd("exec", must(sandbox::encode(steps)), false));
   std::vector<int> all = {plan.get()};
   all.insert(all.end(), fds.begin(), fds.end());
