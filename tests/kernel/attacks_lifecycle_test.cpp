@@ -1,7 +1,6 @@
 // What outlives a run or a sandbox: nothing (ATTACKS.md S33 to S35), also after many of them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -195,20 +194,15 @@ TEST(Leaks, many_sandboxes_leave_nothing_behind) {
 
 TEST(Crowd, two_thousand_sandboxes_live_at_once) {
   if (std::getenv("TARE_MANY") == nullptr) GTEST_SKIP() << "./dev test full";
-  // The launcher has about 12 files open for each: under a lower hard limit as many as fit.
-  constexpr rlim_t kWanted = 2000;
-  constexpr rlim_t kFilesOfEach = 13;
-  rlimit files = {};
-  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &files), 0);
-  const int crowd = static_cast<int>(std::min(kWanted, files.rlim_max / kFilesOfEach));
+  constexpr int kCrowd = 2000;
   const auto free_kib = [] { return number_after(text_of("/proc/meminfo"), "MemAvailable:"); };
   TestLauncher launcher(TestLauncher::Home::folder, 0);
   (void)launcher.run(shell_spec("true"));
   const auto before = free_kib();
-  EXPECT_EQ(launcher.fill(host_spec({"/usr/bin/sleep", "100000"}), crowd), crowd);
+  EXPECT_EQ(launcher.fill(host_spec({"/usr/bin/sleep", "100000"}), kCrowd), kCrowd);
   const auto used = static_cast<long>(before) - static_cast<long>(free_kib());
-  std::printf("%d sandboxes: %ld KiB of the machine's memory each\n", crowd, used / crowd);
-  EXPECT_GE(processes_of(launcher.home()).size(), std::size_t{2} * static_cast<std::size_t>(crowd));
+  std::printf("%d sandboxes: %ld KiB of the machine's memory each\n", kCrowd, used / kCrowd);
+  EXPECT_GE(processes_of(launcher.home()).size(), std::size_t{2} * kCrowd);
 }
 
 }  // namespace

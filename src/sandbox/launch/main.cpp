@@ -129,11 +129,14 @@ Result<sys::UniqueFd> stop_signals() {
   return fd;
 }
 
-// A sandbox takes about eight descriptors here, and a program may ask for as many open files as we
-// may hand out.
+// A sandbox takes up to 14 descriptors here, and a program may ask for as many open files as we may
+// hand out. Root may have more than it was started with; who may not makes do with that.
 Result<> raise_open_files() {
+  constexpr rlim_t kWanted = 65'536;  // kMostSlots sandboxes, twice over
   rlimit limit = {};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return sys_error(errno, "getrlimit");
+  const rlimit wanted = {std::max(limit.rlim_max, kWanted), std::max(limit.rlim_max, kWanted)};
+  if (::setrlimit(RLIMIT_NOFILE, &wanted) == 0) return ok();
   limit.rlim_cur = limit.rlim_max;
   if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return sys_error(errno, "setrlimit");
   return ok();
