@@ -50,7 +50,7 @@ class Handshake(harness.TareTest):
         """A folder of the programs, one of which is the script."""
         folder = Path(tempfile.mkdtemp(prefix="te-bin-"))
         self.addCleanup(shutil.rmtree, folder)
-        for program in ("tare", "tared", "tare-launcher", "tare-store", "tare-init"):
+        for program in ("tare", "tared", "tare-launcher", "tare-store", "tare-init", "tare-files"):
             shutil.copy(harness.BIN / program, folder / program)
         (folder / name).unlink()
         (folder / name).write_text(script)
