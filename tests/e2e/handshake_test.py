@@ -11,7 +11,7 @@ from pathlib import Path
 
 import harness
 
-LAUNCHER_PROTOCOL = 3  # src/sandbox/launch/protocol.h
+LAUNCHER_PROTOCOL = 5  # src/sandbox/launch/protocol.h
 
 # Listens as tare-launcher or tare-store would, and greets as one of release 9.9.9.
 OTHER_RELEASE = """\
