@@ -7,6 +7,7 @@
 #include "base/ids.h"
 #include "base/limits.h"
 #include "base/text.h"
+#include "cli/exit_status.h"
 #include "cli/render.h"
 #include "http/url.h"
 
@@ -49,6 +50,23 @@ Result<std::string> resolve_run(App& app, const std::string& text, const fiber::
                              found.size(), quote(text), found[0], found[1])};
   }
   return found.front();
+}
+
+Result<int> for_each_run(const std::vector<std::string>& ids, App& app, const fiber::Context& ctx,
+                         const std::function<Result<>(const std::string& id)>& act) {
+  int status = kExitOk;
+  for (const std::string& text : ids) {
+    auto id = resolve_run(app, text, ctx);
+    Result<> done = id ? act(*id) : Result<>(id.error());
+    if (done) {
+      TRY(app.print(*id + "\n", ctx));
+      continue;
+    }
+    if (no_daemon(done.error())) return std::move(done).error();
+    app.note(fmt::format("{}: {}", text, done.error().message), ctx);
+    if (status == kExitOk) status = exit_status_of(done.error().code);
+  }
+  return status;
 }
 
 }  // namespace tare::cli

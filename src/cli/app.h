@@ -6,8 +6,10 @@
 // exit_status.h.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/random.h"
@@ -35,6 +37,11 @@ struct App {
 // A run id as typed: the whole, or the start or end of one of the newest kMaxListedRuns.
 // Errors: Errc::not_found; Errc::conflict when several match.
 Result<std::string> resolve_run(App& app, const std::string& text, const fiber::Context& ctx);
+
+// Does it for each, and prints its id; goes on after a failure; the first one's status is the exit
+// status.
+Result<int> for_each_run(const std::vector<std::string>& ids, App& app, const fiber::Context& ctx,
+                         const std::function<Result<>(const std::string& id)>& act);
 
 // "/v1/runs/run_...".
 std::string run_path(std::string_view id, std::string_view rest = "");

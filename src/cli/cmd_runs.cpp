@@ -57,25 +57,6 @@ std::vector<std::string> row_of(const Json& run, std::uint64_t now_ms) {
           request != nullptr ? command_text(array_at(*request, "argv")) : ""};
 }
 
-// Does it for each; goes on after a failure; the first one's status is the exit status.
-template <class Act>
-Result<int> for_each_run(const std::vector<std::string>& ids, App& app, const fiber::Context& ctx,
-                         Act act) {
-  int status = kExitOk;
-  for (const std::string& text : ids) {
-    auto id = resolve_run(app, text, ctx);
-    Result<> done = id ? act(*id) : Result<>(id.error());
-    if (done) {
-      TRY(app.print(*id + "\n", ctx));
-      continue;
-    }
-    if (no_daemon(done.error())) return std::move(done).error();
-    app.note(fmt::format("{}: {}", text, done.error().message), ctx);
-    if (status == kExitOk) status = exit_status_of(done.error().code);
-  }
-  return status;
-}
-
 std::string_view type_text(Artifact::Type type) {
   switch (type) {
     case Artifact::Type::file: return "file";

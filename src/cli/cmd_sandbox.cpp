@@ -92,11 +92,11 @@ Result<int> run_command(const BenchCommand& command, App&, const fiber::Context&
   options.env.push_back("TARE_BIN_DIR=" + program.substr(0, program.rfind('/')));
   options.out = STDOUT_FILENO;
   options.err = STDERR_FILENO;
-  const auto add = [&options](std::string word) { options.argv.push_back(std::move(word)); };
-  if (!command.only.empty()) add("--only"), add(command.only);
-  if (command.count) add("--n"), add(std::to_string(*command.count));
-  if (command.full) add("--full");
-  if (command.json) add("--json");
+  auto& argv = options.argv;
+  if (!command.only.empty()) argv.insert(argv.end(), {"--only", command.only});
+  if (command.count) argv.insert(argv.end(), {"--n", std::to_string(*command.count)});
+  if (command.full) argv.emplace_back("--full");
+  if (command.json) argv.emplace_back("--json");
   // Nothing else is on this loop: it may wait.
   const sys::ExitStatus ended = TRY(TRY(sys::spawn(options)).reap());
   return ended.signalled ? 128 + ended.code : ended.code;

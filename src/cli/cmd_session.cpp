@@ -80,23 +80,10 @@ Result<int> run_command(const SessionListCommand& command, App& app, const fiber
 }
 
 Result<int> run_command(const SessionKillCommand& command, App& app, const fiber::Context& ctx) {
-  int status = kExitOk;
-  for (const std::string& text : command.ids) {
-    auto id = resolve_run(app, text, ctx);
-    Result<> done = id ? ok() : Result<>(id.error());
-    if (id) {
-      auto answer = app.client.remove("/v1/sessions/" + *id, ctx);
-      if (!answer) done = std::move(answer).error();
-    }
-    if (done) {
-      TRY(app.print(*id + "\n", ctx));
-      continue;
-    }
-    if (no_daemon(done.error())) return std::move(done).error();
-    app.note(fmt::format("{}: {}", text, done.error().message), ctx);
-    if (status == kExitOk) status = exit_status_of(done.error().code);
-  }
-  return status;
+  return for_each_run(command.ids, app, ctx, [&](const std::string& id) -> Result<> {
+    TRY(app.client.remove("/v1/sessions/" + id, ctx));
+    return ok();
+  });
 }
 
 }  // namespace tare::cli
