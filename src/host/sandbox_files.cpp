@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/text.h"
 #include "fiber/wait.h"
+#include "sys/entries.h"
 #include "sys/files.h"
 #include "sys/memfd.h"
 
@@ -304,15 +305,8 @@ Result<> SandboxFiles::run(const std::string& run, std::string_view verb,
 }
 
 Result<sys::UniqueFd> load_files_program() {
-  char self[4096];
-  const ssize_t n = ::readlink("/proc/self/exe", self, sizeof self);
-  if (n <= 0 || n == static_cast<ssize_t>(sizeof self))
-    return sys_error(errno, "readlink /proc/self/exe");
-  std::string path(self, static_cast<std::size_t>(n));
-  path.resize(path.rfind('/') + 1);
-  const std::string program = TRY(
-      sys::read_file_at(sys::kCwd, path + "tare-files", kMaxProgramBytes));
-  return sys::sealed_memfd("tare-files", program, true);
+  return sys::sealed_memfd("tare-files",
+                           TRY(sys::read_program_beside("tare-files", kMaxProgramBytes)), true);
 }
 
 }  // namespace tare::host

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "sys/files.h"
 #include "sys/retry.h"
 
 namespace tare::sys {
@@ -26,6 +27,12 @@ Result<std::string> read_link_at(int dir, const std::string& name) {
   const ssize_t n = ::readlinkat(dir, name.c_str(), target, sizeof target);
   if (n < 0) return sys_error(errno, "readlink " + name);
   return std::string(target, static_cast<std::size_t>(n));
+}
+
+Result<std::string> read_program_beside(std::string_view name, std::size_t max_bytes) {
+  std::string path = TRY(read_link_at(kCwd, "/proc/self/exe"));
+  path.resize(path.rfind('/') + 1);
+  return read_file_at(kCwd, path.append(name), max_bytes);
 }
 
 Result<> make_symlink_at(int dir, const std::string& name, const std::string& target) {

@@ -21,6 +21,8 @@ namespace tare::sys {
 
 Result<struct stat> stat_at(int dir, const std::string& name);
 Result<std::string> read_link_at(int dir, const std::string& name);
+// The bytes of a program that lies in the folder of our own.
+Result<std::string> read_program_beside(std::string_view name, std::size_t max_bytes);
 Result<> make_symlink_at(int dir, const std::string& name, const std::string& target);
 Result<> make_link_at(int from_dir, const std::string& from, int to_dir, const std::string& to);
 // Atomic; replaces nothing but an empty folder when `from` is a folder.

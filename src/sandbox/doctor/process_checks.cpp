@@ -102,13 +102,6 @@ BoxAnswer be_listened_to(int) {
   return box_done();
 }
 
-Result<std::string> program_beside_us(const std::string& name) {
-  std::string path = TRY(sys::read_link_at(sys::kCwd, "/proc/self/exe"));
-  path.resize(path.rfind('/') + 1);
-  constexpr std::size_t kMaxProgramBytes = 16 << 20;
-  return sys::read_file_at(sys::kCwd, path + name, kMaxProgramBytes);
-}
-
 }  // namespace
 
 Result<std::string> check_pidfd(const Host&) {
@@ -122,7 +115,8 @@ Result<std::string> check_pidfd(const Host&) {
 }
 
 Result<std::string> check_memfd(const Host&) {
-  const std::string init = TRY(program_beside_us("tare-init"));
+  constexpr std::size_t kMaxProgramBytes = 16 << 20;
+  const std::string init = TRY(sys::read_program_beside("tare-init", kMaxProgramBytes));
   const sys::UniqueFd program = TRY(sys::sealed_memfd("doctor", init, true));
   if (::pwrite(program.get(), "x", 1, 0) >= 0) return Error{Errc::internal, "a seal did not hold"};
   Box box = TRY(Box::start(&execute, {.argument = program.get()}));

@@ -30,6 +30,7 @@
 #include "sandbox/launch/launcher.h"
 #include "sandbox/rootfs/pruned.h"
 #include "sys/capabilities.h"
+#include "sys/entries.h"
 #include "sys/files.h"
 #include "sys/memfd.h"
 #include "sys/own_namespace.h"
@@ -105,15 +106,9 @@ Result<Options> parse(int argc, char** argv) {
 
 // A copy that nobody can change, whatever happens to the file (ATTACKS.md S1).
 Result<sys::UniqueFd> load_init() {
-  char self[4096];
-  const ssize_t n = ::readlink("/proc/self/exe", self, sizeof self);
-  if (n <= 0 || n == static_cast<ssize_t>(sizeof self))
-    return sys_error(errno, "readlink /proc/self/exe");
-  std::string path(self, static_cast<std::size_t>(n));
-  path.resize(path.rfind('/') + 1);
   constexpr std::size_t kMaxInitBytes = 16 << 20;
-  const std::string program = TRY(sys::read_file_at(sys::kCwd, path + "tare-init", kMaxInitBytes));
-  return sys::sealed_memfd("tare-init", program, true);
+  return sys::sealed_memfd("tare-init", TRY(sys::read_program_beside("tare-init", kMaxInitBytes)),
+                           true);
 }
 
 Result<sys::UniqueFd> stop_signals() {
@@ -132,7 +127,7 @@ Result<sys::UniqueFd> stop_signals() {
 // A sandbox takes up to 14 descriptors here, and a program may ask for as many open files as we may
 // hand out. Root may have more than it was started with; who may not makes do with that.
 Result<> raise_open_files() {
-  constexpr rlim_t kWanted = 65'536;  // kMostSlots sandboxes, twice over
+  constexpr rlim_t kWanted = 65'536;  // kSlotsPerBlock sandboxes, twice over
   rlimit limit = {};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return sys_error(errno, "getrlimit");
   const rlimit wanted = {std::max(limit.rlim_max, kWanted), std::max(limit.rlim_max, kWanted)};
