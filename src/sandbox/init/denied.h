@@ -17,6 +17,9 @@ namespace tare::sandbox::init {
 // then an answer takes two wake-ups of perhaps sleeping processors.
 void answer_on_the_same_processor(int listener);
 
+// For Waits: `who` is the DeniedCalls. Closes a listener whose filter nobody has any more.
+bool serve_listener(void* who, int listener, short events);
+
 class DeniedCalls {
  public:
   // One call that waits there, if it is still there. False: no process has this filter any more.

@@ -157,15 +157,9 @@ bool Execs::on_channel(void* who, int channel, short) {
   return false;
 }
 
-bool Execs::on_denied(void* who, int listener, short events) {
-  if (static_cast<Execs*>(who)->denied_.answer(listener, events)) return true;
-  ::close(listener);
-  return false;
-}
-
 // Without somebody to answer, the kernel refuses by itself, with ENOSYS.
 void Execs::answer_for(int listener) {
-  if (listener >= 0 && !waits_.add(listener, &on_denied, this)) ::close(listener);
+  if (listener >= 0 && !waits_.add(listener, &serve_listener, &denied_)) ::close(listener);
 }
 
 bool Execs::hear(Exec& exec) {

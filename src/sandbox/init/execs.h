@@ -43,7 +43,6 @@ class Execs {
   static void ended(Exec& exec);
   void answer_for(int listener);
   static bool on_channel(void* who, int channel, short events);
-  static bool on_denied(void* who, int listener, short events);
   Exec* find(std::uint32_t number);
   static void failed(std::uint32_t number, std::uint32_t step, int error, bool executing);
 

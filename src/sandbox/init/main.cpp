@@ -207,10 +207,6 @@ bool on_control(void* who, int, short events) {
   return !life.orphaned;
 }
 
-bool on_denied(void* who, int listener, short events) {
-  return static_cast<Life*>(who)->denied.answer(listener, events);
-}
-
 // All that is left: daemons that forked away twice, background jobs.
 void end_the_rest() {
   ::kill(-1, SIGKILL);
@@ -223,7 +219,7 @@ bool live(Life& life, int signals, int listener) {
   Waits& waits = life.waits;
   if (!waits.add(signals, &on_signal, &life) || !waits.add(kControlFd, &on_control, &life))
     return false;
-  if (listener >= 0 && !waits.add(listener, &on_denied, &life)) return false;
+  if (listener >= 0 && !waits.add(listener, &serve_listener, &life.denied)) return false;
   while (!life.over && !life.orphaned) {
     if (!waits.turn()) return false;
   }
