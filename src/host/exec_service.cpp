@@ -31,6 +31,12 @@ model::Outcome ended_with(const LiveRun& run) {
   return {model::EndReason::killed, 0, 9, "its sandbox has ended: " + why};
 }
 
+model::ExecSpec spec_of(const model::ExecRequest& request) {
+  model::ExecSpec spec{.argv = request.argv, .env = request.env, .terminal = request.terminal};
+  if (!request.cwd.empty()) spec.cwd = request.cwd;
+  return spec;
+}
+
 }  // namespace
 
 ExecService::ExecService(const RunDeps& deps, RunService& runs, const fiber::Context& ctx)
@@ -71,12 +77,15 @@ Result<std::shared_ptr<LiveRun>> ExecService::live_run(const std::string& run,
 }
 
 // All that the run's own program got, and what this one asks for on top.
-Result<sys::UniqueFd> ExecService::plan_of(const LiveRun& run, model::ExecSpec spec) const {
+Result<std::vector<sandbox::Step>> ExecService::steps_of(const LiveRun& run,
+                                                         model::ExecSpec spec) const {
   const auto sandbox = TRY(sandbox_spec(run.run.request, run.run.id, run.purpose));
   spec.env = merge_env(sandbox.env, spec.env);
-  const auto steps = TRY(
-      sandbox::compile_exec(spec, sandbox, deps_.filters.walls(sandbox.profile)));
-  return sys::sealed_memfd("tare-exec", TRY(sandbox::encode(steps)), false);
+  return sandbox::compile_exec(spec, sandbox, deps_.filters.walls(sandbox.profile));
+}
+
+Result<sys::UniqueFd> ExecService::plan_of(const LiveRun& run, const model::ExecSpec& spec) const {
+  return sys::sealed_memfd("tare-exec", TRY(sandbox::encode(TRY(steps_of(run, spec)))), false);
 }
 
 Result<std::uint32_t> ExecService::next_number(const std::string& run) {
@@ -122,14 +131,12 @@ Result<std::shared_ptr<LiveExec>> ExecService::create(const std::string& run,
 
 Result<> ExecService::send(LiveExec& live, const fiber::Context& ctx) {
   const model::ExecRequest& request = live.exec.request;
-  model::ExecSpec spec{.argv = request.argv, .env = request.env, .terminal = request.terminal};
-  if (!request.cwd.empty()) spec.cwd = request.cwd;
   sandbox::ExecMessage message;
   message.id = live.exec.run;
   message.exec = live.exec.number;
   message.terminal = request.terminal.has_value();
   message.with_stdin = request.with_stdin && !message.terminal;
-  const sys::UniqueFd plan = TRY(plan_of(*live.run, spec));
+  const sys::UniqueFd plan = TRY(plan_of(*live.run, spec_of(request)));
   std::vector<int> fds = {plan.get()};
   sys::Pipe out, err, in;
   if (!message.terminal) {
@@ -295,14 +302,7 @@ void ExecService::record_end(LiveExec& live, const fiber::Context& ctx) {
   model::RunRequest words;  // what outcome_text() speaks of
   words.argv = live.exec.request.argv;
   std::vector<sandbox::Step> steps;
-  if (live.failed_step > 0) {
-    auto spec = sandbox_spec(live.run->run.request, live.exec.run, live.run->purpose);
-    model::ExecSpec exec{.argv = words.argv, .terminal = live.exec.request.terminal};
-    if (!live.exec.request.cwd.empty()) exec.cwd = live.exec.request.cwd;
-    if (spec) {
-      steps = sandbox::compile_exec(exec, *spec, deps_.filters.walls(spec->profile)).value_or({});
-    }
-  }
+  if (live.failed_step > 0) steps = steps_of(*live.run, spec_of(live.exec.request)).value_or({});
   if (outcome.reason != model::EndReason::killed)
     outcome.message = outcome_text(outcome, words, steps, live.failed_step);
   outcome.message = runs::one_line(outcome.message);

@@ -21,6 +21,7 @@
 #include "host/live_exec.h"
 #include "host/run_deps.h"
 #include "host/run_service.h"
+#include "sandbox/plan/codec.h"
 
 namespace tare::host {
 
@@ -77,7 +78,8 @@ class ExecService final : public ExecEvents {
   using LivePtr = std::shared_ptr<LiveExec>;
   using Key = std::pair<std::string, std::uint32_t>;
   Result<std::shared_ptr<LiveRun>> live_run(const std::string& run, const fiber::Context& ctx);
-  Result<sys::UniqueFd> plan_of(const LiveRun& run, model::ExecSpec spec) const;
+  Result<std::vector<sandbox::Step>> steps_of(const LiveRun& run, model::ExecSpec spec) const;
+  Result<sys::UniqueFd> plan_of(const LiveRun& run, const model::ExecSpec& spec) const;
   static runs::OutputLogOptions log_options(const model::ExecRequest& request);
   Result<std::uint32_t> next_number(const std::string& run);
   Result<> send(LiveExec& live, const fiber::Context& ctx);
