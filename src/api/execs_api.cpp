@@ -60,11 +60,7 @@ Result<ExecPath> exec_path(Exchange& exchange) {
 Result<> feed(Exchange& exchange, host::LiveExec& live, std::uint64_t& given,
               const fiber::Context& ctx) {
   const sys::UniqueFd input = TRY(sys::dup_fd(live.input()));
-  for (;;) {
-    const std::string_view bytes = TRY(exchange.read());
-    if (bytes.empty()) return ok();
-    if (!TRY(write_pipe(input.get(), bytes, given, ctx))) return ok();
-  }
+  return copy_body(exchange, input.get(), given, ctx);
 }
 
 // While it lives no other request may feed the exec.

@@ -27,4 +27,13 @@ Result<bool> write_pipe(int pipe, std::string_view bytes, std::uint64_t& given,
   return true;
 }
 
+Result<> copy_body(http::Exchange& exchange, int pipe, std::uint64_t& given,
+                   const fiber::Context& ctx) {
+  for (;;) {
+    const std::string_view bytes = TRY(exchange.read());
+    if (bytes.empty()) return ok();
+    if (!TRY(write_pipe(pipe, bytes, given, ctx))) return ok();
+  }
+}
+
 }  // namespace tare::api

@@ -15,14 +15,6 @@ struct Feeding {
   Result<> result;
 };
 
-Result<> feed(Exchange& exchange, int pipe, Feeding& feeding, const fiber::Context& ctx) {
-  for (;;) {
-    const std::string_view bytes = TRY(exchange.read());
-    if (bytes.empty()) return ok();
-    if (!TRY(write_pipe(pipe, bytes, feeding.given, ctx))) return ok();
-  }
-}
-
 bool is_over(const host::LiveRun& live) { return live.ended || live.lost || live.ended_durably(); }
 
 }  // namespace
@@ -45,7 +37,7 @@ Result<> write_run_stdin(Services& services, Exchange& exchange) {
   fiber::TaskGroup group(exchange.context());
   if (pipe.valid()) {
     group.spawn([&](const fiber::Context& ctx) {
-      feeding.result = feed(exchange, pipe.get(), feeding, ctx);
+      feeding.result = copy_body(exchange, pipe.get(), feeding.given, ctx);
       feeding.done = true;
       pipe.reset();
       live->stdin_write.reset();
