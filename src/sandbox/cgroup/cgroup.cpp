@@ -79,9 +79,12 @@ Result<> kill_by_freezer(int folder) {
 }
 
 // All of one cgroup, where its hierarchy can do that at once; nothing where it cannot.
+Result<> kill_in(int folder, bool unified, bool freezer) {
+  if (unified) return sys::write_control(folder, "cgroup.kill", "1");
+  return freezer ? kill_by_freezer(folder) : ok();
+}
 Result<> kill_in(int folder, const Hierarchy& hierarchy) {
-  if (hierarchy.unified) return sys::write_control(folder, "cgroup.kill", "1");
-  return hierarchy.has("freezer") ? kill_by_freezer(folder) : ok();
+  return kill_in(folder, hierarchy.unified, hierarchy.has("freezer"));
 }
 
 // A cgroup can be removed when the last of its processes has been reaped, which SIGKILL only
@@ -325,9 +328,8 @@ Result<> Cgroup::attach(pid_t pid, Birth birth) const {
 
 Result<> Cgroup::kill() const {
   for (const Part& p : parts_) {
-    if (p.unified)
-      return sys::write_control(p.folder.get(), "cgroup.kill", "1").context("cgroup kill");
-    if (p.freezer) return kill_by_freezer(p.folder.get()).context("cgroup kill");
+    if (p.unified || p.freezer)
+      return kill_in(p.folder.get(), p.unified, p.freezer).context("cgroup kill");
   }
   return Error{Errc::unavailable, "no hierarchy that can kill"};
 }
