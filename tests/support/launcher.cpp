@@ -78,6 +78,10 @@ std::string bin_dir() {
   return given != nullptr ? given : TARE_BIN_DIR;
 }
 
+sandbox::Walls walls_of(model::Profile profile) {
+  return {filter_of(profile), sys::landlock_abi()};
+}
+
 std::string fresh_run_id() {
   static RealClock clock;
   static SystemRandom random;
@@ -169,7 +173,7 @@ TestLauncher::~TestLauncher() {
     (void)process_.wait(nullptr);
   }
   for (const std::string& leak : leaks_of(home_)) ADD_FAILURE() << "left behind: " << leak;
-  if (::testing::Test::HasFailure()) {
+  if (::testing::Test::HasFailure() || std::uncaught_exceptions() > 0) {
     std::fputs(sys::read_file_at(sys::kCwd, log_).value_or("").c_str(), stderr);
   }
   if (home_ != folder_) (void)::umount2(folder_.c_str(), MNT_DETACH);
@@ -192,7 +196,7 @@ sandbox::FromLauncher TestLauncher::next(std::vector<sys::UniqueFd>* fds, int ti
 }
 
 sandbox::Plans plans_of(const model::SandboxSpec& spec) {
-  return must(sandbox::compile(spec, {filter_of(spec.profile), sys::landlock_abi()}));
+  return must(sandbox::compile(spec, walls_of(spec.profile)));
 }
 
 TestLauncher::Live TestLauncher::launch(const model::SandboxSpec& spec, Gate wanted) {

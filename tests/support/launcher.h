@@ -89,6 +89,8 @@ class TestLauncher {
 // $TARE_BIN_DIR, else where they were built.
 std::string bin_dir();
 std::string fresh_run_id();
+// As tared has them; the filter is built once.
+sandbox::Walls walls_of(model::Profile profile);
 std::string read_to_end(int fd);
 
 }  // namespace tare::testing

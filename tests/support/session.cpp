@@ -10,9 +10,7 @@
 
 #include "sandbox/plan/codec.h"
 #include "sandbox/plan/compile.h"
-#include "sandbox/seccomp/build.h"
 #include "sys/files.h"
-#include "sys/landlock.h"
 #include "sys/memfd.h"
 
 namespace tare::testing {
@@ -26,11 +24,6 @@ T must(Result<T> result) {
 }
 void must(const Result<>& result) {
   if (!result) throw std::runtime_error(result.error().message);
-}
-
-const std::string& standard_filter() {
-  static const std::string filter = must(sandbox::build_filter(model::Profile::standard));
-  return filter;
 }
 
 }  // namespace
@@ -63,8 +56,7 @@ TestSession::TestSession(TestLauncher& launcher, model::SandboxSpec spec)
 
 void TestSession::send(const sandbox::ExecMessage& message, const model::ExecSpec& exec,
                        const std::vector<int>& fds) {
-  const auto steps = must(
-      sandbox::compile_exec(exec, spec_, {standard_filter(), sys::landlock_abi()}));
+  const auto steps = must(sandbox::compile_exec(exec, spec_, walls_of(spec_.profile)));
   const auto plan = must(sys::sealed_memfd("exec", must(sandbox::encode(steps)), false));
   std::vector<int> all = {plan.get()};
   all.insert(all.end(), fds.begin(), fds.end());
