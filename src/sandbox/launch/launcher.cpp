@@ -121,22 +121,26 @@ void Launcher::accept_client() {
   drop_client();
   client_ = std::move(**client);
   greeted_ = false;
-  if (auto watched = watch(client_.get(), Source::client, 0); !watched) drop_client();
+  if (auto watched = watch(client_.get(), Source::client, 0); !watched)
+    drop_client("cannot watch its connection", watched.error());
 }
 
 void Launcher::drop_client() { client_.reset(); }
+
+void Launcher::drop_client(std::string_view what, const Error& why) {
+  config_.log->error("dropped the connection of tared", why, {{"what", what}});
+  drop_client();
+}
 
 void Launcher::on_client() {
   if (!client_.valid()) return;
   auto received = sys::receive_message(client_.get());
   if (!received && received.error().sys == EAGAIN) return;
-  if (!received || !received->has_value()) return drop_client();
+  if (!received) return drop_client("cannot receive", received.error());
+  if (!received->has_value()) return drop_client();
   sys::Message& message = **received;
   auto decoded = decode_to_launcher(message.bytes, message.fds.size());
-  if (!decoded) {
-    config_.log->error("bad message from tared", decoded.error());
-    return drop_client();
-  }
+  if (!decoded) return drop_client("bad message", decoded.error());
   on_message(std::move(*decoded), std::move(message.fds));
 }
 
@@ -245,7 +249,8 @@ void Launcher::send(const FromLauncher& message, std::span<const int> fds) {
   if (!bytes) return config_.log->error("cannot encode a message", bytes.error());
   // A tared that does not read is as good as dead: what it misses it gets again when it has
   // reconnected and asks.
-  if (auto sent = sys::send_message(client_.get(), *bytes, fds); !sent) drop_client();
+  if (auto sent = sys::send_message(client_.get(), *bytes, fds); !sent)
+    drop_client("cannot send", sent.error());
 }
 
 int Launcher::wait_ms() const {

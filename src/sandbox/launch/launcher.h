@@ -66,6 +66,7 @@ class [[nodiscard]] Launcher {
 
   void accept_client();
   void drop_client();
+  void drop_client(std::string_view what, const Error& why);
   void on_client();
   void on_message(ToLauncher message, std::vector<sys::UniqueFd> fds);
   bool on_exec_message(ToLauncher& message, std::vector<sys::UniqueFd>& fds);
