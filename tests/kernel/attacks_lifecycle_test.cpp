@@ -192,18 +192,5 @@ TEST(Leaks, many_sandboxes_leave_nothing_behind) {
   EXPECT_LT(memory, 32'768L + many());
 }
 
-TEST(Crowd, two_thousand_sandboxes_live_at_once) {
-  if (std::getenv("TARE_MANY") == nullptr) GTEST_SKIP() << "./dev test full";
-  constexpr int kCrowd = 2000;
-  const auto free_kib = [] { return number_after(text_of("/proc/meminfo"), "MemAvailable:"); };
-  TestLauncher launcher(TestLauncher::Home::folder, 0);
-  (void)launcher.run(shell_spec("true"));
-  const auto before = free_kib();
-  EXPECT_EQ(launcher.fill(host_spec({"/usr/bin/sleep", "100000"}), kCrowd), kCrowd);
-  const auto used = static_cast<long>(before) - static_cast<long>(free_kib());
-  std::printf("%d sandboxes: %ld KiB of the machine's memory each\n", kCrowd, used / kCrowd);
-  EXPECT_GE(processes_of(launcher.home()).size(), std::size_t{2} * kCrowd);
-}
-
 }  // namespace
 }  // namespace tare::testing

@@ -2,10 +2,13 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -110,7 +113,8 @@ model::SandboxSpec shell_spec(const std::string& script) {
   return host_spec({"/bin/sh", "-c", script});
 }
 
-TestLauncher::TestLauncher(Home kind, int pool) : pool_(std::to_string(pool)) {
+TestLauncher::TestLauncher(Home kind, int pool, std::uint64_t open_files)
+    : pool_(std::to_string(pool)), open_files_(open_files) {
   std::string path = "/tmp/tare-test-XXXXXX";
   if (::mkdtemp(path.data()) == nullptr) throw std::runtime_error("mkdtemp");
   folder_ = home_ = path;
@@ -131,6 +135,9 @@ void TestLauncher::start() {
     const int log = ::open(log_.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
     ::dup2(log, 1);
     ::dup2(log, 2);
+    if (open_files_ > 0 && (::prctl(PR_CAPBSET_DROP, CAP_SYS_RESOURCE) != 0 ||
+                            !sys::limit_resource(RLIMIT_NOFILE, open_files_)))
+      ::_exit(126);
     ::execl(program.c_str(), "tare-launcher", "--home", home_.c_str(), "--user", "nobody", "--pool",
             pool_.c_str(), nullptr);
     ::_exit(127);

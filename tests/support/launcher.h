@@ -40,7 +40,8 @@ class TestLauncher {
  public:
   enum class Home { folder, below_a_mount };
   // `pool`: how many sandboxes may wait (tare-launcher --pool).
-  explicit TestLauncher(Home kind = Home::folder, int pool = 32);
+  // `open_files`: its hard limit, which it cannot raise.
+  explicit TestLauncher(Home kind = Home::folder, int pool = 32, std::uint64_t open_files = 0);
   ~TestLauncher();
 
   // Whole life of one run; reads stdout and stderr to the end. `input`: what the program reads on
@@ -82,6 +83,7 @@ class TestLauncher {
       folder_;  // of the test; the home is it, or a folder on a file system mounted below it
   std::string home_, log_;
   std::string pool_;
+  std::uint64_t open_files_ = 0;
   sys::Child process_;
   sys::UniqueFd socket_;
 };

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <utility>
 
 #include "sandbox/cgroup/place.h"
 #include "sandbox/cgroup/settings.h"
@@ -21,8 +22,8 @@ namespace tare::sandbox {
 namespace {
 
 // The number behind `key ` in a file of "key value" lines, or the whole file for an empty key.
-std::optional<std::uint64_t> number_in(int dir, std::string_view file, std::string_view key) {
-  auto text = sys::read_file_at(dir, file, 16384);
+std::optional<std::uint64_t> number_in(int dir, const std::string& path, std::string_view key) {
+  auto text = sys::read_file_at(dir, path, 16384);
   if (!text) return std::nullopt;
   std::string_view rest = *text;
   while (!rest.empty()) {
@@ -78,13 +79,14 @@ Result<> kill_by_freezer(int folder) {
   return killed;
 }
 
-// All of one cgroup, where its hierarchy can do that at once; nothing where it cannot.
-Result<> kill_in(int folder, bool unified, bool freezer) {
-  if (unified) return sys::write_control(folder, "cgroup.kill", "1");
-  return freezer ? kill_by_freezer(folder) : ok();
+bool kills_at_once(const Hierarchy& hierarchy) {
+  return hierarchy.unified || hierarchy.has("freezer");
 }
+
+// All of one cgroup, where its hierarchy can do that at once; nothing where it cannot.
 Result<> kill_in(int folder, const Hierarchy& hierarchy) {
-  return kill_in(folder, hierarchy.unified, hierarchy.has("freezer"));
+  if (hierarchy.unified) return sys::write_control(folder, "cgroup.kill", "1");
+  return kills_at_once(hierarchy) ? kill_by_freezer(folder) : ok();
 }
 
 // A cgroup can be removed when the last of its processes has been reaped, which SIGKILL only
@@ -198,175 +200,163 @@ std::vector<int> CgroupRoot::descriptors() const {
   return fds;
 }
 
-Cgroup::Part Cgroup::part_in(const Hierarchy& hierarchy) {
-  Part part;
-  part.unified = hierarchy.unified;
-  part.memory = hierarchy.has("memory");
-  part.pids = hierarchy.has("pids");
-  part.cpu = hierarchy.has("cpu");
-  part.cpuacct = hierarchy.has("cpuacct") || (part.unified && part.cpu);
-  part.freezer = hierarchy.has("freezer");
-  return part;
+// v2 accounts for processor time with the controller that limits it.
+const CgroupRoot::Folder* CgroupRoot::with(std::string_view controller) const {
+  const auto found = std::ranges::find_if(folders_, [&](const Folder& folder) {
+    return folder.hierarchy.has(folder.hierarchy.unified && controller == "cpuacct" ? "cpu"
+                                                                                    : controller);
+  });
+  return found == folders_.end() ? nullptr : &*found;
 }
 
-bool Cgroup::Part::has(std::string_view controller) const {
-  return (controller == "memory" && memory) || (controller == "pids" && pids) ||
-         (controller == "cpu" && cpu);
+// ---- one sandbox's
+
+Cgroup::Cgroup(Cgroup&& other) noexcept
+    : root_(other.root_),
+      name_(std::move(other.name_)),
+      oom_(std::move(other.oom_)),
+      made_here_(std::exchange(other.made_here_, false)) {}
+
+Cgroup::~Cgroup() {
+  if (made_here_) (void)root_->remove_child(name_);
 }
 
-Result<> Cgroup::Part::arm(const CgroupSetting& setting) const {
-  if (!has(setting.controller)) return ok();
-  auto written = sys::write_control(folder.get(), setting.file, setting.value);
+Result<Cgroup> Cgroup::create(const CgroupRoot& root, std::string_view name,
+                              const model::Limits& limits) {
+  Cgroup cgroup(root, name);
+  cgroup.made_here_ = true;
+  for (const Folder& folder : root.folders_) {
+    TRY(sys::ensure_dir_at(folder.folder.get(), cgroup.name_, 0755).context("cgroup"));
+    for (const CgroupSetting& setting : cgroup_settings(limits, folder.version()))
+      TRY(cgroup.arm(folder, setting));
+  }
+  TRY(cgroup.watch_oom().context("watching for the memory limit"));
+  return cgroup;
+}
+
+Cgroup Cgroup::adopt(const CgroupRoot& root, std::string_view name, sys::UniqueFd oom) {
+  Cgroup cgroup(root, name);
+  cgroup.oom_ = std::move(oom);
+  return cgroup;
+}
+
+sys::UniqueFd Cgroup::release() && {
+  made_here_ = false;
+  return std::move(oom_);
+}
+
+Result<> Cgroup::arm(const Folder& folder, const CgroupSetting& setting) const {
+  if (!folder.hierarchy.has(setting.controller)) return ok();
+  auto written = sys::write_control(folder.folder.get(), in(setting.file), setting.value);
   const bool absent = !written && written.error().sys == ENOENT;
   if (written || (absent && !setting.required)) return ok();
   return std::move(written).error().context("cannot arm the limit " +
                                             std::string(setting.controller));
 }
 
-Result<Cgroup> Cgroup::create(const CgroupRoot& root, std::string_view name,
-                              const model::Limits& limits) {
-  Cgroup cgroup;
-  cgroup.name_ = name;
-  for (const CgroupRoot::Folder& folder : root.folders_) {
-    Part made = part_in(folder.hierarchy);
-    made.parent = TRY(sys::dup_fd(folder.folder.get()));
-    TRY(sys::ensure_dir_at(made.parent.get(), name, 0755).context("cgroup"));
-    made.folder = TRY(sys::open_at(made.parent.get(), name, O_RDONLY | O_DIRECTORY));
-    const Part& part = cgroup.parts_.emplace_back(std::move(made));
-    for (const CgroupSetting& setting : cgroup_settings(limits, part.version()))
-      TRY(part.arm(setting));
-  }
-  TRY(cgroup.watch_oom().context("watching for the memory limit"));
-  return cgroup;
-}
-
-std::vector<sys::UniqueFd> Cgroup::release() && {
-  std::vector<sys::UniqueFd> fds;
-  for (Part& part : parts_) fds.push_back(std::move(part.folder));
-  fds.push_back(std::move(oom_));
-  parts_.clear();
-  return fds;
-}
-
-Result<Cgroup> Cgroup::adopt(const CgroupRoot& root, std::vector<sys::UniqueFd> fds) {
-  if (fds.size() != root.folders_.size() + 1) {
-    return Error{Errc::internal, "a cgroup of " + std::to_string(fds.size()) + " descriptors"};
-  }
-  Cgroup cgroup;
-  for (std::size_t i = 0; i < root.folders_.size(); ++i) {
-    Part part = part_in(root.folders_[i].hierarchy);
-    part.folder = std::move(fds[i]);
-    cgroup.parts_.push_back(std::move(part));
-  }
-  cgroup.oom_ = std::move(fds.back());
-  return cgroup;
-}
-
 Result<> Cgroup::rearm(const model::Limits& from, const model::Limits& to) const {
-  for (const Part& part : parts_) {
-    const auto before = cgroup_settings(from, part.version());
-    auto after = cgroup_settings(to, part.version());
+  for (const Folder& folder : root_->folders_) {
+    const auto before = cgroup_settings(from, folder.version());
+    auto after = cgroup_settings(to, folder.version());
     // v1: memory+swap may never be below memory, so upwards it goes first.
     if (to.memory_bytes > from.memory_bytes) std::ranges::reverse(after);
     for (const CgroupSetting& setting : after) {
       const bool same = std::ranges::any_of(before, [&](const CgroupSetting& old) {
         return old.file == setting.file && old.value == setting.value;
       });
-      if (!same) TRY(part.arm(setting));
+      if (!same) TRY(arm(folder, setting));
     }
   }
   return ok();
 }
 
-Cgroup::~Cgroup() {
-  if (parts_.empty() || !parts_.front().parent.valid()) return;
-  (void)kill();
-  (void)remove();
-}
-
-const Cgroup::Part* Cgroup::part(bool Part::* controller) const {
-  const auto found = std::ranges::find_if(parts_, [&](const Part& p) { return p.*controller; });
-  return found == parts_.end() ? nullptr : &*found;
-}
-
 Result<> Cgroup::watch_oom() {
-  const Part* memory = part(&Part::memory);
+  const Folder* memory = root_->with("memory");
   if (memory == nullptr) return Error{Errc::unavailable, "no memory controller"};
-  if (memory->unified) {
+  const int folder = memory->folder.get();
+  if (memory->hierarchy.unified) {
     oom_ = sys::UniqueFd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     if (!oom_.valid()) return sys_error(errno, "inotify_init");
-    const std::string path = "/proc/self/fd/" + std::to_string(memory->folder.get()) +
-                             "/memory.events";
+    const std::string path = "/proc/self/fd/" + std::to_string(folder) + "/" + in("memory.events");
     if (::inotify_add_watch(oom_.get(), path.c_str(), IN_MODIFY) < 0)
       return sys_error(errno, "inotify memory.events");
     return ok();
   }
   oom_ = sys::UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!oom_.valid()) return sys_error(errno, "eventfd");
-  const sys::UniqueFd control = TRY(
-      sys::open_at(memory->folder.get(), "memory.oom_control", O_RDONLY));
-  return sys::write_control(memory->folder.get(), "cgroup.event_control",
+  const sys::UniqueFd control = TRY(sys::open_at(folder, in("memory.oom_control"), O_RDONLY));
+  return sys::write_control(folder, in("cgroup.event_control"),
                             std::to_string(oom_.get()) + " " + std::to_string(control.get()));
 }
 
-int Cgroup::clone_into() const {
-  const auto found = std::ranges::find_if(parts_, [](const Part& p) { return p.unified; });
-  return found == parts_.end() ? -1 : found->folder.get();
+Result<sys::UniqueFd> Cgroup::clone_into() const {
+  for (const Folder& folder : root_->folders_) {
+    if (folder.hierarchy.unified)
+      return sys::open_at(folder.folder.get(), name_, O_RDONLY | O_DIRECTORY);
+  }
+  return sys::UniqueFd();
 }
 
 Result<> Cgroup::attach(pid_t pid, Birth birth) const {
   const std::string text = std::to_string(pid);
   for (const bool killing_first : {true, false}) {  // what can kill as a whole, before the rest
-    for (const Part& p : parts_) {
-      if ((p.unified || p.freezer) != killing_first) continue;
-      if (p.unified && birth == Birth::inside) continue;
-      TRY(sys::write_control(p.folder.get(), "cgroup.procs", text).context("cgroup attach"));
+    for (const Folder& folder : root_->folders_) {
+      if (kills_at_once(folder.hierarchy) != killing_first) continue;
+      if (folder.hierarchy.unified && birth == Birth::inside) continue;
+      TRY(sys::write_control(folder.folder.get(), in("cgroup.procs"), text)
+              .context("cgroup attach"));
     }
   }
   return ok();
 }
 
 Result<> Cgroup::kill() const {
-  for (const Part& p : parts_) {
-    if (p.unified || p.freezer)
-      return kill_in(p.folder.get(), p.unified, p.freezer).context("cgroup kill");
+  for (const Folder& folder : root_->folders_) {
+    if (!kills_at_once(folder.hierarchy)) continue;
+    const sys::UniqueFd own = TRY(sys::open_at(folder.folder.get(), name_, O_RDONLY | O_DIRECTORY));
+    return kill_in(own.get(), folder.hierarchy).context("cgroup kill");
   }
   return Error{Errc::unavailable, "no hierarchy that can kill"};
 }
 
+std::optional<std::uint64_t> Cgroup::number(const Folder& folder, std::string_view file,
+                                            std::string_view key) const {
+  return number_in(folder.folder.get(), in(file), key);
+}
+
 std::uint64_t Cgroup::oom_kills() const {
-  const Part* memory = part(&Part::memory);
+  const Folder* memory = root_->with("memory");
   if (memory == nullptr) return 0;
-  return number_in(memory->folder.get(), memory->unified ? "memory.events" : "memory.oom_control",
-                   "oom_kill")
-      .value_or(0);
+  const bool unified = memory->hierarchy.unified;
+  return number(*memory, unified ? "memory.events" : "memory.oom_control", "oom_kill").value_or(0);
 }
 
 void Cgroup::read_usage(model::Usage& usage) const {
-  if (const Part* p = part(&Part::cpuacct); p != nullptr) {
-    usage.cpu_us = p->unified ? number_in(p->folder.get(), "cpu.stat", "usage_usec").value_or(0)
-                              : number_in(p->folder.get(), "cpuacct.usage", "").value_or(0) / 1000;
+  constexpr std::uint64_t kNsPerUs = 1000;
+  if (const Folder* spent = root_->with("cpuacct"); spent != nullptr) {
+    usage.cpu_us = spent->hierarchy.unified
+                       ? number(*spent, "cpu.stat", "usage_usec").value_or(0)
+                       : number(*spent, "cpuacct.usage").value_or(0) / kNsPerUs;
   }
-  if (const Part* p = part(&Part::cpu); p != nullptr) {
-    usage.cpu_throttled_us = p->unified ? number_in(p->folder.get(), "cpu.stat", "throttled_usec")
-                                              .value_or(0)
-                                        : number_in(p->folder.get(), "cpu.stat", "throttled_time")
-                                                  .value_or(0) /
-                                              1000;
+  if (const Folder* cpu = root_->with("cpu"); cpu != nullptr) {
+    usage.cpu_throttled_us = cpu->hierarchy.unified
+                                 ? number(*cpu, "cpu.stat", "throttled_usec").value_or(0)
+                                 : number(*cpu, "cpu.stat", "throttled_time").value_or(0) /
+                                       kNsPerUs;
   }
-  if (const Part* p = part(&Part::memory); p != nullptr) {
-    usage.memory_peak_bytes = number_in(p->folder.get(),
-                                        p->unified ? "memory.peak" : "memory.max_usage_in_bytes",
-                                        "")
+  if (const Folder* memory = root_->with("memory"); memory != nullptr) {
+    const bool unified = memory->hierarchy.unified;
+    usage.memory_peak_bytes = number(*memory, unified ? "memory.peak" : "memory.max_usage_in_bytes")
                                   .value_or(0);
   }
 }
 
 Result<> Cgroup::remove() {
-  while (!parts_.empty()) {
-    TRY(remove_folder(parts_.back().parent.get(), name_));
-    parts_.pop_back();
+  for (const Folder& folder : root_->folders_) {
+    auto removed = remove_folder(folder.folder.get(), name_);
+    if (!removed && removed.error().sys != ENOENT) return removed;
   }
+  made_here_ = false;
   return ok();
 }
 

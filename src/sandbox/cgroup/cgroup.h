@@ -66,32 +66,39 @@ class [[nodiscard]] CgroupRoot {
     Hierarchy hierarchy;
     sys::UniqueFd mount;   // where it is mounted
     sys::UniqueFd folder;  // tare-<tag>
+
+    CgroupVersion version() const {
+      return hierarchy.unified ? CgroupVersion::v2 : CgroupVersion::v1;
+    }
   };
+  const Folder* with(std::string_view controller) const;
   std::vector<Folder> folders_;
   std::string name_;
   sys::UniqueFd quick_moves_;
 };
 
+// Says where it is by its root and its name alone: no descriptor but oom_fd() for as long as a
+// sandbox lives.
 class [[nodiscard]] Cgroup {
  public:
-  // All limits are armed when it returns.
+  // All limits are armed when it returns. The root outlives it.
   static Result<Cgroup> create(const CgroupRoot& root, std::string_view name,
                                const model::Limits& limits);
-  Cgroup(Cgroup&&) noexcept = default;
+  // One that another process has made, with its oom_fd(). Whoever adopts it has
+  // CgroupRoot::remove_child() called in the end.
+  static Cgroup adopt(const CgroupRoot& root, std::string_view name, sys::UniqueFd oom);
+  Cgroup(Cgroup&& other) noexcept;
   Cgroup& operator=(Cgroup&&) noexcept = delete;
   ~Cgroup();
 
-  // Hands it to another process: a descriptor for each hierarchy in the root's order, then
-  // oom_fd(). The folders stay.
-  std::vector<sys::UniqueFd> release() &&;
-  // The other end of release(). Whoever adopts it has CgroupRoot::remove_child() called in the end.
-  static Result<Cgroup> adopt(const CgroupRoot& root, std::vector<sys::UniqueFd> fds);
+  // Hands it to another process, by its oom_fd(). The folders stay.
+  sys::UniqueFd release() &&;
 
   // Writes what is different. After an error some limits are of `to` and some of `from`.
   Result<> rearm(const model::Limits& from, const model::Limits& to) const;
 
-  // For CLONE_INTO_CGROUP: the folder in the unified hierarchy, where there is one; else -1.
-  int clone_into() const;
+  // For CLONE_INTO_CGROUP: the folder in the unified hierarchy, where there is one; else invalid.
+  Result<sys::UniqueFd> clone_into() const;
   enum class Birth : std::uint8_t { outside, inside };  // inside: cloned into clone_into()
   // Moves a process into all of them, but for the one it was born in.
   Result<> attach(pid_t pid, Birth birth) const;
@@ -108,24 +115,18 @@ class [[nodiscard]] Cgroup {
   Result<> remove();
 
  private:
-  struct Part {
-    sys::UniqueFd parent;  // not of an adopted one
-    sys::UniqueFd folder;
-    bool unified = false;
-    bool memory = false, pids = false, cpu = false, cpuacct = false, freezer = false;
-
-    CgroupVersion version() const { return unified ? CgroupVersion::v2 : CgroupVersion::v1; }
-    bool has(std::string_view controller) const;
-    Result<> arm(const CgroupSetting& setting) const;
-  };
-  Cgroup() = default;
-  static Part part_in(const Hierarchy& hierarchy);
+  using Folder = CgroupRoot::Folder;
+  Cgroup(const CgroupRoot& root, std::string_view name) : root_(&root), name_(name) {}
+  Result<> arm(const Folder& folder, const CgroupSetting& setting) const;
   Result<> watch_oom();
-  const Part* part(bool Part::* controller) const;
+  std::optional<std::uint64_t> number(const Folder& folder, std::string_view file,
+                                      std::string_view key = "") const;
+  std::string in(std::string_view file) const { return name_ + "/" + std::string(file); }
 
+  const CgroupRoot* root_;
   std::string name_;
-  std::vector<Part> parts_;
   sys::UniqueFd oom_;
+  bool made_here_ = false;  // and to be removed with this
 };
 
 }  // namespace tare::sandbox

@@ -74,9 +74,10 @@ BoxAnswer box_done(std::uint64_t number) {
 Result<Box> Box::start(BoxBody body, const BoxOptions& options) {
   sys::Pipe go = TRY(sys::make_pipe());
   sys::Pipe answer = TRY(sys::make_pipe());
-  const int into = options.cgroup == nullptr ? -1 : options.cgroup->clone_into();
+  const sys::UniqueFd into = options.cgroup == nullptr ? sys::UniqueFd()
+                                                       : TRY(options.cgroup->clone_into());
   Box box;
-  box.child_ = TRY(sys::clone_child(options.namespaces, into).context("new namespaces"));
+  box.child_ = TRY(sys::clone_child(options.namespaces, into.get()).context("new namespaces"));
   if (!box.child_.valid()) be_inside(go, answer, body, options);
   box.answer_ = std::move(answer.read);
   box.alive_ = std::move(go.write);
@@ -85,7 +86,7 @@ Result<Box> Box::start(BoxBody body, const BoxOptions& options) {
     TRY(write_id_maps(box.pid(), box_uid()).context("mapping ids"));
   }
   if (options.cgroup != nullptr) {
-    const auto birth = into < 0 ? Cgroup::Birth::outside : Cgroup::Birth::inside;
+    const auto birth = !into.valid() ? Cgroup::Birth::outside : Cgroup::Birth::inside;
     TRY(options.cgroup->attach(box.pid(), birth));
   }
   TRY(sys::write_all(box.alive_.get(), "g").context("the process ended before it was let go"));

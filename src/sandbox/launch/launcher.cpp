@@ -1,6 +1,7 @@
 #include "sandbox/launch/launcher.h"
 
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +15,10 @@ namespace tare::sandbox {
 
 namespace {
 
+// A made sandbox brings so many; the rest is for what comes and goes: a message's, files read.
+constexpr rlim_t kMadeFds = 4;
+constexpr rlim_t kSpareFds = 2 * sys::kMaxMessageFds;
+
 constexpr std::uint64_t key_of(std::uint32_t source, std::uint32_t number) {
   return std::uint64_t{source} << 32 | number;
 }
@@ -24,8 +29,11 @@ Result<std::unique_ptr<Launcher>> Launcher::create(LauncherConfig config, Launch
                                                    const PoolOptions& pool) {
   sys::UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
   if (!epoll.valid()) return sys_error(errno, "epoll_create");
+  rlimit open_files = {};
+  if (::getrlimit(RLIMIT_NOFILE, &open_files) != 0) return sys_error(errno, "getrlimit");
   std::unique_ptr<Launcher> launcher(
       new Launcher(std::move(config), std::move(tools), std::move(epoll), pool));
+  launcher->most_fds_ = open_files.rlim_cur;
   TRY(launcher->watch(launcher->config_.listener.get(), Source::listener, 0));
   TRY(launcher->watch(launcher->config_.stop.get(), Source::stop, 0));
   TRY(launcher->makers_.start(pool.makers, [&self = *launcher](std::uint32_t index, int socket) {
@@ -186,7 +194,9 @@ bool Launcher::on_exec_message(ToLauncher& message, std::vector<sys::UniqueFd>& 
 void Launcher::exec(const ExecMessage& message, std::vector<sys::UniqueFd> fds) {
   Sandbox* sandbox = find(message.id);
   Result<> started = Error{Errc::conflict, "the sandbox is not running"};
-  if (sandbox != nullptr && sandbox->live()) {
+  if (auto room = room_for(fds); !room) {
+    started = std::move(room);
+  } else if (sandbox != nullptr && sandbox->live()) {
     if (sandbox->execs().knows(message.exec)) {
       config_.log->error("exec started twice", {{"run", message.id}, {"exec", message.exec}});
       return drop_client();
@@ -199,6 +209,23 @@ void Launcher::exec(const ExecMessage& message, std::vector<sys::UniqueFd> fds) 
                         message.exec,
                         {model::EndReason::setup_failed, 0, 0, started.error().message},
                         0});
+}
+
+// The kernel gives out the lowest free number: below that of a descriptor just received, all are in
+// use. Refused while there is still room for what was begun; with none the connection could not
+// even be read.
+Result<> Launcher::room_for(std::span<const sys::UniqueFd> received) const {
+  int highest = 0;
+  for (const sys::UniqueFd& fd : received) highest = std::max(highest, fd.get());
+  const auto unmade = std::ranges::count_if(
+      sandboxes_, [](const auto& entry) { return !entry.second->is_made(); });
+  const rlim_t wanted = static_cast<rlim_t>(highest) +
+                        kMadeFds * (static_cast<rlim_t>(unmade) + 1) + kSpareFds;
+  if (wanted <= most_fds_) return ok();
+  return Error{Errc::exhausted, "tare-launcher may have " + std::to_string(most_fds_) +
+                                    " files open, and " + std::to_string(sandboxes_.size()) +
+                                    " sandboxes take them: end some, or start `tare up` with a "
+                                    "higher hard limit (ulimit -Hn, LimitNOFILE=)"};
 }
 
 void Launcher::release(const std::string& id) {

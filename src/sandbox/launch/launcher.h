@@ -78,6 +78,7 @@ class [[nodiscard]] Launcher {
   void send_pool();
 
   void launch(LaunchMessage message, std::vector<sys::UniqueFd> fds);
+  Result<> room_for(std::span<const sys::UniqueFd> received) const;
   void claim(Claim claim);
   void claim_another(std::uint32_t number);
   Result<std::uint32_t> sandbox_for(const SandboxBase& base, int plan, std::uint64_t now_us);
@@ -101,6 +102,7 @@ class [[nodiscard]] Launcher {
   LauncherConfig config_;
   LaunchTools tools_;
   sys::UniqueFd epoll_;
+  std::uint64_t most_fds_ = 0;
   sys::UniqueFd client_;
   bool greeted_ = false;
   bool stopping_ = false;

@@ -19,6 +19,7 @@ void Launcher::launch(LaunchMessage message, std::vector<sys::UniqueFd> fds) {
     config_.log->error("launched twice", {{"run", message.id}});
     return drop_client();
   }
+  if (auto room = room_for(fds); !room) return refused(message.id, room.error());
   claim({std::move(message), std::move(fds), received_us});
 }
 
@@ -54,6 +55,7 @@ Result<std::uint32_t> Launcher::sandbox_for(const SandboxBase& base, int plan,
 Result<std::uint32_t> Launcher::order_sandbox(const SandboxBase& base, int plan,
                                               Makers::Urgency urgency) {
   sys::UniqueFd copy = TRY(sys::dup_fd(plan));
+  if (urgency == Makers::Urgency::pool) TRY(room_for({&copy, 1}));
   auto sandbox = std::make_unique<Sandbox>(TRY(SlotLease::take(tools_.slots)), base);
   const std::uint32_t number = next_number_++;
   makers_.order(MakeOrder{number, sandbox->slot().base, sandbox->cgroup_name(), base}, urgency,

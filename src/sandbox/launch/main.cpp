@@ -124,8 +124,9 @@ Result<sys::UniqueFd> stop_signals() {
   return fd;
 }
 
-// A sandbox takes up to 14 descriptors here, and a program may ask for as many open files as we may
-// hand out. Root may have more than it was started with; who may not makes do with that.
+// A sandbox takes six or seven descriptors here, twice that while it starts, and a program may ask
+// for as many open files as we may hand out. Root may have more than it was started with; who may
+// not makes do with that.
 Result<> raise_open_files() {
   constexpr rlim_t kWanted = 65'536;  // kSlotsPerBlock sandboxes, twice over
   rlimit limit = {};

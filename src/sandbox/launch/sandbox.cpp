@@ -73,11 +73,10 @@ Result<> Sandbox::made(const CgroupRoot& cgroups, const Made& made,
     init_ = sys::Child(static_cast<pid_t>(made.pid), std::move(fds[0]));
   }
   if (!made.error.empty()) return Error{Errc::internal, made.error};
-  if (fds.size() < 4 || !is_made()) return Error{Errc::internal, "a maker's answer is incomplete"};
+  if (fds.size() != 4 || !is_made()) return Error{Errc::internal, "a maker's answer is incomplete"};
   control_ = std::move(fds[1]);
   scratch_ = std::move(fds[2]);
-  fds.erase(fds.begin(), fds.begin() + 3);
-  cgroup_.emplace(TRY(Cgroup::adopt(cgroups, std::move(fds))));
+  cgroup_.emplace(Cgroup::adopt(cgroups, cgroup_name(), std::move(fds[3])));
   return ok();
 }
 

@@ -75,7 +75,7 @@ Result<> Maker::make(const MakeOrder& order, int plan) {
   if (done) {
     fds.push_back(std::move(making.control));
     fds.push_back(std::move(making.scratch));
-    for (sys::UniqueFd& fd : std::move(*making.cgroup).release()) fds.push_back(std::move(fd));
+    fds.push_back(std::move(*making.cgroup).release());
   } else {
     made.error = done.error().message;
     if (made.pid > 0) (void)sys::signal_process(fds.front().get(), SIGKILL);
@@ -110,16 +110,16 @@ Result<> Maker::make_all(const MakeOrder& order, int plan, Making& making) {
 Result<> Maker::clone_init(const MakeOrder& order, Making& making) {
   auto [ours, theirs] = TRY(sys::seqpacket_pair());
   const std::uint64_t net = order.base.network == model::Network::none ? CLONE_NEWNET : 0;
-  const int into = clones_into_ ? making.cgroup->clone_into() : -1;
-  auto init = sys::clone_sibling(kNamespaces | net, into);
-  if (!init && into >= 0) {
+  const sys::UniqueFd into = clones_into_ ? TRY(making.cgroup->clone_into()) : sys::UniqueFd();
+  auto init = sys::clone_sibling(kNamespaces | net, into.get());
+  if (!init && into.valid()) {
     // Refused by this host (a domain that is threaded, a filter that knows no more than 64 bytes of
     // clone_args, ...): attached afterwards from now on. What else it may have been is told below.
     clones_into_ = false;
     return clone_init(order, making);
   }
   making.init = TRY(std::move(init).context("new namespaces"));
-  if (into >= 0) making.birth = Cgroup::Birth::inside;
+  if (into.valid()) making.birth = Cgroup::Birth::inside;
   if (making.init.pid == 0)
     become_init(theirs.get(), ours.get(), tools_.init.get(), tools_.null.get());
   TRY(sys::set_nonblocking(ours.get(), true));

@@ -39,7 +39,7 @@ struct RemoveOrder {
 using ToMaker = std::variant<MakeOrder, RemoveOrder>;
 
 // Descriptors when `pid` > 0: the pidfd; and when `error` is empty: the control socket, the scratch
-// space, then those of Cgroup::release(). An error with a pid is of a process that was made and is
+// space, the cgroup's oom_fd(). An error with a pid is of a process that was made and is
 // to be reaped.
 struct Made {
   std::uint32_t number = 0;
