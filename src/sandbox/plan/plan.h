@@ -24,7 +24,7 @@ enum class Op : std::uint8_t {
   devpts,           // a
   mqueue,           // a
   mask_file,        // a: shows /dev/null instead
-  mask_dir,         // a: shows an empty read-only folder instead
+  mask_dir,         // a: shows an empty read-only folder instead; before mqueue
   read_only,        // a: a subtree becomes read-only
   fill_file,        // a, b: content; a file that the base plan has made
   make_dir,         // a, n: mode, m: owner inside; one that exists only changes its owner
