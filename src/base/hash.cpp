@@ -1,6 +1,8 @@
 #include "base/hash.h"
 
-#include <openssl/evp.h>
+// Deprecated in OpenSSL 3 for EVP; hash.h says why not.
+#define OPENSSL_API_COMPAT 0x10100000L
+#include <openssl/sha.h>
 
 #include <fmt/core.h>
 
@@ -22,26 +24,19 @@ int hex_value(char c) {
 
 }  // namespace
 
-void Sha256::Free::operator()(evp_md_ctx_st* context) const { EVP_MD_CTX_free(context); }
+void Sha256::Free::operator()(SHA256state_st* state) const { delete state; }
 
-// OpenSSL fails here only when memory is out or the library is broken: neither is the caller's to
-// handle.
-Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
-  CHECK(context_ != nullptr);
-  CHECK(EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
-}
+Sha256::Sha256() : state_(new SHA256state_st) { CHECK(SHA256_Init(state_.get()) == 1); }
 
 void Sha256::update(std::span<const std::byte> data) {
-  CHECK(EVP_DigestUpdate(context_.get(), data.data(), data.size()) == 1);
+  CHECK(SHA256_Update(state_.get(), data.data(), data.size()) == 1);
 }
 
 void Sha256::update(std::string_view data) { update(std::as_bytes(std::span(data))); }
 
 Sha256Digest Sha256::finish() {
   Sha256Digest out{};
-  unsigned length = 0;
-  CHECK(EVP_DigestFinal_ex(context_.get(), out.data(), &length) == 1);
-  CHECK(length == out.size());
+  CHECK(SHA256_Final(out.data(), state_.get()) == 1);
   return out;
 }
 

@@ -1,7 +1,8 @@
 // SHA-256, hexadecimal, and the text of a digest: "sha256:" and 64 lower-case hex digits.
 //
 // Threads: a Sha256 belongs to one; the functions are pure. Errors: only parsing can fail
-// (Errc::invalid). Source: FIPS 180-4, through OpenSSL's EVP interface.
+// (Errc::invalid). Source: FIPS 180-4, through OpenSSL's SHA256_ functions: its EVP
+// interface brings all of the library with it, whose relocation takes longer than a `tare ps`.
 #pragma once
 
 #include <array>
@@ -14,7 +15,7 @@
 
 #include "base/result.h"
 
-struct evp_md_ctx_st;
+struct SHA256state_st;
 
 namespace tare {
 
@@ -30,9 +31,9 @@ class Sha256 {
 
  private:
   struct Free {
-    void operator()(evp_md_ctx_st* context) const;
+    void operator()(SHA256state_st* state) const;
   };
-  std::unique_ptr<evp_md_ctx_st, Free> context_;
+  std::unique_ptr<SHA256state_st, Free> state_;
 };
 
 Sha256Digest sha256(std::string_view data);
