@@ -20,7 +20,9 @@ using Make = Result<Command> (*)(const Raw&);
 // The tree of commands, what each writes into Raw, and how Raw becomes its value.
 class Grammar {
  public:
-  explicit Grammar(Raw& raw) : raw_(raw) {
+  // Of the groups of commands only the one with `command`, where there is one: to build all of the
+  // tree takes longer than most of what `tare` does. Empty: all.
+  explicit Grammar(Raw& raw, std::string_view command = {}) : raw_(raw) {
     app_.name("tare");
     app_.require_subcommand(0, 1);
     app_.fallthrough();
@@ -40,15 +42,12 @@ class Grammar {
         "fault,\n"
         "  73 not possible now, 75 a limit, 77 not allowed, 125 the run failed through Tare "
         "itself.");
-    add_daemon_commands();
-    add_run_commands();
-    add_sandbox_commands();
-    add_session_commands(app_, raw_, session_grammar());
-    add_run_list_commands();
-    add_env_commands();
-    add_agent_commands();
-    add("help", "Say how a command is used", "tare help run", nullptr)
-        ->add_option("COMMAND", raw_.help_path, "Such as `run` or `env build`");
+    const auto* only = std::ranges::find_if(kGroups, [&](const Group& group) {
+      return std::ranges::find(group.commands, command) != group.commands.end();
+    });
+    for (const Group& group : kGroups) {
+      if (only == kGroups.end() || only == &group) (this->*group.add)();
+    }
   }
 
   Result<Command> parse(std::vector<std::string> arguments, bool has_command);
@@ -87,19 +86,42 @@ class Grammar {
             .add_json = [this](CLI::App* command) { json_flag(command); },
             .add_limits = [this](CLI::App* command) { add_limit_options(command); }};
   }
+  struct Group {
+    std::vector<std::string_view> commands;  // one that is left out is found, only later
+    void (Grammar::*add)();
+  };
+  static const std::array<Group, 8> kGroups;
   void add_daemon_commands();
   void add_run_commands();
   void add_limit_options(CLI::App* run);
+  void add_session_group() { add_session_commands(app_, raw_, session_grammar()); }
   void add_sandbox_commands();
   void add_run_list_commands();
   void add_env_commands();
   void add_agent_commands();
+  void add_help();
   Result<Command> help() const;
 
   Raw& raw_;
   CLI::App app_{"Runs AI agents in sandboxes that start empty."};
   std::vector<Entry> entries_;
 };
+
+const std::array<Grammar::Group, 8> Grammar::kGroups = {{
+    {{"up", "down", "doctor", "version"}, &Grammar::add_daemon_commands},
+    {{"run"}, &Grammar::add_run_commands},
+    {{"posture", "bench"}, &Grammar::add_sandbox_commands},
+    {{"session"}, &Grammar::add_session_group},
+    {{"ps", "logs", "inspect", "artifacts", "kill", "rm"}, &Grammar::add_run_list_commands},
+    {{"env"}, &Grammar::add_env_commands},
+    {{"agent"}, &Grammar::add_agent_commands},
+    {{}, &Grammar::add_help},  // needs all of them
+}};
+
+void Grammar::add_help() {
+  add("help", "Say how a command is used", "tare help run", nullptr)
+      ->add_option("COMMAND", raw_.help_path, "Such as `run` or `env build`");
+}
 
 void Grammar::add_daemon_commands() {
   auto* up = add("up", "Start the daemons that are not running (as root)", "tare up --detach",
@@ -354,9 +376,16 @@ Result<Invocation> parse_args(const std::vector<std::string>& arguments,
   const auto dashes = std::find(arguments.begin(), arguments.end(), "--");
   const bool has_command = dashes != arguments.end();
   if (has_command) raw.command.assign(dashes + 1, arguments.end());
-  Grammar grammar(raw);
-  auto command = TRY(grammar.parse({arguments.begin(), dashes}, has_command));
-  return Invocation{TRY(target_of(raw, environment)), std::move(command)};
+  const std::vector<std::string> words(arguments.begin(), dashes);
+  const Raw untouched = raw;
+  auto command = Grammar(raw, words.empty() ? "" : words.front()).parse(words, has_command);
+  const bool plain = command && !std::holds_alternative<HelpCommand>(*command);
+  if (!plain) {  // help and every error are told by the whole of it
+    raw = untouched;
+    command = Grammar(raw).parse(words, has_command);
+  }
+  if (!command) return std::move(command).error();
+  return Invocation{TRY(target_of(raw, environment)), std::move(*command)};
 }
 
 }  // namespace tare::cli
