@@ -57,7 +57,7 @@ STEPPED = "*KillMatrix*"
 SUITES = [
     gtest("sys_tests", 600),
     gtest("sandbox_tests", 900),
-    gtest("sandbox_kernel", 3000, STEPPED),
+    gtest("sandbox_kernel", 5400, STEPPED),
     Suite("delegated_kernel", 900,
           "inside system.slice/tare.service root $BIN/sandbox_kernel "
           "--gtest_filter='Smoke*:Limits*:Doctor*'"),
@@ -73,10 +73,12 @@ SUITES = [
     Suite("e2e_exits", 1500, "python3 -B $TESTS/e2e/exits_test.py -v"),
     Suite("e2e_doctor", 600, "python3 -B $TESTS/e2e/doctor_test.py -v"),
     Suite("e2e_privileges", 600, "python3 -B $TESTS/e2e/privileges_test.py -v"),
+    Suite("e2e_denied", 900, "python3 -B $TESTS/e2e/denied_test.py -v"),
+    Suite("e2e_session", 1800, "python3 -B $TESTS/e2e/session_test.py -v"),
     Suite("e2e_crash", 1500, "python3 -B $TESTS/e2e/crash_test.py -v"),
 ]
 PROGRAMS = ["sys_tests", "sandbox_tests", "sandbox_kernel", "tare", "tared", "tare-launcher",
-            "tare-init", "tare-store", "tare-posture"]
+            "tare-init", "tare-store", "tare-files", "tare-posture", "tare-attack"]
 
 
 # ---- what goes in for one run ----
