@@ -90,35 +90,6 @@ Result<std::string> absolute(const SandboxFiles::Path& path) {
 
 }  // namespace
 
-std::string_view to_string(sandbox::FileType type) {
-  using sandbox::FileType;
-  switch (type) {
-    case FileType::file: return "file";
-    case FileType::directory: return "directory";
-    case FileType::symlink: return "symlink";
-    case FileType::fifo: return "fifo";
-    case FileType::socket: return "socket";
-    case FileType::device: return "device";
-  }
-  return "";
-}
-
-std::string_view to_string(sandbox::WatchKind kind) {
-  using sandbox::WatchKind;
-  switch (kind) {
-    case WatchKind::created: return "created";
-    case WatchKind::removed: return "removed";
-    case WatchKind::modified: return "modified";
-    case WatchKind::written: return "written";
-    case WatchKind::moved_from: return "moved_from";
-    case WatchKind::moved_to: return "moved_to";
-    case WatchKind::attributes: return "attributes";
-    case WatchKind::gone: return "gone";
-    case WatchKind::overflow: return "overflow";
-  }
-  return "";
-}
-
 FileOperation::FileOperation(FileOperation&& other) noexcept
     : execs_(std::exchange(other.execs_, nullptr)),
       run_(std::move(other.run_)),
@@ -162,6 +133,12 @@ Result<bool> FileOperation::read_whole(void* into, std::size_t size, const fiber
   return true;
 }
 
+Result<std::string> FileOperation::read_text(std::size_t size, const fiber::Context& ctx) {
+  std::string text(size, '\0');
+  if (size > 0 && !TRY(read_whole(text.data(), size, ctx))) return strange();
+  return text;
+}
+
 Result<sandbox::FileHead> FileOperation::head(const fiber::Context& ctx) {
   const auto limited = ctx.with_timeout(kAnswerTimeout);
   sandbox::FileHead head;
@@ -179,8 +156,7 @@ Result<sandbox::FileHead> FileOperation::head(const fiber::Context& ctx) {
     return Error{Errc::unavailable,
                  fmt::format("cannot be done in {} now: {}", run_, exec_->ended->message)};
   }
-  const bool good = head.magic == sandbox::kFileMagic && head.argument < fields_.size();
-  if (!good) return strange();
+  if (!is_plausible(head, fields_.size())) return strange();
   if (head.error == 0) return head;
   done();
   const auto& [field, path] = fields_[head.argument];
@@ -191,30 +167,14 @@ Result<sandbox::FileHead> FileOperation::head(const fiber::Context& ctx) {
 Result<SandboxEntry> FileOperation::entry(bool& end, bool& more, const fiber::Context& ctx) {
   const auto limited = ctx.with_timeout(kAnswerTimeout);
   sandbox::FileEntry raw;
-  SandboxEntry entry;
-  if (!TRY(read_whole(&raw, sizeof raw, limited))) return strange();
+  if (!TRY(read_whole(&raw, sizeof raw, limited)) || !is_plausible(raw)) return strange();
   end = raw.name_bytes == 0;
   more = raw.size == 1;
-  if (end) return entry;
-  const auto type = static_cast<std::uint32_t>(raw.type);
-  if (raw.name_bytes > sandbox::kMaxFileNameBytes || type < 1 || type > 6 || raw.mode > 07777 ||
-      raw.target_bytes > sandbox::kMaxFileTargetBytes) {
-    return strange();
-  }
-  entry.name.resize(raw.name_bytes);
-  entry.target.resize(raw.target_bytes);
-  if (!TRY(read_whole(entry.name.data(), entry.name.size(), limited))) return strange();
-  if (!entry.target.empty() && !TRY(read_whole(entry.target.data(), entry.target.size(), limited)))
-    return strange();
-  if (entry.name.find('/') != std::string::npos || entry.name.find('\0') != std::string::npos)
-    return strange();
-  entry.type = raw.type;
-  entry.mode = raw.mode;
-  entry.uid = raw.uid;
-  entry.gid = raw.gid;
-  entry.size = std::min<std::uint64_t>(raw.size, kMaxCount);
-  entry.modified_ms = std::min<std::uint64_t>(raw.modified_ns / 1'000'000, kMaxCount);
-  return entry;
+  if (end) return SandboxEntry{};
+  std::string name = TRY(read_text(raw.name_bytes, limited));
+  auto entry = entry_of(raw, std::move(name), TRY(read_text(raw.target_bytes, limited)));
+  if (!entry) return strange();
+  return *std::move(entry);
 }
 
 Result<std::optional<SandboxEvent>> FileOperation::event(const fiber::Context& ctx) {
@@ -224,13 +184,10 @@ Result<std::optional<SandboxEvent>> FileOperation::event(const fiber::Context& c
   const auto limited = ctx.with_timeout(kAnswerTimeout);
   sandbox::WatchEvent raw;
   if (!TRY(read_whole(&raw, sizeof raw, limited))) return std::optional<SandboxEvent>();
-  const auto kind = static_cast<std::uint32_t>(raw.kind);
-  if (kind < 1 || kind > sandbox::kLastWatchKind || raw.name_bytes > sandbox::kMaxFileNameBytes)
-    return strange();
-  SandboxEvent event{raw.kind, raw.cookie, raw.directory == 1, std::string(raw.name_bytes, '\0')};
-  if (raw.name_bytes > 0 && !TRY(read_whole(event.name.data(), event.name.size(), limited)))
-    return strange();
-  return std::optional(std::move(event));
+  if (!is_plausible(raw)) return strange();
+  auto event = event_of(raw, TRY(read_text(raw.name_bytes, limited)));
+  if (!event) return strange();
+  return event;
 }
 
 Result<bool> FileOperation::write_raw(std::string_view bytes, const fiber::Context& ctx) {

@@ -21,7 +21,7 @@
 #include "base/result.h"
 #include "fiber/context.h"
 #include "host/exec_service.h"
-#include "sandbox/files/protocol.h"
+#include "host/file_answers.h"
 #include "sys/fd.h"
 
 namespace tare::host {
@@ -29,23 +29,6 @@ namespace tare::host {
 inline constexpr std::chrono::seconds kAnswerTimeout{60};
 inline constexpr std::size_t kMaxSandboxPathBytes = 4000;
 inline constexpr std::uint64_t kMaxListedEntries = 100'000;
-
-struct SandboxEntry {
-  std::string name;    // any bytes but '/' and NUL
-  std::string target;  // of a symlink
-  sandbox::FileType type = sandbox::FileType::file;
-  std::uint32_t mode = 0, uid = 0, gid = 0;
-  std::uint64_t size = 0, modified_ms = 0;
-};
-std::string_view to_string(sandbox::FileType type);
-
-struct SandboxEvent {
-  sandbox::WatchKind kind = sandbox::WatchKind::created;
-  std::uint32_t cookie = 0;
-  bool directory = false;
-  std::string name;  // "": what is watched itself
-};
-std::string_view to_string(sandbox::WatchKind kind);
 
 // One tare-files at work. Ends it when it goes.
 class FileOperation {
@@ -71,6 +54,7 @@ class FileOperation {
   friend class SandboxFiles;
   FileOperation() = default;
   Result<bool> read_whole(void* into, std::size_t size, const fiber::Context& ctx);
+  Result<std::string> read_text(std::size_t size, const fiber::Context& ctx);
   Result<bool> write_raw(std::string_view bytes, const fiber::Context& ctx);
   Error strange() const;
 
