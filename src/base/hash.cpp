@@ -1,8 +1,6 @@
-#include "base/hash.h"
-
 // Deprecated in OpenSSL 3 for EVP; hash.h says why not.
 #define OPENSSL_API_COMPAT 0x10100000L
-#include <openssl/sha.h>
+#include "base/hash.h"
 
 #include <fmt/core.h>
 
@@ -24,19 +22,17 @@ int hex_value(char c) {
 
 }  // namespace
 
-void Sha256::Free::operator()(SHA256state_st* state) const { delete state; }
-
-Sha256::Sha256() : state_(new SHA256state_st) { CHECK(SHA256_Init(state_.get()) == 1); }
+Sha256::Sha256() { CHECK(SHA256_Init(&state_) == 1); }
 
 void Sha256::update(std::span<const std::byte> data) {
-  CHECK(SHA256_Update(state_.get(), data.data(), data.size()) == 1);
+  CHECK(SHA256_Update(&state_, data.data(), data.size()) == 1);
 }
 
 void Sha256::update(std::string_view data) { update(std::as_bytes(std::span(data))); }
 
 Sha256Digest Sha256::finish() {
   Sha256Digest out{};
-  CHECK(SHA256_Final(out.data(), state_.get()) == 1);
+  CHECK(SHA256_Final(out.data(), &state_) == 1);
   return out;
 }
 

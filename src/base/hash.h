@@ -5,17 +5,16 @@
 // interface brings all of the library with it, whose relocation takes longer than a `tare ps`.
 #pragma once
 
+#include <openssl/sha.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "base/result.h"
-
-struct SHA256state_st;
 
 namespace tare {
 
@@ -30,10 +29,7 @@ class Sha256 {
   Sha256Digest finish();
 
  private:
-  struct Free {
-    void operator()(SHA256state_st* state) const;
-  };
-  std::unique_ptr<SHA256state_st, Free> state_;
+  SHA256_CTX state_;
 };
 
 Sha256Digest sha256(std::string_view data);
