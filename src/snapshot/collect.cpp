@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <map>
 
+#include "snapshot/tree_copy.h"
 #include "snapshot/tree_sync.h"
 #include "snapshot/tree_walk.h"
 #include "sys/entries.h"
@@ -14,7 +15,6 @@ namespace tare::snapshot {
 
 namespace {
 
-constexpr std::size_t kCopyBytes = 256 * 1024;
 constexpr int kFolder = O_RDONLY | O_DIRECTORY;
 constexpr std::size_t kMaxNamesPerFolder = 262'144;
 
@@ -39,7 +39,6 @@ class OutputCopy {
   Result<> add_leaf(const WalkStep& step);
   Result<> add_symlink(const WalkStep& step);
   Result<> add_file(const WalkStep& step);
-  Result<> copy(int from, TreeWriter::File& file, std::uint64_t size);
   // An error that concerns one entry becomes a skip; any other goes on up.
   Result<> settle(const WalkStep& step, Result<> outcome);
 
@@ -50,7 +49,6 @@ class OutputCopy {
   const OnProgress& progress_;
   Collected result_;
   std::map<std::pair<dev_t, ino_t>, std::string> linked_;
-  std::vector<std::byte> buffer_ = std::vector<std::byte>(kCopyBytes);
 };
 
 void OutputCopy::skip(SkipReason reason, const std::string& path) {
@@ -154,7 +152,7 @@ Result<> OutputCopy::add_file(const WalkStep& step) {
     return ok();
   }
   TreeWriter::File file = TRY(writer_.begin_file(step.path));
-  auto made = copy(from.get(), file, size);
+  auto made = copy_content(from.get(), writer_, file, size, progress_);
   if (made) made = writer_.finish_file(file, size, metadata(step, (status.st_mode & 0777) | 0600));
   if (!made) {
     TRY(writer_.abandon(file));
@@ -162,26 +160,6 @@ Result<> OutputCopy::add_file(const WalkStep& step) {
   }
   if (status.st_nlink > 1) linked_[key] = step.path;
   ++result_.files;
-  return ok();
-}
-
-// Data only: what is a hole in the source stays one. Ends at the size the file had when it was
-// opened.
-Result<> OutputCopy::copy(int from, TreeWriter::File& file, std::uint64_t size) {
-  for (std::uint64_t offset = 0; offset < size;) {
-    const auto data = TRY(sys::next_data(from, offset));
-    if (!data || data->begin >= size) return ok();
-    const std::uint64_t end = std::min(data->end, size);
-    for (offset = data->begin; offset < end;) {
-      const auto want = std::span(buffer_).first(
-          std::min<std::uint64_t>(buffer_.size(), end - offset));
-      const std::size_t n = TRY(sys::read_at(from, want, offset));
-      if (n == 0) return ok();  // cut short since: the rest reads as zeros
-      TRY(writer_.write(file, want.first(n), offset));
-      offset += n;
-      if (progress_) TRY(progress_(writer_.entries(), writer_.bytes()));
-    }
-  }
   return ok();
 }
 

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "snapshot/collect.h"
 #include "snapshot/files_import.h"
+#include "snapshot/freeze.h"
 #include "snapshot/unpacker.h"
 #include "sys/files.h"
 #include "sys/seqpacket.h"
@@ -46,6 +47,7 @@ class Job {
  private:
   Result<Reply> import_tar_stream(const ImportTar& request, sys::UniqueFd archive);
   Result<Reply> import_files(const ImportFiles& request);
+  Result<Reply> freeze(const Freeze& request, int upper, int opaque);
   Result<sys::Message> receive();
   Result<sys::UniqueFd> staged_root();
   OnProgress progress(bool hashing);
@@ -120,11 +122,27 @@ Result<Reply> Job::import_files(const ImportFiles& request) {
   return Reply(TRY(context_.store.publish(context_.name, progress(true))));
 }
 
+Result<Reply> Job::freeze(const Freeze& request, int upper, int opaque) {
+  set_deadline(request.timeout_ms);
+  std::vector<sys::UniqueFd> roots;
+  for (auto digest = request.layers.rbegin(); digest != request.layers.rend(); ++digest)
+    roots.push_back(TRY(context_.store.root_of(*digest)));
+  const PathSet opaque_folders = TRY(
+      parse_opaque(TRY(sys::read_all(opaque, kMaxOpaqueBytes).context("opaque folders"))));
+  TreeWriter writer(TRY(staged_root()), request.limits);
+  const TarCounts dropped = TRY(copy_upper(upper, opaque_folders, LowerView(std::move(roots)),
+                                           request, writer, progress(false)));
+  Imported imported = TRY(context_.store.publish(context_.name, progress(true)));
+  imported.dropped = dropped;
+  return Reply(std::move(imported));
+}
+
 Result<Reply> Job::run(const Request& request, std::vector<sys::UniqueFd> fds) {
   const LayerStore& store = context_.store;
   if (const auto* m = std::get_if<ImportTar>(&request))
     return import_tar_stream(*m, std::move(fds[0]));
   if (const auto* m = std::get_if<ImportFiles>(&request)) return import_files(*m);
+  if (const auto* m = std::get_if<Freeze>(&request)) return freeze(*m, fds[0].get(), fds[1].get());
   if (const auto* m = std::get_if<Collect>(&request)) {
     set_deadline(m->timeout_ms);
     return Reply(TRY(collect(store, context_.name, fds[0].get(), *m, progress(false))));

@@ -123,6 +123,10 @@ Result<sys::UniqueFd> LayerStore::open_layer(const std::string& digest) const {
   return Error{Errc::not_found, "layer " + digest + " is not in the store"};
 }
 
+Result<sys::UniqueFd> LayerStore::root_of(const std::string& digest) const {
+  return sys::open_beneath(TRY(open_layer(digest)).get(), kRoot, kFolder);
+}
+
 Result<LayerInfo> LayerStore::stat(const std::string& digest) const {
   const sys::UniqueFd layer = TRY(open_layer(digest));
   const ManifestSummary summary = TRY(tail_of(layer.get()).context("layer " + digest));

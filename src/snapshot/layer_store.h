@@ -43,6 +43,8 @@ class LayerStore {
   // Manifest of staging/<name>/root, then the steps above.
   Result<Imported> publish(const std::string& name, const OnProgress& progress) const;
 
+  // Its tree, to read.
+  Result<sys::UniqueFd> root_of(const std::string& digest) const;
   Result<LayerInfo> stat(const std::string& digest) const;
   Result<LayerPage> list(const std::string& after) const;
   // Computes the digest again, and names the first entry that differs.

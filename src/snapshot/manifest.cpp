@@ -44,6 +44,7 @@ std::string manifest_line(const ManifestEntry& e) {
       break;
     case EntryType::symlink: line = fmt::format("l {} {} {} ", e.uid, e.gid, e.mtime_s); break;
     case EntryType::hardlink: line = "h "; break;
+    case EntryType::whiteout: line = "w "; break;
   }
   append_escaped(line, e.path);
   if (e.type == EntryType::symlink || e.type == EntryType::hardlink) {
@@ -166,6 +167,7 @@ Result<EntryType> parse_type(std::string_view text) {
   if (text == "f") return EntryType::file;
   if (text == "l") return EntryType::symlink;
   if (text == "h") return EntryType::hardlink;
+  if (text == "w") return EntryType::whiteout;
   return Error{Errc::invalid, "unknown kind of entry"};
 }
 
@@ -191,7 +193,8 @@ Result<ManifestEntry> parse_line(std::string_view line) {
   entry.type = TRY(parse_type(TRY(fields.next())));
   const bool has_mode = entry.type == EntryType::directory || entry.type == EntryType::file;
   if (has_mode) entry.mode = TRY(fields.number<std::uint32_t>(8));
-  if (entry.type != EntryType::hardlink) {
+  const bool is_link = entry.type == EntryType::symlink || entry.type == EntryType::hardlink;
+  if (has_mode || entry.type == EntryType::symlink) {
     entry.uid = TRY(fields.number<std::uint32_t>());
     entry.gid = TRY(fields.number<std::uint32_t>());
     entry.mtime_s = TRY(fields.number<std::int64_t>());
@@ -201,7 +204,7 @@ Result<ManifestEntry> parse_line(std::string_view line) {
     entry.content = TRY(parse_digest("sha256:" + std::string(TRY(fields.next()))));
   }
   entry.path = TRY(unescape(TRY(fields.next())));
-  if (!has_mode) entry.target = TRY(unescape(TRY(fields.next())));
+  if (is_link) entry.target = TRY(unescape(TRY(fields.next())));
   while (has_mode && !fields.empty()) entry.xattrs.push_back(TRY(parse_xattr(TRY(fields.next()))));
   if (!fields.empty()) return Error{Errc::invalid, "too many fields"};
   TRY(check_entry(entry));

@@ -6,7 +6,8 @@
 //   f 644 0 0 1700000000 6 <64 hex> hello.txt user.note=6869
 //   h again.txt hello.txt
 //   l 0 0 1700000000 link hello.txt
-//   end 4 6
+//   w gone.txt
+//   end 5 6
 //
 // Pure: text in, values out and back; no I/O. Units: mtime in seconds since the epoch, sizes in
 // bytes. Errors: Errc::invalid with the line's number. Never happens: two texts for one tree, or a
@@ -25,7 +26,8 @@
 
 namespace tare::snapshot {
 
-enum class EntryType : std::uint8_t { directory, file, symlink, hardlink };
+// A whiteout hides what lower layers have at its path, with all that is below it.
+enum class EntryType : std::uint8_t { directory, file, symlink, hardlink, whiteout };
 
 struct ManifestXattr {
   std::string name, value;
@@ -35,7 +37,7 @@ struct ManifestXattr {
 struct ManifestEntry {
   EntryType type = EntryType::file;
   std::string path;
-  // Not for hard links: theirs is the metadata of the file they name.
+  // Not for hard links, which have the metadata of the file they name, nor for whiteouts.
   std::uint32_t mode = 0;  // permission bits with setuid, setgid, sticky; not for symlinks
   std::uint32_t uid = 0, gid = 0;
   std::int64_t mtime_s = 0;

@@ -53,6 +53,21 @@ TEST(Manifest, is_the_documented_text) {
             "end 3 6\n");
 }
 
+TEST(Manifest, a_whiteout_is_a_path_and_nothing_else) {
+  auto entries = sample();
+  entries.push_back({.type = EntryType::whiteout, .path = "way"});
+  const std::string text = written(entries);
+  EXPECT_NE(text.find("\nw way\nend 4 6\n"), std::string::npos);
+  const auto manifest = parse_manifest(text);
+  ASSERT_TRUE(manifest.ok()) << manifest.error().message;
+  EXPECT_EQ(manifest->entries, entries);
+  for (const char* bad : {"w way x\n", "w 0 way\n", "w\n"}) {
+    std::string changed = text;
+    changed.replace(changed.find("w way\n"), 6, bad);
+    EXPECT_FALSE(parse_manifest(changed)) << bad;
+  }
+}
+
 TEST(Manifest, what_is_written_is_read_back) {
   const auto entries = sample();
   const std::string text = written(entries);

@@ -39,6 +39,7 @@ Error error_of(const Failed& failure) {
 
 std::size_t descriptors_of(const Request& request) {
   if (const auto* chunk = std::get_if<FileChunk>(&request)) return chunk->files.size();
+  if (std::holds_alternative<Freeze>(request)) return 2;
   return std::holds_alternative<ImportTar>(request) || std::holds_alternative<Collect>(request) ? 1
                                                                                                 : 0;
 }
@@ -187,12 +188,39 @@ Result<Request> take_list(WireReader& r) {
 void put(WireWriter& w, const RemoveRun& m) { w.text("run", m.run, kMaxRunBytes); }
 Result<Request> take_remove_run(WireReader& r) { return Request(RemoveRun{TRY(take_run(r))}); }
 
+void put(WireWriter& w, const Freeze& m) {
+  w.count("layers", m.layers.size(), kMaxFrozenLayers);
+  for (const std::string& layer : m.layers) w.text("digest", layer, kMaxDigestBytes);
+  w.u32(m.owner_base);
+  w.u32(m.owner_count);
+  w.count("without", m.without.size(), kMaxLeftOut);
+  for (const std::string& path : m.without) w.text("path", path, kMaxPathBytes);
+  put(w, m.limits);
+  w.u64(m.timeout_ms);
+}
+Result<Request> take_freeze(WireReader& r) {
+  Freeze m;
+  const std::size_t layers = TRY(r.count("layers", kMaxFrozenLayers, 4));
+  for (std::size_t i = 0; i < layers; ++i) m.layers.push_back(TRY(take_digest(r)));
+  m.owner_base = TRY(r.u32("owner_base"));
+  m.owner_count = TRY(r.u32("owner_count"));
+  const std::size_t paths = TRY(r.count("without", kMaxLeftOut, 4));
+  for (std::size_t i = 0; i < paths; ++i) {
+    m.without.push_back(TRY(r.text("path", kMaxPathBytes)));
+    TRY(check_entry_path(m.without.back()).context("message field without"));
+  }
+  m.limits = TRY(take_limits(r));
+  m.timeout_ms = TRY(take_timeout(r));
+  return Request(std::move(m));
+}
+
 Result<Request> take_request_hello(WireReader& r) { return Request(TRY(take_hello(r))); }
 
 // By the alternative's index in Request, which is also its number on the wire.
 constexpr Result<Request> (*kRequests[])(WireReader&) = {
-    take_request_hello, take_import_tar, take_import_files, take_file_chunk, take_collect,
-    take_verify,        take_stat,       take_remove,       take_list,       take_remove_run};
+    take_request_hello, take_import_tar, take_import_files, take_file_chunk,
+    take_collect,       take_verify,     take_stat,         take_remove,
+    take_list,          take_remove_run, take_freeze};
 static_assert(std::size(kRequests) == std::variant_size_v<Request>);
 
 // ---- Replies ----

@@ -39,6 +39,9 @@ inline constexpr std::uint32_t kProtocolVersion = 1;
 inline constexpr std::size_t
     kMaxFilesPerChunk = 64;  // as many as descriptors fit (sys/seqpacket.h)
 inline constexpr std::size_t kMaxLayersPerPage = 512;
+inline constexpr std::size_t kMaxFrozenLayers = 64;       // below a new one
+inline constexpr std::size_t kMaxLeftOut = 64;            // paths in Freeze
+inline constexpr std::size_t kMaxOpaqueBytes = 16 << 20;  // of the list beside it
 inline constexpr std::size_t kMaxListedSkips = 64;  // names in Collected; the counts are complete
 inline constexpr std::size_t kMaxSkippedPathBytes = 512;  // a longer one is cut
 inline constexpr std::size_t kMaxDigestBytes = 71;        // "sha256:<64 hex>"
@@ -110,8 +113,19 @@ struct RemoveRun {
   friend bool operator==(const RemoveRun&, const RemoveRun&) = default;
 };
 
+// Two descriptors: the upper of a sandbox that stands still, and a file with the paths of its
+// opaque folders, each with a NUL behind it. Becomes a layer above `layers` (freeze.h).
+struct Freeze {
+  std::vector<std::string> layers = {};  // digests, lowest first: what the sandbox stands on
+  std::uint32_t owner_base = 0, owner_count = 0;  // as in Collect
+  std::vector<std::string> without = {};          // paths that are not kept, nor what is below
+  TreeLimits limits = {};
+  std::uint64_t timeout_ms = 0;
+  friend bool operator==(const Freeze&, const Freeze&) = default;
+};
+
 using Request = std::variant<Hello, ImportTar, ImportFiles, FileChunk, Collect, VerifyLayer,
-                             StatLayer, RemoveLayer, ListLayers, RemoveRun>;
+                             StatLayer, RemoveLayer, ListLayers, RemoveRun, Freeze>;
 
 // ---- Replies ----
 

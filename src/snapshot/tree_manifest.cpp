@@ -79,6 +79,12 @@ Result<> TreeManifest::add(const WalkStep& step) {
 
 Result<> TreeManifest::add_leaf(const WalkStep& step, ManifestEntry entry) {
   if (S_ISREG(step.status.st_mode)) return add_file(step, std::move(entry));
+  if (sys::is_whiteout(step.status)) {
+    ManifestEntry whiteout;
+    whiteout.type = EntryType::whiteout;
+    whiteout.path = step.path;
+    return writer_.add(whiteout);
+  }
   if (!S_ISLNK(step.status.st_mode)) return refused(step, "is a device, FIFO or socket");
   entry.type = EntryType::symlink;
   entry.mode = 0;

@@ -2,8 +2,8 @@
 // makes a new layer's manifest and verifies an old one, so what a digest covers cannot differ
 // between the two.
 //
-// Refuses (Errc::invalid) what a layer cannot hold: devices, FIFOs, sockets, other file systems.
-// Threads: one.
+// Refuses (Errc::invalid) what a layer cannot hold: devices but whiteouts, FIFOs, sockets, other
+// file systems. Threads: one.
 #pragma once
 
 #include <cstdint>

@@ -189,6 +189,14 @@ Result<> TreeWriter::add_hardlink(std::string_view raw_path, std::string_view ra
   return at(path, sys::make_link_at(from.get(), from_name, place.folder, place.name));
 }
 
+Result<> TreeWriter::add_whiteout(std::string_view raw_path) {
+  const std::string path = TRY(clean_entry_path(raw_path));
+  if (path == kRootPath) return refused(path, "cannot be hidden");
+  const Place place = TRY(place_for(path));
+  TRY(count_entry(path));
+  return at(path, sys::make_whiteout_at(place.folder, place.name));
+}
+
 Result<> TreeWriter::finish() {
   for (const auto& [path, mtime_s] : folder_mtimes_) {
     if (path == kRootPath) {

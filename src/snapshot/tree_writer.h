@@ -66,6 +66,7 @@ class TreeWriter {
                        const EntryMetadata& metadata);
   // `target` names a file or symlink made before; it is linked itself, not followed.
   Result<> add_hardlink(std::string_view path, std::string_view target);
+  Result<> add_whiteout(std::string_view path);
   // Sets the folders' times, which making entries has changed. Last.
   Result<> finish();
 

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -33,6 +34,16 @@ Result<std::string> read_program_beside(std::string_view name, std::size_t max_b
   std::string path = TRY(read_link_at(kCwd, "/proc/self/exe"));
   path.resize(path.rfind('/') + 1);
   return read_file_at(kCwd, path.append(name), max_bytes);
+}
+
+Result<> make_whiteout_at(int dir, const std::string& name) {
+  if (::mknodat(dir, name.c_str(), S_IFCHR, ::makedev(0, 0)) != 0)
+    return sys_error(errno, "make whiteout " + name);
+  return ok();
+}
+
+bool is_whiteout(const struct stat& status) {
+  return S_ISCHR(status.st_mode) && status.st_rdev == ::makedev(0, 0);
 }
 
 Result<> make_symlink_at(int dir, const std::string& name, const std::string& target) {

@@ -24,6 +24,10 @@ Result<std::string> read_link_at(int dir, const std::string& name);
 // The bytes of a program that lies in the folder of our own.
 Result<std::string> read_program_beside(std::string_view name, std::size_t max_bytes);
 Result<> make_symlink_at(int dir, const std::string& name, const std::string& target);
+// What hides an entry of a lower layer (overlayfs.rst): a character device 0, 0, which nobody can
+// open. Needs no capability (5.8).
+Result<> make_whiteout_at(int dir, const std::string& name);
+bool is_whiteout(const struct stat& status);
 Result<> make_link_at(int from_dir, const std::string& from, int to_dir, const std::string& to);
 // Atomic; replaces nothing but an empty folder when `from` is a folder.
 Result<> rename_at(int from_dir, const std::string& from, int to_dir, const std::string& to);

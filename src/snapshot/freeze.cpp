@@ -1,0 +1,224 @@
+#include "snapshot/freeze.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/text.h"
+#include "snapshot/tree_copy.h"
+#include "snapshot/tree_walk.h"
+#include "sys/entries.h"
+#include "sys/files.h"
+
+namespace tare::snapshot {
+
+namespace {
+
+constexpr int kFolder = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+
+enum class Found : std::uint8_t {
+  folder,
+  absent,  // lower layers may have it
+  hidden,  // by a whiteout, a file or a symlink, here or on the way: lower layers are not asked
+};
+struct Place {
+  Found found = Found::absent;
+  sys::UniqueFd fd;  // of a folder
+};
+
+Result<Place> folder_in(int root, std::string_view path) {
+  Place place{Found::folder, TRY(sys::open_at(root, ".", kFolder))};
+  while (!path.empty() && path != kRootPath) {
+    const std::size_t slash = std::min(path.find('/'), path.size());
+    const std::string name(path.substr(0, slash));
+    path.remove_prefix(std::min(slash + 1, path.size()));
+    const auto status = sys::stat_at(place.fd.get(), name);
+    if (!status && status.error().sys == ENOENT) return Place{Found::absent, {}};
+    if (!status) return status.error();
+    if (!S_ISDIR(status->st_mode)) return Place{Found::hidden, {}};
+    place.fd = TRY(sys::open_at(place.fd.get(), name, kFolder));
+  }
+  return place;
+}
+
+class UpperCopy {
+ public:
+  UpperCopy(const PathSet& opaque, const LowerView& lower, const Freeze& request,
+            TreeWriter& writer, const OnProgress& progress)
+      : opaque_(opaque), lower_(lower), request_(request), writer_(writer), progress_(progress) {}
+
+  Result<> add(const WalkStep& step);
+  const TarCounts& dropped() const { return dropped_; }
+
+ private:
+  bool is_left_out(std::string_view path) const;
+  bool hides_all(std::string_view path) const;
+  Result<EntryMetadata> metadata(const WalkStep& step, const struct stat& status, int fd) const;
+  Result<> add_folder(const WalkStep& step);
+  Result<> add_leaf(const WalkStep& step);
+  Result<> add_file(const WalkStep& step);
+  Result<> hide(const std::string& path);
+
+  const PathSet& opaque_;
+  const LowerView& lower_;
+  const Freeze& request_;
+  TreeWriter& writer_;
+  const OnProgress& progress_;
+  TarCounts dropped_;
+  std::map<std::pair<dev_t, ino_t>, std::string> linked_;
+};
+
+std::string child_of(const std::string& folder, const std::string& name) {
+  return folder == kRootPath ? name : folder + "/" + name;
+}
+
+bool UpperCopy::is_left_out(std::string_view path) const {
+  return std::ranges::any_of(request_.without, [path](std::string_view one) {
+    return path.starts_with(one) && (path.size() == one.size() || path[one.size()] == '/');
+  });
+}
+
+// What is made in a folder that hides all of its own is not marked by itself.
+bool UpperCopy::hides_all(std::string_view path) const {
+  for (;;) {
+    if (opaque_.contains(path)) return true;
+    const std::size_t slash = path.rfind('/');
+    if (slash == std::string_view::npos) return path != kRootPath && opaque_.contains(kRootPath);
+    path = path.substr(0, slash);
+  }
+}
+
+Result<EntryMetadata> UpperCopy::metadata(const WalkStep& step, const struct stat& status,
+                                          int fd) const {
+  const auto inside = [&](std::uint32_t id) {
+    return id >= request_.owner_base && id - request_.owner_base < request_.owner_count;
+  };
+  if (!inside(status.st_uid) || !inside(status.st_gid)) {
+    return Error{Errc::invalid,
+                 "entry " + quote(step.path) + ": its owner is not one of the sandbox's"};
+  }
+  EntryMetadata metadata{.mode = status.st_mode & 07777,
+                         .uid = status.st_uid - request_.owner_base,
+                         .gid = status.st_gid - request_.owner_base,
+                         .mtime_s = status.st_mtim.tv_sec,
+                         .xattrs = {}};
+  if (fd < 0) return metadata;
+  for (sys::Xattr& xattr : TRY(sys::xattrs_fd(fd, kXattrPrefix)))
+    if (is_kept_xattr(xattr.name)) metadata.xattrs.push_back(std::move(xattr));
+  return metadata;
+}
+
+Result<> UpperCopy::add(const WalkStep& step) {
+  if (step.kind == WalkStep::Kind::leave || is_left_out(step.path)) return ok();
+  if (progress_) TRY(progress_(writer_.entries(), writer_.bytes()));
+  if (step.kind == WalkStep::Kind::unentered) {
+    return Error{Errc::invalid, "entry " + quote(step.path) + ": " + std::string(step.trouble)};
+  }
+  return step.kind == WalkStep::Kind::enter ? add_folder(step) : add_leaf(step);
+}
+
+Result<> UpperCopy::add_folder(const WalkStep& step) {
+  TRY(writer_.add_folder(step.path, TRY(metadata(step, step.status, step.folder))));
+  if (!hides_all(step.path)) return ok();
+  PathSet below = TRY(lower_.names_in(step.path));
+  if (below.empty()) return ok();
+  for (const std::string& name : TRY(sys::list_dir(step.folder, "."))) below.erase(name);
+  for (const std::string& name : below) TRY(hide(child_of(step.path, name)));
+  return ok();
+}
+
+Result<> UpperCopy::hide(const std::string& path) {
+  return is_left_out(path) ? ok() : writer_.add_whiteout(path);
+}
+
+Result<> UpperCopy::add_leaf(const WalkStep& step) {
+  if (S_ISREG(step.status.st_mode)) return add_file(step);
+  if (S_ISLNK(step.status.st_mode)) {
+    return writer_.add_symlink(step.path, TRY(sys::read_link_at(step.parent, step.name)),
+                               TRY(metadata(step, step.status, -1)));
+  }
+  if (sys::is_whiteout(step.status)) {
+    return TRY(lower_.shows(step.path)) ? hide(step.path) : ok();
+  }
+  const bool device = S_ISCHR(step.status.st_mode) || S_ISBLK(step.status.st_mode);
+  ++(device ? dropped_.devices : dropped_.specials);
+  // It may have taken the place of something: that is gone all the same.
+  return TRY(lower_.shows(step.path)) ? hide(step.path) : ok();
+}
+
+Result<> UpperCopy::add_file(const WalkStep& step) {
+  if (step.status.st_nlink > 1) {
+    const auto first = linked_.find({step.status.st_dev, step.status.st_ino});
+    if (first != linked_.end()) return writer_.add_hardlink(step.path, first->second);
+  }
+  const sys::UniqueFd from = TRY(
+      sys::open_at(step.parent, step.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY));
+  const struct stat status = TRY(sys::stat_fd(from.get()));
+  if (!S_ISREG(status.st_mode)) {
+    return Error{Errc::conflict, "entry " + quote(step.path) + ": changed while it was read"};
+  }
+  const EntryMetadata metadata_now = TRY(metadata(step, status, from.get()));
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  TreeWriter::File file = TRY(writer_.begin_file(step.path));
+  TRY(copy_content(from.get(), writer_, file, size, progress_));
+  TRY(writer_.finish_file(file, size, metadata_now));
+  if (status.st_nlink > 1) linked_[{status.st_dev, status.st_ino}] = step.path;
+  return ok();
+}
+
+}  // namespace
+
+Result<PathSet> parse_opaque(std::string_view text) {
+  PathSet paths;
+  while (!text.empty()) {
+    const std::size_t end = text.find('\0');
+    if (end == std::string_view::npos)
+      return Error{Errc::invalid, "opaque folders: the last path has no end"};
+    const std::string_view path = text.substr(0, end);
+    text.remove_prefix(end + 1);
+    TRY(check_entry_path(path).context("opaque folders"));
+    paths.emplace(path);
+  }
+  return paths;
+}
+
+Result<bool> LowerView::shows(const std::string& path) const {
+  const auto [parent, name] = split_entry_path(path);
+  for (const sys::UniqueFd& root : roots_) {
+    const Place place = TRY(folder_in(root.get(), parent));
+    if (place.found == Found::absent) continue;
+    if (place.found == Found::hidden) return false;
+    const auto status = sys::stat_at(place.fd.get(), name);
+    if (status) return !sys::is_whiteout(*status);
+    if (status.error().sys != ENOENT) return status.error();
+  }
+  return false;
+}
+
+Result<PathSet> LowerView::names_in(const std::string& path) const {
+  PathSet shown, hidden;
+  for (const sys::UniqueFd& root : roots_) {
+    const Place place = TRY(folder_in(root.get(), path));
+    if (place.found == Found::absent) continue;
+    if (place.found == Found::hidden) break;
+    for (const std::string& name : TRY(sys::list_dir(place.fd.get(), "."))) {
+      if (shown.contains(name) || hidden.contains(name)) continue;
+      const auto status = TRY(sys::stat_at(place.fd.get(), name));
+      (sys::is_whiteout(status) ? hidden : shown).insert(name);
+    }
+  }
+  return shown;
+}
+
+Result<TarCounts> copy_upper(int upper, const PathSet& opaque, const LowerView& lower,
+                             const Freeze& request, TreeWriter& writer,
+                             const OnProgress& progress) {
+  UpperCopy copy(opaque, lower, request, writer, progress);
+  TreeWalk walk = TRY(TreeWalk::start(upper));
+  while (const auto step = TRY(walk.next())) TRY(copy.add(*step));
+  TRY(writer.finish());
+  return copy.dropped();
+}
+
+}  // namespace tare::snapshot

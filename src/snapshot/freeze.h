@@ -1,0 +1,51 @@
+// What a sandbox has changed, as a layer: the upper of its overlay becomes a tree that hides and
+// adds the same to the layers below it. Cost follows the change, but for folders that hide all of
+// theirs.
+//
+// In the layer nothing but whiteouts hides (docs/store_format.md): a folder that the kernel marked
+// opaque is written with a whiteout for each name that the layers below show in it, so a layer
+// needs no attribute that only the host's root may set. A whiteout that hides nothing is left out:
+// the same change gives the same digest.
+//
+// The upper is hostile: no symlink is followed, nothing opened but regular files, nothing outside
+// it read. Devices, FIFOs and sockets are dropped and counted. Errors: Errc::invalid naming the
+// path (an owner that is not the sandbox's), Errc::exhausted. Threads: one; runs in a job of its
+// own.
+#pragma once
+
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "snapshot/layer_store.h"
+#include "snapshot/protocol.h"
+#include "snapshot/tree_writer.h"
+
+namespace tare::snapshot {
+
+using PathSet = std::set<std::string, std::less<>>;
+
+// Paths, each with a NUL behind it: what beside Freeze comes from the launcher.
+Result<PathSet> parse_opaque(std::string_view text);
+
+// Layers as one tree, for the questions that a freeze has. Only folders' and files' kinds matter.
+class LowerView {
+ public:
+  // The layers' roots, highest first.
+  explicit LowerView(std::vector<sys::UniqueFd> roots) : roots_(std::move(roots)) {}
+
+  Result<bool> shows(const std::string& path) const;
+  // Empty where no folder is.
+  Result<PathSet> names_in(const std::string& path) const;
+
+ private:
+  std::vector<sys::UniqueFd> roots_;
+};
+
+// `opaque`: folders of the upper that hide what is below them.
+Result<TarCounts> copy_upper(int upper, const PathSet& opaque, const LowerView& lower,
+                             const Freeze& request, TreeWriter& writer, const OnProgress& progress);
+
+}  // namespace tare::snapshot
