@@ -98,6 +98,15 @@ Result<snapshot::Reply> StoreLink::call(const snapshot::Request& request, std::s
   return reply;
 }
 
+Result<sys::UniqueFd> StoreLink::open(const snapshot::Request& request, const fiber::Context& ctx) {
+  snapshot::StoreClient client = TRY(take(ctx));
+  TRY(client.send(request));
+  TRY(snapshot::expect<snapshot::Opened>(finish(client, ctx, nullptr)));
+  sys::UniqueFd opened = client.take_opened();
+  give_back(std::move(client));
+  return opened;
+}
+
 Result<snapshot::Imported> StoreLink::import_files(std::span<const snapshot::FileItem> files,
                                                    std::span<const int> fds,
                                                    const fiber::Context& ctx) {

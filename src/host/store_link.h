@@ -33,6 +33,8 @@ class StoreLink {
   // The closing reply; a refusal of the store is an Error.
   Result<snapshot::Reply> call(const snapshot::Request& request, std::span<const int> fds,
                                const fiber::Context& ctx, const OnProgress& on_progress = nullptr);
+  // For OpenManifest and OpenFile: what came beside the reply.
+  Result<sys::UniqueFd> open(const snapshot::Request& request, const fiber::Context& ctx);
   // The whole exchange of ImportFiles; descriptors are borrowed.
   Result<snapshot::Imported> import_files(std::span<const snapshot::FileItem> files,
                                           std::span<const int> fds, const fiber::Context& ctx);

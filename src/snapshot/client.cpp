@@ -30,7 +30,11 @@ Result<Reply> StoreClient::receive() {
   if (!received && received.error().sys == ECONNRESET) received = sys::receive_message(fd_.get());
   auto message = TRY(std::move(received).context("tare-store"));
   if (!message) return Error{Errc::unavailable, "tare-store closed the connection"};
-  return decode_reply(message->bytes).context("tare-store");
+  Reply reply = TRY(decode_reply(message->bytes).context("tare-store"));
+  if (message->fds.size() != descriptors_of(reply))
+    return Error{Errc::internal, "tare-store: wrong number of descriptors beside its reply"};
+  if (!message->fds.empty()) opened_ = std::move(message->fds.front());
+  return reply;
 }
 
 Result<Reply> StoreClient::finish(const std::function<void(const Progress&)>& on_progress) {

@@ -30,6 +30,8 @@ class StoreClient {
   Result<> send(const Request& request, std::span<const int> fds = {});
   // The next reply: Progress, or the closing one (Failed is a value here).
   Result<Reply> receive();
+  // What came beside the last Opened.
+  sys::UniqueFd take_opened() { return std::move(opened_); }
 
   // The closing reply; Failed becomes an Error.
   Result<Reply> finish(const std::function<void(const Progress&)>& on_progress);
@@ -42,6 +44,7 @@ class StoreClient {
  private:
   explicit StoreClient(sys::UniqueFd fd) : fd_(std::move(fd)) {}
   sys::UniqueFd fd_;
+  sys::UniqueFd opened_;
   std::string version_;
 };
 

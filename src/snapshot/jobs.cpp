@@ -43,8 +43,10 @@ class Job {
   explicit Job(const JobContext& context) : context_(context) {}
 
   Result<Reply> run(const Request& request, std::vector<sys::UniqueFd> fds);
+  sys::UniqueFd take_beside() { return std::move(beside_); }
 
  private:
+  Result<Reply> opened(Result<sys::UniqueFd> file);
   Result<Reply> import_tar_stream(const ImportTar& request, sys::UniqueFd archive);
   Result<Reply> import_files(const ImportFiles& request);
   Result<Reply> freeze(const Freeze& request, int upper, int opaque);
@@ -56,6 +58,7 @@ class Job {
   const JobContext& context_;
   std::uint64_t deadline_us_ = kNever;
   std::uint64_t told_us_ = 0;
+  sys::UniqueFd beside_;  // to be sent with the reply
 };
 
 void Job::set_deadline(std::uint64_t timeout_ms) {
@@ -137,6 +140,11 @@ Result<Reply> Job::freeze(const Freeze& request, int upper, int opaque) {
   return Reply(std::move(imported));
 }
 
+Result<Reply> Job::opened(Result<sys::UniqueFd> file) {
+  beside_ = TRY(std::move(file));
+  return Reply(Opened{static_cast<std::uint64_t>(TRY(sys::stat_fd(beside_.get())).st_size)});
+}
+
 Result<Reply> Job::run(const Request& request, std::vector<sys::UniqueFd> fds) {
   const LayerStore& store = context_.store;
   if (const auto* m = std::get_if<ImportTar>(&request))
@@ -151,6 +159,10 @@ Result<Reply> Job::run(const Request& request, std::vector<sys::UniqueFd> fds) {
     return Reply(TRY(store.verify(m->digest, progress(true))));
   if (const auto* m = std::get_if<StatLayer>(&request)) return Reply(TRY(store.stat(m->digest)));
   if (const auto* m = std::get_if<ListLayers>(&request)) return Reply(TRY(store.list(m->after)));
+  if (const auto* m = std::get_if<OpenManifest>(&request))
+    return opened(store.open_manifest(m->digest));
+  if (const auto* m = std::get_if<OpenFile>(&request))
+    return opened(store.copy_file(m->digest, m->path));
   if (const auto* m = std::get_if<RemoveLayer>(&request)) {
     TRY(store.remove(m->digest, context_.name));
     return Reply(Done{});
@@ -164,19 +176,22 @@ Result<Reply> Job::run(const Request& request, std::vector<sys::UniqueFd> fds) {
 
 }  // namespace
 
-Reply run_job(const Request& request, std::vector<sys::UniqueFd> fds, const JobContext& context) {
+JobReply run_job(const Request& request, std::vector<sys::UniqueFd> fds,
+                 const JobContext& context) {
   Job job(context);
   auto reply = job.run(request, std::move(fds));
-  if (reply) return std::move(reply).value();
+  if (reply) return {std::move(reply).value(), job.take_beside()};
   (void)context.store.discard(
       context.name);  // the first error is the one to report; the next start sweeps
-  return failed(reply.error());
+  return {failed(reply.error())};
 }
 
-Result<> send_reply(int connection, const Reply& reply) {
+Result<> send_reply(int connection, const Reply& reply, int beside) {
+  CHECK((beside >= 0) == (descriptors_of(reply) == 1));
   const std::string message = TRY(encode(reply));
+  const std::span<const int> fds(&beside, beside >= 0 ? 1 : 0);
   for (;;) {
-    auto sent = sys::send_message(connection, message);
+    auto sent = sys::send_message(connection, message, fds);
     if (sent || sent.error().sys != EAGAIN) return sent;
     TRY(wait_for(connection, POLLOUT, kReplyTimeoutMs));
   }

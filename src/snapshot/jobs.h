@@ -32,9 +32,13 @@ struct JobContext {
 };
 
 // The closing reply. Progress goes out meanwhile, dropped when the client does not keep up.
-Reply run_job(const Request& request, std::vector<sys::UniqueFd> fds, const JobContext& context);
+struct JobReply {
+  Reply reply;
+  sys::UniqueFd beside = {};  // of Opened
+};
+JobReply run_job(const Request& request, std::vector<sys::UniqueFd> fds, const JobContext& context);
 
-// Sends a closing reply, waiting for a slow client within reason.
-Result<> send_reply(int connection, const Reply& reply);
+// Sends a closing reply, waiting for a slow client within reason. `beside`: -1 for none.
+Result<> send_reply(int connection, const Reply& reply, int beside = -1);
 
 }  // namespace tare::snapshot

@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/text.h"
 #include "snapshot/tree_sync.h"
 #include "sys/entries.h"
 #include "sys/files.h"
+#include "sys/memfd.h"
 
 namespace tare::snapshot {
 
@@ -175,6 +177,16 @@ std::string first_difference(std::string_view kept, std::string_view found) {
   }
 }
 
+// What lies in a layer's folder beside the two that belong there, in words; empty when nothing
+// does.
+Result<std::string> stranger_in(int layer) {
+  for (const std::string& name : TRY(sys::list_dir(layer, "."))) {
+    if (name != kRoot && name != kManifest)
+      return "the layer's folder has " + quote(name) + ", which does not belong there";
+  }
+  return std::string();
+}
+
 }  // namespace
 
 Result<Verified> LayerStore::verify(const std::string& digest, const OnProgress& progress) const {
@@ -195,8 +207,45 @@ Result<Verified> LayerStore::verify(const std::string& digest, const OnProgress&
     return Verified{false, summary.error().message};
   }
   verified.intact = digest_text(summary->digest) == digest && *kept == found;
-  if (!verified.intact) verified.difference = first_difference(*kept, found);
+  if (!verified.intact) {
+    verified.difference = first_difference(*kept, found);
+    return verified;
+  }
+  verified.difference = TRY(stranger_in(layer.get()));
+  verified.intact = verified.difference.empty();
   return verified;
+}
+
+// ---- Reading
+
+Result<sys::UniqueFd> LayerStore::open_manifest(const std::string& digest) const {
+  const sys::UniqueFd layer = TRY(open_layer(digest));
+  return sys::open_beneath(layer.get(), kManifest, O_RDONLY | O_NOFOLLOW);
+}
+
+Result<sys::UniqueFd> LayerStore::copy_file(const std::string& digest,
+                                            const std::string& path) const {
+  const sys::UniqueFd layer = TRY(open_layer(digest));
+  const sys::UniqueFd root = TRY(sys::open_beneath(layer.get(), kRoot, kFolder));
+  auto file = sys::open_beneath(root.get(), path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  const auto refuse = [&](std::string_view why) {
+    return Error{Errc::not_found, quote(path) + " of layer " + digest + " " + std::string(why)};
+  };
+  if (!file) {
+    const int number = file.error().sys;
+    if (number == ENOENT) return refuse("is not there");
+    if (number == ELOOP || number == ENOTDIR) return refuse("lies behind a link or a file");
+    return std::move(file).error();
+  }
+  const struct stat status = TRY(sys::stat_fd(file->get()));
+  if (!S_ISREG(status.st_mode)) return refuse("is not a regular file");
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  if (size > kMaxOpenedFileBytes)
+    return Error{Errc::exhausted, quote(path) + " is larger than what is read of one file"};
+  std::string content(size, '\0');
+  if (TRY(sys::read_at(file->get(), std::as_writable_bytes(std::span(content)), 0)) != size)
+    return Error{Errc::internal, quote(path) + ": short read"};
+  return sys::sealed_memfd("layer-file", content, false);
 }
 
 Result<> LayerStore::remove(const std::string& digest, const std::string& name) const {

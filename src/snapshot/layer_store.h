@@ -49,6 +49,11 @@ class LayerStore {
   Result<LayerPage> list(const std::string& after) const;
   // Computes the digest again, and names the first entry that differs.
   Result<Verified> verify(const std::string& digest, const OnProgress& progress) const;
+  // Its manifest, read-only. Nobody but root could open it again.
+  Result<sys::UniqueFd> open_manifest(const std::string& digest) const;
+  // A sealed copy of one of its regular files. Errors: not_found also for what is not a regular
+  // file or lies behind a link; exhausted above kMaxOpenedFileBytes.
+  Result<sys::UniqueFd> copy_file(const std::string& digest, const std::string& path) const;
   // Gone from layers/ at once, then deleted through staging/<name>.
   Result<> remove(const std::string& digest, const std::string& name) const;
 

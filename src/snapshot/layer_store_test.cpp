@@ -106,6 +106,50 @@ TEST_F(LayerStoreTest, verification_finds_a_damaged_manifest_and_what_does_not_b
   EXPECT_TRUE(store_->verify(digest, nullptr)->intact);
   ASSERT_EQ(::mkfifoat(home_.fd(), (path_of(digest) + "/root/pipe").c_str(), 0600), 0);
   EXPECT_THAT(store_->verify(digest, nullptr)->difference, testing::HasSubstr("pipe"));
+  ASSERT_EQ(::unlinkat(home_.fd(), (path_of(digest) + "/root/pipe").c_str(), 0), 0);
+  const std::int64_t mtime = 315532800;  // of what has no time of its own
+  ASSERT_TRUE(sys::set_mtime_at(home_.fd(), path_of(digest) + "/root", mtime).ok());
+  EXPECT_TRUE(store_->verify(digest, nullptr)->intact);
+  home_.write(path_of(digest) + "/more", "beside root and manifest");
+  EXPECT_THAT(store_->verify(digest, nullptr)->difference, testing::HasSubstr("\"more\""));
+}
+
+std::string content_of(const sys::UniqueFd& fd) {
+  std::string text(static_cast<std::size_t>(sys::stat_fd(fd.get()).value().st_size), '\0');
+  CHECK(sys::read_at(fd.get(), std::as_writable_bytes(std::span(text)), 0).value() == text.size());
+  return text;
+}
+
+TEST_F(LayerStoreTest, a_manifest_and_a_file_can_be_read_and_not_written) {
+  const std::string digest = add("content").layer.digest;
+  const auto manifest = store_->open_manifest(digest);
+  ASSERT_TRUE(manifest.ok());
+  EXPECT_EQ(sha256_text(content_of(*manifest)), digest);
+  const auto file = store_->copy_file(digest, "home/agent/bin/tool");
+  ASSERT_TRUE(file.ok()) << file.error().message;
+  EXPECT_EQ(content_of(*file), "content");
+  for (const int fd : {manifest->get(), file->get()}) EXPECT_LT(::pwrite(fd, "x", 1, 0), 0);
+  const std::string again = "/proc/self/fd/" + std::to_string(file->get());
+  const sys::UniqueFd opened(::open(again.c_str(), O_RDWR | O_CLOEXEC));
+  EXPECT_TRUE(!opened.valid() || ::pwrite(opened.get(), "x", 1, 0) < 0) << "it is sealed";
+  EXPECT_EQ(home_.read(path_of(digest) + "/root/home/agent/bin/tool"), "content");
+}
+
+TEST_F(LayerStoreTest, nothing_is_read_through_a_link_or_that_is_not_a_plain_file_or_too_large) {
+  const std::string digest = add("content").layer.digest;
+  const std::string root = path_of(digest) + "/root/";
+  home_.write("outside", "secret");
+  ASSERT_EQ(::symlinkat("../../../../outside", home_.fd(), (root + "link").c_str()), 0);
+  ASSERT_EQ(::symlinkat("home/agent", home_.fd(), (root + "folder").c_str()), 0);
+  ASSERT_EQ(::mkfifoat(home_.fd(), (root + "pipe").c_str(), 0600), 0);
+  for (const char* path :
+       {"none", "link", "folder/bin/tool", "pipe", "home", "home/agent/bin/tool/x"})
+    EXPECT_EQ(store_->copy_file(digest, path).error().code, Errc::not_found) << path;
+  home_.write(root + "large", "");
+  const sys::UniqueFd large = sys::open_at(home_.fd(), root + "large", O_RDWR).value();
+  ASSERT_EQ(::ftruncate(large.get(), static_cast<off_t>(kMaxOpenedFileBytes) + 1), 0);
+  EXPECT_EQ(store_->copy_file(digest, "large").error().code, Errc::exhausted);
+  EXPECT_EQ(store_->open_manifest(sha256_text("other")).error().code, Errc::not_found);
 }
 
 TEST_F(LayerStoreTest, a_layer_under_a_wrong_name_is_not_intact) {

@@ -32,6 +32,12 @@ std::span<const std::uint8_t> bytes_of(std::string_view text) {
 
 }  // namespace
 
+std::string manifest_text(std::string_view bytes) {
+  std::string out;
+  append_escaped(out, bytes);
+  return out;
+}
+
 std::string manifest_line(const ManifestEntry& e) {
   std::string line;
   switch (e.type) {

@@ -57,6 +57,9 @@ struct ManifestSummary {
   friend bool operator==(const ManifestSummary&, const ManifestSummary&) = default;
 };
 
+// Any bytes as a manifest has them: printable ASCII without a space.
+std::string manifest_text(std::string_view bytes);
+
 // One entry's line, with its newline.
 std::string manifest_line(const ManifestEntry& entry);
 

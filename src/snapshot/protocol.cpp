@@ -6,6 +6,7 @@
 #include "base/ids.h"
 #include "base/limits.h"
 #include "base/wire.h"
+#include "snapshot/paths.h"
 
 namespace tare::snapshot {
 
@@ -42,6 +43,9 @@ std::size_t descriptors_of(const Request& request) {
   if (std::holds_alternative<Freeze>(request)) return 2;
   return std::holds_alternative<ImportTar>(request) || std::holds_alternative<Collect>(request) ? 1
                                                                                                 : 0;
+}
+std::size_t descriptors_of(const Reply& reply) {
+  return std::holds_alternative<Opened>(reply) ? 1 : 0;
 }
 
 namespace {
@@ -214,13 +218,29 @@ Result<Request> take_freeze(WireReader& r) {
   return Request(std::move(m));
 }
 
+void put(WireWriter& w, const OpenManifest& m) { w.text("digest", m.digest, kMaxDigestBytes); }
+Result<Request> take_open_manifest(WireReader& r) {
+  return Request(OpenManifest{TRY(take_digest(r))});
+}
+void put(WireWriter& w, const OpenFile& m) {
+  w.text("digest", m.digest, kMaxDigestBytes);
+  w.bytes("path", m.path, kMaxEntryPathBytes);
+}
+Result<Request> take_open_file(WireReader& r) {
+  OpenFile m;
+  m.digest = TRY(take_digest(r));
+  m.path = TRY(r.bytes("path", kMaxEntryPathBytes));
+  TRY(check_entry_path(m.path).context("message field path"));
+  return Request(std::move(m));
+}
+
 Result<Request> take_request_hello(WireReader& r) { return Request(TRY(take_hello(r))); }
 
 // By the alternative's index in Request, which is also its number on the wire.
 constexpr Result<Request> (*kRequests[])(WireReader&) = {
-    take_request_hello, take_import_tar, take_import_files, take_file_chunk,
-    take_collect,       take_verify,     take_stat,         take_remove,
-    take_list,          take_remove_run, take_freeze};
+    take_request_hello, take_import_tar,    take_import_files, take_file_chunk, take_collect,
+    take_verify,        take_stat,          take_remove,       take_list,       take_remove_run,
+    take_freeze,        take_open_manifest, take_open_file};
 static_assert(std::size(kRequests) == std::variant_size_v<Request>);
 
 // ---- Replies ----
@@ -326,11 +346,14 @@ Result<Reply> take_failed(WireReader& r) {
   return Reply(std::move(m));
 }
 
+void put(WireWriter& w, const Opened& m) { w.u64(m.size); }
+Result<Reply> take_opened(WireReader& r) { return Reply(Opened{TRY(r.u64("size"))}); }
+
 Result<Reply> take_reply_hello(WireReader& r) { return Reply(TRY(take_hello(r))); }
 
 constexpr Result<Reply> (*kReplies[])(WireReader&) = {
     take_reply_hello, take_progress,   take_imported, take_collected, take_verified,
-    take_layer_info,  take_layer_page, take_done,     take_failed};
+    take_layer_info,  take_layer_page, take_done,     take_failed,    take_opened};
 static_assert(std::size(kReplies) == std::variant_size_v<Reply>);
 
 template <class Message>

@@ -34,7 +34,7 @@
 namespace tare::snapshot {
 
 inline constexpr std::uint32_t kProtocolMagic = 0x53455254;  // "TRES" on the wire
-inline constexpr std::uint32_t kProtocolVersion = 1;
+inline constexpr std::uint32_t kProtocolVersion = 2;
 
 inline constexpr std::size_t
     kMaxFilesPerChunk = 64;  // as many as descriptors fit (sys/seqpacket.h)
@@ -46,6 +46,7 @@ inline constexpr std::size_t kMaxListedSkips = 64;  // names in Collected; the c
 inline constexpr std::size_t kMaxSkippedPathBytes = 512;  // a longer one is cut
 inline constexpr std::size_t kMaxDigestBytes = 71;        // "sha256:<64 hex>"
 inline constexpr std::size_t kMaxFailureBytes = 4096;
+inline constexpr std::uint64_t kMaxOpenedFileBytes = std::uint64_t{32} << 20;
 
 struct Hello {
   std::uint32_t version = kProtocolVersion;
@@ -124,8 +125,22 @@ struct Freeze {
   friend bool operator==(const Freeze&, const Freeze&) = default;
 };
 
+// Its manifest: a descriptor to read it from comes beside Opened.
+struct OpenManifest {
+  std::string digest;
+  friend bool operator==(const OpenManifest&, const OpenManifest&) = default;
+};
+// One regular file of a layer, up to kMaxOpenedFileBytes: a sealed copy of it comes beside Opened
+// (a file of the layer itself could be opened again for writing, if its mode says so).
+struct OpenFile {
+  std::string digest;
+  std::string path;  // as in the manifest; no link is followed
+  friend bool operator==(const OpenFile&, const OpenFile&) = default;
+};
+
 using Request = std::variant<Hello, ImportTar, ImportFiles, FileChunk, Collect, VerifyLayer,
-                             StatLayer, RemoveLayer, ListLayers, RemoveRun, Freeze>;
+                             StatLayer, RemoveLayer, ListLayers, RemoveRun, Freeze, OpenManifest,
+                             OpenFile>;
 
 // ---- Replies ----
 
@@ -180,6 +195,11 @@ struct LayerPage {
   bool more = false;
   friend bool operator==(const LayerPage&, const LayerPage&) = default;
 };
+// One descriptor beside it, read-only, at its beginning.
+struct Opened {
+  std::uint64_t size = 0;
+  friend bool operator==(const Opened&, const Opened&) = default;
+};
 struct Done {
   friend bool operator==(const Done&, const Done&) = default;
 };
@@ -193,7 +213,7 @@ Failed failed(const Error& error);
 Error error_of(const Failed& failed);
 
 using Reply = std::variant<Hello, Progress, Imported, Collected, Verified, LayerInfo, LayerPage,
-                           Done, Failed>;
+                           Done, Failed, Opened>;
 
 // ---- Encoding ----
 
@@ -202,7 +222,8 @@ Result<std::string> encode(const Reply& reply);
 Result<Request> decode_request(std::string_view message);
 Result<Reply> decode_reply(std::string_view message);
 
-// How many descriptors come beside a request: exactly so many, or the request is refused.
+// How many descriptors come beside a message: exactly so many, or it is refused.
 std::size_t descriptors_of(const Request& request);
+std::size_t descriptors_of(const Reply& reply);
 
 }  // namespace tare::snapshot

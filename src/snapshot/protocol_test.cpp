@@ -25,7 +25,9 @@ std::vector<Request> requests() {
           StatLayer{kDigest},
           RemoveLayer{kDigest},
           ListLayers{kDigest},
-          RemoveRun{kRun}};
+          RemoveRun{kRun},
+          OpenManifest{kDigest},
+          OpenFile{kDigest, "etc/\xff name"}};
 }
 
 std::vector<Reply> replies() {
@@ -40,7 +42,8 @@ std::vector<Reply> replies() {
           LayerInfo{kDigest, 1, 2},
           LayerPage{{{kDigest, 1, 2}, {kDigest, 3, 4}}, true},
           Done{},
-          Failed{Errc::exhausted, "too much", 28}};
+          Failed{Errc::exhausted, "too much", 28},
+          Opened{7}};
 }
 
 TEST(StoreProtocol, every_request_comes_back_as_it_was) {
@@ -100,6 +103,11 @@ TEST(StoreProtocol, names_that_become_paths_are_checked_before_anything_is_done)
     EXPECT_TRUE(refused(VerifyLayer{bad})) << bad;
     EXPECT_TRUE(refused(StatLayer{bad})) << bad;
   }
+  for (const std::string bad : {"", "..", "/etc", "a/../b", "a//b", "./a"}) {
+    EXPECT_TRUE(refused(OpenFile{kDigest, bad})) << bad;
+  }
+  EXPECT_TRUE(refused(OpenFile{kDigest.substr(1), "a"}));
+  EXPECT_TRUE(refused(OpenManifest{"../" + kDigest.substr(3)}));
   EXPECT_TRUE(refused(ListLayers{".."}));
   EXPECT_TRUE(refused(FileChunk{{{"f", 04755}}})) << "permission bits only";
   EXPECT_TRUE(refused(FileChunk{}));

@@ -189,8 +189,8 @@ void Service::job_main(Connection& connection, const Request& request,
                        std::vector<sys::UniqueFd> fds) {
   leave_service(&connection);
   const JobContext context{deps_.store, deps_.clock, connection.job_name, connection.fd.get()};
-  const Reply reply = run_job(request, std::move(fds), context);
-  if (!send_reply(connection.fd.get(), reply)) ::_exit(kNotAnswered);
+  const auto [reply, beside] = run_job(request, std::move(fds), context);
+  if (!send_reply(connection.fd.get(), reply, beside.get())) ::_exit(kNotAnswered);
   const bool close = std::holds_alternative<ImportFiles>(request) &&
                      std::holds_alternative<Failed>(reply);
   ::_exit(close ? kAnsweredAndClose : kAnswered);

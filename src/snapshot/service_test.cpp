@@ -75,14 +75,16 @@ TEST_F(StoreServiceTest, another_protocol_version_is_refused_by_name) {
   ASSERT_TRUE(sys::send_message(raw.get(), *encode(Request(Hello{99, "x"}))).ok());
   const auto reply = decode_reply(sys::receive_message(raw.get()).value()->bytes);
   ASSERT_TRUE(reply.ok());
-  EXPECT_THAT(std::get<Failed>(*reply).message, testing::HasSubstr("protocol 1, the caller 99"));
+  EXPECT_THAT(
+      std::get<Failed>(*reply).message,
+      testing::HasSubstr("protocol " + std::to_string(kProtocolVersion) + ", the caller 99"));
   EXPECT_FALSE(sys::receive_message(raw.get()).value().has_value()) << "and closed";
 }
 
 TEST_F(StoreServiceTest, messages_out_of_turn_or_malformed_are_refused_and_the_service_goes_on) {
   const sys::UniqueFd some = as_file("x");
   const int one[] = {some.get()};
-  const std::string hello = *encode(Request(Hello{1, "x"}));
+  const std::string hello = *encode(Request(Hello{kProtocolVersion, "x"}));
   const std::string list = *encode(Request(ListLayers{}));
   struct Case {
     std::vector<std::string> messages;
