@@ -35,16 +35,20 @@ void Launcher::claim(Claim claim) {
 // One that waits, one that is just being made for the pool, or a new one.
 Result<std::uint32_t> Launcher::sandbox_for(const SandboxBase& base, int plan,
                                             std::uint64_t now_us) {
-  if (const auto number = pool_.take(base, now_us)) {
-    ++counters_.hits;
-    return *number;
+  const LayerMarks marks = mark_layers(tools_.making.layers_dir, base.layers);
+  while (const auto number = pool_.take(base, now_us)) {
+    if (sandboxes_.at(*number)->marks() == marks) {
+      ++counters_.hits;
+      return *number;
+    }
+    sandboxes_.at(*number)->end(model::EndReason::killed);  // its layers were removed since
   }
   ++counters_.misses;
   const std::string key = key_of(base);
   if (pool_.plan(key) < 0) pool_.keep_plan(key, TRY(sys::dup_fd(plan)));
   for (const auto& [number, sandbox] : sandboxes_) {
     if (sandbox->claimed() || sandbox->ended() || sandbox->prepared() || sandbox->cause() ||
-        sandbox->key() != key)
+        sandbox->key() != key || sandbox->marks() != marks)
       continue;
     pool_.not_made(key, 0);
     return number;
@@ -56,7 +60,8 @@ Result<std::uint32_t> Launcher::order_sandbox(const SandboxBase& base, int plan,
                                               Makers::Urgency urgency) {
   sys::UniqueFd copy = TRY(sys::dup_fd(plan));
   if (urgency == Makers::Urgency::pool) TRY(room_for({&copy, 1}));
-  auto sandbox = std::make_unique<Sandbox>(TRY(SlotLease::take(tools_.slots)), base);
+  auto sandbox = std::make_unique<Sandbox>(TRY(SlotLease::take(tools_.slots)), base,
+                                           mark_layers(tools_.making.layers_dir, base.layers));
   const std::uint32_t number = next_number_++;
   makers_.order(MakeOrder{number, sandbox->slot().base, sandbox->cgroup_name(), base}, urgency,
                 std::move(copy));

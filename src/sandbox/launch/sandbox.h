@@ -22,6 +22,7 @@
 #include "sandbox/cgroup/cgroup.h"
 #include "sandbox/launch/denied_table.h"
 #include "sandbox/launch/execs.h"
+#include "sandbox/launch/layer_marks.h"
 #include "sandbox/launch/protocol.h"
 #include "sandbox/launch/report.h"
 #include "sandbox/make/protocol.h"
@@ -54,12 +55,16 @@ struct Claim {
 class [[nodiscard]] Sandbox {
  public:
   // To be made by a maker, under the name cgroup_name().
-  Sandbox(SlotLease lease, SandboxBase base)
-      : lease_(std::move(lease)), base_(std::move(base)), key_(key_of(base_)) {}
+  Sandbox(SlotLease lease, SandboxBase base, LayerMarks marks)
+      : lease_(std::move(lease)),
+        base_(std::move(base)),
+        key_(key_of(base_)),
+        marks_(std::move(marks)) {}
 
   const Slot& slot() const { return lease_.slot(); }
   const SandboxBase& base() const { return base_; }
   const std::string& key() const { return key_; }
+  const LayerMarks& marks() const { return marks_; }
   std::string cgroup_name() const;
 
   // The order is sent by begin(), once it is made.
@@ -154,6 +159,7 @@ class [[nodiscard]] Sandbox {
   SlotLease lease_;
   SandboxBase base_;  // with the limits that are armed
   std::string key_;
+  LayerMarks marks_;  // of its layers, as they were when it was ordered
   std::optional<LaunchMessage> message_;
   std::vector<sys::UniqueFd> order_fds_;  // until it has started
   sys::UniqueFd scratch_;
