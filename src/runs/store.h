@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -95,6 +96,9 @@ class Store {
                                          std::optional<std::uint32_t> version) = 0;
   virtual Result<AgentPage> list_agents(std::string_view tenant, std::string_view cursor,
                                         std::size_t limit) = 0;
+  // Every version of every agent, by name and version. An error of `take` ends it.
+  virtual Result<> each_agent_version(std::string_view tenant,
+                                      const std::function<Result<>(const model::Agent&)>& take) = 0;
 
   // Replaces the one of that name.
   virtual Result<> put_environment(const model::Environment& environment) = 0;
@@ -102,6 +106,8 @@ class Store {
   virtual Result<model::Environment> get_environment(std::string_view tenant,
                                                      std::string_view reference) = 0;
   virtual Result<std::vector<model::Environment>> list_environments(std::string_view tenant) = 0;
+  // The one of exactly that name.
+  virtual Result<> delete_environment(std::string_view tenant, std::string_view name) = 0;
 };
 
 }  // namespace tare::runs

@@ -37,10 +37,13 @@ class SqliteStore final : public Store {
   Result<AgentPage> list_agents(std::string_view tenant, std::string_view cursor,
                                 std::size_t limit) override;
 
+  Result<> each_agent_version(std::string_view tenant,
+                              const std::function<Result<>(const model::Agent&)>& take) override;
   Result<> put_environment(const model::Environment& environment) override;
   Result<model::Environment> get_environment(std::string_view tenant,
                                              std::string_view reference) override;
   Result<std::vector<model::Environment>> list_environments(std::string_view tenant) override;
+  Result<> delete_environment(std::string_view tenant, std::string_view name) override;
 
  private:
   explicit SqliteStore(std::unique_ptr<sql::Sqlite> database) : database_(std::move(database)) {}

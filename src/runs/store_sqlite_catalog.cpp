@@ -87,6 +87,14 @@ Result<AgentPage> SqliteStore::list_agents(std::string_view tenant, std::string_
   return page;
 }
 
+Result<> SqliteStore::each_agent_version(std::string_view tenant,
+                                         const std::function<Result<>(const model::Agent&)>& take) {
+  TRY(database_->query(
+      "SELECT tenant, name, version, agent FROM agents WHERE tenant = ?1 ORDER BY name, version",
+      {tenant}, [&](const Row& row) -> Result<> { return take(TRY(read_agent_row(row))); }));
+  return ok();
+}
+
 Result<> SqliteStore::put_environment(const model::Environment& environment) {
   TRY(check_name("tenant", environment.tenant));
   if (environment.name.empty()) return Error{Errc::invalid, "environment: name is empty"};
@@ -129,6 +137,22 @@ Result<std::vector<model::Environment>> SqliteStore::list_environments(std::stri
         return ok();
       }));
   return found;
+}
+
+Result<> SqliteStore::delete_environment(std::string_view tenant, std::string_view name) {
+  auto transaction = TRY(Transaction::begin(*database_));
+  bool there = false;
+  TRY(database_->query("SELECT 1 FROM environments WHERE tenant = ?1 AND name = ?2", {tenant, name},
+                       [&](const Row&) -> Result<> {
+                         there = true;
+                         return ok();
+                       }));
+  if (!there) {
+    return Error{Errc::not_found, fmt::format("there is no environment named {}", quote(name))};
+  }
+  TRY(database_->execute("DELETE FROM environments WHERE tenant = ?1 AND name = ?2",
+                         {tenant, name}));
+  return transaction.commit();
 }
 
 }  // namespace tare::runs

@@ -1,4 +1,4 @@
-// The suite that every Store has to pass: the tests are in store_conformance_test.cpp, and a
+// The suite that every Store has to pass: the tests are in store_conformance*_test.cpp, and a
 // backend joins with
 //   INSTANTIATE_TEST_SUITE_P(Sqlite, StoreConformance, ::testing::Values(StoreBackend{"sqlite",
 //   make_sqlite}));
