@@ -61,5 +61,10 @@ Result<> get_agent_version(Services& services, Exchange& exchange);
 Result<> build_environment(Services& services, Exchange& exchange);
 Result<> list_environments(Services& services, Exchange& exchange);
 Result<> get_environment(Services& services, Exchange& exchange);
+Result<> verify_environment(Services& services, Exchange& exchange);
+Result<> diff_environments(Services& services, Exchange& exchange);
+Result<> sweep_layers(Services& services, Exchange& exchange);
+Result<> tag_environment(Services& services, Exchange& exchange);
+Result<> remove_environment(Services& services, Exchange& exchange);
 
 }  // namespace tare::api

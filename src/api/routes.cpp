@@ -93,6 +93,16 @@ constexpr Row kRows[] = {
      OPERATION(list_environments)},
     {Method::get, "/v1/environments/{ref}", Scope::environments_read, Body::none, Pace::prompt,
      OPERATION(get_environment)},
+    {Method::del, "/v1/environments/{ref}", Scope::environments_write, Body::none, Pace::prompt,
+     OPERATION(remove_environment)},
+    {Method::post, "/v1/environments/{ref}/tag", Scope::environments_write, Body::json,
+     Pace::prompt, OPERATION(tag_environment)},
+    {Method::post, "/v1/layers/gc", Scope::environments_write, Body::none, Pace::long_poll,
+     OPERATION(sweep_layers)},
+    {Method::get, "/v1/environments/{ref}/diff", Scope::environments_read, Body::none,
+     Pace::long_poll, OPERATION(diff_environments)},
+    {Method::post, "/v1/environments/{ref}/verify", Scope::environments_write, Body::none,
+     Pace::follow, OPERATION(verify_environment)},
 };
 #undef OPERATION
 

@@ -36,10 +36,12 @@ Result<> create_run(Services& services, Exchange& exchange) {
   const Json body = TRY(read_json(exchange));
   const host::RunWish wish = TRY(read_run_wish(Node(body)));
   host::NewRun wanted;
+  auto reading = services.deps.layers.read();  // until the run is among those that live
   wanted.request = TRY(services.admission.admit(wish));
   if (dry_run) return reply_json(exchange, 200, TRY(plan_json(services, wanted.request)));
   if (!wish.idempotency_key.empty()) wanted.request_digest = sha256_text(canonical_text(body));
   const auto created = TRY(services.runs.create(std::move(wanted)));
+  reading = {};
   if (created.existed) return reply_json(exchange, 200, model::to_json(created.run));
   return reply_json(exchange, 202, model::to_json(created.run),
                     {{"Location", fmt::format("/v1/runs/{}", created.run.id)}});

@@ -38,11 +38,13 @@ Result<> create_session(Services& services, Exchange& exchange) {
   TRY(refuse_for_sessions(wish));
   wish.session = true;
   host::NewRun wanted;
+  auto reading = services.deps.layers.read();  // until the run is among those that live
   wanted.request = TRY(services.admission.admit(wish));
   // A run of the same key is another thing.
   if (!wish.idempotency_key.empty())
     wanted.request_digest = sha256_text("session " + canonical_text(body));
   const auto created = TRY(services.runs.create(std::move(wanted)));
+  reading = {};
   return reply_json(exchange, created.existed ? 200 : 202, model::to_json(created.run),
                     {{"Location", fmt::format("/v1/sessions/{}", created.run.id)}});
 }

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 
-// With args_session.cpp the only unit that sees CLI11: it takes seconds to compile.
+// With args_env.cpp and args_session.cpp the only unit that sees CLI11: it takes seconds to
+// compile.
 #include <fmt/core.h>
 #include <CLI/CLI.hpp>
 
 #include "base/text.h"
+#include "cli/args_env.h"
 #include "cli/args_raw.h"
 #include "cli/args_session.h"
 
@@ -77,7 +79,7 @@ class Grammar {
         ->capture_default_str();
   }
 
-  SessionGrammar session_grammar() {
+  Subgrammar subgrammar() {
     return {.add =
                 [this](CLI::App& parent, std::string name, std::string what,
                        std::string_view example, Make make) {
@@ -94,10 +96,10 @@ class Grammar {
   void add_daemon_commands();
   void add_run_commands();
   void add_limit_options(CLI::App* run);
-  void add_session_group() { add_session_commands(app_, raw_, session_grammar()); }
+  void add_session_group() { add_session_commands(app_, raw_, subgrammar()); }
   void add_sandbox_commands();
   void add_run_list_commands();
-  void add_env_commands();
+  void add_env_group() { add_env_commands(app_, raw_, subgrammar()); }
   void add_agent_commands();
   void add_help();
   Result<Command> help() const;
@@ -113,7 +115,7 @@ const std::array<Grammar::Group, 8> Grammar::kGroups = {{
     {{"posture", "bench"}, &Grammar::add_sandbox_commands},
     {{"session"}, &Grammar::add_session_group},
     {{"ps", "logs", "inspect", "artifacts", "kill", "rm"}, &Grammar::add_run_list_commands},
-    {{"env"}, &Grammar::add_env_commands},
+    {{"env"}, &Grammar::add_env_group},
     {{"agent"}, &Grammar::add_agent_commands},
     {{}, &Grammar::add_help},  // needs all of them
 }};
@@ -282,31 +284,6 @@ void Grammar::add_run_list_commands() {
       [](const Raw& raw) -> Result<Command> { return Command(RemoveCommand{raw.ids}); })
       ->add_option("ID", raw_.ids, id)
       ->required();
-}
-
-void Grammar::add_env_commands() {
-  auto* env = add("env", "Environments: frozen file trees that agents run in", "tare env list",
-                  nullptr);
-  env->require_subcommand(1);
-  auto* build = add_to(
-      *env, "build", "Build an environment; show the progress",
-      "tare env build debian:bookworm:python3-minimal --name py",
-      [](const Raw& raw) -> Result<Command> {
-        return Command(EnvBuildCommand{raw.source, raw.name, raw.rebuild, raw.json});
-      });
-  build->add_option("SOURCE", raw_.source, "What it is made from")->required();
-  build->add_option("--name", raw_.name, "Name to use it by (else the source's text)")
-      ->type_name("NAME");
-  build->add_flag("--rebuild", raw_.rebuild, "Also when it is there already");
-  json_flag(build);
-  json_flag(
-      add_to(*env, "list", "List environments", "tare env list",
-             [](const Raw& raw) -> Result<Command> { return Command(EnvListCommand{raw.json}); }));
-  auto* show = add_to(
-      *env, "show", "Show one environment", "tare env show py",
-      [](const Raw& raw) -> Result<Command> { return Command(EnvShowCommand{raw.ref, raw.json}); });
-  show->add_option("ENV", raw_.ref, "Name, digest or source")->required();
-  json_flag(show);
 }
 
 void Grammar::add_agent_commands() {

@@ -58,6 +58,27 @@ struct EnvShowCommand {
   std::string ref;
   bool json = false;
 };
+struct EnvDiffCommand {
+  std::string from, to;
+  bool json = false;
+};
+struct EnvTreeCommand {
+  bool json = false;
+};
+struct EnvGcCommand {
+  bool dry_run = false, json = false;
+};
+struct EnvTagCommand {
+  std::string ref, name;
+  bool json = false;
+};
+struct EnvRemoveCommand {
+  std::vector<std::string> names;
+};
+struct EnvVerifyCommand {
+  std::vector<std::string> refs;  // none: all
+  bool json = false;
+};
 
 struct AgentApplyCommand {
   std::string directory;
@@ -192,6 +213,7 @@ struct HelpCommand {
 
 using Command = std::variant<
     UpCommand, DownCommand, DoctorCommand, EnvBuildCommand, EnvListCommand, EnvShowCommand,
+    EnvTreeCommand, EnvGcCommand, EnvDiffCommand, EnvTagCommand, EnvRemoveCommand, EnvVerifyCommand,
     AgentApplyCommand, AgentListCommand, AgentShowCommand, RunCommand, ProfilesCommand,
     PostureCommand, BenchCommand, PsCommand, LogsCommand, InspectCommand, ArtifactsCommand,
     KillCommand, RemoveCommand, SessionNewCommand, SessionListCommand, SessionKillCommand,

@@ -109,7 +109,7 @@ Result<Command> make_move(const Raw& raw) {
 constexpr const char* kSession = "A session's or an active run's id, or the start or end of one";
 constexpr const char* kRemote = "SESSION:PATH, below /home/agent unless it begins with a slash";
 
-void add_exec(CLI::App& session, Raw& raw, const SessionGrammar& grammar) {
+void add_exec(CLI::App& session, Raw& raw, const Subgrammar& grammar) {
   auto* exec = grammar.add(session, "exec",
                            "Start a program in a session; exit with its status.\n"
                            "  tare session exec [-i] [-t] [-d] SESSION -- COMMAND [ARGS...]",
@@ -146,7 +146,7 @@ void add_exec(CLI::App& session, Raw& raw, const SessionGrammar& grammar) {
   grammar.add_json(execs);
 }
 
-void add_files(CLI::App& session, Raw& raw, const SessionGrammar& grammar) {
+void add_files(CLI::App& session, Raw& raw, const Subgrammar& grammar) {
   auto* copy = grammar.add(session, "cp",
                            "Copy a file or a folder into a session, or out of it; - is our stdin "
                            "or stdout",
@@ -192,7 +192,7 @@ Result<Command> make_exec(const Raw& raw) {
   return Command(std::move(command));
 }
 
-void add_session_commands(CLI::App& app, Raw& raw, const SessionGrammar& grammar) {
+void add_session_commands(CLI::App& app, Raw& raw, const Subgrammar& grammar) {
   auto* session = grammar.add(app, "session",
                               "Sandboxes that live until they are ended: programs, shells, files",
                               "tare session new\n  tare session shell 7xk2", nullptr);

@@ -2,30 +2,11 @@
 // sees CLI11 as that does.
 #pragma once
 
-#include <functional>
-#include <string>
-#include <string_view>
-
-#include <CLI/CLI.hpp>
-
-#include "base/result.h"
-#include "cli/args.h"
-#include "cli/args_raw.h"
+#include "cli/args_subgrammar.h"
 
 namespace tare::cli {
 
-using MakeCommand = Result<Command> (*)(const Raw&);
-// Adds a command with a help text, an example, and what makes its value (null: it is a group).
-using AddCommand = std::function<CLI::App*(CLI::App& parent, std::string name, std::string what,
-                                           std::string_view example, MakeCommand make)>;
-
-struct SessionGrammar {
-  AddCommand add;
-  std::function<void(CLI::App*)> add_json;
-  std::function<void(CLI::App*)> add_limits;
-};
-
-void add_session_commands(CLI::App& app, Raw& raw, const SessionGrammar& grammar);
+void add_session_commands(CLI::App& app, Raw& raw, const Subgrammar& grammar);
 
 // Takes a command after `--`.
 Result<Command> make_exec(const Raw& raw);

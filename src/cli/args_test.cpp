@@ -93,6 +93,15 @@ TEST(Args, the_other_commands) {
   EXPECT_TRUE(build.rebuild);
   command_of<EnvListCommand>({"env", "list"});
   EXPECT_EQ(command_of<EnvShowCommand>({"env", "show", "py"}).ref, "py");
+  EXPECT_EQ(command_of<EnvVerifyCommand>({"env", "verify", "a", "b"}).refs, (Words{"a", "b"}));
+  EXPECT_TRUE(command_of<EnvVerifyCommand>({"env", "verify"}).refs.empty());
+  EXPECT_EQ(command_of<EnvDiffCommand>({"env", "diff", "a", "b"}).from, "a");
+  EXPECT_EQ(command_of<EnvDiffCommand>({"env", "diff", "a", "b"}).to, "b");
+  EXPECT_TRUE(command_of<EnvTreeCommand>({"env", "tree", "--json"}).json);
+  EXPECT_TRUE(command_of<EnvGcCommand>({"env", "gc", "--dry-run"}).dry_run);
+  EXPECT_EQ(command_of<EnvTagCommand>({"env", "tag", "a", "b"}).ref, "a");
+  EXPECT_EQ(command_of<EnvTagCommand>({"env", "tag", "a", "b"}).name, "b");
+  EXPECT_EQ(command_of<EnvRemoveCommand>({"env", "rm", "a", "b"}).names, (Words{"a", "b"}));
   EXPECT_EQ(command_of<AgentApplyCommand>({"agent", "apply", "dir"}).directory, "dir");
   command_of<AgentListCommand>({"agent", "list"});
   EXPECT_EQ(command_of<AgentShowCommand>({"agent", "show", "x@3"}).version, 3u);
@@ -126,11 +135,30 @@ TEST(Args, help_is_a_command_and_an_option) {
 }
 
 TEST(Args, each_command_shows_an_example_in_its_help) {
-  for (const Words& words :
-       {Words{"up"}, Words{"down"}, Words{"doctor"}, Words{"run"}, Words{"ps"}, Words{"logs"},
-        Words{"inspect"}, Words{"artifacts"}, Words{"kill"}, Words{"rm"}, Words{"version"},
-        Words{"help"}, Words{"env", "build"}, Words{"env", "list"}, Words{"env", "show"},
-        Words{"agent", "apply"}, Words{"agent", "list"}, Words{"agent", "show"}}) {
+  for (const Words& words : {Words{"up"},
+                             Words{"down"},
+                             Words{"doctor"},
+                             Words{"run"},
+                             Words{"ps"},
+                             Words{"logs"},
+                             Words{"inspect"},
+                             Words{"artifacts"},
+                             Words{"kill"},
+                             Words{"rm"},
+                             Words{"version"},
+                             Words{"help"},
+                             Words{"env", "build"},
+                             Words{"env", "list"},
+                             Words{"env", "show"},
+                             Words{"env", "verify"},
+                             Words{"env", "tag"},
+                             Words{"env", "tree"},
+                             Words{"env", "gc"},
+                             Words{"env", "diff"},
+                             Words{"env", "rm"},
+                             Words{"agent", "apply"},
+                             Words{"agent", "list"},
+                             Words{"agent", "show"}}) {
     Words help = words;
     help.insert(help.begin(), "help");
     EXPECT_THAT(command_of<HelpCommand>(help).text,

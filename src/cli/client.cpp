@@ -182,6 +182,10 @@ Result<Answer> Client::post_empty(std::string path, const fiber::Context& ctx) {
                   ctx.with_timeout(kAnswerTimeout));
 }
 
+Result<Answer> Client::post_and_wait(std::string path, const fiber::Context& ctx) {
+  return exchange({.method = http::Method::post, .target = std::move(path)}, ctx);
+}
+
 Result<Answer> Client::remove(std::string path, const fiber::Context& ctx) {
   return exchange({.method = http::Method::del, .target = std::move(path)},
                   ctx.with_timeout(kAnswerTimeout));
@@ -210,8 +214,9 @@ Result<Answer> Client::send(std::string path, http::BodySource source, const fib
                   ctx);
 }
 
-Result<> Client::receive(std::string path, const BodySink& sink, const fiber::Context& ctx) {
-  auto response = TRY(begin({.method = http::Method::get, .target = std::move(path)}, ctx));
+Result<> Client::receive(std::string path, const BodySink& sink, const fiber::Context& ctx,
+                         http::Method method) {
+  auto response = TRY(begin({.method = method, .target = std::move(path)}, ctx));
   if (response.status() >= 400) {
     auto body = response.read_all(kMaxAnswerBytes, ctx.with_timeout(kAnswerTimeout));
     if (!body) return explain(std::move(body).error());

@@ -38,14 +38,18 @@ class Client {
   Result<Answer> get(std::string path, const fiber::Context& ctx);
   Result<Answer> post(std::string path, const Json& body, const fiber::Context& ctx);
   Result<Answer> post_empty(std::string path, const fiber::Context& ctx);
+  // The same, for what may take as long as it takes.
+  Result<Answer> post_and_wait(std::string path, const fiber::Context& ctx);
   Result<Answer> remove(std::string path, const fiber::Context& ctx);
   Result<bool> exists(std::string path, const fiber::Context& ctx);  // HEAD: 200 or 404
   // POSTs a body of any length. The server may answer before it has ended.
   Result<Answer> send(std::string path, http::BodySource source, const fiber::Context& ctx);
   Result<Answer> put(std::string path, http::BodySource source, const fiber::Context& ctx);
-  // GETs a body of any length. A pause of kStall without a byte counts as a broken connection. What
-  // the sink returns as an error ends it and is returned as it is.
-  Result<> receive(std::string path, const BodySink& sink, const fiber::Context& ctx);
+  // GETs (or POSTs without a body, for) a body of any length. A pause of kStall without a byte
+  // counts as a broken connection. What the sink returns as an error ends it and is returned as it
+  // is.
+  Result<> receive(std::string path, const BodySink& sink, const fiber::Context& ctx,
+                   http::Method method = http::Method::get);
 
   // For messages: the socket's path, or the URL.
   const std::string& place() const { return place_; }

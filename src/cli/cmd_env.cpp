@@ -1,4 +1,4 @@
-// tare env build, list, show.
+// tare env build, list, show, tag, rm, gc.
 #include <cerrno>
 
 #include <fmt/core.h>
@@ -103,6 +103,52 @@ Result<int> run_command(const EnvShowCommand& command, App& app, const fiber::Co
   if (const auto build = text_at(environment, {"build"}); !build.empty())
     table.add({"build", printable(build)});
   TRY(app.print(table.text(), ctx));
+  return kExitOk;
+}
+
+Result<int> run_command(const EnvTagCommand& command, App& app, const fiber::Context& ctx) {
+  const auto answer = TRY(app.client.post(environment_path(command.ref) + "/tag",
+                                          JsonObject{{"name", command.name}}, ctx));
+  const std::string digest = text_at(answer.body, {"digest"});
+  TRY(app.print(command.json
+                    ? pretty_text(answer.body)
+                    : fmt::format("{} is {}\n", printable(command.name), printable(digest)),
+                ctx));
+  return kExitOk;
+}
+
+Result<int> run_command(const EnvRemoveCommand& command, App& app, const fiber::Context& ctx) {
+  int status = kExitOk;
+  for (const std::string& name : command.names) {
+    auto removed = app.client.remove(environment_path(name), ctx);
+    if (removed) {
+      TRY(app.print(printable(name) + "\n", ctx));
+      continue;
+    }
+    app.note(removed.error().message, ctx);
+    if (status == kExitOk) status = exit_status_of(removed.error().code);
+  }
+  return status;
+}
+
+Result<int> run_command(const EnvGcCommand& command, App& app, const fiber::Context& ctx) {
+  const auto answer = TRY(app.client.post_and_wait(
+      std::string("/v1/layers/gc") + (command.dry_run ? "?dry_run=true" : ""), ctx));
+  if (command.json) {
+    TRY(app.print(pretty_text(answer.body), ctx));
+    return kExitOk;
+  }
+  std::string text;
+  const JsonArray& removed = array_at(answer.body, "removed");
+  for (const Json& layer : removed) {
+    text += fmt::format("{}  {} files, {}\n", printable(text_at(layer, {"digest"})),
+                        number_at(layer, {"entries"}),
+                        format_size_rounded(number_at(layer, {"bytes"})));
+  }
+  text += fmt::format("{}: {} layers, {}; {} stay\n", command.dry_run ? "would free" : "freed",
+                      removed.size(), format_size_rounded(number_at(answer.body, {"bytes"})),
+                      number_at(answer.body, {"kept"}));
+  TRY(app.print(text, ctx));
   return kExitOk;
 }
 

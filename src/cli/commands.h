@@ -17,6 +17,12 @@ Result<int> run_command(const HelpCommand& command, App& app, const fiber::Conte
 Result<int> run_command(const EnvBuildCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const EnvListCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const EnvShowCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const EnvDiffCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const EnvTreeCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const EnvGcCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const EnvTagCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const EnvRemoveCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const EnvVerifyCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const AgentApplyCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const AgentListCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const AgentShowCommand& command, App& app, const fiber::Context& ctx);

@@ -56,6 +56,7 @@ Result<runs::StoredAgent> Agents::apply(std::string_view manifest, std::vector<A
   agent.manifest = TRY(model::parse_agent_toml(manifest));
   agent.name = agent.manifest.name;
   TRY(match_files(agent.manifest.files, files));
+  const auto publishing = TRY(deps_.layers.publish(ctx));  // until the version is recorded
   const auto environment = TRY(environments_.resolve(agent.manifest.environment));
   agent.environment_digest = environment.digest;
   std::sort(files.begin(), files.end(),

@@ -139,8 +139,10 @@ Result<> run_daemon(const DaemonDeps& deps) {
   StoreLink store_link(home.store_socket(), offload);
   RunLogs logs(home.runs.get(), deps.clock);
   BasePlans base_plans(filters);
-  const RunDeps run_deps{deps.config, deps.clock, deps.log, records, launcher,   store_link,
-                         logs,        blobs,      offload,  filters, base_plans, home.runs.get()};
+  LayerGate layers;
+  const RunDeps run_deps{deps.config, deps.clock, deps.log,       records, launcher,
+                         store_link,  logs,       blobs,          offload, filters,
+                         base_plans,  layers,     home.runs.get()};
   Result<> served;
   loop->spawn([&](const fiber::Context& ctx) {
     served = serve(deps, run_deps, relay, blobs, std::move(left), api_key, signals, ctx);

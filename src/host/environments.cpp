@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/ids.h"
 #include "base/text.h"
 #include "host/debian_build.h"
 
@@ -19,6 +20,23 @@ Error not_built(std::string_view reference) {
   return Error{Errc::not_found,
                fmt::format("environment {} is not there: `tare env build {}` makes it",
                            quote(reference), reference)};
+}
+
+// Is there another name for what this one stands for?
+Result<bool> is_last_name(runs::Store& store, const model::Environment& environment) {
+  if (environment.digest.empty()) return false;
+  for (const model::Environment& other : TRY(store.list_environments(kTenant))) {
+    if (other.name != environment.name && other.digest == environment.digest) return false;
+  }
+  return true;
+}
+
+Result<> refuse_if_agents_need(runs::Store& store, const model::Environment& environment) {
+  return store.each_agent_version(kTenant, [&](const model::Agent& agent) -> Result<> {
+    if (agent.environment_digest != environment.digest) return ok();
+    return Error{Errc::conflict, fmt::format("environment {} is needed by version {} of agent {}",
+                                             quote(environment.name), agent.version, agent.name)};
+  });
 }
 
 }  // namespace
@@ -73,6 +91,7 @@ Result<BuildAnswer> Environments::build(const BuildRequest& request) {
   if (source.kind != EnvironmentSource::Kind::debian) {
     return field_error("source", "only debian:SUITE or debian:SUITE:PKG,... can be built");
   }
+  const auto reading = deps_.layers.read();  // it may be there, and get another name
   const std::string text = source.text();
   const std::string name = request.name.empty() ? text : request.name;
   if (const auto build = runs_.build_of(text)) {
@@ -104,6 +123,73 @@ Result<BuildAnswer> Environments::start_build(const EnvironmentSource& source,
   wanted.image = std::move(environment);
   auto created = TRY(runs_.create(std::move(wanted)));
   return BuildAnswer{.ready = {}, .build = std::move(created.run), .ref = name};
+}
+
+// ---- names
+
+Result<model::Environment> Environments::tag(std::string_view reference, const std::string& name) {
+  TRY(check_name("name", name));
+  if (TRY(model::parse_environment_source(name)).kind != EnvironmentSource::Kind::name) {
+    return field_error("name", quote(name) + " has a meaning of its own; take another");
+  }
+  const ResolvedEnvironment resolved = TRY(resolve(reference));
+  if (resolved.digest.empty())
+    return field_error("ref", "`host` is not frozen: it cannot have a name");
+  // Read and stored at once: what it stands for cannot go in between.
+  return deps_.records.run([&](runs::Store& store) -> Result<model::Environment> {
+    auto taken = store.get_environment(kTenant, name);
+    if (!taken && taken.error().code != Errc::not_found) return std::move(taken).error();
+    model::Environment one = TRY(store.get_environment(kTenant, resolved.reference));
+    if (taken && taken->name == name && taken->digest == one.digest) return std::move(*taken);
+    if (taken && taken->name == name) {
+      return Error{Errc::conflict,
+                   fmt::format("{} is another environment; `tare env rm {}` takes the name away",
+                               quote(name), name)};
+    }
+    one.name = name;
+    TRY(store.put_environment(one));
+    return one;
+  });
+}
+
+Result<> Environments::refuse_if_run(const model::Environment& environment) const {
+  const std::string run = runs_.run_in(environment.digest);
+  if (run.empty()) return ok();
+  return Error{Errc::conflict, fmt::format("environment {} is in use by {}; `tare kill` ends it",
+                                           quote(environment.name), run)};
+}
+
+Result<> Environments::remove(std::string_view name, const fiber::Context& ctx) {
+  const model::Environment one = TRY(find(name));
+  if (one.name == "host") return field_error("ref", "`host` is always there");
+  if (one.name != TRY(model::parse_environment_source(name)).text()) {
+    return Error{Errc::not_found,
+                 fmt::format("there is no environment named {}; {} has that {}", quote(name),
+                             quote(one.name), one.digest == name ? "digest" : "source")};
+  }
+  if (one.state == EnvironmentState::building) {
+    return Error{Errc::conflict,
+                 fmt::format("environment {} is being built; `tare kill {}` ends that",
+                             quote(one.name), one.build)};
+  }
+  const auto removed = [&](runs::Store& store) -> Result<bool> {
+    const bool last = TRY(is_last_name(store, one));
+    if (last) TRY(refuse_if_agents_need(store, one));
+    TRY(store.delete_environment(kTenant, one.name));
+    return last;
+  };
+  if (TRY(deps_.records.run([&](runs::Store& store) { return is_last_name(store, one); })))
+    TRY(refuse_if_run(one));
+  if (!TRY(deps_.records.run(removed))) return ok();
+  // Who had found it by this name just before has begun to use it by now, or never will.
+  auto unused = deps_.layers.readers_gone(ctx);
+  if (unused) unused = refuse_if_run(one);
+  if (unused) {
+    unused = deps_.records.run(
+        [&](runs::Store& store) { return refuse_if_agents_need(store, one); });
+  }
+  if (!unused) TRY(deps_.records.run([&](runs::Store& s) { return s.put_environment(one); }));
+  return unused;
 }
 
 }  // namespace tare::host

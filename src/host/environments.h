@@ -44,8 +44,14 @@ class Environments {
   // By name; `source`: only those made from that text, "" for all.
   Result<std::vector<model::Environment>> list(std::string_view source);
   Result<BuildAnswer> build(const BuildRequest& request);
+  // Another name for the same digest and layers. Conflict when it stands for something else.
+  Result<model::Environment> tag(std::string_view reference, const std::string& name);
+  // Takes the name away. Conflict, with the reason, while it is being built, or when it is the last
+  // name of what an agent's version or a run that has not ended needs.
+  Result<> remove(std::string_view name, const fiber::Context& ctx);
 
  private:
+  Result<> refuse_if_run(const model::Environment& environment) const;
   Result<BuildAnswer> start_build(const model::EnvironmentSource& source, const std::string& name);
   model::Environment host_environment() const;
 

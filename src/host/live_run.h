@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "fiber/event.h"
+#include "host/layer_gate.h"
 #include "host/run_logs.h"
 #include "host/spec.h"
 #include "model/environment.h"
@@ -67,8 +68,10 @@ struct LiveRun {
     note += text;
   }
 
-  // Of a build: the environment it makes, and the layer once the store has it.
+  // Of a build: the environment it makes, and the layer once the store has it. No unused layer is
+  // removed from before the store begins until the record of what it made is there.
   std::optional<model::Environment> image;
+  LayerGate::Scope publishing;
   snapshot::LayerInfo imported;
 
   // After a change that those who wait for output or room in the log must know of, too.

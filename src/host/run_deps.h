@@ -9,6 +9,7 @@
 #include "host/base_plans.h"
 #include "host/config.h"
 #include "host/launcher_link.h"
+#include "host/layer_gate.h"
 #include "host/records.h"
 #include "host/run_logs.h"
 #include "host/store_link.h"
@@ -32,6 +33,7 @@ struct RunDeps {
   fiber::Offload& offload;
   const Filters& filters;
   BasePlans& base_plans;
+  LayerGate& layers;
   int runs_dir;  // $TARE_HOME/runs
 };
 

@@ -200,6 +200,9 @@ void RunDriver::hit_output_limit(LiveRun& live, const fiber::Context& ctx) const
 
 // A build: what it writes to stdout is the image, and goes to the store.
 void RunDriver::import(LiveRun& live, const fiber::Context& ctx) const {
+  auto publishing = deps_.layers.publish(ctx);
+  if (!publishing) return;  // tared stops
+  live.publishing = std::move(*publishing);
   const int archive = live.stdout_read.get();
   (void)sys::set_nonblocking(archive, false);  // the store reads it as a plain file
   const snapshot::ImportTar request{.limits = kImportLimits, .timeout_ms = kImportTimeoutMs};
@@ -351,6 +354,7 @@ Result<> RunDriver::record_end(LiveRun& live, model::RunEvent event,
     });
     if (appended) {
       live.run = std::move(appended->run);
+      live.publishing = {};
       break;
     }
     deps_.log.error("end could not be recorded", appended.error(), {{"run", live.run.id}});

@@ -34,6 +34,21 @@ std::shared_ptr<LiveRun> RunService::build_of(std::string_view source) const {
   return nullptr;
 }
 
+std::string RunService::run_in(std::string_view environment_digest) const {
+  for (const auto& [id, live] : table_) {
+    if (live->run.request.environment_digest == environment_digest) return id;
+  }
+  return {};
+}
+
+std::set<std::string, std::less<>> RunService::layers_in_use() const {
+  std::set<std::string, std::less<>> digests;
+  for (const auto& [id, live] : table_) {
+    for (std::string& layer : layers_of(live->run.request)) digests.insert(std::move(layer));
+  }
+  return digests;
+}
+
 std::set<std::string, std::less<>> RunService::inputs_in_use() const {
   std::set<std::string, std::less<>> digests;
   for (const auto& [id, live] : table_) {

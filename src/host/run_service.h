@@ -57,6 +57,10 @@ class RunService final : public LauncherEvents {
   std::shared_ptr<LiveRun> live(const std::string& id) const;
   // The run that builds an environment from that source now, or null.
   std::shared_ptr<LiveRun> build_of(std::string_view source) const;
+  // The id of a run in the environment of that digest that has not ended, or "".
+  std::string run_in(std::string_view environment_digest) const;
+  // The layers that runs which have not ended stand on.
+  std::set<std::string, std::less<>> layers_in_use() const;
   // The digests of the inputs of all runs that have not ended.
   std::set<std::string, std::less<>> inputs_in_use() const;
   std::size_t active() const { return table_.size(); }

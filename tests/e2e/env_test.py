@@ -103,6 +103,14 @@ class DebianEnvironment(harness.TareTest):
         again = self.home.must("env", "build", SOURCE, "--name", "small")
         self.assertEqual((again.stdout, again.stderr), (self.built.stdout, b""))
 
+    def test_what_was_built_is_intact_and_differs_in_nothing_from_itself(self):
+        self.assertRegex(self.home.must("env", "verify", "small").stdout.decode(),
+                         r"^small: intact \(\d+ files, \d+\.\d+M\)\n$")
+        self.assertEqual(self.home.must("env", "diff", "small", SOURCE).stdout,
+                         b"no difference\n")
+        swept = json.loads(self.home.must("env", "gc", "--json").stdout)
+        self.assertEqual(swept["removed"], [])
+
     def test_an_unknown_package_is_named_with_apts_own_error(self):
         result = self.home.tare("env", "build", "debian:bookworm:no-such-package")
         self.assertNotEqual(result.returncode, 0)

@@ -1,0 +1,95 @@
+#include "cli/args_env.h"
+
+namespace tare::cli {
+namespace {
+
+constexpr const char* kEnvText = "Name, digest or source";
+
+void add_making(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
+  auto* build = grammar.add(env, "build", "Build an environment; show the progress",
+                            "tare env build debian:bookworm:python3-minimal --name py",
+                            [](const Raw& r) -> Result<Command> {
+                              return Command(EnvBuildCommand{r.source, r.name, r.rebuild, r.json});
+                            });
+  build->add_option("SOURCE", raw.source, "What it is made from")->required();
+  build->add_option("--name", raw.name, "Name to use it by (else the source's text)")
+      ->type_name("NAME");
+  build->add_flag("--rebuild", raw.rebuild, "Also when it is there already");
+  grammar.add_json(build);
+}
+
+void add_looking(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
+  grammar.add_json(
+      grammar.add(env, "list", "List environments", "tare env list",
+                  [](const Raw& r) -> Result<Command> { return Command(EnvListCommand{r.json}); }));
+  auto* show = grammar.add(
+      env, "show", "Show one environment", "tare env show py",
+      [](const Raw& r) -> Result<Command> { return Command(EnvShowCommand{r.ref, r.json}); });
+  show->add_option("ENV", raw.ref, kEnvText)->required();
+  grammar.add_json(show);
+  auto* verify = grammar.add(
+      env, "verify",
+      "Read all of an environment (none named: of every one) and say whether each byte, name and\n"
+      "mode is as its digest says; else what differs first, with exit status 70",
+      "tare env verify py",
+      [](const Raw& r) -> Result<Command> { return Command(EnvVerifyCommand{r.ids, r.json}); });
+  verify->add_option("ENV", raw.ids, kEnvText);
+  grammar.add_json(verify);
+}
+
+void add_comparing(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
+  auto* diff = grammar.add(
+      env, "diff", "Say what FROM and TO differ in: packages, files added, removed and changed",
+      "tare env diff py py-2026", [](const Raw& r) -> Result<Command> {
+        return Command(EnvDiffCommand{r.from, r.to, r.json});
+      });
+  diff->add_option("FROM", raw.from, kEnvText)->required();
+  diff->add_option("TO", raw.to, kEnvText)->required();
+  grammar.add_json(diff);
+}
+
+void add_sweeping(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
+  grammar.add_json(
+      grammar.add(env, "tree", "Show which environments stand on which", "tare env tree",
+                  [](const Raw& r) -> Result<Command> { return Command(EnvTreeCommand{r.json}); }));
+  auto* gc = grammar.add(
+      env, "gc",
+      "Remove the layers that no environment, no agent and no run needs; runs may go on and start",
+      "tare env gc --dry-run",
+      [](const Raw& r) -> Result<Command> { return Command(EnvGcCommand{r.dry_run, r.json}); });
+  gc->add_flag("--dry-run", raw.dry_run, "Only say what would be removed");
+  grammar.add_json(gc);
+}
+
+void add_naming(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
+  auto* tag = grammar.add(env, "tag", "Give an environment another name", "tare env tag py py-2026",
+                          [](const Raw& r) -> Result<Command> {
+                            return Command(EnvTagCommand{r.ref, r.name, r.json});
+                          });
+  tag->add_option("ENV", raw.ref, kEnvText)->required();
+  tag->add_option("NAME", raw.name, "Its further name")->required();
+  grammar.add_json(tag);
+  grammar
+      .add(env, "rm",
+           "Take names away; refused for the last name of what an agent or a run needs.\n"
+           "What nothing needs any more stays on the disk until `tare env gc`",
+           "tare env rm py-2026",
+           [](const Raw& r) -> Result<Command> { return Command(EnvRemoveCommand{r.ids}); })
+      ->add_option("NAME", raw.ids, "A name; not a digest")
+      ->required();
+}
+
+}  // namespace
+
+void add_env_commands(CLI::App& app, Raw& raw, const Subgrammar& grammar) {
+  auto* env = grammar.add(app, "env", "Environments: frozen file trees that agents run in",
+                          "tare env list", nullptr);
+  env->require_subcommand(1);
+  add_making(*env, raw, grammar);
+  add_looking(*env, raw, grammar);
+  add_comparing(*env, raw, grammar);
+  add_naming(*env, raw, grammar);
+  add_sweeping(*env, raw, grammar);
+}
+
+}  // namespace tare::cli

@@ -1,0 +1,98 @@
+// tare env diff.
+#include <fmt/core.h>
+
+#include "base/bytes.h"
+#include "cli/commands.h"
+#include "cli/exit_status.h"
+#include "cli/render.h"
+#include "http/url.h"
+
+namespace tare::cli {
+namespace {
+
+constexpr std::size_t kMaxPathShown = 200;
+
+char sign_of(bool before, bool after) { return before && after ? '~' : after ? '+' : '-'; }
+
+bool has(const Json& value, std::string_view key) {
+  return value.is_object() && value.get_object().contains(key);
+}
+
+std::string packages_text(std::string_view what, const JsonArray& packages) {
+  if (packages.empty()) return {};
+  Table table({std::string(what)});
+  for (const Json& package : packages) {
+    const bool before = has(package, "before"), after = has(package, "after");
+    std::string versions = printable(text_at(package, {before ? "before" : "after"}));
+    if (before && after) versions += " -> " + printable(text_at(package, {"after"}));
+    table.add(
+        {fmt::format("  {} {}", sign_of(before, after), printable(text_at(package, {"name"}))),
+         std::move(versions)});
+  }
+  return table.text();
+}
+
+std::string size_text(const Json& change, std::string_view side) {
+  const std::string type = text_at(change, {side, "type"});
+  return type == "file" ? format_size_rounded(number_at(change, {side, "size"})) : type;
+}
+
+// Only the time of a folder: what is in it says more.
+bool is_dull(const Json& change) {
+  const JsonArray& aspects = array_at(change, "aspects");
+  return text_at(change, {"after", "type"}) == "folder" && aspects.size() == 1 &&
+         aspects[0].is_string() && aspects[0].get_string() == "time";
+}
+
+std::vector<std::string> change_row(const Json& change) {
+  const bool before = has(change, "before"), after = has(change, "after");
+  std::string size = size_text(change, before ? "before" : "after");
+  std::string aspects;
+  for (const Json& aspect : array_at(change, "aspects")) {
+    if (!aspect.is_string()) continue;
+    aspects += (aspects.empty() ? "" : ", ") + std::string(aspect.get_string());
+  }
+  if (before && after && size_text(change, "after") != size)
+    size += " -> " + size_text(change, "after");
+  return {fmt::format("  {} {}", sign_of(before, after),
+                      printable(text_at(change, {"path"}), kMaxPathShown)),
+          size, printable(aspects)};
+}
+
+std::string diff_text(const Json& diff) {
+  std::string text = packages_text("Debian packages", array_at(diff, "debian")) +
+                     packages_text("Python packages", array_at(diff, "python"));
+  const JsonArray& changes = array_at(diff, "changes");
+  if (!changes.empty()) {
+    Table rows({fmt::format("Files: {} added, {} removed, {} changed; {} -> {}",
+                            number_at(diff, {"added"}), number_at(diff, {"removed"}),
+                            number_at(diff, {"changed"}),
+                            format_size_rounded(number_at(diff, {"bytes_before"})),
+                            format_size_rounded(number_at(diff, {"bytes_after"})))});
+    std::size_t dull = 0;
+    for (const Json& change : changes) {
+      if (is_dull(change)) ++dull;
+      if (!is_dull(change)) rows.add(change_row(change));
+    }
+    text += rows.text();
+    if (dull > 0) text += fmt::format("  ({} folders differ in their time only)\n", dull);
+    if (flag_at(diff, {"cut"})) text += "  (there are more: the list is cut here)\n";
+  }
+  return text.empty() ? "no difference\n" : text;
+}
+
+}  // namespace
+
+Result<int> run_command(const EnvDiffCommand& command, App& app, const fiber::Context& ctx) {
+  const auto answer = TRY(app.client.get("/v1/environments/" + http::percent_encode(command.from) +
+                                             "/diff?to=" + http::percent_encode(command.to),
+                                         ctx));
+  TRY(app.print(command.json ? pretty_text(answer.body) : diff_text(answer.body), ctx));
+  if (!command.json) {
+    for (const Json& note : array_at(answer.body, "notes"))
+      if (note.is_string()) app.note(std::string(note.get_string()), ctx);
+  }
+  return kExitOk;
+}
+
+}  // namespace tare::cli

@@ -1,0 +1,41 @@
+#include "host/environment_verify.h"
+
+#include "base/text.h"
+
+namespace tare::host {
+
+namespace {
+
+Result<snapshot::Verified> verify_layer(const std::string& digest, StoreLink& store,
+                                        const VerifyWatcher& watcher, const fiber::Context& ctx) {
+  auto verified = snapshot::expect<snapshot::Verified>(
+      store.call(snapshot::VerifyLayer{digest}, {}, ctx, watcher.on_progress));
+  if (!verified && verified.error().code == Errc::not_found) {
+    return snapshot::Verified{false, verified.error().message};
+  }
+  return verified;
+}
+
+}  // namespace
+
+Result<bool> verify_environment(const model::Environment& environment, StoreLink& store,
+                                const VerifyWatcher& watcher, const fiber::Context& ctx) {
+  if (environment.state != model::EnvironmentState::ready || environment.layers.empty()) {
+    return Error{Errc::invalid,
+                 "environment " + quote(environment.name) + " has no layers: nothing to verify"};
+  }
+  bool intact = true;
+  for (const std::string& digest : environment.layers) {
+    // Only for the progress: what is wrong with the layer is found below.
+    auto size = snapshot::expect<snapshot::LayerInfo>(
+        store.call(snapshot::StatLayer{digest}, {}, ctx));
+    if (!size && size.error().code == Errc::unavailable) return std::move(size).error();
+    TRY(watcher.on_layer(size ? *size : snapshot::LayerInfo{digest, 0, 0}));
+    const auto verified = TRY(verify_layer(digest, store, watcher, ctx));
+    intact = intact && verified.intact;
+    TRY(watcher.on_verified(digest, verified));
+  }
+  return intact;
+}
+
+}  // namespace tare::host

@@ -1,0 +1,30 @@
+// Verifying an environment: the store computes each of its layers' digests again from what is on
+// disk, and names the first thing that differs.
+//
+// Owner: one request, on its fiber. Loop thread only. Errors: Errc::invalid for `host`, which is
+// not frozen; those of the store. A layer that is damaged or missing is a finding, not an error.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/result.h"
+#include "fiber/context.h"
+#include "host/store_link.h"
+#include "model/environment.h"
+#include "snapshot/protocol.h"
+
+namespace tare::host {
+
+struct VerifyWatcher {
+  // A layer's turn has come; its entries and bytes, 0 where they are not known.
+  std::function<Result<>(const snapshot::LayerInfo&)> on_layer;
+  std::function<void(const snapshot::Progress&)> on_progress;
+  std::function<Result<>(const std::string& digest, const snapshot::Verified&)> on_verified;
+};
+
+// True when all of it is intact. Every layer is looked at, also after one that is not.
+Result<bool> verify_environment(const model::Environment& environment, StoreLink& store,
+                                const VerifyWatcher& watcher, const fiber::Context& ctx);
+
+}  // namespace tare::host

@@ -1,0 +1,76 @@
+// LayerGate: what keeps a sweep of unused layers apart from those who are about to use one.
+//
+//   auto reading = gate.read();                   // who goes from a name to a digest, until what
+//   it
+//   ... resolve, then record or list what for ... // found is recorded or among the live runs
+//   auto publishing = TRY(gate.publish(ctx));     // who has the store make a layer, from before
+//   the
+//   ... store, then record ...                    // request until the layer is recorded: the store
+//                                                 // may answer with one that was there, unused
+//   auto sweep = TRY(gate.sweep(ctx));            // nobody publishes while it is held
+//   TRY(gate.readers_gone(ctx));                  // all that began to read before have ended
+//
+// Readers never wait. A publisher waits for a sweep; a sweep for publishers, kSweepPatience long.
+//
+// Owner: main. Loop thread only. Errors: Errc::cancelled; Errc::conflict for a second sweep, or one
+// that publishers keep waiting. What never happens: a publication and a sweep at the same time; a
+// scope outlives the gate.
+#pragma once
+
+#include <chrono>
+#include <map>
+#include <utility>
+
+#include "base/result.h"
+#include "fiber/context.h"
+#include "fiber/event.h"
+
+namespace tare::host {
+
+class LayerGate {
+ public:
+  static constexpr std::chrono::seconds kSweepPatience{10};
+
+  LayerGate() = default;
+  LayerGate(const LayerGate&) = delete;
+  LayerGate& operator=(const LayerGate&) = delete;
+
+  // Holds its place until it goes.
+  class Scope {
+   public:
+    Scope() = default;
+    Scope(Scope&& other) noexcept
+        : count_(std::exchange(other.count_, nullptr)), changed_(other.changed_) {}
+    Scope& operator=(Scope&& other) noexcept {
+      std::swap(count_, other.count_);
+      std::swap(changed_, other.changed_);
+      return *this;
+    }
+    ~Scope() {
+      if (count_ == nullptr) return;
+      --*count_;
+      changed_->notify_all();
+    }
+
+   private:
+    friend class LayerGate;
+    Scope(std::size_t& count, fiber::Event& changed) : count_(&count), changed_(&changed) {
+      ++count;
+    }
+    std::size_t* count_ = nullptr;
+    fiber::Event* changed_ = nullptr;
+  };
+
+  Scope read() { return {readers_[generation_], changed_}; }
+  Result<Scope> publish(const fiber::Context& ctx);
+  Result<Scope> sweep(const fiber::Context& ctx);
+  Result<> readers_gone(const fiber::Context& ctx);
+
+ private:
+  std::uint64_t generation_ = 0;
+  std::map<std::uint64_t, std::size_t> readers_;  // by the generation they began in
+  std::size_t publishers_ = 0, sweeps_ = 0;
+  fiber::Event changed_;
+};
+
+}  // namespace tare::host

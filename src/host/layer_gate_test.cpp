@@ -1,0 +1,103 @@
+#include "host/layer_gate.h"
+
+#include <gtest/gtest.h>
+
+#include "fiber/loop.h"
+#include "fiber/task_group.h"
+#include "fiber/timer.h"
+
+namespace tare::host {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Runs `body` in a fiber.
+template <class Body>
+void in_fiber(Body body) {
+  ASSERT_TRUE(fiber::run_fiber([&](const fiber::Context& ctx) -> Result<> {
+                body(ctx);
+                return ok();
+              }).ok());
+}
+
+TEST(LayerGate, a_sweep_waits_for_a_publication_that_is_under_way) {
+  in_fiber([](const fiber::Context& ctx) {
+    LayerGate gate;
+    std::string order;
+    auto publishing = std::optional(gate.publish(ctx).value());
+    fiber::TaskGroup tasks(ctx);
+    tasks.spawn([&](const fiber::Context& task) {
+      auto sweep = gate.sweep(task);
+      EXPECT_TRUE(sweep.ok());
+      order += "s";
+    });
+    ASSERT_TRUE(fiber::sleep_for(5ms, ctx).ok());
+    order += "p";
+    publishing.reset();
+    tasks.join();
+    EXPECT_EQ(order, "ps");
+  });
+}
+
+TEST(LayerGate, a_publication_waits_for_a_sweep_and_a_second_sweep_is_refused) {
+  in_fiber([](const fiber::Context& ctx) {
+    LayerGate gate;
+    std::string order;
+    auto sweep = std::optional(gate.sweep(ctx).value());
+    EXPECT_EQ(gate.sweep(ctx).error().code, Errc::conflict);
+    fiber::TaskGroup tasks(ctx);
+    tasks.spawn([&](const fiber::Context& task) {
+      EXPECT_TRUE(gate.publish(task).ok());
+      order += "p";
+    });
+    ASSERT_TRUE(fiber::sleep_for(5ms, ctx).ok());
+    order += "s";
+    sweep.reset();
+    tasks.join();
+    EXPECT_EQ(order, "sp");
+    EXPECT_TRUE(gate.sweep(ctx).ok());
+  });
+}
+
+TEST(LayerGate, who_waits_for_readers_waits_for_those_before_and_not_for_those_after) {
+  in_fiber([](const fiber::Context& ctx) {
+    LayerGate gate;
+    std::string order;
+    auto before = std::optional(gate.read());
+    fiber::TaskGroup tasks(ctx);
+    tasks.spawn([&](const fiber::Context& task) {
+      EXPECT_TRUE(gate.readers_gone(task).ok());
+      order += "w";
+    });
+    ASSERT_TRUE(fiber::sleep_for(5ms, ctx).ok());
+    const auto after = gate.read();
+    order += "r";
+    before.reset();
+    tasks.join();
+    EXPECT_EQ(order, "rw");
+  });
+}
+
+TEST(LayerGate, a_reader_may_begin_while_a_sweep_is_under_way) {
+  in_fiber([](const fiber::Context& ctx) {
+    LayerGate gate;
+    const auto sweep = gate.sweep(ctx).value();
+    {
+      const auto reader = gate.read();
+    }
+    EXPECT_TRUE(gate.readers_gone(ctx).ok());
+  });
+}
+
+TEST(LayerGate, a_wait_ends_with_its_context) {
+  in_fiber([](const fiber::Context& ctx) {
+    LayerGate gate;
+    const auto reader = gate.read();
+    EXPECT_EQ(gate.readers_gone(ctx.with_timeout(1ms)).error().code, Errc::timeout);
+    const auto sweep = gate.sweep(ctx).value();
+    EXPECT_EQ(gate.publish(ctx.with_timeout(1ms)).error().code, Errc::timeout);
+  });
+}
+
+}  // namespace
+}  // namespace tare::host

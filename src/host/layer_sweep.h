@@ -1,0 +1,46 @@
+// Removing the layers that nothing needs: no environment, no version of an agent, no run that has
+// not ended. Safe while runs start and builds finish (layer_gate.h):
+//
+//   nobody stores a layer meanwhile (one that was there unused could be what it got as its answer)
+//   list of all layers, less what is needed now      what is left nobody can come upon any more
+//   wait until all have ended who had a name before  they may have come upon it earlier
+//   less what is needed now                          it would be on record by now
+//   remove
+//
+// Owner: one request, on its fiber. Loop thread only. Errors: Errc::conflict (LayerGate); those of
+// the store and the database, and then nothing more is removed. What never happens: a layer is
+// removed because a record could not be read.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "fiber/context.h"
+#include "host/layer_gate.h"
+#include "host/run_service.h"
+#include "snapshot/protocol.h"
+
+namespace tare::host {
+
+using LayerDigests = std::set<std::string, std::less<>>;
+
+// What the sweep works with.
+struct LayerSweep {
+  LayerGate& gate;
+  std::function<Result<std::vector<snapshot::LayerInfo>>(const fiber::Context&)> list;
+  std::function<Result<LayerDigests>()> needed;
+  std::function<Result<>(const std::string& digest, const fiber::Context&)> remove;
+};
+LayerSweep layer_sweep(const RunDeps& deps, RunService& runs);
+
+struct SweptLayers {
+  std::vector<snapshot::LayerInfo> removed;  // or, of a dry run, what would be
+  std::uint64_t kept = 0;
+};
+Result<SweptLayers> sweep_layers(const LayerSweep& sweep, bool dry_run, const fiber::Context& ctx);
+
+}  // namespace tare::host

@@ -1,0 +1,240 @@
+"""Environments as things: verified, compared, named."""
+
+import json
+import os
+import unittest
+
+import harness
+from layers import BASE, BOX, MTIME, EnvironmentsTest
+
+class Verify(EnvironmentsTest):
+    ENVIRONMENTS = {"one": [BASE], "two": [BASE, {"etc/new": b"new\n"}]}
+
+    def damaged(self, difference):
+        """Both are said to be damaged, with exit status 70, and why."""
+        result = self.home.tare("env", "verify")
+        self.assert_status(result, 70)
+        lines = result.stdout.decode().splitlines()
+        layer = self.digests["one"][0]
+        self.assertEqual(len(lines), 2, lines)
+        for line, name in zip(lines, ("one", "two")):
+            self.assertTrue(line.startswith(f"{name}: DAMAGED: layer {layer}: "), line)
+            self.assertIn(difference, line)
+        report = self.home.tare("env", "verify", "two", "--json")
+        self.assert_status(report, 70)
+        (found,) = json.loads(report.stdout)["environments"]
+        self.assertEqual([one["intact"] for one in found["layers"]], [False, True])
+        self.assertIn(difference, found["layers"][0]["difference"])
+
+    def tearDown(self):
+        """Each test mends what it broke: both are intact again."""
+        result = self.home.must("env", "verify")
+        self.assertEqual(result.stdout.decode(),
+                         "one: intact (8 files, 78.1K)\ntwo: intact (10 files, 78.1K)\n")
+
+    def changed(self, path, change, mend, difference):
+        times = [(one, one.stat()) for one in (path, path.parent) if one.exists()]
+
+        def mended():
+            mend()
+            for one, was in times:
+                os.utime(one, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+        try:
+            change()
+            for one, was in times:  # nor can a time that was put back hide it
+                if one.exists():
+                    os.utime(one, ns=(was.st_atime_ns, was.st_mtime_ns))
+            self.damaged(difference)
+        finally:
+            mended()
+
+    def test_a_flipped_bit_is_found(self):
+        path = self.layer(self.digests["one"][0]) / "root/usr/lib/a b"
+
+        def flip():
+            with path.open("r+b") as file:
+                file.seek(66_000)
+                byte = file.read(1)[0]
+                file.seek(66_000)
+                file.write(bytes([byte ^ 4]))
+
+        self.changed(path, flip, flip, "usr/lib/a\\x20b")
+
+    def test_a_missing_file_is_found(self):
+        path = self.layer(self.digests["one"][0]) / "root/usr/lib/empty"
+        aside = self.home.path / "aside"
+        self.changed(path, lambda: path.rename(aside), lambda: aside.rename(path),
+                     "usr/lib/empty")
+
+    def test_an_extra_file_is_found(self):
+        path = self.layer(self.digests["one"][0]) / "root/usr/bin/.hidden"
+        self.changed(path, path.touch, path.unlink, "usr/bin/.hidden")
+
+    def test_a_changed_mode_owner_or_time_is_found(self):
+        path = self.layer(self.digests["one"][0]) / "root/usr/bin/tool"
+        self.changed(path, lambda: path.chmod(0o4755), lambda: path.chmod(0o755), "f 4755 0 0")
+        self.changed(path, lambda: os.chown(path, 7, 0),
+                     lambda: (os.chown(path, 0, 0), path.chmod(0o755)), "f 755 7 0")
+        times = path.stat()
+        os.utime(path, (MTIME + 1, MTIME + 1))
+        self.damaged(str(MTIME + 1))
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    def test_something_beside_the_tree_and_a_changed_manifest_are_found(self):
+        path = self.layer(self.digests["one"][0]) / "more"
+        self.changed(path, path.mkdir, path.rmdir, '"more"')
+        manifest = self.layer(self.digests["one"][0]) / "manifest"
+        text = manifest.read_bytes()
+        self.changed(manifest, lambda: manifest.write_bytes(text.replace(b"etc/motd", b"etc/modt")),
+                     lambda: manifest.write_bytes(text), "etc/modt")
+
+    def test_a_missing_layer_is_found(self):
+        layer = self.layer(self.digests["one"][0])
+        aside = self.home.path / "aside"
+        self.changed(layer, lambda: layer.rename(aside), lambda: aside.rename(layer),
+                     "is not in the store")
+
+    def test_what_has_no_layers_or_is_not_there_is_refused(self):
+        self.assert_reason(self.home.tare("env", "verify", "host"), 64, ".*has no layers")
+        self.assert_reason(self.home.tare("env", "verify", "none"), 66, ".*is not there")
+
+
+class Names(EnvironmentsTest):
+    ENVIRONMENTS = {"box": [BOX], "other": [BASE]}
+
+    def names(self):
+        return [one["name"] for one in self.json("list")["environments"]]
+
+    def rm(self, name):
+        return self.home.tare("env", "rm", name)
+
+    def test_a_tag_is_another_name_for_the_same_and_rm_takes_a_name_away(self):
+        digest = self.digests["box"][-1]
+        tagged = self.home.must("env", "tag", "box", "box-2")
+        self.assertEqual(tagged.stdout.decode(), f"box-2 is {digest}\n")
+        self.home.must("env", "tag", digest, "box-2")  # again, by the digest: fine
+        one, two = self.json("show", "box"), self.json("show", "box-2")
+        for key in ("digest", "layers", "source", "size_bytes", "files", "state"):
+            self.assertEqual(one[key], two[key], key)
+        self.assert_reason(self.home.tare("env", "tag", "other", "box-2"), 73,
+                           '"box-2" is another environment')
+        for name, status in (("host", 64), ("debian:bookworm", 64), ("A b", 64), ("../x", 64)):
+            self.assert_status(self.home.tare("env", "tag", "box", name), status)
+        self.assert_status(self.home.tare("env", "tag", "none", "x"), 66)
+        self.assert_status(self.home.tare("env", "tag", "host", "x"), 64)
+        self.assertEqual(self.home.must("env", "rm", "box-2").stdout, b"box-2\n")
+        self.assertEqual(self.names(), ["box", "host", "other"])
+        self.assert_reason(self.rm("box-2"), 66, '.*"box-2" is not there')
+        self.assert_status(self.rm("host"), 64)
+        self.assert_reason(self.rm(digest), 66, 'there is no environment named .* "box" has that')
+
+    def test_the_last_name_of_what_a_run_or_an_agent_needs_stays(self):
+        run = self.home.must("run", "--env", "box", "--detach", "--", "/bin/sleep",
+                             "1000").stdout.decode().strip()
+        harness.wait_until(lambda: self.home.inspect(run)["state"] != "starting", "the start")
+        self.assertEqual(self.home.inspect(run)["state"], "running", self.home.inspect(run))
+        self.assert_reason(self.rm("box"), 73, f'environment "box" is in use by {run}')
+        self.home.must("env", "tag", "box", "second")
+        self.home.must("env", "rm", "box")  # not the last
+        self.assert_reason(self.rm("second"), 73, "environment .* is in use by run_")
+        self.home.must("kill", run)
+        self.home.wait_ended(run)
+        (self.folder / "agent.toml").write_text(
+            'name = "boxer"\nenvironment = "second"\nentry = ["/bin/true"]\n')
+        self.home.must("agent", "apply", self.folder)
+        self.assert_reason(self.rm("second"), 73,
+                           'environment "second" is needed by version 1 of agent boxer')
+        self.home.must("env", "tag", "second", "box")
+        self.home.must("env", "rm", "second")
+        self.home.must("run", "boxer")  # by digest: whatever its name is
+        self.assertEqual(self.names(), ["box", "host", "other"])
+
+
+def dpkg_status(**packages):
+    return "".join(f"Package: {name}\nStatus: install ok installed\nArchitecture: amd64\n"
+                   f"Version: {version}\n\n" for name, version in packages.items()).encode()
+
+
+METADATA = "usr/lib/python3/dist-packages/{}.dist-info/METADATA"
+
+
+class Diff(EnvironmentsTest):
+    ENVIRONMENTS = {
+        "old": [{**BASE, "var/lib/dpkg/status": dpkg_status(hello="2.10-2", gone="1", same="1"),
+                 METADATA.format("Some_Thing-1.0"): b"x", "usr/share/doc/a": b"12345"}],
+        "new": [{**BASE, "var/lib/dpkg/status": dpkg_status(hello="2.10-2", gone="1", same="1")},
+                {"var/lib/dpkg/status": dpkg_status(hello="2.10-3", same="1", more="1:2~b"),
+                 METADATA.format("some_thing-1.1"): b"xy", "usr/bin/new tool": b"n" * 2048,
+                 "usr/bin/tool": (0o755, b"changed")}],
+        "bad": [{"var/lib/dpkg/status": b"not what it should be\n"}],
+    }
+
+    def test_it_tells_packages_and_every_entry_that_differs(self):
+        diff = self.json("diff", "old", "new")
+        self.assertEqual(diff["debian"], [
+            {"name": "gone", "before": "1"}, {"name": "hello", "before": "2.10-2",
+                                              "after": "2.10-3"},
+            {"name": "more", "after": "1:2~b"}])
+        self.assertEqual(diff["python"], [{"name": "some-thing", "before": "1.0",
+                                           "after": "1.1"}])
+        changes = {one["path"]: one for one in diff["changes"]}
+        self.assertEqual(changes["usr/bin/tool"],
+                         {"change": "changed", "path": "usr/bin/tool", "aspects": ["content"],
+                          "before": {"type": "file", "size": 10_000},
+                          "after": {"type": "file", "size": 7}})
+        self.assertEqual(changes["usr/bin/new\\x20tool"]["after"], {"type": "file", "size": 2048})
+        kinds = {path: one["change"] for path, one in changes.items()}
+        python = "usr/lib/python3/dist-packages/"
+        self.assertEqual(kinds, {
+            "usr/bin/new\\x20tool": "added", "usr/bin/tool": "changed",
+            f"{python}Some_Thing-1.0.dist-info": "removed",
+            f"{python}Some_Thing-1.0.dist-info/METADATA": "removed",
+            f"{python}some_thing-1.1.dist-info": "added",
+            f"{python}some_thing-1.1.dist-info/METADATA": "added",
+            "usr/share": "removed", "usr/share/doc": "removed", "usr/share/doc/a": "removed",
+            "var/lib/dpkg/status": "changed"})
+        self.assertEqual((diff["added"], diff["removed"], diff["changed"]), (3, 5, 2))
+
+    def test_for_people_it_is_a_table(self):
+        text = self.home.must("env", "diff", "old", "new").stdout.decode()
+        for line in (r"Debian packages", r"  - gone +1", r"  ~ hello +2\.10-2 -> 2\.10-3",
+                     r"  \+ more +1:2~b", r"Python packages", r"  ~ some-thing +1\.0 -> 1\.1",
+                     r"Files: 3 added, 5 removed, 2 changed; .*",
+                     r"  \+ usr/bin/new\\x20tool +2K",
+                     r"  ~ usr/bin/tool +9\.7K -> 7B +content",
+                     r"  - usr/share +folder"):
+            self.assertRegex(text, rf"(?m)^{line}$")
+        back = self.home.must("env", "diff", "new", "old").stdout.decode()
+        self.assertRegex(back, r"(?m)^  ~ hello +2\.10-3 -> 2\.10-2$")
+
+    def test_the_same_has_no_difference(self):
+        self.home.must("env", "tag", "old", "old-too")
+        self.assertEqual(self.home.must("env", "diff", "old", "old-too").stdout,
+                         b"no difference\n")
+        self.home.must("env", "rm", "old-too")
+
+    def test_a_list_of_packages_that_is_none_is_told(self):
+        result = self.home.must("env", "diff", "old", "bad")
+        self.assertRegex(result.stderr.decode(), "Debian's packages are not told: "
+                                                 "var/lib/dpkg/status line 1")
+        self.assertNotIn("debian", self.json("diff", "old", "bad"))
+        self.assert_status(self.home.tare("env", "diff", "old", "host"), 64)
+        self.assert_status(self.home.tare("env", "diff", "old", "none"), 66)
+
+
+class Tree(EnvironmentsTest):
+    ENVIRONMENTS = {"base": [BASE], "leaf": [BASE, {"b": b"2"}, {"c": b"3"}],
+                    "middle": [BASE, {"b": b"2"}], "other": [{"x": b"1"}]}
+
+    def test_it_shows_which_stands_on_which(self):
+        text = self.home.must("env", "tree").stdout.decode()
+        names = [line.split("  sha256:")[0] for line in text.splitlines()]
+        self.assertEqual(names, ["base", "`- middle", "   `- leaf", "other"])
+        base, other = self.json("tree")["environments"]
+        self.assertEqual((base["names"], other["names"]), (["base"], ["other"]))
+        self.assertEqual(base["children"][0]["children"][0]["names"], ["leaf"])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,95 @@
+"""Layers that nothing needs are removed; what runs, agents and environments need stays."""
+
+import json
+import os
+import threading
+import unittest
+
+from layers import BOX, EnvironmentsTest, make_layer, put_environment
+
+
+class Gc(EnvironmentsTest):
+    SPARE = [{"spare": b"s" * 5000}]
+    ENVIRONMENTS = {"box": [BOX], "run-box": [BOX, {"etc/run": b"1"}], "over": [BOX, {"x": b"1"}],
+                    "spare": SPARE}
+
+    def layers(self):
+        return {f"sha256:{one}" for one in os.listdir(self.home.path / "store/layers")}
+
+    def run_in(self, environment, *command):
+        run = self.home.must("run", "--env", environment, "--detach", "--", *command)
+        return run.stdout.decode().strip()
+
+    def test_a_what_nothing_needs_goes_and_all_else_stays(self):
+        everything = self.layers()
+        self.assertEqual(self.json("gc")["removed"], [])
+        (self.folder / "agent.toml").write_text(
+            'name = "boxer"\nenvironment = "box"\nentry = ["/bin/true"]\nfiles = ["data"]\n')
+        (self.folder / "data").write_bytes(b"the agent's")
+        self.home.must("agent", "apply", self.folder)
+        files = self.layers() - everything
+        self.assertEqual(len(files), 1)
+        spare, over = self.digests["spare"][0], self.digests["over"][1]
+        self.home.must("env", "rm", "spare", "over")
+        would = self.home.must("env", "gc", "--dry-run").stdout.decode()
+        self.assertIn(spare, would)
+        self.assertRegex(would, r"(?m)^would free: 2 layers, 4\.8K; 3 stay$")
+        self.assertEqual(self.layers(), everything | files)
+        freed = self.home.must("env", "gc").stdout.decode()
+        self.assertRegex(freed, rf"(?m)^{spare}  1 files, 4\.8K$")
+        self.assertRegex(freed, r"(?m)^freed: 2 layers, 4\.8K; 3 stay$")
+        self.assertEqual(self.layers(), (everything | files) - {spare, over})
+        self.home.must("run", "boxer")
+        self.assertTrue(json.loads(self.home.must("env", "verify", "--json").stdout)["intact"])
+
+    def test_b_a_layer_that_is_made_again_is_what_the_next_run_sees(self):
+        """And not what empty sandboxes that waited still have of the first."""
+        spare = {**BOX, "etc/spare": b"1"}
+
+        def made():
+            put_environment(self.home, "again", [make_layer(self.home, spare)])
+
+        made()
+        for _ in range(3):  # so that some wait
+            self.home.must("run", "--env", "again", "--", "/bin/true")
+        self.home.must("env", "rm", "again")
+        self.assertEqual(len(self.json("gc")["removed"]), 1)
+        self.assert_status(self.home.tare("run", "--env", "again", "--", "/bin/true"), 66)
+        made()
+        for _ in range(3):
+            self.home.must("run", "--env", "again", "--", "/bin/true")
+        self.home.must("env", "rm", "again")
+        self.assertEqual(len(self.json("gc")["removed"]), 1)
+
+    def test_runs_and_agents_that_come_meanwhile_have_their_layers(self):
+        """Sweeps one after another, while runs start, names come and go and agents are made."""
+        stop, trouble = threading.Event(), []
+
+        def sweep():
+            while not stop.is_set():
+                result = self.home.tare("env", "gc", "--json")
+                if result.returncode != 0:
+                    trouble.append(result.stderr)
+
+        sweeper = threading.Thread(target=sweep)
+        sweeper.start()
+        try:
+            (self.folder / "agent.toml").write_text(
+                'name = "racer"\nenvironment = "box"\nentry = ["/bin/true"]\nfiles = ["data"]\n')
+            for number in range(15):
+                (self.folder / "data").write_text(str(number))
+                self.home.must("agent", "apply", self.folder)
+                self.home.must("run", "racer")
+                self.home.must("env", "tag", "box", f"t{number}")
+                self.home.must("run", "--env", f"t{number}", "--", "/bin/true")
+                self.home.must("env", "rm", f"t{number}")
+        finally:
+            stop.set()
+            sweeper.join()
+        self.assertEqual(trouble, [])
+        report = self.json("verify")
+        self.assertTrue(report["intact"], report)
+
+
+if __name__ == "__main__":
+    unittest.main()
