@@ -32,6 +32,7 @@ Result<UniqueFd> sealed_memfd(std::string_view name, std::string_view bytes, boo
                      executable ? MFD_EXEC : MFD_NOEXEC_SEAL));
   if (!fd.valid()) return sys_error(errno, "memfd_create");
   TRY(write_all(fd.get(), bytes).context("memfd"));
+  if (::lseek(fd.get(), 0, SEEK_SET) != 0) return sys_error(errno, "memfd");
   constexpr int kSeals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
   if (::fcntl(fd.get(), F_ADD_SEALS, kSeals) != 0) return sys_error(errno, "seal memfd");
   return fd;

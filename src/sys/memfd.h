@@ -11,6 +11,7 @@
 
 namespace tare::sys {
 
+// To be read from its beginning.
 Result<UniqueFd> sealed_memfd(std::string_view name, std::string_view bytes, bool executable);
 
 }  // namespace tare::sys

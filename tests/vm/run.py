@@ -61,9 +61,9 @@ SUITES = [
     Suite("delegated_kernel", 900,
           "inside system.slice/tare.service root $BIN/sandbox_kernel "
           "--gtest_filter='Smoke*:Limits*:Doctor*'"),
-    Suite("delegated_place", 120, "inside system.slice/tare.service root bash -c '"
+    Suite("delegated_place", 120, "inside system.slice/place.service root bash -c '"
           "$TARE_BIN_DIR/tare-launcher --doctor --json --home /var/lib/tare | "
-          "grep -o \"v2, /sys/fs/cgroup/system.slice/tare.service\"'"),
+          "grep -o \"v2, /sys/fs/cgroup/system.slice/place.service\"'"),
     Suite("rootless", 1500, "inside user.slice/delegated ann python3 -B "
           "$TESTS/vm/rootless_test.py -v"),
     Suite("rootless_refused", 600, "inside user.slice/session ann python3 -B "
@@ -88,6 +88,7 @@ def plan_text(bin_folder, suites):
     lines = ["TESTS=/tare/tests BIN=" + str(bin_folder),
              f"export TARE_BIN_DIR=$BIN TARE_TEST_PATIENCE={PATIENCE} GTEST_COLOR=no",
              "delegate system.slice/tare.service root",
+             "delegate system.slice/place.service root",
              "delegate user.slice/delegated ann",
              "mkdir /sys/fs/cgroup/user.slice/session",
              f"mkdir -p {ROOT}",

@@ -191,6 +191,43 @@ Result<> CgroupRoot::remove_child(std::string_view name) const {
   return ok();
 }
 
+Result<> CgroupRoot::set_stopped(std::string_view name, bool stopped) const {
+  const Folder* folder = killing();
+  if (folder == nullptr) return Error{Errc::unavailable, "no hierarchy that can stop processes"};
+  const std::string in(name);
+  return folder->hierarchy.unified
+             ? sys::write_control(folder->folder.get(), in + "/cgroup.freeze", stopped ? "1" : "0")
+             : sys::write_control(folder->folder.get(), in + "/freezer.state",
+                                  stopped ? "FROZEN" : "THAWED");
+}
+
+Result<bool> CgroupRoot::is_stopped(std::string_view name) const {
+  const Folder* folder = killing();
+  const int dir = folder->folder.get();
+  const std::string in(name);
+  if (folder->hierarchy.unified)
+    return number_in(dir, in + "/cgroup.events", "frozen").value_or(0) == 1;
+  return TRY(sys::read_file_at(dir, in + "/freezer.state", 64)).starts_with("FROZEN");
+}
+
+Result<> CgroupRoot::stop_child(std::string_view name, std::uint64_t patience_ms) const {
+  TRY(set_stopped(name, true));
+  for (std::uint64_t waited_ms = 0;; ++waited_ms) {
+    auto stopped = is_stopped(name);
+    if (stopped && *stopped) return ok();
+    if (!stopped || waited_ms >= patience_ms) {
+      (void)set_stopped(name, false);
+      if (!stopped) return std::move(stopped).error();
+      return Error{Errc::timeout, "its processes do not stand still"};
+    }
+    sys::pause_ms(1);
+  }
+}
+
+Result<> CgroupRoot::continue_child(std::string_view name) const {
+  return set_stopped(name, false);
+}
+
 std::vector<int> CgroupRoot::descriptors() const {
   std::vector<int> fds;
   for (const Folder& folder : folders_) {
@@ -198,6 +235,12 @@ std::vector<int> CgroupRoot::descriptors() const {
     fds.push_back(folder.folder.get());
   }
   return fds;
+}
+
+const CgroupRoot::Folder* CgroupRoot::killing() const {
+  const auto found = std::ranges::find_if(
+      folders_, [](const Folder& folder) { return kills_at_once(folder.hierarchy); });
+  return found == folders_.end() ? nullptr : &*found;
 }
 
 // v2 accounts for processor time with the controller that limits it.
@@ -311,12 +354,10 @@ Result<> Cgroup::attach(pid_t pid, Birth birth) const {
 }
 
 Result<> Cgroup::kill() const {
-  for (const Folder& folder : root_->folders_) {
-    if (!kills_at_once(folder.hierarchy)) continue;
-    const sys::UniqueFd own = TRY(sys::open_at(folder.folder.get(), name_, O_RDONLY | O_DIRECTORY));
-    return kill_in(own.get(), folder.hierarchy).context("cgroup kill");
-  }
-  return Error{Errc::unavailable, "no hierarchy that can kill"};
+  const Folder* folder = root_->killing();
+  if (folder == nullptr) return Error{Errc::unavailable, "no hierarchy that can kill"};
+  const sys::UniqueFd own = TRY(sys::open_at(folder->folder.get(), name_, O_RDONLY | O_DIRECTORY));
+  return kill_in(own.get(), folder->hierarchy).context("cgroup kill");
 }
 
 std::optional<std::uint64_t> Cgroup::number(const Folder& folder, std::string_view file,

@@ -54,6 +54,11 @@ class [[nodiscard]] CgroupRoot {
   // Kills what is in the child folders of that name, and removes them in every hierarchy. Fine when
   // there are none.
   Result<> remove_child(std::string_view name) const;
+  // Stops everything in the child folders of that name, and returns when it stands still; or lets
+  // it go on. Errors: timeout after `patience_ms` (a process in a call that cannot be interrupted);
+  // then it goes on.
+  Result<> stop_child(std::string_view name, std::uint64_t patience_ms) const;
+  Result<> continue_child(std::string_view name) const;
   // Everything it has open, for a process that is to keep it.
   std::vector<int> descriptors() const;
 
@@ -72,6 +77,9 @@ class [[nodiscard]] CgroupRoot {
     }
   };
   const Folder* with(std::string_view controller) const;
+  const Folder* killing() const;  // the one that acts on all processes of a cgroup at once
+  Result<> set_stopped(std::string_view name, bool stopped) const;
+  Result<bool> is_stopped(std::string_view name) const;  // only after set_stopped()
   std::vector<Folder> folders_;
   std::string name_;
   sys::UniqueFd quick_moves_;

@@ -133,7 +133,11 @@ void Launcher::accept_client() {
     drop_client("cannot watch its connection", watched.error());
 }
 
-void Launcher::drop_client() { client_.reset(); }
+void Launcher::drop_client() {
+  client_.reset();
+  // Who stopped them is gone.
+  for (const auto& [number, sandbox] : sandboxes_) go_on(*sandbox);
+}
 
 void Launcher::drop_client(std::string_view what, const Error& why) {
   config_.log->error("dropped the connection of tared", why, {{"what", what}});
@@ -167,11 +171,18 @@ void Launcher::on_message(ToLauncher message, std::vector<sys::UniqueFd> fds) {
     return launch(std::move(*order), std::move(fds));
   if (on_exec_message(message, fds)) return;
   if (const auto* kill = std::get_if<KillMessage>(&message)) {
-    if (Sandbox* sandbox = find(kill->id)) sandbox->end(kill->reason);
+    if (Sandbox* sandbox = find(kill->id)) {
+      go_on(*sandbox);  // what is frozen by v1 cannot die
+      sandbox->end(kill->reason);
+    }
   } else if (const auto* close = std::get_if<CloseStdinMessage>(&message)) {
     if (Sandbox* sandbox = find(close->id)) sandbox->close_stdin();
   } else if (const auto* release = std::get_if<ReleaseMessage>(&message)) {
     this->release(release->id);
+  } else if (const auto* stop = std::get_if<StopMessage>(&message)) {
+    this->stop(stop->id);
+  } else if (const auto* go_on = std::get_if<GoOnMessage>(&message)) {
+    if (Sandbox* sandbox = find(go_on->id)) this->go_on(*sandbox);
   }
 }
 
@@ -298,7 +309,9 @@ void Launcher::check_deadlines() {
   const std::uint64_t now = monotonic_us();
   makers_.check(now);
   for (const auto& [number, sandbox] : sandboxes_) {
-    if (sandbox->deadline_us() > 0 && sandbox->deadline_us() <= now) sandbox->on_deadline();
+    if (sandbox->deadline_us() == 0 || sandbox->deadline_us() > now) continue;
+    go_on(*sandbox);
+    sandbox->on_deadline();
   }
 }
 

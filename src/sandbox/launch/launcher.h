@@ -78,6 +78,9 @@ class [[nodiscard]] Launcher {
   void send_pool();
 
   void launch(LaunchMessage message, std::vector<sys::UniqueFd> fds);
+  void stop(const std::string& id);
+  void go_on(Sandbox& sandbox);
+  void on_stopped(const Stopped& stopped, const std::vector<sys::UniqueFd>& fds);
   Result<> room_for(std::span<const sys::UniqueFd> received) const;
   void claim(Claim claim);
   void claim_another(std::uint32_t number);

@@ -92,6 +92,8 @@ void Launcher::on_maker(std::uint32_t index) {
   for (MakerAnswer& answer : makers_.answers(index)) {
     if (const auto* made = std::get_if<Made>(&answer.message)) {
       on_made(*made, std::move(answer.fds), answer.lost);
+    } else if (const auto* stopped = std::get_if<Stopped>(&answer.message)) {
+      on_stopped(*stopped, answer.fds);
     } else {
       on_removed(std::get<Removed>(answer.message));
     }
@@ -130,6 +132,50 @@ void Launcher::on_removed(const Removed& removed) {
     lease->second.retire();
   }
   closing_.erase(lease);
+}
+
+// ---- standing still, for a freeze
+
+void Launcher::stop(const std::string& id) {
+  Sandbox* sandbox = find(id);
+  Result<> possible = ok();
+  if (sandbox == nullptr || !sandbox->live()) {
+    possible = Error{Errc::conflict, "the sandbox is not running"};
+  } else if (sandbox->standing() != Standing::no) {
+    possible = Error{Errc::conflict, "it is being frozen already"};
+  }
+  auto scratch = possible ? sandbox->dup_scratch()
+                          : Result<sys::UniqueFd>(std::move(possible).error());
+  if (!scratch) return send(StoppedMessage{id, scratch.error().message, 0});
+  sandbox->set_standing(Standing::wanted);
+  makers_.order(StopOrder{numbers_.at(id), sandbox->cgroup_name()}, Makers::Urgency::run,
+                std::move(*scratch));
+}
+
+void Launcher::go_on(Sandbox& sandbox) {
+  if (sandbox.standing() == Standing::no) return;
+  if (sandbox.standing() == Standing::yes)
+    (void)tools_.making.cgroups.continue_child(sandbox.cgroup_name());
+  // One that is only about to stand is let go when its maker has answered.
+  const bool on_its_way = sandbox.standing() != Standing::yes;
+  sandbox.set_standing(on_its_way ? Standing::unwanted : Standing::no);
+}
+
+void Launcher::on_stopped(const Stopped& stopped, const std::vector<sys::UniqueFd>& fds) {
+  const auto found = sandboxes_.find(stopped.number);
+  if (found == sandboxes_.end()) return;  // it has ended meanwhile
+  Sandbox& sandbox = *found->second;
+  const bool wanted = sandbox.standing() == Standing::wanted;
+  const bool usable = stopped.error.empty() && fds.size() == 2 && sandbox.live();
+  // After the maker's death it may stand, too.
+  sandbox.set_standing(Standing::yes);
+  if (!wanted || !usable) go_on(sandbox);
+  if (!wanted) return;
+  StoppedMessage message{sandbox.id(), stopped.error, sandbox.slot().base};
+  if (!usable && message.error.empty()) message.error = "the sandbox is ending";
+  std::vector<int> borrowed;
+  for (const sys::UniqueFd& fd : fds) borrowed.push_back(fd.get());
+  send(message, usable ? std::span<const int>(borrowed) : std::span<const int>());
 }
 
 // A maker that died may have just cloned a process that it could not tell of any more.

@@ -116,6 +116,8 @@ Result<std::string> encode(const ToLauncher& message) {
                  [&](const CloseStdinMessage& m) { put_id(out, m.id); },
                  [&](const ReleaseMessage& m) { put_id(out, m.id); },
                  [&](const AskPoolMessage&) {},
+                 [&](const StopMessage& m) { put_id(out, m.id); },
+                 [&](const GoOnMessage& m) { put_id(out, m.id); },
                  [&](const auto& m) { put_exec(out, m); },
              },
              message);
@@ -168,6 +170,11 @@ Result<std::string> encode(const FromLauncher& message) {
                    out.u32(m.call.number);
                    out.u64(m.count);
                  },
+                 [&](const StoppedMessage& m) {
+                   put_id(out, m.id);
+                   out.text("error", m.error.substr(0, kMaxOutcomeText), kMaxOutcomeText);
+                   out.u32(m.uid_base);
+                 },
                  [&](const auto& m) { put_exec(out, m); },
              },
              message);
@@ -197,6 +204,8 @@ Result<ToLauncher> take_to_launcher(WireReader& in) {
     case 8: return ToLauncher(TRY(taken_exec<ExecSignalMessage>(in)));
     case 9: return ToLauncher(TRY(taken_exec<ExecCloseStdinMessage>(in)));
     case 10: return ToLauncher(TRY(taken_exec<ExecReleaseMessage>(in)));
+    case 11: return ToLauncher(StopMessage{TRY(take_id(in))});
+    case 12: return ToLauncher(GoOnMessage{TRY(take_id(in))});
     default: return Error{Errc::invalid, "type: unknown message"};
   }
 }
@@ -240,6 +249,13 @@ Result<FromLauncher> take_from_launcher(WireReader& in) {
     case 7: return FromLauncher(TRY(taken_exec<LiveExecMessage>(in)));
     case 8: return FromLauncher(TRY(taken_exec<ExecStartedMessage>(in)));
     case 9: return FromLauncher(TRY(taken_exec<ExecEndedMessage>(in)));
+    case 10: {
+      StoppedMessage stopped;
+      stopped.id = TRY(take_id(in));
+      stopped.error = TRY(in.text("error", kMaxOutcomeText));
+      stopped.uid_base = TRY(in.u32("uid_base"));
+      return FromLauncher(std::move(stopped));
+    }
     default: return Error{Errc::invalid, "type: unknown message"};
   }
 }
@@ -268,6 +284,8 @@ Result<FromLauncher> decode_from_launcher(std::string_view bytes, std::size_t fd
   if (const auto* live = std::get_if<LiveExecMessage>(&message)) expected = live->descriptors();
   if (const auto* started = std::get_if<ExecStartedMessage>(&message))
     expected = started->terminal ? 1 : 0;
+  if (const auto* stopped = std::get_if<StoppedMessage>(&message))
+    expected = stopped->error.empty() ? 2 : 0;
   TRY(expect_fds(expected, fds));
   return message;
 }

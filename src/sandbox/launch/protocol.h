@@ -20,6 +20,11 @@
 //   ask_pool         ----------------->
 //                    <-----------------  pool               (counters)
 //
+//   stop             ----------------->                     (a live sandbox: its processes stand
+//                    still)
+//                    <-----------------  stopped + 2 fds
+//   go_on            ----------------->                     (also when this connection ends)
+//
 // Execs in live sandboxes: exec_messages.h.
 //
 // A sandbox that could not be made is `ended` without `started`. Only one tared is served at a
@@ -42,7 +47,7 @@
 
 namespace tare::sandbox {
 
-inline constexpr std::uint32_t kLauncherProtocol = 5;
+inline constexpr std::uint32_t kLauncherProtocol = 6;
 
 // --- to the launcher ---
 
@@ -78,9 +83,17 @@ struct ReleaseMessage {
   std::string id;
 };
 struct AskPoolMessage {};
+// For a freeze of what it has changed. Time goes on for its limits; a kill reaches it.
+struct StopMessage {
+  std::string id;
+};
+struct GoOnMessage {
+  std::string id;
+};
 using ToLauncher = std::variant<HelloMessage, ListMessage, LaunchMessage, KillMessage,
                                 CloseStdinMessage, ReleaseMessage, AskPoolMessage, ExecMessage,
-                                ExecSignalMessage, ExecCloseStdinMessage, ExecReleaseMessage>;
+                                ExecSignalMessage, ExecCloseStdinMessage, ExecReleaseMessage,
+                                StopMessage, GoOnMessage>;
 
 // --- from the launcher ---
 
@@ -136,9 +149,16 @@ struct EndedMessage {
   std::uint32_t uid_base = 0;  // host id of 0 inside: how the files of the output folder are owned
   bool with_output = false;
 };
+// The answer to `stop`. Descriptors when `error` is empty: the upper of its overlay, and a file
+// with the paths of its opaque folders (make/upper.h). After an error it goes on.
+struct StoppedMessage {
+  std::string id;
+  std::string error;
+  std::uint32_t uid_base = 0;  // as in EndedMessage
+};
 using FromLauncher = std::variant<WelcomeMessage, LiveMessage, ListedMessage, StartedMessage,
                                   PoolMessage, EndedMessage, DeniedMessage, LiveExecMessage,
-                                  ExecStartedMessage, ExecEndedMessage>;
+                                  ExecStartedMessage, ExecEndedMessage, StoppedMessage>;
 
 Result<std::string> encode(const ToLauncher& message);
 Result<std::string> encode(const FromLauncher& message);

@@ -348,6 +348,8 @@ sys::UniqueFd Sandbox::output() const {
       .value_or(sys::UniqueFd());
 }
 
+Result<sys::UniqueFd> Sandbox::dup_scratch() const { return sys::dup_fd(scratch_.get()); }
+
 std::vector<int> Sandbox::kept_pipes() const {
   std::vector<int> fds = {stdout_read_.get(), stderr_read_.get()};
   if (stdin_write_.valid()) fds.push_back(stdin_write_.get());

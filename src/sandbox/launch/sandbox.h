@@ -38,6 +38,9 @@ struct ClaimTools {
   int null = -1;      // /dev/null
 };
 
+// Whether its processes stand still: asked for; no more asked for, on its way; they do.
+enum class Standing : std::uint8_t { no, wanted, unwanted, yes };
+
 // What a packet of tare-init comes to, for tared.
 struct Told {
   std::optional<FromLauncher> message;
@@ -141,6 +144,9 @@ class [[nodiscard]] Sandbox {
   LiveMessage describe() const { return {id(), started(), stdin_write_.valid()}; }
   // For whoever closes the last of it (a maker).
   sys::UniqueFd take_scratch() { return std::move(scratch_); }
+  Result<sys::UniqueFd> dup_scratch() const;
+  Standing standing() const { return standing_; }
+  void set_standing(Standing standing) { standing_ = standing; }
   // The uid range and name are free when this goes: nothing of it is left.
   SlotLease take_lease() && { return std::move(lease_); }
 
@@ -168,6 +174,8 @@ class [[nodiscard]] Sandbox {
   std::optional<Cgroup> cgroup_;
   sys::Child init_;
   Execs execs_;
+
+  Standing standing_ = Standing::no;
 
   static constexpr int kMostTries = 3;
   int tries_ = 0;

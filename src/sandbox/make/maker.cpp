@@ -1,5 +1,6 @@
 #include "sandbox/make/maker.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 
@@ -7,9 +8,11 @@
 
 #include "sandbox/init/become_init.h"
 #include "sandbox/launch/report.h"
+#include "sandbox/make/upper.h"
 #include "sandbox/plan/plan.h"
 #include "sandbox/rootfs/stage.h"
 #include "sys/files.h"
+#include "sys/memfd.h"
 #include "sys/process.h"
 #include "sys/seqpacket.h"
 
@@ -51,6 +54,9 @@ Result<> Maker::serve() {
     if (const auto* wanted = std::get_if<MakeOrder>(&order)) {
       if (received->fds.size() != 1) return Error{Errc::internal, "an order without its plan"};
       TRY(make(*wanted, received->fds[0].get()));
+    } else if (const auto* standing = std::get_if<StopOrder>(&order)) {
+      if (received->fds.size() != 1) return Error{Errc::internal, "an order without its scratch"};
+      TRY(stop(*standing, received->fds[0].get()));
     } else {
       received->fds.clear();  // the scratch space
       TRY(remove(std::get<RemoveOrder>(order)));
@@ -125,6 +131,24 @@ Result<> Maker::clone_init(const MakeOrder& order, Making& making) {
   TRY(sys::set_nonblocking(ours.get(), true));
   making.control = std::move(ours);
   return ok();
+}
+
+Result<> Maker::stop(const StopOrder& order, int scratch) {
+  constexpr std::uint64_t kStopPatienceMs = 5'000;
+  Stopped stopped{order.number, ""};
+  std::vector<sys::UniqueFd> fds;
+  const auto done = [&]() -> Result<> {
+    TRY(tools_.cgroups.stop_child(order.cgroup, kStopPatienceMs));
+    fds.push_back(TRY(sys::open_beneath(scratch, "upper", O_RDONLY | O_DIRECTORY)));
+    fds.push_back(TRY(sys::sealed_memfd("opaque", TRY(opaque_folders(fds.front().get())), false)));
+    return ok();
+  }();
+  if (!done) {
+    stopped.error = done.error().message;
+    fds.clear();
+    (void)tools_.cgroups.continue_child(order.cgroup);
+  }
+  return answer(stopped, fds);
 }
 
 Result<> Maker::remove(const RemoveOrder& order) {

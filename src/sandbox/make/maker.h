@@ -53,6 +53,7 @@ class Maker {
   Result<> make_all(const MakeOrder& order, int plan, Making& making);
   Result<> clone_init(const MakeOrder& order, Making& making);
   Result<> remove(const RemoveOrder& order);
+  Result<> stop(const StopOrder& order, int scratch);
   Result<> answer(const FromMaker& message, const std::vector<sys::UniqueFd>& fds = {});
 
   const MakerTools& tools_;

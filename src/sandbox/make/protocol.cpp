@@ -26,6 +26,12 @@ Result<ToMaker> take_to_maker(WireReader& in) {
       order.cgroup = TRY(in.text("cgroup", kMaxCgroupName));
       return ToMaker(std::move(order));
     }
+    case 2: {
+      StopOrder order;
+      order.number = TRY(in.u32("number"));
+      order.cgroup = TRY(in.text("cgroup", kMaxCgroupName));
+      return ToMaker(std::move(order));
+    }
     default: return Error{Errc::invalid, "type: unknown order"};
   }
 }
@@ -44,6 +50,12 @@ Result<FromMaker> take_from_maker(WireReader& in) {
       removed.number = TRY(in.u32("number"));
       removed.error = TRY(in.text("error", kMaxMessageBytes));
       return FromMaker(std::move(removed));
+    }
+    case 2: {
+      Stopped stopped;
+      stopped.number = TRY(in.u32("number"));
+      stopped.error = TRY(in.text("error", kMaxMessageBytes));
+      return FromMaker(std::move(stopped));
     }
     default: return Error{Errc::invalid, "type: unknown answer"};
   }
@@ -65,10 +77,13 @@ Result<std::string> encode_to_maker(const ToMaker& message) {
     out.u32(make->uid_base);
     out.text("cgroup", make->cgroup, kMaxCgroupName);
     put_base(out, make->base);
+  } else if (const auto* remove = std::get_if<RemoveOrder>(&message)) {
+    out.u32(remove->number);
+    out.text("cgroup", remove->cgroup, kMaxCgroupName);
   } else {
-    const auto& remove = std::get<RemoveOrder>(message);
-    out.u32(remove.number);
-    out.text("cgroup", remove.cgroup, kMaxCgroupName);
+    const auto& stop = std::get<StopOrder>(message);
+    out.u32(stop.number);
+    out.text("cgroup", stop.cgroup, kMaxCgroupName);
   }
   return out.finish();
 }
@@ -80,10 +95,13 @@ Result<std::string> encode_from_maker(const FromMaker& message) {
     out.u32(made->number);
     out.u32(made->pid);
     out.text("error", made->error.substr(0, kMaxMessageBytes), kMaxMessageBytes);
+  } else if (const auto* removed = std::get_if<Removed>(&message)) {
+    out.u32(removed->number);
+    out.text("error", removed->error.substr(0, kMaxMessageBytes), kMaxMessageBytes);
   } else {
-    const auto& removed = std::get<Removed>(message);
-    out.u32(removed.number);
-    out.text("error", removed.error.substr(0, kMaxMessageBytes), kMaxMessageBytes);
+    const auto& stopped = std::get<Stopped>(message);
+    out.u32(stopped.number);
+    out.text("error", stopped.error.substr(0, kMaxMessageBytes), kMaxMessageBytes);
   }
   return out.finish();
 }

@@ -6,6 +6,8 @@
 //                 <-----------   made + fds    tare-init lives, has its cgroups and the base plan
 //   remove [+ fd] ----------->                 the cgroups; what the descriptor keeps alive
 //                 <-----------   removed
+//   stop + fd     ----------->                 its processes stand still
+//                 <-----------   stopped + fds the upper, and its opaque folders
 //
 // Both ends are of one program and trust each other; messages are decoded strictly all the same.
 #pragma once
@@ -36,7 +38,12 @@ struct RemoveOrder {
   std::uint32_t number = 0;
   std::string cgroup;
 };
-using ToMaker = std::variant<MakeOrder, RemoveOrder>;
+// Descriptor: the scratch space. The launcher lets it go on.
+struct StopOrder {
+  std::uint32_t number = 0;
+  std::string cgroup;
+};
+using ToMaker = std::variant<MakeOrder, RemoveOrder, StopOrder>;
 
 // Descriptors when `pid` > 0: the pidfd; and when `error` is empty: the control socket, the scratch
 // space, the cgroup's oom_fd(). An error with a pid is of a process that was made and is
@@ -50,7 +57,13 @@ struct Removed {
   std::uint32_t number = 0;
   std::string error;
 };
-using FromMaker = std::variant<Made, Removed>;
+// Descriptors when `error` is empty: the upper, and a file with the text of opaque_folders()
+// (make/upper.h). After an error the processes go on.
+struct Stopped {
+  std::uint32_t number = 0;
+  std::string error;
+};
+using FromMaker = std::variant<Made, Removed, Stopped>;
 
 Result<std::string> encode_to_maker(const ToMaker& message);
 Result<std::string> encode_from_maker(const FromMaker& message);

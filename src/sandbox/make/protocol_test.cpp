@@ -45,6 +45,17 @@ TEST(MakerProtocol, answers_are_read_as_they_were_written) {
   EXPECT_EQ(std::get<Removed>(*removed).error, "");
 }
 
+TEST(MakerProtocol, an_order_to_stop_and_its_answer_are_read_as_they_were_written) {
+  const auto order = decode_to_maker(encode_to_maker(StopOrder{7, "s0-1"}).value());
+  ASSERT_TRUE(order) << order.error().message;
+  EXPECT_EQ(std::get<StopOrder>(*order).number, 7U);
+  EXPECT_EQ(std::get<StopOrder>(*order).cgroup, "s0-1");
+  const auto stopped = decode_from_maker(encode_from_maker(Stopped{8, "why"}).value());
+  ASSERT_TRUE(stopped) << stopped.error().message;
+  EXPECT_EQ(std::get<Stopped>(*stopped).number, 8U);
+  EXPECT_EQ(std::get<Stopped>(*stopped).error, "why");
+}
+
 TEST(MakerProtocol, an_error_of_any_length_can_be_told) {
   const std::string long_text(1 << 20, 'x');
   for (const FromMaker& answer :
@@ -57,13 +68,15 @@ TEST(MakerProtocol, an_error_of_any_length_can_be_told) {
 }
 
 TEST(MakerProtocol, cut_short_or_longer_messages_are_refused) {
-  for (const ToMaker& order : {ToMaker(make_order()), ToMaker(RemoveOrder{7, "s0-1"})}) {
+  for (const ToMaker& order :
+       {ToMaker(make_order()), ToMaker(RemoveOrder{7, "s0-1"}), ToMaker(StopOrder{7, "s0-1"})}) {
     const std::string bytes = encode_to_maker(order).value();
     for (std::size_t size = 0; size < bytes.size(); ++size)
       EXPECT_FALSE(decode_to_maker(std::string_view(bytes).substr(0, size))) << size;
     EXPECT_FALSE(decode_to_maker(bytes + "x"));
   }
-  for (const FromMaker& answer : {FromMaker(Made{7, 8, "why"}), FromMaker(Removed{7, "why"})}) {
+  for (const FromMaker& answer :
+       {FromMaker(Made{7, 8, "why"}), FromMaker(Removed{7, "why"}), FromMaker(Stopped{7, "why"})}) {
     const std::string bytes = encode_from_maker(answer).value();
     for (std::size_t size = 0; size < bytes.size(); ++size)
       EXPECT_FALSE(decode_from_maker(std::string_view(bytes).substr(0, size))) << size;
@@ -72,7 +85,7 @@ TEST(MakerProtocol, cut_short_or_longer_messages_are_refused) {
 }
 
 TEST(MakerProtocol, unknown_types_are_refused) {
-  for (const char type : {'\2', '\x7f', '\xff'}) {
+  for (const char type : {'\3', '\x7f', '\xff'}) {
     EXPECT_FALSE(decode_to_maker(std::string(1, type) + std::string(8, '\0')));
     EXPECT_FALSE(decode_from_maker(std::string(1, type) + std::string(8, '\0')));
   }

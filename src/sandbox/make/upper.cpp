@@ -1,0 +1,88 @@
+#include "sandbox/make/upper.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "sys/entries.h"
+#include "sys/files.h"
+
+namespace tare::sandbox {
+
+namespace {
+
+struct Level {
+  sys::UniqueFd folder;
+  std::string path;
+  std::vector<std::string> names;
+  std::size_t next = 0;
+};
+
+class OpaqueSearch {
+ public:
+  Result<> enter(sys::UniqueFd folder, std::string path);
+  Result<std::string> finish();
+
+ private:
+  Result<> step();
+
+  std::vector<Level> levels_;
+  std::size_t entries_ = 0;
+  std::string found_;
+};
+
+Result<bool> is_opaque(int folder) {
+  for (const char* name : {"trusted.overlay.opaque", "user.overlay.opaque"}) {
+    for (const sys::Xattr& xattr : TRY(sys::xattrs_fd(folder, name))) {
+      if (xattr.name == name && xattr.value == "y") return true;
+    }
+  }
+  return false;
+}
+
+Result<> OpaqueSearch::enter(sys::UniqueFd folder, std::string path) {
+  if (levels_.size() >= kMaxUpperDepth) {
+    return Error{Errc::exhausted,
+                 "a folder is more than " + std::to_string(kMaxUpperDepth) + " levels deep"};
+  }
+  if (TRY(is_opaque(folder.get()))) {
+    found_ += path;
+    found_ += '\0';
+    if (found_.size() > kMaxOpaqueBytes)
+      return Error{Errc::exhausted, "too many folders were made anew"};
+  }
+  Level level{std::move(folder), std::move(path), {}, 0};
+  level.names = TRY(sys::list_dir(level.folder.get(), "."));
+  entries_ += level.names.size();
+  if (entries_ > kMaxUpperEntries) return Error{Errc::exhausted, "too many entries"};
+  levels_.push_back(std::move(level));
+  return ok();
+}
+
+Result<> OpaqueSearch::step() {
+  Level& level = levels_.back();
+  if (level.next == level.names.size()) {
+    levels_.pop_back();
+    return ok();
+  }
+  const std::string& name = level.names[level.next++];
+  const auto status = TRY(sys::stat_at(level.folder.get(), name));
+  if (!S_ISDIR(status.st_mode)) return ok();
+  sys::UniqueFd below = TRY(
+      sys::open_beneath(level.folder.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  return enter(std::move(below), level.path == "." ? name : level.path + "/" + name);
+}
+
+Result<std::string> OpaqueSearch::finish() {
+  while (!levels_.empty()) TRY(step());
+  return std::move(found_);
+}
+
+}  // namespace
+
+Result<std::string> opaque_folders(int upper) {
+  OpaqueSearch search;
+  TRY(search.enter(TRY(sys::open_beneath(upper, ".", O_RDONLY | O_DIRECTORY)), "."));
+  return search.finish();
+}
+
+}  // namespace tare::sandbox
