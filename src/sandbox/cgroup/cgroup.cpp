@@ -191,43 +191,6 @@ Result<> CgroupRoot::remove_child(std::string_view name) const {
   return ok();
 }
 
-Result<> CgroupRoot::set_stopped(std::string_view name, bool stopped) const {
-  const Folder* folder = killing();
-  if (folder == nullptr) return Error{Errc::unavailable, "no hierarchy that can stop processes"};
-  const std::string in(name);
-  return folder->hierarchy.unified
-             ? sys::write_control(folder->folder.get(), in + "/cgroup.freeze", stopped ? "1" : "0")
-             : sys::write_control(folder->folder.get(), in + "/freezer.state",
-                                  stopped ? "FROZEN" : "THAWED");
-}
-
-Result<bool> CgroupRoot::is_stopped(std::string_view name) const {
-  const Folder* folder = killing();
-  const int dir = folder->folder.get();
-  const std::string in(name);
-  if (folder->hierarchy.unified)
-    return number_in(dir, in + "/cgroup.events", "frozen").value_or(0) == 1;
-  return TRY(sys::read_file_at(dir, in + "/freezer.state", 64)).starts_with("FROZEN");
-}
-
-Result<> CgroupRoot::stop_child(std::string_view name, std::uint64_t patience_ms) const {
-  TRY(set_stopped(name, true));
-  for (std::uint64_t waited_ms = 0;; ++waited_ms) {
-    auto stopped = is_stopped(name);
-    if (stopped && *stopped) return ok();
-    if (!stopped || waited_ms >= patience_ms) {
-      (void)set_stopped(name, false);
-      if (!stopped) return std::move(stopped).error();
-      return Error{Errc::timeout, "its processes do not stand still"};
-    }
-    sys::pause_ms(1);
-  }
-}
-
-Result<> CgroupRoot::continue_child(std::string_view name) const {
-  return set_stopped(name, false);
-}
-
 std::vector<int> CgroupRoot::descriptors() const {
   std::vector<int> fds;
   for (const Folder& folder : folders_) {
