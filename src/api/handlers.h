@@ -34,6 +34,7 @@ Result<> get_run_artifact(Services& services, Exchange& exchange);
 Result<> create_session(Services& services, Exchange& exchange);
 Result<> list_sessions(Services& services, Exchange& exchange);
 Result<> get_session(Services& services, Exchange& exchange);
+Result<> freeze_session(Services& services, Exchange& exchange);
 Result<> end_session(Services& services, Exchange& exchange);
 
 Result<> create_exec(Services& services, Exchange& exchange);

@@ -49,6 +49,8 @@ constexpr Row kRows[] = {
      OPERATION(get_session)},
     {Method::del, "/v1/sessions/{id}", Scope::runs_write, Body::none, Pace::prompt,
      OPERATION(end_session)},
+    {Method::post, "/v1/sessions/{id}/freeze", Scope::environments_write, Body::json, Pace::prompt,
+     OPERATION(freeze_session)},
     {Method::post, "/v1/runs/{id}/execs", Scope::runs_write, Body::json, Pace::prompt,
      OPERATION(create_exec)},
     {Method::get, "/v1/runs/{id}/execs", Scope::runs_read, Body::none, Pace::prompt,

@@ -356,8 +356,7 @@ Result<Invocation> parse_args(const std::vector<std::string>& arguments,
   const std::vector<std::string> words(arguments.begin(), dashes);
   const Raw untouched = raw;
   auto command = Grammar(raw, words.empty() ? "" : words.front()).parse(words, has_command);
-  const bool plain = command && !std::holds_alternative<HelpCommand>(*command);
-  if (!plain) {  // help and every error are told by the whole of it
+  if (!command || std::holds_alternative<HelpCommand>(*command)) {  // those need the whole of it
     raw = untouched;
     command = Grammar(raw).parse(words, has_command);
   }

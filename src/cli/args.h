@@ -54,6 +54,10 @@ struct EnvBuildCommand {
 struct EnvListCommand {
   bool json = false;
 };
+struct EnvFreezeCommand {
+  std::string session, name;
+  bool json = false;
+};
 struct EnvShowCommand {
   std::string ref;
   bool json = false;
@@ -212,7 +216,7 @@ struct HelpCommand {
 };
 
 using Command = std::variant<
-    UpCommand, DownCommand, DoctorCommand, EnvBuildCommand, EnvListCommand, EnvShowCommand,
+    UpCommand, DownCommand, DoctorCommand, EnvBuildCommand, EnvFreezeCommand, EnvListCommand, EnvShowCommand,
     EnvTreeCommand, EnvGcCommand, EnvDiffCommand, EnvTagCommand, EnvRemoveCommand, EnvVerifyCommand,
     AgentApplyCommand, AgentListCommand, AgentShowCommand, RunCommand, ProfilesCommand,
     PostureCommand, BenchCommand, PsCommand, LogsCommand, InspectCommand, ArtifactsCommand,

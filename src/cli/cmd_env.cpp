@@ -32,9 +32,8 @@ std::string built_line(const Json& environment) {
                      number_at(environment, {"files"}));
 }
 
-Result<int> print_built(const EnvBuildCommand& command, App& app, const Json& environment,
-                        const fiber::Context& ctx) {
-  TRY(app.print(command.json ? pretty_text(environment) : built_line(environment), ctx));
+Result<int> print_built(bool json, App& app, const Json& environment, const fiber::Context& ctx) {
+  TRY(app.print(json ? pretty_text(environment) : built_line(environment), ctx));
   return kExitOk;
 }
 
@@ -46,7 +45,7 @@ Result<int> run_command(const EnvBuildCommand& command, App& app, const fiber::C
   if (!command.name.empty()) body["name"] = command.name;
   if (command.rebuild) body["rebuild"] = true;
   const auto answer = TRY(app.client.post("/v1/environments", body, ctx));
-  if (answer.status != 202) return print_built(command, app, answer.body, ctx);
+  if (answer.status != 202) return print_built(command.json, app, answer.body, ctx);
 
   ProgressSink sink(app);
   auto run = foreground.attend(text_at(answer.body, {"build", "id"}), false, false, sink);
@@ -58,7 +57,7 @@ Result<int> run_command(const EnvBuildCommand& command, App& app, const fiber::C
     return model::exit_status_of(*run->outcome);
   }
   const auto built = TRY(app.client.get(environment_path(text_at(answer.body, {"ref"})), ctx));
-  return print_built(command, app, built.body, ctx);
+  return print_built(command.json, app, built.body, ctx);
 }
 
 Result<int> run_command(const EnvListCommand& command, App& app, const fiber::Context& ctx) {
@@ -77,6 +76,13 @@ Result<int> run_command(const EnvListCommand& command, App& app, const fiber::Co
   }
   TRY(app.print(table.text(), ctx));
   return kExitOk;
+}
+
+Result<int> run_command(const EnvFreezeCommand& command, App& app, const fiber::Context& ctx) {
+  const auto answer = TRY(
+      app.client.post("/v1/sessions/" + http::percent_encode(command.session) + "/freeze",
+                      JsonObject{{"name", command.name}}, ctx));
+  return print_built(command.json, app, answer.body, ctx);
 }
 
 Result<int> run_command(const EnvShowCommand& command, App& app, const fiber::Context& ctx) {

@@ -16,6 +16,7 @@ Result<int> run_command(const VersionCommand& command, App& app, const fiber::Co
 Result<int> run_command(const HelpCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const EnvBuildCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const EnvListCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const EnvFreezeCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const EnvShowCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const EnvDiffCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const EnvTreeCommand& command, App& app, const fiber::Context& ctx);

@@ -75,6 +75,7 @@ Result<model::RunRequest> Admission::from_agent(const RunWish& wish) {
   request.version = agent.version;
   request.environment = manifest.environment;
   request.environment_digest = agent.environment_digest;
+  request.environment_layers = agent.environment_layers;
   request.files_digest = agent.files_digest;
   request.argv = manifest.entry;
   request.argv.insert(request.argv.end(), wish.argv.begin(), wish.argv.end());
@@ -93,6 +94,7 @@ Result<model::RunRequest> Admission::ad_hoc(const RunWish& wish) {
   model::RunRequest request;
   request.environment = environment.reference;
   request.environment_digest = environment.digest;
+  request.environment_layers = environment.layers;
   request.argv = wish.argv;
   request.env = wish.env;
   if (wish.user) request.user = *wish.user;

@@ -59,6 +59,7 @@ Result<runs::StoredAgent> Agents::apply(std::string_view manifest, std::vector<A
   const auto publishing = TRY(deps_.layers.publish(ctx));  // until the version is recorded
   const auto environment = TRY(environments_.resolve(agent.manifest.environment));
   agent.environment_digest = environment.digest;
+  agent.environment_layers = environment.layers;
   std::sort(files.begin(), files.end(),
             [](const auto& a, const auto& b) { return a.path < b.path; });
   agent.files_digest = TRY(import_files(files, ctx));

@@ -70,8 +70,10 @@ Result<ResolvedEnvironment> Environments::resolve(std::string_view reference) {
                              "`tare env build {}`",
                              quote(reference), environment.build, environment.source)};
   }
-  return ResolvedEnvironment{TRY(model::parse_environment_source(reference)).text(),
-                             environment.digest};
+  ResolvedEnvironment resolved{TRY(model::parse_environment_source(reference)).text(),
+                               environment.digest};
+  if (environment.layers.size() > 1) resolved.layers = environment.layers;
+  return resolved;
 }
 
 Result<std::vector<model::Environment>> Environments::list(std::string_view source) {

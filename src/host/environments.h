@@ -17,8 +17,9 @@ namespace tare::host {
 
 // What a run stands on.
 struct ResolvedEnvironment {
-  std::string reference;  // as asked for, canonical
-  std::string digest;     // "" for host
+  std::string reference;                 // as asked for, canonical
+  std::string digest;                    // "" for host
+  std::vector<std::string> layers = {};  // when there are more than one
 };
 
 struct BuildRequest {
@@ -50,8 +51,15 @@ class Environments {
   // name of what an agent's version or a run that has not ended needs.
   Result<> remove(std::string_view name, const fiber::Context& ctx);
 
+  // What a live session has changed, above what it stands on, as the environment `name`. The
+  // session stands still meanwhile, and goes on. Not for one on `host`, which is not frozen.
+  Result<model::Environment> freeze(const std::string& session, const std::string& name,
+                                    const fiber::Context& ctx);
+
  private:
   Result<> refuse_if_run(const model::Environment& environment) const;
+  Result<model::Environment> named_new(const std::string& name);
+  Result<snapshot::Imported> freeze_upper(const LiveRun& live, const fiber::Context& ctx);
   Result<BuildAnswer> start_build(const model::EnvironmentSource& source, const std::string& name);
   model::Environment host_environment() const;
 

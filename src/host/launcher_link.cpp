@@ -118,6 +118,8 @@ Result<> LauncherLink::dispatch(sys::Message message) {
     pool_ = *pool;
     ++pool_told_;
     pool_changed_.notify_all();
+  } else if (auto* stopped = std::get_if<sandbox::StoppedMessage>(&decoded)) {
+    on_stopped(std::move(*stopped), std::move(message.fds));
   } else if (!dispatch_exec(decoded, message.fds)) {
     return Error{Errc::internal, "tare-launcher: greeted twice"};
   }
@@ -152,6 +154,30 @@ Result<sandbox::PoolMessage> LauncherLink::pool(const fiber::Context& ctx) {
   return pool_;
 }
 
+void LauncherLink::on_stopped(sandbox::StoppedMessage message, std::vector<sys::UniqueFd> fds) {
+  const auto waiting = stopping_.find(message.id);
+  if (waiting == stopping_.end()) return;
+  waiting->second = {std::move(message), std::move(fds)};
+  stopping_changed_.notify_all();
+}
+
+Result<StandingSandbox> LauncherLink::stop(const std::string& run, const fiber::Context& ctx) {
+  if (stopping_.contains(run)) return Error{Errc::conflict, run + " is being frozen already"};
+  const std::uint64_t connection = connection_;
+  Stopping& mine = stopping_[run];
+  const auto answered = [&] { return mine.answer || connection_ != connection || !ready_; };
+  auto told = send(sandbox::StopMessage{run}, {}, ctx);
+  if (told) told = stopping_changed_.wait_until(answered, ctx);
+  Stopping result = std::move(mine);
+  stopping_.erase(run);
+  if (!told) return std::move(told).error();
+  if (!result.answer) return Error{Errc::unavailable, "tare-launcher is gone"};
+  if (!result.answer->error.empty())
+    return Error{Errc::conflict, run + " cannot be frozen now: " + result.answer->error};
+  return StandingSandbox{std::move(result.fds[0]), std::move(result.fds[1]),
+                         result.answer->uid_base};
+}
+
 Result<> LauncherLink::send_now(const sandbox::ToLauncher& message, std::span<const int> fds,
                                 const fiber::Context& ctx) {
   const std::string bytes = TRY(sandbox::encode(message));
@@ -171,6 +197,7 @@ void LauncherLink::disconnected(const Error& why) {
   if (!version.empty() && !told) log_.error("launcher refused", why);
   if (status_.connected) log_.warning("launcher disconnected", {{"error", why.message}});
   ready_ = false;
+  stopping_changed_.notify_all();
   status_ = {.connected = false, .pid = 0, .version = version, .detail = why.message};
   socket_.reset();
 }

@@ -7,6 +7,8 @@
 // what is live.
 #pragma once
 
+#include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -58,6 +60,13 @@ struct PeerStatus {
 // The answer to a peer of another release; it is asked again until it is ours.
 Error other_release(std::string_view program, std::string_view version);
 
+// What has been read of it is what it is: it stands still until it is told to go on.
+struct StandingSandbox {
+  sys::UniqueFd upper;   // of its overlay
+  sys::UniqueFd opaque;  // as in sandbox::StoppedMessage
+  std::uint32_t uid_base = 0;
+};
+
 class LauncherLink {
  public:
   LauncherLink(std::string socket_path, LauncherEvents& events, ExecEvents& execs,
@@ -74,6 +83,9 @@ class LauncherLink {
   const PeerStatus& status() const { return status_; }
   // The counters of its pool, as they are now.
   Result<sandbox::PoolMessage> pool(const fiber::Context& ctx);
+  // Errors: Errc::conflict with why it cannot, and then nothing has happened; after any other it
+  // may stand all the same, and is to be told to go on.
+  Result<StandingSandbox> stop(const std::string& run, const fiber::Context& ctx);
   // Which launcher process that is, as text; all zeros: none yet.
   std::string instance() const { return fmt::format("{:016x}", known_instance_); }
 
@@ -86,6 +98,7 @@ class LauncherLink {
                     const fiber::Context& ctx);
   Result<> dispatch(sys::Message message);
   bool dispatch_exec(const sandbox::FromLauncher& message, std::vector<sys::UniqueFd>& fds);
+  void on_stopped(sandbox::StoppedMessage message, std::vector<sys::UniqueFd> fds);
   void disconnected(const Error& why);
 
   std::string path_;
@@ -102,6 +115,12 @@ class LauncherLink {
   sandbox::PoolMessage pool_;
   std::uint64_t pool_told_ = 0;  // how often
   fiber::Event pool_changed_;
+  struct Stopping {
+    std::optional<sandbox::StoppedMessage> answer;
+    std::vector<sys::UniqueFd> fds;
+  };
+  std::map<std::string, Stopping, std::less<>> stopping_;  // by run
+  fiber::Event stopping_changed_;
 };
 
 }  // namespace tare::host

@@ -31,6 +31,7 @@ Result<LayerDigests> recorded_layers(runs::Store& store) {
   }
   TRY(store.each_agent_version(kTenant, [&](const model::Agent& agent) -> Result<> {
     needed.insert(agent.environment_digest);
+    needed.insert(agent.environment_layers.begin(), agent.environment_layers.end());
     needed.insert(agent.files_digest);
     return ok();
   }));

@@ -66,6 +66,9 @@ class RunService final : public LauncherEvents {
   std::size_t active() const { return table_.size(); }
   bool recovered() const { return recovered_; }
 
+  // A sandbox that LauncherLink::stop() has made stand still; not waited for.
+  void go_on(const std::string& run) { send_later(sandbox::GoOnMessage{run}); }
+
   void on_launcher_gone(const std::string& why) override;
   void on_live(const sandbox::LiveMessage& message, std::vector<sys::UniqueFd> fds) override;
   void on_listed() override;

@@ -15,7 +15,11 @@ constexpr std::size_t kHostnameIdBytes = 8;
 
 std::vector<std::string> layers_of(const model::RunRequest& request) {
   std::vector<std::string> layers;
-  if (!request.environment_digest.empty()) layers.push_back(request.environment_digest);
+  if (!request.environment_layers.empty()) {
+    layers = request.environment_layers;
+  } else if (!request.environment_digest.empty()) {
+    layers.push_back(request.environment_digest);
+  }
   if (!request.files_digest.empty()) layers.push_back(request.files_digest);
   return layers;
 }

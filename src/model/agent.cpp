@@ -174,7 +174,7 @@ std::string manifest_digest(const AgentManifest& manifest) {
 
 Json to_json(const Agent& agent) {
   const AgentManifest& manifest = agent.manifest;
-  return JsonObject{
+  JsonObject object{
       {"tenant", agent.tenant},
       {"name", agent.name},
       {"version", agent.version},
@@ -191,6 +191,9 @@ Json to_json(const Agent& agent) {
       {"created_ms", agent.created_ms},
       {"created_at", format_utc(agent.created_ms)},
   };
+  if (!agent.environment_layers.empty())
+    object["environment_layers"] = text_list(agent.environment_layers);
+  return object;
 }
 
 Result<Agent> agent_from_json(const Json& json) {
@@ -203,6 +206,7 @@ Result<Agent> agent_from_json(const Json& json) {
   fields.required("version", agent.version, integer<std::uint32_t>(1));
   fields.required("manifest", agent.manifest, read_manifest_text);
   fields.optional("environment_digest", agent.environment_digest, read_digest_or_empty);
+  fields.optional("environment_layers", agent.environment_layers, list_of(read_digest, kMaxLayers));
   fields.optional("files_digest", agent.files_digest, read_digest_or_empty);
   fields.required("created_ms", agent.created_ms, integer<std::uint64_t>(0, kMaxCount));
   TRY(fields.finish());

@@ -59,8 +59,9 @@ struct Agent {
   std::string name;
   std::uint32_t version = 0;  // counts from 1
   AgentManifest manifest;
-  std::string environment_digest;  // "" for `host`
-  std::string files_digest;        // layer with its files, "" for none
+  std::string environment_digest;                    // "" for `host`
+  std::vector<std::string> environment_layers = {};  // as in RunRequest
+  std::string files_digest;                          // layer with its files, "" for none
   std::uint64_t created_ms = 0;
 
   friend bool operator==(const Agent&, const Agent&) = default;

@@ -129,6 +129,14 @@ Result<EnvironmentState> environment_state_from(std::string_view text) {
   return static_cast<EnvironmentState>(found - kStates.begin());
 }
 
+std::string digest_of_layers(const std::vector<std::string>& layers) {
+  CHECK(!layers.empty());
+  if (layers.size() == 1) return layers.front();
+  std::string text = "tare-environment 1\n";
+  for (const std::string& layer : layers) text += layer + "\n";
+  return sha256_text(text);
+}
+
 Json to_json(const Environment& environment) {
   JsonArray layers;
   for (const std::string& layer : environment.layers) layers.emplace_back(layer);

@@ -60,6 +60,9 @@ struct Environment {
   friend bool operator==(const Environment&, const Environment&) = default;
 };
 
+// The digest of an environment that is made of these: with one it is that of the layer.
+std::string digest_of_layers(const std::vector<std::string>& layers);
+
 Json to_json(const Environment& environment);
 Result<Environment> read_environment(const Node& node);
 // Passes over keys it does not know.

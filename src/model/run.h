@@ -75,7 +75,9 @@ struct RunRequest {
   std::uint32_t version = 0;            // its version, 0 for an ad-hoc run
   std::string environment = {};         // "host" or an environment's name or digest as asked for
   std::string environment_digest = {};  // what it was resolved to; "" for host (unreproducible)
-  std::string files_digest = {};        // layer with the agent's own files, "" for none
+  // Of one that has more than one: its layers, lowest first. Else the digest is the layer.
+  std::vector<std::string> environment_layers = {};
+  std::string files_digest = {};  // layer with the agent's own files, "" for none
   std::vector<std::string> argv = {};
   std::vector<std::string> env = {};  // "NAME=value"
   std::string user = "agent";         // "agent" or "root"

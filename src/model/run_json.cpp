@@ -65,7 +65,7 @@ Result<Outcome> read_outcome(const Node& node) {
 Json to_json(const RunRequest& request) {
   JsonArray inputs;
   for (const InputFile& input : request.inputs) inputs.push_back(to_json(input));
-  return JsonObject{
+  JsonObject object{
       {"agent", request.agent},
       {"version", request.version},
       {"environment", request.environment},
@@ -82,6 +82,9 @@ Json to_json(const RunRequest& request) {
       {"attach", request.attach},
       {"idempotency_key", request.idempotency_key},
   };
+  if (!request.environment_layers.empty())
+    object["environment_layers"] = text_list(request.environment_layers);
+  return object;
 }
 
 Result<RunRequest> read_run_request(const Node& node) {
@@ -91,6 +94,8 @@ Result<RunRequest> read_run_request(const Node& node) {
   fields.optional("version", request.version, integer<std::uint32_t>());
   fields.required("environment", request.environment, text(kMaxEnvironmentTextBytes));
   fields.optional("environment_digest", request.environment_digest, read_digest_or_empty);
+  fields.optional("environment_layers", request.environment_layers,
+                  list_of(read_digest, kMaxLayers));
   fields.optional("files_digest", request.files_digest, read_digest_or_empty);
   fields.required("argv", request.argv, list_of(text(kMaxArgBytes), kMaxArgs));
   fields.optional("env", request.env, list_of(text(kMaxEnvBytes), kMaxEnv));

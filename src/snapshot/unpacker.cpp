@@ -96,15 +96,18 @@ Result<> wait_readable(int channel, const Clock& clock, std::uint64_t deadline_u
   }
 }
 
-Error crashed(sys::Child& child) {
-  const auto status = child.wait(nullptr);
-  if (!status) return status.error();
+Error ended_as(const sys::ExitStatus& status) {
   return Error{
       Errc::unavailable,
-      status->signalled
-          ? "the unpacker was ended by signal " + std::to_string(status->code) +
+      status.signalled
+          ? "the unpacker was ended by signal " + std::to_string(status.code) +
                 " (a damaged or hostile archive, or one that needs more memory than allowed)"
-          : "the unpacker ended without an answer"};
+          : "the unpacker ended with status " + std::to_string(status.code)};
+}
+
+Error crashed(sys::Child& child) {
+  const auto status = child.wait(nullptr);
+  return status ? ended_as(*status) : status.error();
 }
 
 }  // namespace
@@ -129,7 +132,7 @@ Result<TarCounts> unpack(sys::UniqueFd archive, sys::UniqueFd root, const TreeLi
       return error_of(*failure);
     } else if (const auto* imported = std::get_if<Imported>(&reply)) {
       const auto status = TRY(child.wait(nullptr));  // nothing is written after this
-      if (status.signalled || status.code != 0) return Error{Errc::internal, "unpacker: bad end"};
+      if (status.signalled || status.code != 0) return ended_as(status);
       return imported->dropped;
     } else {
       return Error{Errc::internal, "unpacker: unexpected message"};

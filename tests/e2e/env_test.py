@@ -141,6 +141,81 @@ class DebianEnvironment(harness.TareTest):
         self.assertEqual(tree, (found_again / "tree").read_text())
         self.assertEqual((found / "hello").read_text(), (found_again / "hello").read_text())
 
+    # ---- freezing what a session has changed
+
+    def session(self, *options):
+        return self.home.must("session", "new", *options).stdout.decode().strip()
+
+    def inside(self, session, script):
+        return self.home.must("session", "exec", session, "--", "sh", "-ec", script).stdout.decode()
+
+    def run_in(self, environment, script):
+        return self.home.must("run", "--env", environment, "--user", "root", "--",
+                              "sh", "-ec", script).stdout.decode()
+
+    def show(self, environment):
+        return json.loads(self.home.must("env", "show", environment, "--json").stdout)
+
+    def test_what_a_session_changed_is_an_environment_and_the_session_goes_on(self):
+        session = self.session("--env", "small", "--user", "root")
+        digest = self.inside(session, """
+            echo changed >/etc/issue; rm /usr/bin/hello
+            rm -r /usr/share/doc; mkdir /usr/share/doc; echo new >/usr/share/doc/one
+            mkdir /srv/data; head -c 300000 /dev/urandom >/srv/data/blob; chmod 1770 /srv/data
+            ln /srv/data/blob /srv/data/again; ln -s blob /srv/data/link
+            echo x >/tmp/gone; sha256sum </srv/data/blob""")
+        out = self.home.must("env", "freeze", session, "--name", "changed").stdout.decode()
+        self.assertRegex(out, r"^changed is ready: sha256:[0-9a-f]{64}, ")
+        self.assertEqual(self.inside(session, "cat /tmp/gone /etc/issue"), "x\nchanged\n")
+        seen = self.run_in("changed", """
+            cat /etc/issue; ls /usr/bin/hello 2>&1 || true; ls /usr/share/doc
+            stat -c '%a %h %N' /srv/data /srv/data/blob /srv/data/link; ls /tmp
+            sha256sum </srv/data/blob""")
+        self.assertEqual(seen, "changed\n"
+                         "ls: cannot access '/usr/bin/hello': No such file or directory\none\n"
+                         "1770 2 '/srv/data'\n644 2 '/srv/data/blob'\n"
+                         "777 1 '/srv/data/link' -> 'blob'\n" + digest)
+        small, changed = self.show("small"), self.show("changed")
+        self.assertEqual(changed["layers"][0], small["digest"])
+        self.assertEqual(len(changed["layers"]), 2)
+        # Nothing has changed since: the same bytes again, under another name.
+        self.home.must("env", "freeze", session, "--name", "same")
+        self.assertEqual(self.show("same")["digest"], changed["digest"])
+        self.home.must("session", "kill", session)
+
+    def test_layers_upon_layers_and_an_agent_that_works_in_them(self):
+        first = self.session("--env", "small", "--user", "root")
+        self.inside(first, "echo 1 >/srv/one; echo 1 >/srv/both")
+        self.home.must("env", "freeze", first, "--name", "first")
+        second = self.session("--env", "first", "--user", "root")
+        self.inside(second, "cat /srv/one; rm /srv/one; echo 2 >/srv/both")
+        self.home.must("env", "freeze", second, "--name", "second")
+        self.assertEqual(len(self.show("second")["layers"]), 3)
+        self.assertEqual(self.run_in("second", "ls /srv; cat /srv/both; hello"),
+                         "both\n2\nHello, world!\n")
+        folder = self.folder / "layered"
+        folder.mkdir()
+        (folder / "agent.toml").write_text(
+            MANIFEST.format(name="layered", environment="second", user="agent"))
+        (folder / "work.sh").write_text("cat /srv/both\n")
+        self.home.must("agent", "apply", folder)
+        self.assertEqual(self.home.must("run", "layered").stdout, b"2\n")
+
+    def test_what_cannot_be_frozen_is_said(self):
+        host = self.session()
+        result = self.home.tare("env", "freeze", host, "--name", "x")
+        self.assertNotEqual(result.returncode, 0)
+        self.assertIn("stands on `host`, which is not frozen", result.stderr.decode())
+        session = self.session("--env", "small")
+        taken = self.home.tare("env", "freeze", session, "--name", "small")
+        self.assertIn("is there already", taken.stderr.decode())
+        source = self.home.tare("env", "freeze", session, "--name", "debian:bookworm")
+        self.assertIn("is not a name", source.stderr.decode())
+        self.home.must("session", "kill", session, host)
+        ended = self.home.tare("env", "freeze", session, "--name", "late")
+        self.assertIn("is not running", ended.stderr.decode())
+        self.assertNotEqual(self.home.tare("env", "show", "late").returncode, 0)
+
 
 if __name__ == "__main__":
     unittest.main()
