@@ -216,13 +216,13 @@ struct HelpCommand {
 };
 
 using Command = std::variant<
-    UpCommand, DownCommand, DoctorCommand, EnvBuildCommand, EnvFreezeCommand, EnvListCommand, EnvShowCommand,
-    EnvTreeCommand, EnvGcCommand, EnvDiffCommand, EnvTagCommand, EnvRemoveCommand, EnvVerifyCommand,
-    AgentApplyCommand, AgentListCommand, AgentShowCommand, RunCommand, ProfilesCommand,
-    PostureCommand, BenchCommand, PsCommand, LogsCommand, InspectCommand, ArtifactsCommand,
-    KillCommand, RemoveCommand, SessionNewCommand, SessionListCommand, SessionKillCommand,
-    ExecCommand, AttachCommand, ExecListCommand, CopyCommand, FileListCommand, FileRemoveCommand,
-    FileMoveCommand, VersionCommand, HelpCommand>;
+    UpCommand, DownCommand, DoctorCommand, EnvBuildCommand, EnvFreezeCommand, EnvListCommand,
+    EnvShowCommand, EnvTreeCommand, EnvGcCommand, EnvDiffCommand, EnvTagCommand, EnvRemoveCommand,
+    EnvVerifyCommand, AgentApplyCommand, AgentListCommand, AgentShowCommand, RunCommand,
+    ProfilesCommand, PostureCommand, BenchCommand, PsCommand, LogsCommand, InspectCommand,
+    ArtifactsCommand, KillCommand, RemoveCommand, SessionNewCommand, SessionListCommand,
+    SessionKillCommand, ExecCommand, AttachCommand, ExecListCommand, CopyCommand, FileListCommand,
+    FileRemoveCommand, FileMoveCommand, VersionCommand, HelpCommand>;
 
 struct Invocation {
   Target target;

@@ -20,7 +20,9 @@ void add_making(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
       env, "freeze", "Make an environment of what a live session has changed",
       "tare env freeze 7xk2 --name py-requests\n"
       "It stands still meanwhile, and goes on. Not kept: /tmp, /var/tmp, /run, /output.",
-      [](const Raw& r) -> Result<Command> { return Command(EnvFreezeCommand{r.id, r.name, r.json}); });
+      [](const Raw& r) -> Result<Command> {
+        return Command(EnvFreezeCommand{r.id, r.name, r.json});
+      });
   freeze->add_option("SESSION", raw.id, "Its id, or the start or end of one")->required();
   freeze->add_option("--name", raw.name, "Name of the new one")->type_name("NAME")->required();
   grammar.add_json(freeze);
