@@ -16,10 +16,12 @@ using model::EnvironmentState;
 // The key under which an environment is looked up: canonical where there is a canonical form.
 std::string key_of(const EnvironmentSource& source) { return source.text(); }
 
-Error not_built(std::string_view reference) {
-  return Error{Errc::not_found,
-               fmt::format("environment {} is not there: `tare env build {}` makes it",
-                           quote(reference), reference)};
+Error not_there(const EnvironmentSource& source) {
+  const std::string text = source.text();
+  const std::string fix = source.kind == EnvironmentSource::Kind::debian
+                              ? fmt::format("`tare env build {}` makes it", text)
+                              : "`tare env list` shows those that are";
+  return Error{Errc::not_found, fmt::format("environment {} is not there: {}", quote(text), fix)};
 }
 
 // Is there another name for what this one stands for?
@@ -53,7 +55,7 @@ Result<model::Environment> Environments::find(std::string_view reference) {
   if (source.kind == EnvironmentSource::Kind::host) return host_environment();
   auto found = deps_.records.run(
       [&](runs::Store& store) { return store.get_environment(kTenant, key_of(source)); });
-  if (!found && found.error().code == Errc::not_found) return not_built(key_of(source));
+  if (!found && found.error().code == Errc::not_found) return not_there(source);
   return found;
 }
 
