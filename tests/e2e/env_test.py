@@ -200,6 +200,16 @@ class DebianEnvironment(harness.TareTest):
         (folder / "work.sh").write_text("cat /srv/both\n")
         self.home.must("agent", "apply", folder)
         self.assertEqual(self.home.must("run", "layered").stdout, b"2\n")
+        # The agent needs all of the layers, whatever names are left.
+        self.home.must("session", "kill", first, second)
+        for session in (first, second):
+            self.home.wait_ended(session)
+        self.home.must("env", "rm", "first")
+        refused = self.home.tare("env", "rm", "second")
+        self.assertIn("layered", refused.stderr.decode())
+        self.home.must("env", "gc")
+        self.assertEqual(self.home.must("run", "layered").stdout, b"2\n")
+        self.home.must("env", "verify", "second")
 
     def test_what_cannot_be_frozen_is_said(self):
         host = self.session()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -11,7 +12,16 @@ from pathlib import Path
 
 import harness
 
-LAUNCHER_PROTOCOL = 5  # src/sandbox/launch/protocol.h
+SRC = Path(__file__).resolve().parents[2] / "src"
+
+
+def constant(header, name):
+    """Our own protocol's number: only the release is to differ."""
+    return int(re.search(rf"{name} = (\d+);", (SRC / header).read_text())[1])
+
+
+LAUNCHER_PROTOCOL = constant("sandbox/launch/protocol.h", "kLauncherProtocol")
+STORE_PROTOCOL = constant("snapshot/protocol.h", "kProtocolVersion")
 
 # Listens as tare-launcher or tare-store would, and greets as one of release 9.9.9.
 OTHER_RELEASE = """\
@@ -23,7 +33,7 @@ text = lambda value: struct.pack("<I", len(value)) + value
 greeting = {{
     "tare-launcher": struct.pack("<BII", 0, {launcher_protocol}, os.getpid()) + text(b"v1")
                      + text(b"9.9.9") + struct.pack("<Q", 7),
-    "tare-store": struct.pack("<BII", 0, 0x53455254, 1) + text(b"9.9.9"),
+    "tare-store": struct.pack("<BII", 0, 0x53455254, {store_protocol}) + text(b"9.9.9"),
 }}[name]
 path = home + "/run/" + name.removeprefix("tare-") + ".sock"
 server = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -90,7 +100,8 @@ class Handshake(harness.TareTest):
 
     def script(self, launcher_protocol=LAUNCHER_PROTOCOL):
         return OTHER_RELEASE.format(python=shutil.which("python3"),
-                                    launcher_protocol=launcher_protocol)
+                                    launcher_protocol=launcher_protocol,
+                                    store_protocol=STORE_PROTOCOL)
 
 
 if __name__ == "__main__":
