@@ -17,21 +17,45 @@ Result<MakeOrder> take_make(WireReader& in) {
   return order;
 }
 
+// Those that say nothing but which sandbox, and how it went.
+template <class Order>
+Result<Order> take_order(WireReader& in) {
+  Order order;
+  order.number = TRY(in.u32("number"));
+  order.cgroup = TRY(in.text("cgroup", kMaxCgroupName));
+  return order;
+}
+template <class Answer>
+Result<Answer> take_answer(WireReader& in) {
+  Answer answer;
+  answer.number = TRY(in.u32("number"));
+  answer.error = TRY(in.text("error", kMaxMessageBytes));
+  return answer;
+}
+
+template <class Order>
+void put(WireWriter& out, const Order& order) {
+  out.u32(order.number);
+  out.text("cgroup", order.cgroup, kMaxCgroupName);
+}
+void put(WireWriter& out, const MakeOrder& order) {
+  out.u32(order.number);
+  out.u32(order.uid_base);
+  out.text("cgroup", order.cgroup, kMaxCgroupName);
+  put_base(out, order.base);
+}
+template <class Answer>
+void put_answer(WireWriter& out, const Answer& answer) {
+  out.u32(answer.number);
+  if constexpr (std::is_same_v<Answer, Made>) out.u32(answer.pid);
+  out.text("error", answer.error.substr(0, kMaxMessageBytes), kMaxMessageBytes);
+}
+
 Result<ToMaker> take_to_maker(WireReader& in) {
   switch (TRY(in.u8("type"))) {
     case 0: return ToMaker(TRY(take_make(in)));
-    case 1: {
-      RemoveOrder order;
-      order.number = TRY(in.u32("number"));
-      order.cgroup = TRY(in.text("cgroup", kMaxCgroupName));
-      return ToMaker(std::move(order));
-    }
-    case 2: {
-      StopOrder order;
-      order.number = TRY(in.u32("number"));
-      order.cgroup = TRY(in.text("cgroup", kMaxCgroupName));
-      return ToMaker(std::move(order));
-    }
+    case 1: return ToMaker(TRY(take_order<RemoveOrder>(in)));
+    case 2: return ToMaker(TRY(take_order<StopOrder>(in)));
     default: return Error{Errc::invalid, "type: unknown order"};
   }
 }
@@ -45,18 +69,8 @@ Result<FromMaker> take_from_maker(WireReader& in) {
       made.error = TRY(in.text("error", kMaxMessageBytes));
       return FromMaker(std::move(made));
     }
-    case 1: {
-      Removed removed;
-      removed.number = TRY(in.u32("number"));
-      removed.error = TRY(in.text("error", kMaxMessageBytes));
-      return FromMaker(std::move(removed));
-    }
-    case 2: {
-      Stopped stopped;
-      stopped.number = TRY(in.u32("number"));
-      stopped.error = TRY(in.text("error", kMaxMessageBytes));
-      return FromMaker(std::move(stopped));
-    }
+    case 1: return FromMaker(TRY(take_answer<Removed>(in)));
+    case 2: return FromMaker(TRY(take_answer<Stopped>(in)));
     default: return Error{Errc::invalid, "type: unknown answer"};
   }
 }
@@ -72,37 +86,14 @@ Result<Message> whole(WireReader& in, Result<Message> message) {
 Result<std::string> encode_to_maker(const ToMaker& message) {
   WireWriter out;
   out.u8(static_cast<std::uint8_t>(message.index()));
-  if (const auto* make = std::get_if<MakeOrder>(&message)) {
-    out.u32(make->number);
-    out.u32(make->uid_base);
-    out.text("cgroup", make->cgroup, kMaxCgroupName);
-    put_base(out, make->base);
-  } else if (const auto* remove = std::get_if<RemoveOrder>(&message)) {
-    out.u32(remove->number);
-    out.text("cgroup", remove->cgroup, kMaxCgroupName);
-  } else {
-    const auto& stop = std::get<StopOrder>(message);
-    out.u32(stop.number);
-    out.text("cgroup", stop.cgroup, kMaxCgroupName);
-  }
+  std::visit([&out](const auto& order) { put(out, order); }, message);
   return out.finish();
 }
 
 Result<std::string> encode_from_maker(const FromMaker& message) {
   WireWriter out;
   out.u8(static_cast<std::uint8_t>(message.index()));
-  if (const auto* made = std::get_if<Made>(&message)) {
-    out.u32(made->number);
-    out.u32(made->pid);
-    out.text("error", made->error.substr(0, kMaxMessageBytes), kMaxMessageBytes);
-  } else if (const auto* removed = std::get_if<Removed>(&message)) {
-    out.u32(removed->number);
-    out.text("error", removed->error.substr(0, kMaxMessageBytes), kMaxMessageBytes);
-  } else {
-    const auto& stopped = std::get<Stopped>(message);
-    out.u32(stopped.number);
-    out.text("error", stopped.error.substr(0, kMaxMessageBytes), kMaxMessageBytes);
-  }
+  std::visit([&out](const auto& answer) { put_answer(out, answer); }, message);
   return out.finish();
 }
 
