@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/decode.h"
 #include "base/ids.h"
 #include "base/limits.h"
 #include "base/text.h"
@@ -19,6 +20,16 @@ Result<> reply_json(http::Exchange& exchange, int status, const Json& body,
   http::Response response{.status = status, .headers = headers, .body = to_text(body) + "\n"};
   response.headers.set("Content-Type", "application/json");
   return exchange.reply(response);
+}
+
+Result<std::string> read_name_alone(http::Exchange& exchange) {
+  const Json body = TRY(read_json(exchange));
+  std::string name;
+  const Node node(body);
+  Fields fields(node);
+  fields.required("name", name, text(kMaxNameBytes, 1));
+  TRY(fields.finish());
+  return name;
 }
 
 Result<Json> read_json(http::Exchange& exchange) {

@@ -16,6 +16,8 @@ namespace tare::api {
 Result<> reply_json(http::Exchange& exchange, int status, const Json& body,
                     const http::Headers& headers = {});
 Result<Json> read_json(http::Exchange& exchange);
+// Of a body that is {"name": ...} and nothing else; an empty one is refused.
+Result<std::string> read_name_alone(http::Exchange& exchange);
 
 Result<bool> flag(const http::Query& query, std::string_view name, bool otherwise);
 Result<std::uint64_t> number(const http::Query& query, std::string_view name,

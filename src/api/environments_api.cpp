@@ -93,12 +93,7 @@ Result<> sweep_layers(Services& services, Exchange& exchange) {
 }
 
 Result<> tag_environment(Services& services, Exchange& exchange) {
-  const Json body = TRY(read_json(exchange));
-  std::string name;
-  const Node node(body);
-  Fields fields(node);
-  fields.required("name", name, text(kMaxNameBytes, 1));
-  TRY(fields.finish());
+  const std::string name = TRY(read_name_alone(exchange));
   return reply_json(
       exchange, 200,
       model::to_json(TRY(services.environments.tag(exchange.parameter("ref"), name))));

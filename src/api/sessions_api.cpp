@@ -5,9 +5,7 @@
 #include "api/answers.h"
 #include "api/handlers.h"
 #include "api/run_wish.h"
-#include "base/decode.h"
 #include "base/hash.h"
-#include "base/limits.h"
 #include "http/url.h"
 #include "model/environment.h"
 #include "model/run_json.h"
@@ -77,12 +75,7 @@ Result<> get_session(Services& services, Exchange& exchange) {
 Result<> freeze_session(Services& services, Exchange& exchange) {
   const std::string id = TRY(run_id_of(exchange));
   TRY(exchange.query().allow_only({}));
-  const Json body = TRY(read_json(exchange));
-  std::string name;
-  const Node node(body);
-  Fields fields(node);
-  fields.required("name", name, text(kMaxEnvironmentTextBytes, 1));
-  TRY(fields.finish());
+  const std::string name = TRY(read_name_alone(exchange));
   TRY(session_of(services, id));
   const auto frozen = TRY(services.environments.freeze(id, name, exchange.context()));
   return reply_json(exchange, 201, model::to_json(frozen),

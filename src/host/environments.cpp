@@ -131,11 +131,14 @@ Result<BuildAnswer> Environments::start_build(const EnvironmentSource& source,
 
 // ---- names
 
-Result<model::Environment> Environments::tag(std::string_view reference, const std::string& name) {
+Result<> check_environment_name(const std::string& name) {
   TRY(check_name("name", name));
-  if (TRY(model::parse_environment_source(name)).kind != EnvironmentSource::Kind::name) {
-    return field_error("name", quote(name) + " has a meaning of its own; take another");
-  }
+  if (TRY(model::parse_environment_source(name)).kind == EnvironmentSource::Kind::name) return ok();
+  return field_error("name", quote(name) + " has a meaning of its own; take another");
+}
+
+Result<model::Environment> Environments::tag(std::string_view reference, const std::string& name) {
+  TRY(check_environment_name(name));
   const ResolvedEnvironment resolved = TRY(resolve(reference));
   if (resolved.digest.empty())
     return field_error("ref", "`host` is not frozen: it cannot have a name");

@@ -34,6 +34,9 @@ struct BuildAnswer {
   std::string ref = {};
 };
 
+// One that people may give: not `host`, nor the source or digest of another.
+Result<> check_environment_name(const std::string& name);
+
 class Environments {
  public:
   Environments(const RunDeps& deps, RunService& runs) : deps_(deps), runs_(runs) {}
@@ -58,7 +61,6 @@ class Environments {
 
  private:
   Result<> refuse_if_run(const model::Environment& environment) const;
-  Result<model::Environment> named_new(const std::string& name);
   Result<snapshot::Imported> freeze_upper(const LiveRun& live, const fiber::Context& ctx);
   Result<BuildAnswer> start_build(const model::EnvironmentSource& source, const std::string& name);
   model::Environment host_environment() const;

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "host/environments.h"
+#include "sandbox/plan/plan.h"
 #include "snapshot/client.h"
 
 namespace tare::host {
@@ -12,7 +13,6 @@ namespace {
 constexpr std::uint64_t kFreezeTimeoutMs = 10 * 60 * 1000;
 constexpr std::uint64_t kMaxFrozenEntries = 2'000'000;
 constexpr std::uint64_t kMaxFrozenFileBytes = std::uint64_t{1} << 40;  // holes included
-constexpr std::uint32_t kSandboxIds = 65'536;
 
 // What the platform puts in place for each run, and what is no part of an environment: what is
 // mounted, and what the Filesystem Hierarchy Standard calls transient.
@@ -21,25 +21,16 @@ std::vector<std::string> not_frozen() {
           "proc", "run",          "sys",       "tmp",   "var/tmp"};
 }
 
-}  // namespace
-
-Result<model::Environment> Environments::named_new(const std::string& name) {
-  const auto source = TRY(model::parse_environment_source(name));
-  if (source.kind != model::EnvironmentSource::Kind::name)
-    return field_error("name",
-                       quote(name) + " is not a name but the source of another environment");
-  const auto there = find(name);
-  if (there && there->state != model::EnvironmentState::failed) {
-    return Error{Errc::conflict,
-                 fmt::format("environment {} is there already: choose another name", quote(name)),
-                 0, "name"};
-  }
+Result<> refuse_if_taken(runs::Store& store, const std::string& name) {
+  const auto there = store.get_environment(kTenant, name);
   if (!there && there.error().code != Errc::not_found) return there.error();
-  model::Environment environment;
-  environment.tenant = kTenant;
-  environment.name = name;
-  return environment;
+  if (!there || there->state == model::EnvironmentState::failed) return ok();
+  return Error{Errc::conflict,
+               fmt::format("environment {} is there already: choose another name", quote(name)), 0,
+               "name"};
 }
+
+}  // namespace
 
 Result<snapshot::Imported> Environments::freeze_upper(const LiveRun& live,
                                                       const fiber::Context& ctx) {
@@ -50,7 +41,7 @@ Result<snapshot::Imported> Environments::freeze_upper(const LiveRun& live,
   snapshot::Freeze wanted;
   wanted.layers = layers_of(request);
   wanted.owner_base = standing.uid_base;
-  wanted.owner_count = kSandboxIds;
+  wanted.owner_count = sandbox::kIdRange;
   wanted.without = not_frozen();
   wanted.limits = {.max_entries = kMaxFrozenEntries,
                    .max_bytes = request.limits.disk_bytes,
@@ -68,7 +59,8 @@ Result<snapshot::Imported> Environments::freeze_upper(const LiveRun& live,
 Result<model::Environment> Environments::freeze(const std::string& session, const std::string& name,
                                                 const fiber::Context& ctx) {
   const auto publishing = TRY(deps_.layers.publish(ctx));  // until it is recorded
-  model::Environment environment = TRY(named_new(name));
+  TRY(check_environment_name(name));
+  TRY(deps_.records.run([&](runs::Store& store) { return refuse_if_taken(store, name); }));
   const auto live = runs_.live(session);
   if (!live || !live->started) {
     const auto run = TRY(runs_.get(session));
@@ -84,6 +76,9 @@ Result<model::Environment> Environments::freeze(const std::string& session, cons
                     "--env ENV, and change that",
                     session)};
   }
+  model::Environment environment;
+  environment.tenant = kTenant;
+  environment.name = name;
   environment.layers = layers_of(request);
   const auto imported = TRY(freeze_upper(*live, ctx));
   if (imported.layer.entries > 0) environment.layers.push_back(imported.layer.digest);
@@ -97,7 +92,11 @@ Result<model::Environment> Environments::freeze(const std::string& session, cons
     environment.files += base->files;
     environment.reproducible = base->reproducible && imported.layer.entries == 0;
   }
-  TRY(deps_.records.run([&](runs::Store& store) { return store.put_environment(environment); }));
+  // Somebody may have taken the name meanwhile.
+  TRY(deps_.records.run([&](runs::Store& store) -> Result<> {
+    TRY(refuse_if_taken(store, name));
+    return store.put_environment(environment);
+  }));
   return environment;
 }
 

@@ -35,7 +35,6 @@ constexpr snapshot::TreeLimits kImportLimits = {.max_entries = 2'000'000,
                                                 .max_bytes = std::uint64_t{32} << 30,
                                                 .max_file_bytes = std::uint64_t{8} << 30};
 constexpr fiber::Duration kRecordRetry = 1s;
-constexpr std::uint32_t kSandboxIds = 65'536;  // the launcher's range for one sandbox
 
 bool is_stop(const Error& error, const fiber::Context& ctx) {
   return error.code == Errc::cancelled && ctx.cancelled();
@@ -262,7 +261,7 @@ Result<> RunDriver::collect(LiveRun& live, const fiber::Context& ctx) const {
   snapshot::Collect request;
   request.run = live.run.id;
   request.owner_base = live.ended->message.uid_base;
-  request.owner_count = kSandboxIds;
+  request.owner_count = sandbox::kIdRange;
   request.limits = {.max_entries = kMaxOutputFiles,
                     .max_bytes = limits.disk_bytes,
                     .max_file_bytes = std::uint64_t{1} << 40};
