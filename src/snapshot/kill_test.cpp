@@ -1,6 +1,9 @@
-// SIGKILL of the real tare-store, its jobs and unpackers, at random moments spread over a whole
-// import.
+// SIGKILL of the real tare-store, its jobs, unpackers and sweepers, at random moments spread over
+// whole imports and freezes. TARE_KILLS=N: so many kills instead of a few.
 #include <gmock/gmock.h>
+
+#include <cstdlib>
+#include <set>
 
 #include "base/random.h"
 #include "snapshot/test_service.h"
@@ -13,7 +16,11 @@ using test::kLimits;
 using test::small_tar;
 
 constexpr int kKillFiles = 100;
-constexpr int kKills = 15;
+
+int kills() {
+  const char* wanted = std::getenv("TARE_KILLS");
+  return wanted == nullptr ? 15 : std::atoi(wanted);
+}
 
 class StoreKillTest : public test::RunningStore {
  protected:
@@ -25,35 +32,73 @@ class StoreKillTest : public test::RunningStore {
     CHECK(import(c, small_tar(kKillFiles, "timed")).ok());
     return (clock.monotonic_us() - begin_us) / 1000 + 1;
   }
+  // The upper of a sandbox: other content each time.
+  sys::UniqueFd upper(int round) {
+    (void)sys::remove_tree_at(home_.fd(), "upper");
+    sys::UniqueFd fd = home_.folder("upper");
+    for (int i = 0; i < kKillFiles; ++i) {
+      home_.write(
+          "upper/" + std::to_string(i),
+          std::string(static_cast<std::size_t>(i) * 997 % 70'000, 'x') + std::to_string(round));
+    }
+    return fd;
+  }
+  // Sends the request, kills the store at some moment, and starts it again. The layer, if the store
+  // had acknowledged one by then.
+  std::optional<LayerInfo> kill_during(const Request& request, std::span<const int> fds,
+                                       std::uint64_t pause_ms) {
+    StoreClient c = client();
+    CHECK(c.send(request, fds).ok());
+    (void)::poll(nullptr, 0, static_cast<int>(pause_ms));
+    kill_store();
+    const auto reply = expect<Imported>(c.finish(nullptr));  // what had come, or the end
+    start();  // waits for the lock: the killed store's jobs are gone before it sweeps
+    if (!reply) return std::nullopt;
+    return reply->layer;
+  }
+
+  SeededRandom random_{11};
 };
 
-TEST_F(StoreKillTest, a_store_killed_at_any_moment_of_an_import_leaves_whole_layers_only) {
-  SeededRandom random(11);
+TEST_F(StoreKillTest, what_was_acknowledged_is_there_and_nothing_is_half_whenever_it_is_killed) {
   const std::uint64_t range_ms = import_ms() * 5 / 4;
-  for (int round = 0; round < kKills; ++round) {
-    StoreClient c = client();
-    const sys::UniqueFd archive = as_file(small_tar(kKillFiles, "round " + std::to_string(round)));
-    const int fds[] = {archive.get()};
-    ASSERT_TRUE(c.send(ImportTar{kLimits, 60'000}, fds).ok());
-    (void)::poll(nullptr, 0, static_cast<int>(random.below(range_ms)));
-    kill_store();
-    start();  // waits for the lock: the killed store's jobs are gone before it sweeps
+  std::vector<LayerInfo> acknowledged;
+  for (int round = 0; round < kills(); ++round) {
+    const std::uint64_t pause_ms = random_.below(range_ms);
+    std::optional<LayerInfo> layer;
+    if (round % 2 == 0) {
+      const sys::UniqueFd archive = as_file(small_tar(kKillFiles, std::to_string(round)));
+      const int fds[] = {archive.get()};
+      layer = kill_during(ImportTar{kLimits, 60'000}, fds, pause_ms);
+    } else {
+      const sys::UniqueFd changed = upper(round), opaque = as_file("");
+      const int fds[] = {changed.get(), opaque.get()};
+      layer = kill_during(freeze_of(), fds, pause_ms);
+    }
+    if (layer) acknowledged.push_back(*layer);
     EXPECT_TRUE(staged().empty()) << "round " << round;
   }
+  StoreClient c = client();
+  for (const LayerInfo& layer : acknowledged)
+    EXPECT_EQ(expect<LayerInfo>(c.call(StatLayer{layer.digest})).value(), layer);
   expect_only_whole_layers();
 }
 
-TEST_F(StoreKillTest, a_killed_job_or_unpacker_is_an_error_to_its_client_and_to_nobody_else) {
-  SeededRandom random(12);
+TEST_F(StoreKillTest, a_killed_process_of_a_job_is_an_error_to_its_client_and_to_nobody_else) {
   const std::uint64_t range_ms = import_ms() * 5 / 4;
-  for (int round = 0; round < kKills; ++round) {
+  for (int round = 0; round < kills(); ++round) {
     StoreClient c = client();
     const sys::UniqueFd archive = as_file(small_tar(kKillFiles, "kill " + std::to_string(round)));
-    const int fds[] = {archive.get()};
-    ASSERT_TRUE(c.send(ImportTar{kLimits, 60'000}, fds).ok());
-    (void)::poll(nullptr, 0, static_cast<int>(random.below(range_ms)));
+    const sys::UniqueFd changed = upper(round), opaque = as_file("");
+    const int archive_fds[] = {archive.get()}, freeze_fds[] = {changed.get(), opaque.get()};
+    if (round % 2 == 0) {
+      ASSERT_TRUE(c.send(ImportTar{kLimits, 60'000}, archive_fds).ok());
+    } else {
+      ASSERT_TRUE(c.send(freeze_of(), freeze_fds).ok());
+    }
+    (void)::poll(nullptr, 0, static_cast<int>(random_.below(range_ms)));
     const auto pids = test::descendants(store_.pid());
-    if (!pids.empty()) (void)::kill(pids[random.below(pids.size())], SIGKILL);
+    if (!pids.empty()) (void)::kill(pids[random_.below(pids.size())], SIGKILL);
     const auto reply = c.finish(nullptr);  // an answer, whichever
     if (!reply) {
       EXPECT_THAT(reply.error().message, testing::HasSubstr("signal 9"));
@@ -61,6 +106,28 @@ TEST_F(StoreKillTest, a_killed_job_or_unpacker_is_an_error_to_its_client_and_to_
   }
   EXPECT_TRUE(test::eventually([&] { return staged().empty(); }));
   expect_only_whole_layers();
+}
+
+// Those of the job before may still be at it when somebody kills right and left.
+TEST_F(StoreKillTest, who_sweeps_up_is_replaced_as_often_as_it_is_killed) {
+  constexpr int kSweeperKills = 6;
+  const sys::Pipe pipe = sys::make_pipe().value();
+  std::string archive = small_tar(4000, "x");
+  archive.resize(archive.size() - 1024);  // its end never comes
+  std::set<pid_t> killed;
+  {
+    StoreClient c = client();
+    const int fds[] = {pipe.read.get()};
+    ASSERT_TRUE(c.send(ImportTar{kLimits, 600'000}, fds).ok());
+    ASSERT_TRUE(sys::write_all(pipe.write.get(), archive).ok());
+  }
+  ASSERT_TRUE(test::eventually([&] {
+    for (const pid_t pid : test::descendants(store_.pid())) {
+      if (killed.size() < kSweeperKills && killed.insert(pid).second) (void)::kill(pid, SIGKILL);
+    }
+    return killed.size() == kSweeperKills || staged().empty();
+  }));
+  EXPECT_TRUE(test::eventually([&] { return staged().empty(); })) << killed.size();
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "sys/entries.h"
 #include "sys/files.h"
 #include "sys/memfd.h"
+#include "sys/sync_many.h"
 
 namespace tare::snapshot {
 
@@ -59,6 +60,8 @@ Result<LayerStore> LayerStore::open(int home, uid_t user_uid, gid_t user_gid) {
   store.staging_ = TRY(
       folder_below(store.store_.get(), "staging", 0700, 0, 0).context("store/staging"));
   store.runs_ = TRY(folder_below(home, "runs", 0700, user_uid, user_gid).context("runs"));
+  const int made_in[] = {store.store_.get(), home};
+  TRY(sys::sync_fds(made_in).context("home"));
   return store;
 }
 
@@ -112,9 +115,11 @@ Result<Imported> LayerStore::publish(const std::string& name, const OnProgress& 
     imported.reused = !renamed &&
                       (renamed.error().sys == ENOTEMPTY || renamed.error().sys == EEXIST);
     if (!renamed && !imported.reused) return std::move(renamed).error();
-    TRY(sys::sync_fd(layers_.get()));
-    TRY(sys::sync_fd(staging_.get()));
   }
+  // Also for a layer that was there: who has just made it may not have come so far yet, or not have
+  // lived to do it.
+  const int folders[] = {layers_.get(), staging_.get()};
+  TRY(sys::sync_fds(folders));
   if (imported.reused) TRY(discard(name));
   return imported;
 }

@@ -5,7 +5,7 @@
 //   staging/<name>/manifest   computed from what is on disk; its SHA-256 is <hex>
 //   fsync or syncfs           both are durable (tree_sync.h)
 //   rename -> layers/<hex>    atomic: a layer is there whole, or not at all
-//   fsync of layers/ and staging/
+//   fsync of layers/ and staging/, also when the layer was there already
 //
 // Owner: the service makes one; jobs use it in their own process. What never happens: a name in
 // layers/ whose content is incomplete, also after SIGKILL or power loss; anything here reachable by

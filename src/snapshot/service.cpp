@@ -21,7 +21,7 @@ namespace tare::snapshot {
 namespace {
 
 constexpr std::size_t kMaxRequestBytes = sys::kMaxMessageBytes;
-constexpr int kSweepAttempts = 3;  // processes; each tries for a while
+constexpr int kSweepAttempts = 3;  // processes that gave up; each tries for a while
 constexpr int kSweepTries = 100;
 constexpr int kSweepPauseMs = 50;
 
@@ -248,9 +248,10 @@ void Service::reap_sweepers() {
     const auto running = sweeper->child.peek();
     if (running && !*running) continue;
     const auto ended = sweeper->child.wait(nullptr);
-    const bool swept = ended && !ended->signalled && ended->code == 0;
-    if (!swept && sweeper->attempt < kSweepAttempts)
-      sweep_later(sweeper->name, sweeper->attempt + 1);
+    const bool killed = ended && ended->signalled;  // by somebody else: it had not given up
+    const bool swept = ended && !killed && ended->code == 0;
+    if (killed || (!swept && sweeper->attempt < kSweepAttempts))
+      sweep_later(sweeper->name, sweeper->attempt + (killed ? 0 : 1));
     if (!swept)
       deps_.log.warning("sweep ended badly",
                         {{"job", sweeper->name}, {"attempt", sweeper->attempt}});

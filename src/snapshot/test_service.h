@@ -60,6 +60,7 @@ class RunningStore : public testing::Test {
   void start() {
     sys::Child child = sys::fork_child().value();
     if (!child.valid()) {
+      for (const auto& [name, value] : environment_) ::setenv(name.c_str(), value.c_str(), 1);
       const std::string program = std::string(TARE_BIN_DIR) + "/tare-store";
       const sys::UniqueFd log = sys::open_at(home_.fd(), "log", O_WRONLY | O_CREAT | O_APPEND, 0600)
                                     .value();
@@ -87,6 +88,15 @@ class RunningStore : public testing::Test {
     const int fds[] = {file.get()};
     return expect<Imported>(client.call(ImportTar{kLimits, 60'000}, fds));
   }
+  // A folder as the upper of a sandbox that stands on `layers`.
+  static Freeze freeze_of(std::vector<std::string> layers = {}) {
+    return {.layers = std::move(layers),
+            .owner_base = 0,
+            .owner_count = 65'536,
+            .without = {},
+            .limits = kLimits,
+            .timeout_ms = 60'000};
+  }
   // Every layer that is listed, verified.
   void expect_only_whole_layers() {
     StoreClient c = client();
@@ -102,6 +112,7 @@ class RunningStore : public testing::Test {
 
   TempDir home_;
   sys::Child store_;
+  std::vector<std::pair<std::string, std::string>> environment_;  // of the store, beside ours
 };
 
 }  // namespace tare::snapshot::test

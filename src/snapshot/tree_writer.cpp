@@ -7,13 +7,16 @@
 
 #include "base/text.h"
 #include "sys/files.h"
+#include "sys/sync_many.h"
 
 namespace tare::snapshot {
 
 namespace {
 
 constexpr int kFolderFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
-constexpr std::int64_t kMaxMtime = 4'294'967'295;  // 2106, 32 bits unsigned
+constexpr std::uint64_t kEarlyWritebackBytes = 256 *
+                                               1024;  // small ones are better written together
+constexpr std::int64_t kMaxMtime = 4'294'967'295;     // 2106, 32 bits unsigned
 
 Error refused(std::string_view path, std::string_view why) {
   return Error{Errc::invalid, "entry " + quote(path) + ": " + std::string(why)};
@@ -144,6 +147,8 @@ Result<> TreeWriter::finish_file(File& file, std::uint64_t size, const EntryMeta
   TRY(at(file.path, sys::own_fd(fd, metadata.uid, metadata.gid)));
   TRY(at(file.path, sys::chmod_fd(fd, metadata.mode)));
   TRY(at(file.path, sys::set_mtime_fd(fd, clamp_mtime(metadata.mtime_s))));
+  // The disk can work while the rest is read and hashed.
+  if (file.written >= kEarlyWritebackBytes) sys::start_writeback(fd);
   file.fd.reset();
   return ok();
 }
