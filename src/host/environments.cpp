@@ -56,6 +56,7 @@ Result<model::Environment> Environments::find(std::string_view reference) {
   auto found = deps_.records.run(
       [&](runs::Store& store) { return store.get_environment(kTenant, key_of(source)); });
   if (!found && found.error().code == Errc::not_found) return not_there(source);
+  if (found && going_.contains(found->name)) return not_there(source);
   return found;
 }
 
@@ -179,24 +180,31 @@ Result<> Environments::remove(std::string_view name, const fiber::Context& ctx) 
                  fmt::format("environment {} is being built; `tare kill {}` ends that",
                              quote(one.name), one.build)};
   }
-  const auto removed = [&](runs::Store& store) -> Result<bool> {
-    const bool last = TRY(is_last_name(store, one));
-    if (last) TRY(refuse_if_agents_need(store, one));
-    TRY(store.delete_environment(kTenant, one.name));
-    return last;
-  };
-  if (TRY(deps_.records.run([&](runs::Store& store) { return is_last_name(store, one); })))
-    TRY(refuse_if_run(one));
-  if (!TRY(deps_.records.run(removed))) return ok();
-  // Who had found it by this name just before has begun to use it by now, or never will.
-  auto unused = deps_.layers.readers_gone(ctx);
-  if (unused) unused = refuse_if_run(one);
-  if (unused) {
-    unused = deps_.records.run(
-        [&](runs::Store& store) { return refuse_if_agents_need(store, one); });
+  // Nobody finds it from here on. Who had found it just before has begun to use it when the readers
+  // have gone, or never will.
+  if (!going_.insert(one.name).second)
+    return Error{Errc::conflict, fmt::format("{} is being taken away", quote(one.name))};
+  auto removed = deps_.layers.readers_gone(ctx);
+  if (removed) removed = remove_unused(one);
+  going_.erase(one.name);
+  return removed;
+}
+
+// The last name of something goes only when nothing needs that; which of two names is the last may
+// change while we wait for the database.
+Result<> Environments::remove_unused(const model::Environment& one) {
+  for (;;) {
+    const bool last = TRY(
+        deps_.records.run([&](runs::Store& store) { return is_last_name(store, one); }));
+    if (last) TRY(refuse_if_run(one));
+    const auto remove_as = [&](runs::Store& store) -> Result<bool> {
+      if (TRY(is_last_name(store, one)) != last) return false;
+      if (last) TRY(refuse_if_agents_need(store, one));
+      TRY(store.delete_environment(kTenant, one.name));
+      return true;
+    };
+    if (TRY(deps_.records.run(remove_as))) return ok();
   }
-  if (!unused) TRY(deps_.records.run([&](runs::Store& s) { return s.put_environment(one); }));
-  return unused;
 }
 
 }  // namespace tare::host

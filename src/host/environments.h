@@ -6,6 +6,7 @@
 // for a name that stands for something else.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -50,8 +51,8 @@ class Environments {
   Result<BuildAnswer> build(const BuildRequest& request);
   // Another name for the same digest and layers. Conflict when it stands for something else.
   Result<model::Environment> tag(std::string_view reference, const std::string& name);
-  // Takes the name away. Conflict, with the reason, while it is being built, or when it is the last
-  // name of what an agent's version or a run that has not ended needs.
+  // Takes the name away, in one transaction. Conflict, with the reason, while it is being built, or
+  // when it is the last name of what an agent's version or a run that has not ended needs.
   Result<> remove(std::string_view name, const fiber::Context& ctx);
 
   // What a live session has changed, above what it stands on, as the environment `name`. The
@@ -61,12 +62,14 @@ class Environments {
 
  private:
   Result<> refuse_if_run(const model::Environment& environment) const;
+  Result<> remove_unused(const model::Environment& one);
   Result<snapshot::Imported> freeze_upper(const LiveRun& live, const fiber::Context& ctx);
   Result<BuildAnswer> start_build(const model::EnvironmentSource& source, const std::string& name);
   model::Environment host_environment() const;
 
   const RunDeps& deps_;
   RunService& runs_;
+  std::set<std::string> going_;  // names that are being taken away: nobody finds them
 };
 
 }  // namespace tare::host

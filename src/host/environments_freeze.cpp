@@ -5,6 +5,7 @@
 #include "host/environments.h"
 #include "sandbox/plan/plan.h"
 #include "snapshot/client.h"
+#include "sys/memfd.h"
 
 namespace tare::host {
 
@@ -47,7 +48,8 @@ Result<snapshot::Imported> Environments::freeze_upper(const LiveRun& live,
                    .max_bytes = request.limits.disk_bytes,
                    .max_file_bytes = kMaxFrozenFileBytes};
   wanted.timeout_ms = kFreezeTimeoutMs;
-  const int fds[] = {standing.upper.get(), standing.opaque.get()};
+  const sys::UniqueFd secrets = TRY(sys::sealed_memfd("secrets", "", false));
+  const int fds[] = {standing.upper.get(), standing.opaque.get(), secrets.get()};
   auto frozen = snapshot::expect<snapshot::Imported>(deps_.store.call(wanted, fds, ctx));
   runs_.go_on(live.run.id);
   // One that was killed meanwhile has not stood still.

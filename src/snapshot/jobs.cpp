@@ -8,7 +8,9 @@
 #include "base/limits.h"
 #include "snapshot/collect.h"
 #include "snapshot/files_import.h"
+#include "snapshot/flatten.h"
 #include "snapshot/freeze.h"
+#include "snapshot/needles.h"
 #include "snapshot/unpacker.h"
 #include "sys/files.h"
 #include "sys/seqpacket.h"
@@ -49,7 +51,8 @@ class Job {
   Result<Reply> opened(Result<sys::UniqueFd> file);
   Result<Reply> import_tar_stream(const ImportTar& request, sys::UniqueFd archive);
   Result<Reply> import_files(const ImportFiles& request);
-  Result<Reply> freeze(const Freeze& request, int upper, int opaque);
+  Result<Reply> freeze(const Freeze& request, const std::vector<sys::UniqueFd>& fds);
+  Result<Reply> flatten(const Flatten& request);
   Result<sys::Message> receive();
   Result<sys::UniqueFd> staged_root();
   OnProgress progress(bool hashing);
@@ -125,8 +128,16 @@ Result<Reply> Job::import_files(const ImportFiles& request) {
   return Reply(TRY(context_.store.publish(context_.name, progress(true))));
 }
 
-Result<Reply> Job::freeze(const Freeze& request, int upper, int opaque) {
+Result<NeedleSearch> secrets_from(int fd) {
+  const std::string bytes = TRY(sys::read_all(fd, kMaxNeedlesBytes).context("secrets"));
+  if (bytes.empty()) return NeedleSearch({});
+  return NeedleSearch(TRY(parse_needles(bytes).context("secrets")));
+}
+
+Result<Reply> Job::freeze(const Freeze& request, const std::vector<sys::UniqueFd>& fds) {
+  const int upper = fds[0].get(), opaque = fds[1].get();
   set_deadline(request.timeout_ms);
+  const NeedleSearch secrets = TRY(secrets_from(fds[2].get()));
   std::vector<sys::UniqueFd> roots;
   for (auto digest = request.layers.rbegin(); digest != request.layers.rend(); ++digest)
     roots.push_back(TRY(context_.store.root_of(*digest)));
@@ -135,9 +146,28 @@ Result<Reply> Job::freeze(const Freeze& request, int upper, int opaque) {
   TreeWriter writer(TRY(staged_root()), request.limits);
   const TarCounts dropped = TRY(copy_upper(upper, opaque_folders, LowerView(std::move(roots)),
                                            request, writer, progress(false)));
-  Imported imported = TRY(context_.store.publish(context_.name, progress(true)));
+  Imported imported = TRY(context_.store.publish(
+      context_.name, progress(true), {.secrets = secrets.empty() ? nullptr : &secrets}));
   imported.dropped = dropped;
   return Reply(std::move(imported));
+}
+
+Result<Reply> Job::flatten(const Flatten& request) {
+  set_deadline(request.timeout_ms);
+  std::vector<Manifest> manifests;
+  std::vector<sys::UniqueFd> roots;
+  for (const std::string& digest : request.layers) {
+    const sys::UniqueFd file = TRY(context_.store.open_manifest(digest));
+    manifests.push_back(
+        TRY(parse_manifest(TRY(sys::read_all(file.get(), kMaxManifestBytes))).context(digest)));
+    roots.push_back(TRY(context_.store.root_of(digest)));
+  }
+  const FlatTree tree = flat_tree(manifests, request.kept);
+  manifests.clear();
+  const Sha256Digest expected = TRY(digest_of(tree));
+  TreeWriter writer(TRY(staged_root()), request.limits);
+  TRY(write_flat(tree, roots, writer, progress(false)));
+  return Reply(TRY(context_.store.publish(context_.name, progress(true), {.expected = &expected})));
 }
 
 Result<Reply> Job::opened(Result<sys::UniqueFd> file) {
@@ -150,7 +180,8 @@ Result<Reply> Job::run(const Request& request, std::vector<sys::UniqueFd> fds) {
   if (const auto* m = std::get_if<ImportTar>(&request))
     return import_tar_stream(*m, std::move(fds[0]));
   if (const auto* m = std::get_if<ImportFiles>(&request)) return import_files(*m);
-  if (const auto* m = std::get_if<Freeze>(&request)) return freeze(*m, fds[0].get(), fds[1].get());
+  if (const auto* m = std::get_if<Freeze>(&request)) return freeze(*m, fds);
+  if (const auto* m = std::get_if<Flatten>(&request)) return flatten(*m);
   if (const auto* m = std::get_if<Collect>(&request)) {
     set_deadline(m->timeout_ms);
     return Reply(TRY(collect(store, context_.name, fds[0].get(), *m, progress(false))));

@@ -71,8 +71,8 @@ TEST_F(StoreKillTest, what_was_acknowledged_is_there_and_nothing_is_half_wheneve
       const int fds[] = {archive.get()};
       layer = kill_during(ImportTar{kLimits, 60'000}, fds, pause_ms);
     } else {
-      const sys::UniqueFd changed = upper(round), opaque = as_file("");
-      const int fds[] = {changed.get(), opaque.get()};
+      const sys::UniqueFd changed = upper(round), opaque = as_file(""), none = as_file("");
+      const int fds[] = {changed.get(), opaque.get(), none.get()};
       layer = kill_during(freeze_of(), fds, pause_ms);
     }
     if (layer) acknowledged.push_back(*layer);
@@ -89,8 +89,9 @@ TEST_F(StoreKillTest, a_killed_process_of_a_job_is_an_error_to_its_client_and_to
   for (int round = 0; round < kills(); ++round) {
     StoreClient c = client();
     const sys::UniqueFd archive = as_file(small_tar(kKillFiles, "kill " + std::to_string(round)));
-    const sys::UniqueFd changed = upper(round), opaque = as_file("");
-    const int archive_fds[] = {archive.get()}, freeze_fds[] = {changed.get(), opaque.get()};
+    const sys::UniqueFd changed = upper(round), opaque = as_file(""), none = as_file("");
+    const int archive_fds[] = {archive.get()},
+              freeze_fds[] = {changed.get(), opaque.get(), none.get()};
     if (round % 2 == 0) {
       ASSERT_TRUE(c.send(ImportTar{kLimits, 60'000}, archive_fds).ok());
     } else {

@@ -20,7 +20,6 @@ namespace {
 constexpr int kFolder = O_RDONLY | O_DIRECTORY;
 constexpr std::string_view kRoot = "root";
 constexpr std::string_view kManifest = "manifest";
-constexpr std::size_t kMaxManifestBytes = std::size_t{1} << 30;
 constexpr std::size_t kHexBytes = 64;
 
 std::string hex_of(const std::string& digest) {
@@ -94,7 +93,8 @@ Result<> LayerStore::discard(const std::string& name) const {
   return sys::remove_tree_at(staging_.get(), name);
 }
 
-Result<Imported> LayerStore::publish(const std::string& name, const OnProgress& progress) const {
+Result<Imported> LayerStore::publish(const std::string& name, const OnProgress& progress,
+                                     const Conditions& conditions) const {
   const sys::UniqueFd stage = TRY(sys::open_beneath(staging_.get(), name, kFolder));
   ManifestSummary summary;
   {
@@ -102,8 +102,10 @@ Result<Imported> LayerStore::publish(const std::string& name, const OnProgress& 
     const sys::UniqueFd file = TRY(
         sys::open_at(stage.get(), kManifest, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
     const auto sink = [&](std::string_view text) { return sys::write_all(file.get(), text); };
-    summary = TRY(write_manifest_of(root.get(), sink, progress).context("manifest"));
+    summary = TRY(write_manifest_of(root.get(), sink, progress, conditions.secrets));
   }
+  if (conditions.expected != nullptr && summary.digest != *conditions.expected)
+    return Error{Errc::invalid, "a layer is not as its manifest says: see `tare env verify`"};
   Imported imported;
   imported.layer = LayerInfo{digest_text(summary.digest), summary.entries, summary.bytes};
   const std::string hex = hex_of(imported.layer.digest);
@@ -151,7 +153,7 @@ Result<LayerPage> LayerStore::list(const std::string& after) const {
     if (page.more) break;
     auto layer = stat(digest);
     if (!layer && layer.error().code == Errc::not_found) continue;  // removed since
-    page.layers.push_back(TRY(std::move(layer)));
+    page.layers.push_back(layer ? *layer : LayerInfo{digest, 0, 0});
   }
   return page;
 }

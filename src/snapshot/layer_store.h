@@ -25,6 +25,14 @@
 
 namespace tare::snapshot {
 
+inline constexpr std::size_t kMaxManifestBytes = std::size_t{1} << 30;
+
+// What a tree must be like to become a layer.
+struct Conditions {
+  const NeedleSearch* secrets = nullptr;   // that must not be in it
+  const Sha256Digest* expected = nullptr;  // of its manifest
+};
+
 class LayerStore {
  public:
   // Makes what is missing below the home. `user` is tare: owner of runs/.
@@ -41,11 +49,13 @@ class LayerStore {
   Result<sys::UniqueFd> stage(const std::string& name) const;
   Result<> discard(const std::string& name) const;  // fine when absent
   // Manifest of staging/<name>/root, then the steps above.
-  Result<Imported> publish(const std::string& name, const OnProgress& progress) const;
+  Result<Imported> publish(const std::string& name, const OnProgress& progress,
+                           const Conditions& conditions = {}) const;
 
   // Its tree, to read.
   Result<sys::UniqueFd> root_of(const std::string& digest) const;
   Result<LayerInfo> stat(const std::string& digest) const;
+  // One whose manifest is damaged is in it with no entries and bytes: verify() says what it has.
   Result<LayerPage> list(const std::string& after) const;
   // Computes the digest again, and names the first entry that differs.
   Result<Verified> verify(const std::string& digest, const OnProgress& progress) const;

@@ -1,7 +1,5 @@
 #include "snapshot/protocol.h"
 
-#include <numeric>
-
 #include "base/hash.h"
 #include "base/ids.h"
 #include "base/limits.h"
@@ -10,37 +8,9 @@
 
 namespace tare::snapshot {
 
-std::string_view to_string(SkipReason reason) {
-  switch (reason) {
-    case SkipReason::special: return "special";
-    case SkipReason::too_large: return "too_large";
-    case SkipReason::too_many: return "too_many";
-    case SkipReason::bad_name: return "bad_name";
-    case SkipReason::foreign: return "foreign";
-    case SkipReason::unreadable: return "unreadable";
-  }
-  return "unreadable";
-}
-
-std::uint64_t Collected::skipped_in_all() const {
-  return std::accumulate(std::begin(skipped), std::end(skipped), std::uint64_t{0});
-}
-
-Failed failed(const Error& error) {
-  return Failed{error.code, error.message.substr(0, kMaxFailureBytes), error.sys};
-}
-
-Error error_of(const Failed& failure) {
-  Error error;
-  error.code = failure.code;
-  error.message = failure.message;
-  error.sys = failure.sys;
-  return error;
-}
-
 std::size_t descriptors_of(const Request& request) {
   if (const auto* chunk = std::get_if<FileChunk>(&request)) return chunk->files.size();
-  if (std::holds_alternative<Freeze>(request)) return 2;
+  if (std::holds_alternative<Freeze>(request)) return 3;
   return std::holds_alternative<ImportTar>(request) || std::holds_alternative<Collect>(request) ? 1
                                                                                                 : 0;
 }
@@ -192,9 +162,17 @@ Result<Request> take_list(WireReader& r) {
 void put(WireWriter& w, const RemoveRun& m) { w.text("run", m.run, kMaxRunBytes); }
 Result<Request> take_remove_run(WireReader& r) { return Request(RemoveRun{TRY(take_run(r))}); }
 
+void put_layers(WireWriter& w, const std::vector<std::string>& layers) {
+  w.count("layers", layers.size(), kMaxFrozenLayers);
+  for (const std::string& layer : layers) w.text("digest", layer, kMaxDigestBytes);
+}
+Result<std::vector<std::string>> take_layers(WireReader& r) {
+  std::vector<std::string> layers(TRY(r.count("layers", kMaxFrozenLayers, 4)));
+  for (std::string& layer : layers) layer = TRY(take_digest(r));
+  return layers;
+}
 void put(WireWriter& w, const Freeze& m) {
-  w.count("layers", m.layers.size(), kMaxFrozenLayers);
-  for (const std::string& layer : m.layers) w.text("digest", layer, kMaxDigestBytes);
+  put_layers(w, m.layers);
   w.u32(m.owner_base);
   w.u32(m.owner_count);
   w.count("without", m.without.size(), kMaxLeftOut);
@@ -204,8 +182,7 @@ void put(WireWriter& w, const Freeze& m) {
 }
 Result<Request> take_freeze(WireReader& r) {
   Freeze m;
-  const std::size_t layers = TRY(r.count("layers", kMaxFrozenLayers, 4));
-  for (std::size_t i = 0; i < layers; ++i) m.layers.push_back(TRY(take_digest(r)));
+  m.layers = TRY(take_layers(r));
   m.owner_base = TRY(r.u32("owner_base"));
   m.owner_count = TRY(r.u32("owner_count"));
   const std::size_t paths = TRY(r.count("without", kMaxLeftOut, 4));
@@ -234,13 +211,30 @@ Result<Request> take_open_file(WireReader& r) {
   return Request(std::move(m));
 }
 
+void put(WireWriter& w, const Flatten& m) {
+  put_layers(w, m.layers);
+  w.u32(m.kept);
+  put(w, m.limits);
+  w.u64(m.timeout_ms);
+}
+Result<Request> take_flatten(WireReader& r) {
+  Flatten m;
+  m.layers = TRY(take_layers(r));
+  m.kept = TRY(r.u32("kept"));
+  if (m.kept >= m.layers.size())
+    return Error{Errc::invalid, "message field kept: fewer than there are layers expected"};
+  m.limits = TRY(take_limits(r));
+  m.timeout_ms = TRY(take_timeout(r));
+  return Request(std::move(m));
+}
+
 Result<Request> take_request_hello(WireReader& r) { return Request(TRY(take_hello(r))); }
 
 // By the alternative's index in Request, which is also its number on the wire.
 constexpr Result<Request> (*kRequests[])(WireReader&) = {
     take_request_hello, take_import_tar,    take_import_files, take_file_chunk, take_collect,
     take_verify,        take_stat,          take_remove,       take_list,       take_remove_run,
-    take_freeze,        take_open_manifest, take_open_file};
+    take_freeze,        take_open_manifest, take_open_file,    take_flatten};
 static_assert(std::size(kRequests) == std::variant_size_v<Request>);
 
 // ---- Replies ----
@@ -332,7 +326,6 @@ Result<Reply> take_layer_page(WireReader& r) {
 
 void put(WireWriter&, const Done&) {}
 Result<Reply> take_done(WireReader&) { return Reply(Done{}); }
-
 void put(WireWriter& w, const Failed& m) {
   w.enumerator(m.code);
   w.bytes("message", m.message, kMaxFailureBytes);

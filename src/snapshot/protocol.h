@@ -34,7 +34,7 @@
 namespace tare::snapshot {
 
 inline constexpr std::uint32_t kProtocolMagic = 0x53455254;  // "TRES" on the wire
-inline constexpr std::uint32_t kProtocolVersion = 2;
+inline constexpr std::uint32_t kProtocolVersion = 3;
 
 inline constexpr std::size_t
     kMaxFilesPerChunk = 64;  // as many as descriptors fit (sys/seqpacket.h)
@@ -114,8 +114,9 @@ struct RemoveRun {
   friend bool operator==(const RemoveRun&, const RemoveRun&) = default;
 };
 
-// Two descriptors: the upper of a sandbox that stands still, and a file with the paths of its
-// opaque folders, each with a NUL behind it. Becomes a layer above `layers` (freeze.h).
+// Three descriptors: the upper of a sandbox that stands still, a file with the paths of its opaque
+// folders, each with a NUL behind it, and one with secrets that must not be in it (needles.h),
+// empty for none. Becomes a layer above `layers` (freeze.h).
 struct Freeze {
   std::vector<std::string> layers = {};  // digests, lowest first: what the sandbox stands on
   std::uint32_t owner_base = 0, owner_count = 0;  // as in Collect
@@ -138,9 +139,18 @@ struct OpenFile {
   friend bool operator==(const OpenFile&, const OpenFile&) = default;
 };
 
+// What lies above the lowest `kept` of `layers` as one layer (flatten.h).
+struct Flatten {
+  std::vector<std::string> layers = {};  // digests, lowest first
+  std::uint32_t kept = 0;                // fewer than there are layers
+  TreeLimits limits = {};
+  std::uint64_t timeout_ms = 0;
+  friend bool operator==(const Flatten&, const Flatten&) = default;
+};
+
 using Request = std::variant<Hello, ImportTar, ImportFiles, FileChunk, Collect, VerifyLayer,
                              StatLayer, RemoveLayer, ListLayers, RemoveRun, Freeze, OpenManifest,
-                             OpenFile>;
+                             OpenFile, Flatten>;
 
 // ---- Replies ----
 

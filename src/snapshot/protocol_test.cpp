@@ -27,7 +27,8 @@ std::vector<Request> requests() {
           ListLayers{kDigest},
           RemoveRun{kRun},
           OpenManifest{kDigest},
-          OpenFile{kDigest, "etc/\xff name"}};
+          OpenFile{kDigest, "etc/\xff name"},
+          Flatten{{kDigest, kDigest}, 1, kLimits, 9}};
 }
 
 std::vector<Reply> replies() {

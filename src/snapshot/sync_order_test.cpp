@@ -71,13 +71,13 @@ class SyncOrderTest : public test::RunningStore {
 
 TEST_F(SyncOrderTest, all_of_a_small_layer_is_synced_then_renamed_then_both_folders_then_told) {
   StoreClient c = client();
-  const sys::UniqueFd upper = home_.folder("upper"), opaque = as_file("");
+  const sys::UniqueFd upper = home_.folder("upper"), opaque = as_file(""), none = as_file("");
   ASSERT_TRUE(sys::make_dir_at(upper.get(), "a", 0755).ok());
   home_.write("upper/a/one", "1");
   home_.write("upper/two", std::string(400'000, 'x'));
   ASSERT_TRUE(sys::make_symlink_at(upper.get(), "link", "two").ok());
   (void)calls();
-  const int fds[] = {upper.get(), opaque.get()};
+  const int fds[] = {upper.get(), opaque.get(), none.get()};
   ASSERT_TRUE(expect<Imported>(c.call(freeze_of(), fds)).ok());
   const auto all = calls();
   const std::size_t renamed = published(all);

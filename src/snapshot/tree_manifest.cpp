@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <map>
+#include <optional>
 
 #include "base/text.h"
 #include "snapshot/tree_walk.h"
@@ -23,8 +24,9 @@ constexpr std::uint64_t kProgressEveryBytes = std::uint64_t{8} << 20;
 
 class TreeManifest {
  public:
-  TreeManifest(const ManifestWriter::Sink& sink, const OnProgress& progress)
-      : writer_(sink), progress_(progress) {}
+  TreeManifest(const ManifestWriter::Sink& sink, const OnProgress& progress,
+               const NeedleSearch* secrets)
+      : writer_(sink), progress_(progress), secrets_(secrets) {}
 
   Result<> add(const WalkStep& step);
   Result<ManifestSummary> finish() { return writer_.finish(); }
@@ -32,11 +34,14 @@ class TreeManifest {
  private:
   Result<> add_leaf(const WalkStep& step, ManifestEntry entry);
   Result<> add_file(const WalkStep& step, ManifestEntry entry);
-  Result<Sha256Digest> hash(int fd, std::uint64_t size);
+  Result<Sha256Digest> hash(const std::string& path, int fd, std::uint64_t size);
+  Result<> refuse_secrets(const ManifestEntry& entry) const;
+  Result<> put(const ManifestEntry& entry);
   Result<> tell();
 
   ManifestWriter writer_;
   const OnProgress& progress_;
+  const NeedleSearch* secrets_;  // may be null
   std::map<std::pair<dev_t, ino_t>, std::string>
       linked_;  // files with several names: the first of them
   std::vector<std::byte> buffer_ = std::vector<std::byte>(kReadBytes);
@@ -74,7 +79,7 @@ Result<> TreeManifest::add(const WalkStep& step) {
   if (step.kind == WalkStep::Kind::leaf) return add_leaf(step, std::move(entry));
   entry.type = EntryType::directory;
   entry.xattrs = TRY(kept_xattrs(step.folder));
-  return writer_.add(entry);
+  return put(entry);
 }
 
 Result<> TreeManifest::add_leaf(const WalkStep& step, ManifestEntry entry) {
@@ -83,13 +88,13 @@ Result<> TreeManifest::add_leaf(const WalkStep& step, ManifestEntry entry) {
     ManifestEntry whiteout;
     whiteout.type = EntryType::whiteout;
     whiteout.path = step.path;
-    return writer_.add(whiteout);
+    return put(whiteout);
   }
   if (!S_ISLNK(step.status.st_mode)) return refused(step, "is a device, FIFO or socket");
   entry.type = EntryType::symlink;
   entry.mode = 0;
   entry.target = TRY(sys::read_link_at(step.parent, step.name));
-  return writer_.add(entry);
+  return put(entry);
 }
 
 Result<> TreeManifest::add_file(const WalkStep& step, ManifestEntry entry) {
@@ -101,7 +106,7 @@ Result<> TreeManifest::add_file(const WalkStep& step, ManifestEntry entry) {
       link.type = EntryType::hardlink;
       link.path = step.path;
       link.target = first->second;
-      return writer_.add(link);
+      return put(link);
     }
   }
   const sys::UniqueFd fd = TRY(
@@ -111,17 +116,55 @@ Result<> TreeManifest::add_file(const WalkStep& step, ManifestEntry entry) {
   set_metadata(entry, status);
   entry.type = EntryType::file;
   entry.size = static_cast<std::uint64_t>(status.st_size);
-  entry.content = TRY(hash(fd.get(), entry.size).context(quote(step.path)));
   entry.xattrs = TRY(kept_xattrs(fd.get()));
+  TRY(refuse_secrets(entry));  // the names first: they are in what else is said
+  entry.content = TRY(hash(step.path, fd.get(), entry.size));
   return writer_.add(entry);
 }
 
-Result<Sha256Digest> TreeManifest::hash(int fd, std::uint64_t size) {
+Error has_secret(const std::string& name, const std::string& where) {
+  return Error{Errc::conflict, "the secret " + quote(name) + " is in " + where};
+}
+
+// The folder that an entry is in, as far as that has no secret itself.
+std::string place_of(std::string path, const NeedleSearch& secrets) {
+  while (path != kRootPath && secrets.find(path) != nullptr) path = split_entry_path(path).first;
+  return path == kRootPath ? "/" : quote(path);
+}
+
+Result<> TreeManifest::refuse_secrets(const ManifestEntry& entry) const {
+  if (secrets_ == nullptr) return ok();
+  if (const std::string* name = secrets_->find(entry.path))
+    return has_secret(*name, "a name in " + place_of(entry.path, *secrets_));
+  if (entry.type == EntryType::symlink) {
+    if (const std::string* name = secrets_->find(entry.target))
+      return has_secret(*name, "the target of the link " + quote(entry.path));
+  }
+  for (const ManifestXattr& xattr : entry.xattrs) {
+    for (const std::string* text : {&xattr.name, &xattr.value})
+      if (const std::string* name = secrets_->find(*text))
+        return has_secret(*name, "an attribute of " + quote(entry.path));
+  }
+  return ok();
+}
+
+Result<> TreeManifest::put(const ManifestEntry& entry) {
+  TRY(refuse_secrets(entry));
+  return writer_.add(entry);
+}
+
+Result<Sha256Digest> TreeManifest::hash(const std::string& path, int fd, std::uint64_t size) {
   Sha256 hash;
+  std::optional<NeedleStream> stream;
+  if (secrets_ != nullptr) stream.emplace(*secrets_);
   for (std::uint64_t offset = 0; offset < size;) {
-    const std::size_t n = TRY(sys::read_at(fd, buffer_, offset));
-    if (n == 0) return Error{Errc::conflict, "file became shorter while it was read"};
+    const std::size_t n = TRY(sys::read_at(fd, buffer_, offset).context(quote(path)));
+    if (n == 0)
+      return Error{Errc::conflict, quote(path) + ": file became shorter while it was read"};
     hash.update(std::span(buffer_).first(n));
+    const std::string_view text(reinterpret_cast<const char*>(buffer_.data()), n);
+    if (const std::string* name = stream ? stream->add(text) : nullptr)
+      return has_secret(*name, quote(path));
     offset += n;
     bytes_ += n;
     TRY(tell());
@@ -141,9 +184,9 @@ Result<> TreeManifest::tell() {
 }  // namespace
 
 Result<ManifestSummary> write_manifest_of(int root, const ManifestWriter::Sink& sink,
-                                          const OnProgress& progress) {
+                                          const OnProgress& progress, const NeedleSearch* secrets) {
   TreeWalk walk = TRY(TreeWalk::start(root));
-  TreeManifest manifest(sink, progress);
+  TreeManifest manifest(sink, progress, secrets);
   for (;;) {
     const auto step = TRY(walk.next());
     if (!step) return manifest.finish();

@@ -3,7 +3,8 @@
 // between the two.
 //
 // Refuses (Errc::invalid) what a layer cannot hold: devices but whiteouts, FIFOs, sockets, other
-// file systems. Threads: one.
+// file systems. Given secrets to look for, it refuses what has one (Errc::conflict), naming the
+// file and the secret's name: contents, names, targets of symlinks and attributes. Threads: one.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +12,7 @@
 
 #include "base/result.h"
 #include "snapshot/manifest.h"
+#include "snapshot/needles.h"
 
 namespace tare::snapshot {
 
@@ -24,6 +26,7 @@ inline constexpr std::string_view kOverlayXattrPrefix = "user.overlay.";
 bool is_kept_xattr(std::string_view name);
 
 Result<ManifestSummary> write_manifest_of(int root, const ManifestWriter::Sink& sink,
-                                          const OnProgress& progress);
+                                          const OnProgress& progress,
+                                          const NeedleSearch* secrets = nullptr);
 
 }  // namespace tare::snapshot

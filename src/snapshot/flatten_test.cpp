@@ -1,0 +1,144 @@
+#include "snapshot/flatten.h"
+
+#include <gmock/gmock.h>
+
+#include "snapshot/test_overlay.h"
+#include "snapshot/test_service.h"
+#include "snapshot/tree_diff.h"
+
+namespace tare::snapshot {
+namespace {
+
+namespace fs = std::filesystem;
+using test::as_file;
+using test::kRoomy;
+using test::manifest_of;
+using test::why;
+
+class FlattenTest : public test::OverlayTest {
+ protected:
+  std::vector<Manifest> manifests() const {
+    std::vector<Manifest> all;
+    for (std::size_t i = 0; i < layers_; ++i)
+      all.push_back(parse_manifest(manifest_of(open(layer(i)).get())).value());
+    return all;
+  }
+  // The layers above `kept` as one, on the disk; its manifest.
+  Manifest flatten(std::size_t kept) {
+    const FlatTree tree = flat_tree(manifests(), kept);
+    std::vector<sys::UniqueFd> roots;
+    for (std::size_t i = 0; i < layers_; ++i) roots.push_back(open(layer(i)));
+    fs::remove_all(path("flat"));
+    TreeWriter writer(dir_.folder("flat"), kRoomy);
+    EXPECT_EQ(why(write_flat(tree, roots, writer, nullptr)), "");
+    Manifest made = parse_manifest(manifest_of(open(path("flat")).get())).value();
+    EXPECT_EQ(digest_of(tree).value(), made.summary.digest);
+    return made;
+  }
+  // What is shown by the lowest `kept` and it.
+  std::string shown_flat(std::size_t kept) {
+    std::vector<fs::path> which;
+    for (std::size_t i = 0; i < kept; ++i) which.push_back(layer(i));
+    which.push_back(path("flat"));
+    return shown(which);
+  }
+};
+
+TEST_F(FlattenTest, random_chains_show_the_same_whichever_part_of_them_is_flat) {
+  start_random_edits();
+  for (int round = 0; round < 8; ++round) {
+    open_upper();
+    edit_at_random();
+    freeze();
+    const std::string whole = shown();
+    const std::size_t kept = 1 + pick(layers_ - 1);
+    const Manifest flat = flatten(kept);
+    ASSERT_EQ(shown_flat(kept), whole) << "round " << round << ", kept " << kept;
+    // And so say the manifests.
+    MergedTree chain, two;
+    const auto all = manifests();
+    for (const Manifest& one : all) chain.lay(one);
+    for (std::size_t i = 0; i < kept; ++i) two.lay(all[i]);
+    two.lay(flat);
+    EXPECT_TRUE(diff_trees(chain.seen(), two.seen()).empty());
+  }
+}
+
+TEST_F(FlattenTest, a_folder_that_was_hidden_and_made_again_hides_what_the_kept_layers_have) {
+  fs::create_directories(layer(0) / "a/deep");
+  write(layer(0) / "a/old", "old");
+  open_upper();
+  fs::remove_all(merged() / "a");
+  freeze();
+  open_upper();
+  fs::create_directories(merged() / "a");
+  write(merged() / "a/new", "new");
+  freeze();
+  const std::string whole = shown();
+  flatten(1);
+  EXPECT_EQ(shown_flat(1), whole);
+  const std::string text = manifest_of(open(path("flat")).get());
+  EXPECT_THAT(text, testing::HasSubstr("\nw a/deep\n"));
+  EXPECT_THAT(text, testing::HasSubstr("\nw a/old\n"));
+  EXPECT_THAT(text, testing::Not(testing::HasSubstr("\nw a\n")));
+}
+
+TEST_F(FlattenTest, what_came_and_went_above_leaves_nothing) {
+  write(layer(0) / "kept", "x");
+  open_upper();
+  write(merged() / "came", "x");
+  freeze();
+  open_upper();
+  fs::remove(merged() / "came");
+  freeze();
+  EXPECT_EQ(flatten(1).entries.size(), 1U) << "the root alone";
+}
+
+class FlattenStoreTest : public test::RunningStore {
+ protected:
+  std::string layer_of(int round) {
+    (void)sys::remove_tree_at(home_.fd(), "upper");
+    const sys::UniqueFd upper = home_.folder("upper"), opaque = as_file(""), none = as_file("");
+    home_.write("upper/common", "round " + std::to_string(round));
+    home_.write("upper/own-" + std::to_string(round), "x");
+    const int fds[] = {upper.get(), opaque.get(), none.get()};
+    StoreClient c = client();
+    return expect<Imported>(c.call(freeze_of(), fds)).value().layer.digest;
+  }
+  Result<Imported> flatten(const std::vector<std::string>& layers, std::uint32_t kept) {
+    StoreClient c = client();
+    return expect<Imported>(c.call(Flatten{layers, kept, test::kLimits, 60'000}));
+  }
+};
+
+TEST_F(FlattenStoreTest, the_store_makes_one_layer_of_many_and_the_same_one_each_time) {
+  std::vector<std::string> layers;
+  for (int i = 0; i < 5; ++i) layers.push_back(layer_of(i));
+  const auto flat = flatten(layers, 1);
+  ASSERT_TRUE(flat.ok()) << flat.error().message;
+  EXPECT_EQ(flat->layer.entries, 5U) << "four of their own, one in common";
+  const auto again = flatten(layers, 1);
+  ASSERT_TRUE(again.ok());
+  EXPECT_TRUE(again->reused);
+  EXPECT_EQ(again->layer, flat->layer);
+  expect_only_whole_layers();
+}
+
+TEST_F(FlattenStoreTest, a_damaged_layer_is_not_made_to_look_sound) {
+  const std::vector<std::string> layers = {layer_of(0), layer_of(1), layer_of(2)};
+  home_.write("store/layers/" + layers[2].substr(7) + "/root/own-2", "y");
+  EXPECT_THAT(why(flatten(layers, 1)), testing::HasSubstr("not as its manifest says"));
+  EXPECT_TRUE(staged().empty());
+}
+
+TEST_F(FlattenStoreTest, a_layer_that_is_not_there_and_a_swapped_manifest_are_refused) {
+  const std::vector<std::string> layers = {layer_of(0), layer_of(1)};
+  EXPECT_EQ(flatten({layers[0], sha256_text("none")}, 1).error().code, Errc::not_found);
+  home_.write("store/layers/" + layers[1].substr(7) + "/manifest",
+              home_.read("store/layers/" + layers[0].substr(7) + "/manifest"), 0600);
+  EXPECT_THAT(why(flatten(layers, 0)), testing::HasSubstr("No such file"));
+  EXPECT_TRUE(staged().empty());
+}
+
+}  // namespace
+}  // namespace tare::snapshot
