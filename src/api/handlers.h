@@ -68,4 +68,8 @@ Result<> sweep_layers(Services& services, Exchange& exchange);
 Result<> tag_environment(Services& services, Exchange& exchange);
 Result<> remove_environment(Services& services, Exchange& exchange);
 
+Result<> add_canary(Services& services, Exchange& exchange);
+Result<> list_canaries(Services& services, Exchange& exchange);
+Result<> remove_canary(Services& services, Exchange& exchange);
+
 }  // namespace tare::api

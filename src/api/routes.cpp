@@ -105,6 +105,12 @@ constexpr Row kRows[] = {
      Pace::long_poll, OPERATION(diff_environments)},
     {Method::post, "/v1/environments/{ref}/verify", Scope::environments_write, Body::none,
      Pace::follow, OPERATION(verify_environment)},
+    {Method::post, "/v1/canaries", Scope::environments_write, Body::json, Pace::prompt,
+     OPERATION(add_canary)},
+    {Method::get, "/v1/canaries", Scope::environments_read, Body::none, Pace::prompt,
+     OPERATION(list_canaries)},
+    {Method::del, "/v1/canaries/{name}", Scope::environments_write, Body::none, Pace::prompt,
+     OPERATION(remove_canary)},
 };
 #undef OPERATION
 

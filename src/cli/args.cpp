@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/text.h"
+#include "cli/args_canary.h"
 #include "cli/args_env.h"
 #include "cli/args_raw.h"
 #include "cli/args_session.h"
@@ -92,7 +93,7 @@ class Grammar {
     std::vector<std::string_view> commands;  // one that is left out is found, only later
     void (Grammar::*add)();
   };
-  static const std::array<Group, 8> kGroups;
+  static const std::array<Group, 9> kGroups;
   void add_daemon_commands();
   void add_run_commands();
   void add_limit_options(CLI::App* run);
@@ -100,6 +101,7 @@ class Grammar {
   void add_sandbox_commands();
   void add_run_list_commands();
   void add_env_group() { add_env_commands(app_, raw_, subgrammar()); }
+  void add_canary_group() { add_canary_commands(app_, raw_, subgrammar()); }
   void add_agent_commands();
   void add_help();
   Result<Command> help() const;
@@ -109,13 +111,14 @@ class Grammar {
   std::vector<Entry> entries_;
 };
 
-const std::array<Grammar::Group, 8> Grammar::kGroups = {{
+const std::array<Grammar::Group, 9> Grammar::kGroups = {{
     {{"up", "down", "doctor", "version"}, &Grammar::add_daemon_commands},
     {{"run"}, &Grammar::add_run_commands},
     {{"posture", "bench"}, &Grammar::add_sandbox_commands},
     {{"session"}, &Grammar::add_session_group},
     {{"ps", "logs", "inspect", "artifacts", "kill", "rm"}, &Grammar::add_run_list_commands},
     {{"env"}, &Grammar::add_env_group},
+    {{"canary"}, &Grammar::add_canary_group},
     {{"agent"}, &Grammar::add_agent_commands},
     {{}, &Grammar::add_help},  // needs all of them
 }};

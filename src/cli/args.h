@@ -84,6 +84,16 @@ struct EnvVerifyCommand {
   bool json = false;
 };
 
+struct CanaryAddCommand {
+  std::string name, file;  // "": stdin
+};
+struct CanaryListCommand {
+  bool json = false;
+};
+struct CanaryRemoveCommand {
+  std::vector<std::string> names;
+};
+
 struct AgentApplyCommand {
   std::string directory;
   bool json = false;
@@ -222,7 +232,8 @@ using Command = std::variant<
     ProfilesCommand, PostureCommand, BenchCommand, PsCommand, LogsCommand, InspectCommand,
     ArtifactsCommand, KillCommand, RemoveCommand, SessionNewCommand, SessionListCommand,
     SessionKillCommand, ExecCommand, AttachCommand, ExecListCommand, CopyCommand, FileListCommand,
-    FileRemoveCommand, FileMoveCommand, VersionCommand, HelpCommand>;
+    FileRemoveCommand, FileMoveCommand, VersionCommand, HelpCommand, CanaryAddCommand,
+    CanaryListCommand, CanaryRemoveCommand>;
 
 struct Invocation {
   Target target;

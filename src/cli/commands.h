@@ -24,6 +24,9 @@ Result<int> run_command(const EnvGcCommand& command, App& app, const fiber::Cont
 Result<int> run_command(const EnvTagCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const EnvRemoveCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const EnvVerifyCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const CanaryAddCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const CanaryListCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const CanaryRemoveCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const AgentApplyCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const AgentListCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const AgentShowCommand& command, App& app, const fiber::Context& ctx);

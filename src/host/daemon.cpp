@@ -6,6 +6,7 @@
 #include "fiber/signals.h"
 #include "host/blob_sweep.h"
 #include "host/exec_service.h"
+#include "host/flattener.h"
 #include "host/recovery.h"
 #include "host/sandbox_files.h"
 #include "host/services.h"
@@ -73,8 +74,9 @@ std::string kernel_text() {
 // The services live on the root fiber's stack; leaving it cancels and awaits all that refers to
 // them.
 Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& relay,
-               runs::Blobs& blobs, Leftovers left, const Sha256Digest& api_key,
+               runs::Blobs& blobs, Canaries& canaries, Leftovers left, const Sha256Digest& api_key,
                fiber::Signals& signals, const fiber::Context& ctx) {
+  TRY(learn_flat_layers(run_deps));
   RunService runs(run_deps, deps.random, ctx);
   ExecService execs(run_deps, runs, ctx);
   SandboxFiles files(execs, deps.files_program);
@@ -84,9 +86,8 @@ Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& rel
   Agents agents(run_deps, environments);
   Admission admission(run_deps, agents, environments);
   Listeners& listeners = deps.prepared.listeners;
-  Services services{run_deps,     runs,      execs, files,   environments,
-                    agents,       admission, blobs, api_key, listeners.address(),
-                    kernel_text()};
+  Services services{run_deps,  runs,     execs, files,   environments,        agents,
+                    admission, canaries, blobs, api_key, listeners.address(), kernel_text()};
   const http::Server server(surface_routes(services), surface_options(services));
 
   const BlobSweep sweep{blobs,
@@ -99,6 +100,7 @@ Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& rel
   links.spawn([&](const fiber::Context& task) { run_deps.launcher.run(task); });
   links.spawn([&](const fiber::Context& task) { run_deps.store.watch(task); });
   links.spawn([&](const fiber::Context& task) { sweep_blobs(sweep, task); });
+  links.spawn([&](const fiber::Context& task) { keep_flat(run_deps, task); });
   fiber::TaskGroup servers(ctx);
   for (fiber::Listener* listener : {static_cast<fiber::Listener*>(&listeners.unix_socket),
                                     static_cast<fiber::Listener*>(&listeners.tcp)}) {
@@ -140,12 +142,14 @@ Result<> run_daemon(const DaemonDeps& deps) {
   RunLogs logs(home.runs.get(), deps.clock);
   BasePlans base_plans(filters);
   LayerGate layers;
-  const RunDeps run_deps{deps.config, deps.clock, deps.log,       records, launcher,
-                         store_link,  logs,       blobs,          offload, filters,
-                         base_plans,  layers,     home.runs.get()};
+  FlatChains flat;
+  Canaries canaries = TRY(Canaries::open(home.state.get()));
+  const RunDeps run_deps{deps.config, deps.clock, deps.log, records,  launcher,
+                         store_link,  logs,       blobs,    offload,  filters,
+                         base_plans,  layers,     flat,     canaries, home.runs.get()};
   Result<> served;
   loop->spawn([&](const fiber::Context& ctx) {
-    served = serve(deps, run_deps, relay, blobs, std::move(left), api_key, signals, ctx);
+    served = serve(deps, run_deps, relay, blobs, canaries, std::move(left), api_key, signals, ctx);
   });
   loop->run();
   deps.log.info("tared stopped");

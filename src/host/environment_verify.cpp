@@ -1,5 +1,7 @@
 #include "host/environment_verify.h"
 
+#include <algorithm>
+
 #include "base/text.h"
 
 namespace tare::host {
@@ -25,7 +27,17 @@ Result<bool> verify_environment(const model::Environment& environment, StoreLink
                  "environment " + quote(environment.name) + " has no layers: nothing to verify"};
   }
   bool intact = true;
-  for (const std::string& digest : environment.layers) {
+  if (model::digest_of_layers(environment.layers) != environment.digest) {
+    intact = false;
+    TRY(watcher.on_layer(snapshot::LayerInfo{environment.digest, 0, 0}));
+    TRY(watcher.on_verified(
+        environment.digest,
+        snapshot::Verified{false, "its layers are not those that the environment's digest names"}));
+  }
+  std::vector<std::string> layers = environment.layers;
+  for (const std::string& digest : environment.flat)  // runs mount these, too
+    if (std::ranges::find(layers, digest) == layers.end()) layers.push_back(digest);
+  for (const std::string& digest : layers) {
     // Only for the progress: what is wrong with the layer is found below.
     auto size = snapshot::expect<snapshot::LayerInfo>(
         store.call(snapshot::StatLayer{digest}, {}, ctx));

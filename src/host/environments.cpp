@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/ids.h"
+#include "base/limits.h"
 #include "base/text.h"
 #include "host/debian_build.h"
 
@@ -72,6 +73,13 @@ Result<ResolvedEnvironment> Environments::resolve(std::string_view reference) {
                  fmt::format("the build of environment {} failed: see `tare logs {}`, then "
                              "`tare env build {}`",
                              quote(reference), environment.build, environment.source)};
+  }
+  if (mounted_layers(environment).size() >= kMaxLayers) {
+    return Error{
+        Errc::unavailable,
+        fmt::format("environment {} has more layers than can be mounted at once; a flat one "
+                    "is being made of them: try again in a moment",
+                    quote(reference))};
   }
   ResolvedEnvironment resolved{TRY(model::parse_environment_source(reference)).text(),
                                environment.digest};
@@ -203,7 +211,9 @@ Result<> Environments::remove_unused(const model::Environment& one) {
       TRY(store.delete_environment(kTenant, one.name));
       return true;
     };
-    if (TRY(deps_.records.run(remove_as))) return ok();
+    if (!TRY(deps_.records.run(remove_as))) continue;
+    if (last) deps_.flat.forget(one.digest);
+    return ok();
   }
 }
 

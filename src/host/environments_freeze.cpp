@@ -5,7 +5,6 @@
 #include "host/environments.h"
 #include "sandbox/plan/plan.h"
 #include "snapshot/client.h"
-#include "sys/memfd.h"
 
 namespace tare::host {
 
@@ -40,7 +39,7 @@ Result<snapshot::Imported> Environments::freeze_upper(const LiveRun& live,
   if (!stopped && stopped.error().code != Errc::conflict) runs_.go_on(live.run.id);
   const StandingSandbox standing = TRY(std::move(stopped));
   snapshot::Freeze wanted;
-  wanted.layers = layers_of(request);
+  wanted.layers = deps_.flat.mounted(request);  // they show the same
   wanted.owner_base = standing.uid_base;
   wanted.owner_count = sandbox::kIdRange;
   wanted.without = not_frozen();
@@ -48,7 +47,7 @@ Result<snapshot::Imported> Environments::freeze_upper(const LiveRun& live,
                    .max_bytes = request.limits.disk_bytes,
                    .max_file_bytes = kMaxFrozenFileBytes};
   wanted.timeout_ms = kFreezeTimeoutMs;
-  const sys::UniqueFd secrets = TRY(sys::sealed_memfd("secrets", "", false));
+  const sys::UniqueFd secrets = TRY(secrets_file(deps_.secrets));
   const int fds[] = {standing.upper.get(), standing.opaque.get(), secrets.get()};
   auto frozen = snapshot::expect<snapshot::Imported>(deps_.store.call(wanted, fds, ctx));
   runs_.go_on(live.run.id);
@@ -93,12 +92,18 @@ Result<model::Environment> Environments::freeze(const std::string& session, cons
     environment.size_bytes += base->size_bytes;
     environment.files += base->files;
     environment.reproducible = base->reproducible && imported.layer.entries == 0;
+    if (base->layers == request.environment_layers) {
+      environment.flat = base->flat;
+      environment.flat_depth = base->flat_depth;
+    }
   }
   // Somebody may have taken the name meanwhile.
   TRY(deps_.records.run([&](runs::Store& store) -> Result<> {
     TRY(refuse_if_taken(store, name));
     return store.put_environment(environment);
   }));
+  deps_.flat.learn(environment);
+  deps_.flat.notice();
   return environment;
 }
 

@@ -63,7 +63,8 @@ Result<sandbox::Plans> plans_of(const model::SandboxSpec& spec, const Filters& f
 Result<LaunchParts> prepare_launch(LiveRun& live, const RunDeps& deps) {
   const model::RunRequest& request = live.run.request;
   const std::string& id = live.run.id;
-  const model::SandboxSpec spec = TRY(sandbox_spec(request, id, live.purpose));
+  model::SandboxSpec spec = TRY(sandbox_spec(request, id, live.purpose));
+  spec.layers = deps.flat.mounted(request);
   LaunchParts parts;
   parts.message = {.id = id,
                    .base = {{}, spec.host_root, spec.layers, spec.network, spec.limits},

@@ -28,6 +28,8 @@ Result<LayerDigests> recorded_layers(runs::Store& store) {
   for (const model::Environment& one : TRY(store.list_environments(kTenant))) {
     needed.insert(one.digest);
     needed.insert(one.layers.begin(), one.layers.end());
+    needed.insert(one.flat.begin(), one.flat.end());
+    needed.insert(one.flat_older.begin(), one.flat_older.end());
   }
   TRY(store.each_agent_version(kTenant, [&](const model::Agent& agent) -> Result<> {
     needed.insert(agent.environment_digest);

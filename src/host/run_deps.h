@@ -7,7 +7,9 @@
 #include "base/log.h"
 #include "fiber/offload.h"
 #include "host/base_plans.h"
+#include "host/canaries.h"
 #include "host/config.h"
+#include "host/flat_chains.h"
 #include "host/launcher_link.h"
 #include "host/layer_gate.h"
 #include "host/records.h"
@@ -34,6 +36,8 @@ struct RunDeps {
   const Filters& filters;
   BasePlans& base_plans;
   LayerGate& layers;
+  FlatChains& flat;
+  const SecretSource& secrets;
   int runs_dir;  // $TARE_HOME/runs
 };
 

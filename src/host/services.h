@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "host/admission.h"
 #include "host/agents.h"
+#include "host/canaries.h"
 #include "host/environments.h"
 #include "host/exec_service.h"
 #include "host/run_deps.h"
@@ -25,6 +26,7 @@ struct Services {
   Environments& environments;
   Agents& agents;
   Admission& admission;
+  Canaries& canaries;
   runs::Blobs& blobs;
   Sha256Digest api_key;  // of the key in state/api_key
   std::string address;   // of the TCP listener

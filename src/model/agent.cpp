@@ -206,7 +206,8 @@ Result<Agent> agent_from_json(const Json& json) {
   fields.required("version", agent.version, integer<std::uint32_t>(1));
   fields.required("manifest", agent.manifest, read_manifest_text);
   fields.optional("environment_digest", agent.environment_digest, read_digest_or_empty);
-  fields.optional("environment_layers", agent.environment_layers, list_of(read_digest, kMaxLayers));
+  fields.optional("environment_layers", agent.environment_layers,
+                  list_of(read_digest, kMaxEnvironmentLayers));
   fields.optional("files_digest", agent.files_digest, read_digest_or_empty);
   fields.required("created_ms", agent.created_ms, integer<std::uint64_t>(0, kMaxCount));
   TRY(fields.finish());

@@ -137,17 +137,39 @@ std::string digest_of_layers(const std::vector<std::string>& layers) {
   return sha256_text(text);
 }
 
+namespace {
+
+JsonArray digests_json(const std::vector<std::string>& digests) {
+  JsonArray list;
+  for (const std::string& digest : digests) list.emplace_back(digest);
+  return list;
+}
+
+// The flat layers stand for some of the layers, and for nothing more.
+Result<> check_flat(const Environment& environment) {
+  if (environment.flat_depth <= environment.layers.size() &&
+      environment.flat.empty() == (environment.flat_depth == 0))
+    return ok();
+  return field_error("flat_depth", "it does not fit the layers");
+}
+
+}  // namespace
+
 Json to_json(const Environment& environment) {
-  JsonArray layers;
-  for (const std::string& layer : environment.layers) layers.emplace_back(layer);
   JsonObject object{
       {"tenant", environment.tenant},         {"name", environment.name},
       {"source", environment.source},         {"state", to_string(environment.state)},
-      {"digest", environment.digest},         {"layers", layers},
+      {"digest", environment.digest},         {"layers", digests_json(environment.layers)},
       {"size_bytes", environment.size_bytes}, {"files", environment.files},
       {"created_ms", environment.created_ms}, {"reproducible", environment.reproducible},
   };
   if (environment.created_ms != 0) object["created_at"] = format_utc(environment.created_ms);
+  if (!environment.flat.empty()) {
+    object["flat"] = digests_json(environment.flat);
+    object["flat_depth"] = environment.flat_depth;
+    if (!environment.flat_older.empty())
+      object["flat_older"] = digests_json(environment.flat_older);
+  }
   if (!environment.build.empty()) object["build"] = environment.build;
   return object;
 }
@@ -161,7 +183,10 @@ Result<Environment> read_environment(const Node& node) {
   fields.required("source", out.source, text(kMaxEnvironmentTextBytes, 1));
   fields.required("state", out.state, parsed(environment_state_from));
   fields.required("digest", out.digest, read_digest_or_empty);
-  fields.optional("layers", out.layers, list_of(read_digest, kMaxLayers));
+  fields.optional("layers", out.layers, list_of(read_digest, kMaxEnvironmentLayers));
+  fields.optional("flat", out.flat, list_of(read_digest, kMaxLayers));
+  fields.optional("flat_older", out.flat_older, list_of(read_digest, kMaxEnvironmentLayers));
+  fields.optional("flat_depth", out.flat_depth, integer<std::uint32_t>(0, kMaxEnvironmentLayers));
   fields.required("size_bytes", out.size_bytes, integer<std::uint64_t>(0, kMaxCount));
   fields.optional("files", out.files, integer<std::uint64_t>(0, kMaxCount));
   fields.required("created_ms", out.created_ms, integer<std::uint64_t>(0, kMaxCount));
@@ -169,6 +194,7 @@ Result<Environment> read_environment(const Node& node) {
   fields.optional("build", out.build, text(kRunIdBytes));
   fields.required("reproducible", out.reproducible, boolean());
   TRY(fields.finish());
+  TRY(check_flat(out));
   return out;
 }
 

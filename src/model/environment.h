@@ -44,6 +44,8 @@ enum class EnvironmentState : std::uint8_t { ready, building, failed };
 std::string_view to_string(EnvironmentState state);
 Result<EnvironmentState> environment_state_from(std::string_view text);
 
+inline constexpr std::size_t kMaxEnvironmentLayers = 512;
+
 struct Environment {
   std::string tenant = {};
   std::string name = {};    // a name, or the source's text when none was given
@@ -51,6 +53,10 @@ struct Environment {
   EnvironmentState state = EnvironmentState::ready;
   std::string digest = {};               // "" for `host` and until it is ready
   std::vector<std::string> layers = {};  // digests, lowest first
+  // What is mounted instead of the lowest `flat_depth` layers, and shows the same; and what was
+  // before, which runs may still have mounted. No part of the identity.
+  std::vector<std::string> flat = {}, flat_older = {};
+  std::uint32_t flat_depth = 0;
   std::uint64_t size_bytes = 0;
   std::uint64_t files = 0;
   std::uint64_t created_ms = 0;

@@ -3,6 +3,7 @@
 #include "base/ids.h"
 #include "base/limits.h"
 #include "base/time_text.h"
+#include "model/environment.h"
 
 namespace tare::model {
 
@@ -95,7 +96,7 @@ Result<RunRequest> read_run_request(const Node& node) {
   fields.required("environment", request.environment, text(kMaxEnvironmentTextBytes));
   fields.optional("environment_digest", request.environment_digest, read_digest_or_empty);
   fields.optional("environment_layers", request.environment_layers,
-                  list_of(read_digest, kMaxLayers));
+                  list_of(read_digest, kMaxEnvironmentLayers));
   fields.optional("files_digest", request.files_digest, read_digest_or_empty);
   fields.required("argv", request.argv, list_of(text(kMaxArgBytes), kMaxArgs));
   fields.optional("env", request.env, list_of(text(kMaxEnvBytes), kMaxEnv));

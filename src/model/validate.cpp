@@ -57,7 +57,7 @@ Result<> check_agent(const RunRequest& request) {
 Result<> check_environment(const RunRequest& request) {
   const auto source = parse_environment_source(request.environment);
   if (!source) return field_error("environment", source.error().message);
-  TRY(check_count("environment_layers", request.environment_layers.size(), kMaxLayers - 1));
+  TRY(check_count("environment_layers", request.environment_layers.size(), kMaxEnvironmentLayers));
   for (const std::string& layer : request.environment_layers) {
     if (!is_digest(layer))
       return field_error("environment_layers", quote(layer) + " is not a digest");

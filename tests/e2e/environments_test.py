@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import unittest
 
 import harness
@@ -94,6 +95,30 @@ class Verify(EnvironmentsTest):
         aside = self.home.path / "aside"
         self.changed(layer, lambda: layer.rename(aside), lambda: aside.rename(layer),
                      "is not in the store")
+
+    def test_S39_a_swapped_parent_is_found(self):
+        """The list of layers itself, in the database."""
+        def swap():
+            self.home.down()
+            database = sqlite3.connect(self.home.path / "state/tare.db")
+            with database:
+                (text,) = database.execute(
+                    "SELECT environment FROM environments WHERE name = 'two'").fetchone()
+                record = json.loads(text)
+                record["layers"].reverse()
+                database.execute("UPDATE environments SET environment = ? WHERE name = 'two'",
+                                 (json.dumps(record),))
+            database.close()
+            self.home.up()
+
+        swap()
+        try:
+            result = self.home.tare("env", "verify", "two")
+            self.assert_status(result, 70)
+            self.assertIn("its layers are not those that the environment's digest names",
+                          result.stdout.decode())
+        finally:
+            swap()
 
     def test_what_has_no_layers_or_is_not_there_is_refused(self):
         self.assert_reason(self.home.tare("env", "verify", "host"), 64, ".*has no layers")
@@ -221,6 +246,16 @@ class Diff(EnvironmentsTest):
         self.assertNotIn("debian", self.json("diff", "old", "bad"))
         self.assert_status(self.home.tare("env", "diff", "old", "host"), 64)
         self.assert_status(self.home.tare("env", "diff", "old", "none"), 66)
+
+
+class Bounds(EnvironmentsTest):
+    ENVIRONMENTS = {"small": [BASE], "vast": [{"a": b"1"}]}
+
+    def test_environments_of_too_many_files_are_not_compared(self):
+        """64 MiB of manifests: how long it is decides, before any of it is read."""
+        os.truncate(self.layer(self.digests["vast"][0]) / "manifest", (64 << 20) + 1)
+        refused = self.home.tare("env", "diff", "small", "vast")
+        self.assert_reason(refused, 75, '"vast": the environment has too many files')
 
 
 class Tree(EnvironmentsTest):

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "snapshot/manifest.h"
+#include "snapshot/needles.h"
 #include "snapshot/protocol.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -28,6 +29,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const ManifestEntry& entry : manifest->entries) CHECK(writer.add(entry).ok());
     CHECK(writer.finish().value() == manifest->summary && again == text);
   }
+  if (const auto needles = parse_needles(bytes)) CHECK(encode_needles(*needles).value() == bytes);
   (void)parse_manifest_tail(bytes);
   if (const auto path = clean_entry_path(bytes)) CHECK(check_entry_path(*path).ok());
   return 0;

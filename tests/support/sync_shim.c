@@ -4,10 +4,11 @@
 //   TARE_SYNCS=FILE   a line for each call, before it is made: `sync PATH`, `syncfs PATH`, `rename
 //                     FROM TO`, `send LETTER` (the first byte of a message, which is its type)
 //   TARE_SYNCS=drop   fsync, fdatasync, syncfs and sync_file_range do nothing: a program as if they
-//                     had been forgotten
+//                     had been forgotten; in the program TARE_SYNCS_IN alone, if that is set
 //
 // Any process, any thread; lines are appended whole. Never fails a call that would succeed.
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,10 +17,14 @@
 #include <unistd.h>
 
 static const char* mode(void) { return getenv("TARE_SYNCS"); }
-static int drops(void) { return mode() != NULL && strcmp(mode(), "drop") == 0; }
+static int drops(void) {
+  const char* only = getenv("TARE_SYNCS_IN");
+  return mode() != NULL && strcmp(mode(), "drop") == 0 &&
+         (only == NULL || strcmp(only, program_invocation_short_name) == 0);
+}
 
 static void tell(const char* line, int length) {
-  if (mode() == NULL || drops()) return;
+  if (mode() == NULL || strcmp(mode(), "drop") == 0) return;
   const int fd = open(mode(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return;
   if (write(fd, line, (size_t)length) != length) abort();

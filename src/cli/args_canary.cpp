@@ -1,0 +1,27 @@
+#include "cli/args_canary.h"
+
+namespace tare::cli {
+
+void add_canary_commands(CLI::App& app, Raw& raw, const Subgrammar& grammar) {
+  CLI::App& canary = *grammar.add(
+      app, "canary", "Secrets that may be in no environment: `env freeze` refuses what has one",
+      "tare canary add deploy-key --from-file key", nullptr);
+  canary.require_subcommand(1);
+  auto* add = grammar.add(
+      canary, "add", "Register one, from stdin or a file; 16 to 4096 bytes",
+      "tare canary add deploy-key <key\n"
+      "One line end at the end of stdin is left out.",
+      [](const Raw& r) -> Result<Command> { return Command(CanaryAddCommand{r.name, r.from}); });
+  add->add_option("NAME", raw.name, "What a refusal calls it")->required();
+  add->add_option("--from-file", raw.from, "Read the value from FILE, as it is")->type_name("FILE");
+  grammar.add_json(grammar.add(
+      canary, "list", "List their names", "tare canary list",
+      [](const Raw& r) -> Result<Command> { return Command(CanaryListCommand{r.json}); }));
+  grammar
+      .add(canary, "rm", "Forget them", "tare canary rm deploy-key",
+           [](const Raw& r) -> Result<Command> { return Command(CanaryRemoveCommand{r.ids}); })
+      ->add_option("NAME", raw.ids, "As registered")
+      ->required();
+}
+
+}  // namespace tare::cli

@@ -1,0 +1,58 @@
+// Secrets that must be in no environment, known by name: what a freeze looks for. A canary is one
+// that people register for that alone; the vault (a later issue) will be another source of them.
+//
+// Kept in state/canaries/<name>, 0600, tare's. Owner: main. Loop thread only; the files are small
+// and written by people's commands. Errors: Errc::conflict, not_found, invalid, exhausted (64 at
+// most). What never happens: a value in a log, an answer or a message of ours.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "snapshot/needles.h"
+#include "sys/fd.h"
+
+namespace tare::host {
+
+// The port of whatever knows secrets.
+class SecretSource {
+ public:
+  virtual ~SecretSource() = default;
+  virtual std::vector<snapshot::Needle> secrets() const = 0;
+};
+
+struct CanaryInfo {
+  std::string name;
+  std::uint64_t bytes = 0;
+  std::uint64_t created_ms = 0;
+};
+
+class Canaries final : public SecretSource {
+ public:
+  // `state`: $TARE_HOME/state. What is there is read.
+  static Result<Canaries> open(int state);
+
+  Result<CanaryInfo> add(const std::string& name, const std::string& value, const Clock& clock);
+  std::vector<CanaryInfo> list() const;  // by name
+  Result<> remove(const std::string& name);
+  std::vector<snapshot::Needle> secrets() const override;
+
+ private:
+  struct Canary {
+    CanaryInfo info;
+    std::string value;
+  };
+  Result<> take_up(const std::string& name);
+
+  sys::UniqueFd folder_;
+  std::map<std::string, Canary, std::less<>> canaries_;
+};
+
+// Of all sources, in a sealed file, as the store takes them.
+Result<sys::UniqueFd> secrets_file(const SecretSource& source);
+
+}  // namespace tare::host
