@@ -9,9 +9,12 @@ of our own, measured in turn with what other people's tools do with the same fil
   freeze_10mb_of_100mb        the same change in an environment of 100 MB: cost follows the change
   freeze_10mb_640             10 MB in 640 files
   freeze_4kb                  one small file
+  freeze_100mb_secrets        the last one with 64 secrets to look for (`tare canary`)
+  start_1_layer, _4, _8       the launcher's start of a run on so many layers, nothing in the pool
   diff                        the environment of 1 GB against itself with 10 MB more
   cache_one, cache_100        page cache on the account of one run, then of 100 runs of one
                               environment together, each of which has read the same 50 MB
+Peer of each: disk, the same number of bytes written to one file beside it and synced, in turn.
 Peers of freeze_10mb, on the same files:
   tar_change                  tar of the changed files alone, hashed, on the disk: what `podman
                               commit` does with the overlay driver, but for its own bookkeeping
@@ -88,10 +91,13 @@ def content(megabytes):
 
 def make_environments(home):
     """big: 1 GB, small: 100 MB; the daemons are down."""
-    tools = layers.programs("sh", "cat", "sleep", "mkdir", "split", "head", "rm")
+    tools = layers.programs("sh", "cat", "sleep", "mkdir", "split", "head", "rm", "true")
     base = layers.make_layer(home, tools)
     for name, megabytes in (("big", 1024), ("small", 100)):
         layers.put_environment(home, name, [base, layers.make_layer(home, content(megabytes))])
+    few = [layers.make_layer(home, {f"srv/{i}": b"%d" % i}) for i in range(7)]
+    for count in (1, 4, 8):
+        layers.put_environment(home, f"layers-{count}", [base, *few[:count - 1]])
     os.sync()
 
 
@@ -118,11 +124,20 @@ class Session:
             raise AssertionError(answer.body)
         return answer.json["name"]
 
+    def write(self, content):
+        with (self.home.path / "floor").open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+
     def freezes(self, count, megabytes, files):
-        us = []
+        """Microseconds of each freeze, and of what the disk takes for the same bytes."""
+        us, disk = [], []
         for _ in range(count):
             self.change(megabytes, files)
+            content = os.urandom(int(megabytes * MB))
             time.sleep(0.2)  # what the change itself left to write
+            disk.append(timed(lambda: self.write(content)))
             name = ""
 
             def freeze():
@@ -131,7 +146,7 @@ class Session:
             us.append(timed(freeze))
             self.home.must("env", "rm", name)
         self.home.must("env", "gc")
-        return us
+        return us, disk
 
     def close(self):
         self.home.must("session", "kill", self.id)
@@ -142,14 +157,20 @@ def freeze_rows(rows, home, peers):
     n = rows.options.n
     cases = (("freeze_4kb", "big", 1 / 256, 1, n), ("freeze_1mb", "big", 1, 1, n),
              ("freeze_10mb", "big", 10, 10, n), ("freeze_10mb_of_100mb", "small", 10, 10, n),
-             ("freeze_10mb_640", "big", 10, 640, n), ("freeze_100mb", "big", 100, 100, n // 2))
+             ("freeze_10mb_640", "big", 10, 640, n), ("freeze_100mb", "big", 100, 100, n // 2),
+             ("freeze_100mb_secrets", "big", 100, 100, n // 2))
     for name, environment, megabytes, files, count in cases:
         if not rows.wanted(name):
             continue
+        secrets = [f"secret-{i}" for i in range(64 if name.endswith("secrets") else 0)]
+        for secret in secrets:
+            home.must("canary", "add", secret, data=os.urandom(40))
         session = Session(home, environment)
-        us = session.freezes(max(1, count), megabytes, files)
+        us, disk = session.freezes(max(1, count), megabytes, files)
         session.close()
-        rows.times(name, us)
+        if secrets:
+            home.must("canary", "rm", *secrets)
+        rows.times(name, us, "disk", disk)
         if name == "freeze_10mb":
             for peer, peer_us in peers.all():
                 rows.times(name, us, peer, peer_us)
@@ -221,6 +242,24 @@ class Peers:
         yield "umoci", self.umoci()
 
 
+def start_rows(rows, home):
+    """What a layer costs at the start: told by the launcher itself."""
+    for count in (1, 4, 8):
+        name = f"start_{count}_layer{'s' if count > 1 else ''}"
+        if not rows.wanted(name):
+            continue
+        us = []
+        for _ in range(rows.options.n):
+            run = home.must("run", "--env", f"layers-{count}", "--detach", "--",
+                            "true").stdout.decode().strip()
+            home.wait_ended(run)
+            for line in harness.read_text(home.path / "log/tare-launcher.log").splitlines():
+                told = json.loads(line)
+                if told["message"] == "sandbox started" and told["run"] == run:
+                    us.append(told["start_us"])
+        rows.times(name, us)
+
+
 def diff_row(rows, home):
     if not rows.wanted("diff"):
         return
@@ -287,6 +326,9 @@ def main():
         home.up()
         home.down()
         make_environments(home)
+        home.must("up", "--detach", "--port", "0", "--pool", "0")
+        start_rows(rows, home)
+        home.down()
         home.up()
         freeze_rows(rows, home, peers)
         diff_row(rows, home)

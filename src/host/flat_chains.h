@@ -21,7 +21,7 @@
 namespace tare::host {
 
 // More than these, and a flat layer is made of them (docs/performance.md: what a layer costs).
-inline constexpr std::size_t kMaxMountedLayers = 12;
+inline constexpr std::size_t kMaxMountedLayers = 8;
 
 // What stands for the environment's layers, lowest first.
 std::vector<std::string> mounted_layers(const model::Environment& environment);

@@ -36,7 +36,7 @@ class Flat(EnvironmentsTest):
     def settled(self, name):
         shown = self.show(name)
         mounted = len(shown.get("flat", [])) + len(shown["layers"]) - shown.get("flat_depth", 0)
-        return shown if mounted <= 12 and "flat" in shown else None
+        return shown if mounted <= 8 and "flat" in shown else None
 
     def run_in(self, name, command):
         return self.home.must("run", "--env", name, "--", "sh", "-c", command).stdout.decode()
