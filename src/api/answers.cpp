@@ -68,7 +68,9 @@ Result<std::size_t> page_limit(const http::Query& query) {
 Result<std::vector<model::RunState>> states_of(std::string_view text) {
   using model::RunState;
   if (text.empty()) return std::vector<RunState>{};
-  if (text == "active") return std::vector{RunState::queued, RunState::starting, RunState::running};
+  if (text == "active")
+    return std::vector{RunState::queued, RunState::starting, RunState::running,
+                       RunState::hibernated};
   if (text == "ended")
     return std::vector{RunState::succeeded, RunState::failed, RunState::cancelled};
   auto state = model::run_state_from(text);

@@ -4,14 +4,34 @@
 #include "base/decode.h"
 #include "base/ids.h"
 #include "base/limits.h"
+#include "host/debian_build.h"
 #include "host/environment_verify.h"
 #include "host/layer_sweep.h"
+#include "http/url.h"
 #include "model/environment.h"
+#include "model/limits_json.h"
 #include "model/run_json.h"
 
 namespace tare::api {
 
 namespace {
+
+Result<host::BuildFromRequest> read_build_from(const Node& node) {
+  host::BuildFromRequest build;
+  build.limits = host::kBuildLimits;
+  Fields fields(node);
+  fields.required("from", build.from, text(kMaxEnvironmentTextBytes, 1));
+  fields.required("name", build.name, text(kMaxNameBytes, 1));
+  fields.required("argv", build.argv, list_of(text(kMaxArgBytes), kMaxArgs, 1));
+  fields.optional("env", build.env, list_of(text(kMaxEnvBytes), kMaxEnv));
+  fields.optional("limits", build.limits, [](const Node& limits) {
+    return model::read_limits_over(limits, host::kBuildLimits);
+  });
+  fields.optional("network", build.network, boolean());
+  fields.optional("rebuild", build.rebuild, boolean());
+  TRY(fields.finish());
+  return build;
+}
 
 Result<host::BuildRequest> read_build(const Node& node) {
   host::BuildRequest build;
@@ -52,7 +72,10 @@ class VerifyEvents {
 
 Result<> build_environment(Services& services, Exchange& exchange) {
   const Json body = TRY(read_json(exchange));
-  const auto answer = TRY(services.environments.build(TRY(read_build(Node(body)))));
+  const bool by_commands = body.is_object() && body.as_object().contains("from");
+  const auto answer = TRY(by_commands
+                              ? services.environments.build_from(TRY(read_build_from(Node(body))))
+                              : services.environments.build(TRY(read_build(Node(body)))));
   if (answer.ready) return reply_json(exchange, 200, model::to_json(*answer.ready));
   return reply_json(exchange, 202,
                     JsonObject{{"build", model::to_json(answer.build)}, {"ref", answer.ref}});
@@ -71,6 +94,15 @@ Result<> list_environments(Services& services, Exchange& exchange) {
 Result<> get_environment(Services& services, Exchange& exchange) {
   return reply_json(exchange, 200,
                     model::to_json(TRY(services.environments.find(exchange.parameter("ref")))));
+}
+
+Result<> fork_environment(Services& services, Exchange& exchange) {
+  TRY(exchange.query().allow_only({}));
+  const std::string name = TRY(read_name_alone(exchange));
+  return reply_json(
+      exchange, 201,
+      model::to_json(TRY(services.environments.fork(exchange.parameter("ref"), name))),
+      {{"Location", "/v1/environments/" + http::percent_encode(name)}});
 }
 
 Result<> sweep_layers(Services& services, Exchange& exchange) {

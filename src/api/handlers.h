@@ -34,6 +34,9 @@ Result<> get_run_artifact(Services& services, Exchange& exchange);
 Result<> create_session(Services& services, Exchange& exchange);
 Result<> list_sessions(Services& services, Exchange& exchange);
 Result<> get_session(Services& services, Exchange& exchange);
+Result<> hibernate_session(Services& services, Exchange& exchange);
+Result<> wake_session(Services& services, Exchange& exchange);
+Result<> fork_session(Services& services, Exchange& exchange);
 Result<> freeze_session(Services& services, Exchange& exchange);
 Result<> end_session(Services& services, Exchange& exchange);
 
@@ -65,6 +68,7 @@ Result<> get_environment(Services& services, Exchange& exchange);
 Result<> verify_environment(Services& services, Exchange& exchange);
 Result<> diff_environments(Services& services, Exchange& exchange);
 Result<> sweep_layers(Services& services, Exchange& exchange);
+Result<> fork_environment(Services& services, Exchange& exchange);
 Result<> tag_environment(Services& services, Exchange& exchange);
 Result<> remove_environment(Services& services, Exchange& exchange);
 

@@ -8,6 +8,8 @@ namespace tare::api {
 
 namespace {
 
+constexpr std::uint64_t kLeastIdleMs = 1000;
+
 Result<model::InputFile> read_input(const Node& node) {
   model::InputFile input;
   Fields fields(node);
@@ -52,6 +54,9 @@ Result<host::RunWish> read_run_wish(const Node& node) {
   fields.optional("inputs", wish.inputs, list_of(read_input, kMaxInputFiles));
   fields.optional("stdin", wish.with_stdin, boolean());
   fields.optional("attach", wish.attach, boolean());
+  fields.optional("idle_timeout_ms", wish.idle_timeout_ms,
+                  integer<std::uint64_t>(kLeastIdleMs, model::LimitBounds::kTimeMaxMs));
+  fields.optional("on_idle", wish.on_idle, parsed(model::on_idle_from));
   fields.optional("idempotency_key", wish.idempotency_key, text(kMaxIdempotencyKeyBytes, 1));
   TRY(fields.finish());
   return wish;

@@ -18,7 +18,10 @@ constexpr std::uint64_t kDefaultWaitMs = 30'000, kMaxWaitMs = 60'000;
 constexpr std::string_view kExampleId = "run_00000000000000000000000000";
 
 Result<Json> plan_json(Services& services, const model::RunRequest& request) {
-  const auto spec = TRY(host::sandbox_spec(request, kExampleId, host::Purpose::run));
+  model::Run run;
+  run.id = kExampleId;
+  run.request = request;
+  const auto spec = TRY(host::sandbox_spec(run, host::Purpose::run));
   const auto plans = TRY(host::plans_of(spec, services.deps.filters));
   JsonArray list;
   for (const sandbox::Step& step : plans.all()) {

@@ -38,6 +38,8 @@ Result<> create_session(Services& services, Exchange& exchange) {
   const Json body = TRY(read_json(exchange));
   host::RunWish wish = TRY(read_run_wish(Node(body)));
   TRY(refuse_for_sessions(wish));
+  if (wish.on_idle != model::OnIdle::hibernate && wish.idle_timeout_ms == 0)
+    return field_error("on_idle", "needs idle_timeout_ms");
   wish.session = true;
   host::NewRun wanted;
   auto reading = services.deps.layers.read();  // until the run is among those that live
@@ -70,6 +72,37 @@ Result<> list_sessions(Services& services, Exchange& exchange) {
 Result<> get_session(Services& services, Exchange& exchange) {
   const std::string id = TRY(run_id_of(exchange));
   return reply_json(exchange, 200, model::to_json(TRY(session_of(services, id))));
+}
+
+Result<> hibernate_session(Services& services, Exchange& exchange) {
+  const std::string id = TRY(run_id_of(exchange));
+  TRY(exchange.query().allow_only({}));
+  TRY(session_of(services, id));
+  return reply_json(exchange, 200,
+                    model::to_json(TRY(services.sessions.hibernate(id, "", exchange.context()))));
+}
+
+Result<> wake_session(Services& services, Exchange& exchange) {
+  const std::string id = TRY(run_id_of(exchange));
+  TRY(exchange.query().allow_only({}));
+  TRY(session_of(services, id));
+  return reply_json(exchange, 200,
+                    model::to_json(TRY(services.sessions.wake(id, exchange.context()))));
+}
+
+Result<> fork_session(Services& services, Exchange& exchange) {
+  const std::string id = TRY(run_id_of(exchange));
+  TRY(exchange.query().allow_only({}));
+  const Json body = TRY(read_json(exchange));
+  std::uint32_t count = 1;
+  Fields fields{Node(body)};
+  fields.optional("count", count, integer<std::uint32_t>(1, host::kMaxForks));
+  TRY(fields.finish());
+  TRY(session_of(services, id));
+  JsonArray sessions;
+  for (const model::Run& run : TRY(services.sessions.fork(id, count, exchange.context())))
+    sessions.push_back(model::to_json(run));
+  return reply_json(exchange, 201, JsonObject{{"sessions", std::move(sessions)}});
 }
 
 Result<> freeze_session(Services& services, Exchange& exchange) {

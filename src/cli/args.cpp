@@ -337,9 +337,11 @@ Result<Command> Grammar::parse(std::vector<std::string> arguments, bool has_comm
   }
   for (const Entry& entry : entries_) {
     if (!entry.app->parsed()) continue;
-    if (has_command && entry.make != &make_run && entry.make != &make_exec) {
+    if (has_command && entry.make != &make_run && entry.make != &make_exec &&
+        entry.make != &make_env_build) {
       return Error{Errc::invalid,
-                   "`--` and a command after it belong to `tare run` and `tare session exec` only"};
+                   "`--` and a command after it belong to `tare run`, `tare session exec` and "
+                   "`tare env build --from` only"};
     }
     return entry.make(raw_);
   }

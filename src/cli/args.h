@@ -47,9 +47,25 @@ struct DoctorCommand {
   std::string system_user;  // that tared would run as
 };
 
+// Limits that were asked for; those that were not are left to the agent or the defaults.
+struct LimitOptions {
+  std::optional<std::uint64_t> memory_bytes, disk_bytes, disk_inodes, output_bytes, time_ms;
+  std::optional<std::uint32_t> cpu_millis, pids, open_files;
+};
+
 struct EnvBuildCommand {
   std::string source, name;
   bool rebuild = false, json = false;
+};
+struct EnvBuildFromCommand {
+  std::string from, name;
+  std::vector<std::string> argv, env;  // "NAME=value"
+  LimitOptions limits;
+  bool network = false, rebuild = false, json = false;
+};
+struct EnvForkCommand {
+  std::string ref, name;
+  bool json = false;
 };
 struct EnvListCommand {
   bool json = false;
@@ -107,12 +123,6 @@ struct AgentShowCommand {
   bool json = false;
 };
 
-// Limits that were asked for; those that were not are left to the agent or the defaults.
-struct LimitOptions {
-  std::optional<std::uint64_t> memory_bytes, disk_bytes, disk_inodes, output_bytes, time_ms;
-  std::optional<std::uint32_t> cpu_millis, pids, open_files;
-};
-
 // A file or folder of this machine and the name it gets below /input ("" for its own).
 struct InputOption {
   std::string name, path;
@@ -155,6 +165,19 @@ struct SessionNewCommand {
   std::vector<std::string> env;
   LimitOptions limits;
   std::optional<std::string> user, profile;
+  std::optional<std::uint64_t> idle_ms;
+  bool kill_idle = false;  // else it hibernates
+  bool json = false;
+};
+struct SessionHibernateCommand {
+  std::vector<std::string> ids;
+};
+struct SessionWakeCommand {
+  std::vector<std::string> ids;
+};
+struct SessionForkCommand {
+  std::string id;
+  std::uint32_t count = 1;
   bool json = false;
 };
 struct SessionListCommand {
@@ -226,12 +249,13 @@ struct HelpCommand {
 };
 
 using Command = std::variant<
-    UpCommand, DownCommand, DoctorCommand, EnvBuildCommand, EnvFreezeCommand, EnvListCommand,
-    EnvShowCommand, EnvTreeCommand, EnvGcCommand, EnvDiffCommand, EnvTagCommand, EnvRemoveCommand,
-    EnvVerifyCommand, AgentApplyCommand, AgentListCommand, AgentShowCommand, RunCommand,
-    ProfilesCommand, PostureCommand, BenchCommand, PsCommand, LogsCommand, InspectCommand,
-    ArtifactsCommand, KillCommand, RemoveCommand, SessionNewCommand, SessionListCommand,
-    SessionKillCommand, ExecCommand, AttachCommand, ExecListCommand, CopyCommand, FileListCommand,
+    UpCommand, DownCommand, DoctorCommand, EnvBuildCommand, EnvBuildFromCommand, EnvForkCommand,
+    EnvFreezeCommand, EnvListCommand, EnvShowCommand, EnvTreeCommand, EnvGcCommand, EnvDiffCommand,
+    EnvTagCommand, EnvRemoveCommand, EnvVerifyCommand, AgentApplyCommand, AgentListCommand,
+    AgentShowCommand, RunCommand, ProfilesCommand, PostureCommand, BenchCommand, PsCommand,
+    LogsCommand, InspectCommand, ArtifactsCommand, KillCommand, RemoveCommand, SessionNewCommand,
+    SessionListCommand, SessionKillCommand, SessionHibernateCommand, SessionWakeCommand,
+    SessionForkCommand, ExecCommand, AttachCommand, ExecListCommand, CopyCommand, FileListCommand,
     FileRemoveCommand, FileMoveCommand, VersionCommand, HelpCommand, CanaryAddCommand,
     CanaryListCommand, CanaryRemoveCommand>;
 

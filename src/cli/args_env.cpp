@@ -1,20 +1,64 @@
 #include "cli/args_env.h"
 
+#include "cli/args_raw.h"
+
 namespace tare::cli {
 namespace {
 
 constexpr const char* kEnvText = "Name, digest or source";
 
+}  // namespace
+
+Result<Command> make_env_build(const Raw& raw) {
+  const auto refuse = [](const char* text) { return Error{Errc::invalid, text}; };
+  if (!raw.base) {
+    if (raw.source.empty()) return refuse("env build needs a SOURCE, or --from ENV -- COMMAND");
+    if (!raw.command.empty() || raw.network || !raw.variables.empty())
+      return refuse("a COMMAND, --network and --env-var are for --from ENV");
+    return Command(EnvBuildCommand{raw.source, raw.name, raw.rebuild, raw.json});
+  }
+  if (!raw.source.empty()) return refuse("env build takes a SOURCE or --from ENV, not both");
+  EnvBuildFromCommand build;
+  build.from = *raw.base;
+  build.name = raw.name;
+  build.argv = raw.command;
+  if (build.name.empty()) return refuse("--from needs --name NAME for what is built");
+  if (build.argv.empty()) {
+    return refuse(
+        "--from needs a command after `--`: tare env build --from ENV --name NAME -- "
+        "COMMAND ...");
+  }
+  for (const auto& text : raw.variables) build.env.push_back(TRY(variable_of(text)));
+  build.limits = TRY(limits_of(raw));
+  build.network = raw.network;
+  build.rebuild = raw.rebuild;
+  build.json = raw.json;
+  return Command(std::move(build));
+}
+
+namespace {
+
 void add_making(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
-  auto* build = grammar.add(env, "build", "Build an environment; show the progress",
-                            "tare env build debian:bookworm:python3-minimal --name py",
-                            [](const Raw& r) -> Result<Command> {
-                              return Command(EnvBuildCommand{r.source, r.name, r.rebuild, r.json});
-                            });
-  build->add_option("SOURCE", raw.source, "What it is made from")->required();
+  auto* build = grammar.add(
+      env, "build", "Build an environment; show the progress",
+      "tare env build debian:bookworm:python3-minimal --name py\n"
+      "  tare env build --from py --name py-jq --network -- sh -c 'apt-get update && apt-get "
+      "install -y jq'\n"
+      "With --from the command runs as root in a sandbox of ENV, and what it has changed is "
+      "frozen.",
+      make_env_build);
+  build->add_option("SOURCE", raw.source, "What it is made from");
+  build->add_option("--from", raw.base, "Run a command in this environment instead")
+      ->type_name("ENV");
   build->add_option("--name", raw.name, "Name to use it by (else the source's text)")
       ->type_name("NAME");
+  build->add_flag("--network", raw.network, "The command has the host's network, as a SOURCE has");
+  build->add_option("--env-var,-e", raw.variables, "Set a variable for the command")
+      ->type_name("NAME=VALUE")
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+      ->expected(1);
   build->add_flag("--rebuild", raw.rebuild, "Also when it is there already");
+  grammar.add_limits(build);
   grammar.add_json(build);
   auto* freeze = grammar.add(
       env, "freeze", "Make an environment of what a live session has changed",
@@ -72,6 +116,15 @@ void add_sweeping(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
 }
 
 void add_naming(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
+  auto* fork = grammar.add(env, "fork",
+                           "Begin an environment of your own with another one's files: the same\n"
+                           "digest until you build or freeze upon it",
+                           "tare env fork py mine", [](const Raw& r) -> Result<Command> {
+                             return Command(EnvForkCommand{r.ref, r.name, r.json});
+                           });
+  fork->add_option("ENV", raw.ref, kEnvText)->required();
+  fork->add_option("NAME", raw.name, "Name of the new one")->required();
+  grammar.add_json(fork);
   auto* tag = grammar.add(env, "tag", "Give an environment another name", "tare env tag py py-2026",
                           [](const Raw& r) -> Result<Command> {
                             return Command(EnvTagCommand{r.ref, r.name, r.json});

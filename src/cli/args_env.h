@@ -6,6 +6,9 @@
 
 namespace tare::cli {
 
+// Takes a command after `--`, with --from.
+Result<Command> make_env_build(const Raw& raw);
+
 void add_env_commands(CLI::App& app, Raw& raw, const Subgrammar& grammar);
 
 }  // namespace tare::cli

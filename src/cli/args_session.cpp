@@ -5,6 +5,7 @@
 
 #include <fmt/core.h>
 
+#include "base/bytes.h"
 #include "base/text.h"
 
 namespace tare::cli {
@@ -37,6 +38,9 @@ Result<Command> make_new(const Raw& raw) {
   command.user = raw.user;
   command.profile = raw.profile;
   command.json = raw.json;
+  if (raw.idle) command.idle_ms = TRY(parse_duration(*raw.idle).context("--idle"));
+  if (raw.on_idle && !raw.idle) return Error{Errc::invalid, "--on-idle needs --idle TIME"};
+  command.kill_idle = raw.on_idle == "kill";
   return Command(std::move(command));
 }
 
@@ -170,6 +174,34 @@ void add_files(CLI::App& session, Raw& raw, const Subgrammar& grammar) {
   move->add_flag("--replace", raw.replace, "Also when there is something of that name");
 }
 
+void add_sleeping(CLI::App& session, Raw& raw, const Subgrammar& grammar) {
+  grammar
+      .add(session, "hibernate",
+           "Keep what sessions have changed on disk, and end their processes; they take no memory\n"
+           "then. The next exec or file operation wakes them",
+           "tare session hibernate 7xk2",
+           [](const Raw& from) -> Result<Command> {
+             return Command(SessionHibernateCommand{from.ids});
+           })
+      ->add_option("SESSION", raw.ids, kSession)
+      ->required();
+  grammar
+      .add(session, "wake", "Wake sessions that hibernate", "tare session wake 7xk2",
+           [](const Raw& from) -> Result<Command> { return Command(SessionWakeCommand{from.ids}); })
+      ->add_option("SESSION", raw.ids, kSession)
+      ->required();
+  auto* fork = grammar.add(
+      session, "fork",
+      "Make sessions that begin as what this one is now on disk; print their\n"
+      "ids. It goes on; its processes are not copied",
+      "tare session fork 7xk2 --count 3", [](const Raw& from) -> Result<Command> {
+        return Command(SessionForkCommand{from.id, from.count.value_or(1), from.json});
+      });
+  fork->add_option("SESSION", raw.id, kSession)->required();
+  fork->add_option("--count,-n", raw.count, "How many (1)")->check(CLI::Range(1, 64));
+  grammar.add_json(fork);
+}
+
 }  // namespace
 
 Result<Command> make_exec(const Raw& raw) {
@@ -205,6 +237,11 @@ void add_session_commands(CLI::App& app, Raw& raw, const Subgrammar& grammar) {
       ->type_name("NAME=VALUE")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->expected(1);
+  fresh->add_option("--idle", raw.idle, "When nothing was wanted of it for so long: --on-idle")
+      ->type_name("TIME");
+  fresh->add_option("--on-idle", raw.on_idle, "What happens then (hibernate)")
+      ->type_name("hibernate|kill")
+      ->check(CLI::IsMember({"hibernate", "kill"}));
   grammar.add_limits(fresh);
   grammar.add_json(fresh);
   auto* list = grammar.add(*session, "list", "List the sessions that live", "tare session list",
@@ -213,6 +250,7 @@ void add_session_commands(CLI::App& app, Raw& raw, const Subgrammar& grammar) {
                            });
   list->add_flag("-a,--all", raw.all, "Ended ones too");
   grammar.add_json(list);
+  add_sleeping(*session, raw, grammar);
   add_exec(*session, raw, grammar);
   add_files(*session, raw, grammar);
   grammar

@@ -37,15 +37,10 @@ Result<int> print_built(bool json, App& app, const Json& environment, const fibe
   return kExitOk;
 }
 
-}  // namespace
-
-Result<int> run_command(const EnvBuildCommand& command, App& app, const fiber::Context& ctx) {
+Result<int> build(const JsonObject& body, bool json, App& app, const fiber::Context& ctx) {
   Foreground foreground(app, TRY(Foreground::block_signals()), ctx);
-  JsonObject body{{"source", command.source}};
-  if (!command.name.empty()) body["name"] = command.name;
-  if (command.rebuild) body["rebuild"] = true;
   const auto answer = TRY(app.client.post("/v1/environments", body, ctx));
-  if (answer.status != 202) return print_built(command.json, app, answer.body, ctx);
+  if (answer.status != 202) return print_built(json, app, answer.body, ctx);
 
   ProgressSink sink(app);
   auto run = foreground.attend(text_at(answer.body, {"build", "id"}), false, false, sink);
@@ -57,7 +52,36 @@ Result<int> run_command(const EnvBuildCommand& command, App& app, const fiber::C
     return model::exit_status_of(*run->outcome);
   }
   const auto built = TRY(app.client.get(environment_path(text_at(answer.body, {"ref"})), ctx));
-  return print_built(command.json, app, built.body, ctx);
+  return print_built(json, app, built.body, ctx);
+}
+
+}  // namespace
+
+Result<int> run_command(const EnvBuildCommand& command, App& app, const fiber::Context& ctx) {
+  JsonObject body{{"source", command.source}};
+  if (!command.name.empty()) body["name"] = command.name;
+  if (command.rebuild) body["rebuild"] = true;
+  return build(body, command.json, app, ctx);
+}
+
+Result<int> run_command(const EnvBuildFromCommand& command, App& app, const fiber::Context& ctx) {
+  JsonArray argv, env;
+  for (const std::string& argument : command.argv) argv.emplace_back(argument);
+  for (const std::string& variable : command.env) env.emplace_back(variable);
+  JsonObject body{{"from", command.from},
+                  {"name", command.name},
+                  {"argv", std::move(argv)},
+                  {"limits", limits_json(command.limits)}};
+  if (!env.empty()) body["env"] = std::move(env);
+  if (command.network) body["network"] = true;
+  if (command.rebuild) body["rebuild"] = true;
+  return build(body, command.json, app, ctx);
+}
+
+Result<int> run_command(const EnvForkCommand& command, App& app, const fiber::Context& ctx) {
+  const auto answer = TRY(app.client.post(environment_path(command.ref) + "/fork",
+                                          JsonObject{{"name", command.name}}, ctx));
+  return print_built(command.json, app, answer.body, ctx);
 }
 
 Result<int> run_command(const EnvListCommand& command, App& app, const fiber::Context& ctx) {

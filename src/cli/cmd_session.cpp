@@ -28,6 +28,8 @@ Json session_request(const SessionNewCommand& command) {
   if (!env.empty()) body["env"] = std::move(env);
   if (command.user) body["user"] = *command.user;
   if (command.profile) body["profile"] = *command.profile;
+  if (command.idle_ms) body["idle_timeout_ms"] = *command.idle_ms;
+  if (command.kill_idle) body["on_idle"] = "kill";
   return body;
 }
 
@@ -76,6 +78,41 @@ Result<int> run_command(const SessionListCommand& command, App& app, const fiber
                printable(text_at(run, {"request", "profile"}))});
   }
   TRY(app.print(table.text(), ctx));
+  return kExitOk;
+}
+
+Result<int> run_command(const SessionHibernateCommand& command, App& app,
+                        const fiber::Context& ctx) {
+  return for_each_run(command.ids, app, ctx, [&](const std::string& id) -> Result<> {
+    TRY(app.client.post_and_wait("/v1/sessions/" + id + "/hibernate", ctx));
+    return ok();
+  });
+}
+
+Result<int> run_command(const SessionWakeCommand& command, App& app, const fiber::Context& ctx) {
+  return for_each_run(command.ids, app, ctx, [&](const std::string& id) -> Result<> {
+    TRY(app.client.post_and_wait("/v1/sessions/" + id + "/wake", ctx));
+    return ok();
+  });
+}
+
+Result<int> run_command(const SessionForkCommand& command, App& app, const fiber::Context& ctx) {
+  const std::string id = TRY(resolve_run(app, command.id, ctx));
+  const Json answer = TRY(app.client.post("/v1/sessions/" + id + "/fork",
+                                          JsonObject{{"count", command.count}}, ctx))
+                          .body;
+  JsonArray sessions;
+  std::string text;
+  for (const Json& one : array_at(answer, "sessions")) {
+    const std::string made = text_at(one, {"id"});
+    sessions.push_back(TRY(wait_running(app, made, ctx)));
+    if (text_at(sessions.back(), {"state"}) != "running") {
+      app.note(fmt::format("{}: {}", made, text_at(sessions.back(), {"outcome", "message"})), ctx);
+      return kExitTare;
+    }
+    text += made + "\n";
+  }
+  TRY(app.print(command.json ? pretty_text(JsonObject{{"sessions", sessions}}) : text, ctx));
   return kExitOk;
 }
 

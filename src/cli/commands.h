@@ -15,6 +15,8 @@ Result<int> run_command(const DoctorCommand& command, App& app, const fiber::Con
 Result<int> run_command(const VersionCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const HelpCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const EnvBuildCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const EnvBuildFromCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const EnvForkCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const EnvListCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const EnvFreezeCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const EnvShowCommand& command, App& app, const fiber::Context& ctx);
@@ -41,6 +43,10 @@ Result<int> run_command(const ArtifactsCommand& command, App& app, const fiber::
 Result<int> run_command(const KillCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const RemoveCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const SessionNewCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const SessionHibernateCommand& command, App& app,
+                        const fiber::Context& ctx);
+Result<int> run_command(const SessionWakeCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const SessionForkCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const SessionListCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const SessionKillCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const ExecCommand& command, App& app, const fiber::Context& ctx);

@@ -43,6 +43,8 @@ Result<model::RunRequest> Admission::admit(const RunWish& wish) {
   }
   model::RunRequest request = TRY(wish.agent.empty() ? ad_hoc(wish) : from_agent(wish));
   request.session = wish.session;
+  request.idle_timeout_ms = wish.idle_timeout_ms;
+  request.on_idle = wish.on_idle;
   if (wish.session) request.argv.clear();
   request.with_stdin = wish.with_stdin;
   request.attach = wish.attach;

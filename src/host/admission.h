@@ -27,6 +27,8 @@ struct RunWish {
   std::optional<Json> limits;  // an object; decoded over the agent's
   std::vector<model::InputFile> inputs;
   bool session = false;  // without argv
+  std::uint64_t idle_timeout_ms = 0;
+  model::OnIdle on_idle = model::OnIdle::hibernate;
   bool with_stdin = false;
   bool attach = false;
   std::string idempotency_key;

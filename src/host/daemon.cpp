@@ -79,6 +79,7 @@ Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& rel
   TRY(learn_flat_layers(run_deps));
   RunService runs(run_deps, deps.random, ctx);
   ExecService execs(run_deps, runs, ctx);
+  Sessions sessions(run_deps, runs, ctx);
   SandboxFiles files(execs, deps.files_program);
   relay.set(&runs, &execs);
   runs.take_up(std::move(left));
@@ -86,8 +87,9 @@ Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& rel
   Agents agents(run_deps, environments);
   Admission admission(run_deps, agents, environments);
   Listeners& listeners = deps.prepared.listeners;
-  Services services{run_deps,  runs,     execs, files,   environments,        agents,
-                    admission, canaries, blobs, api_key, listeners.address(), kernel_text()};
+  Services services{run_deps,     runs,      execs,    sessions, files,   environments,
+                    agents,       admission, canaries, blobs,    api_key, listeners.address(),
+                    kernel_text()};
   const http::Server server(surface_routes(services), surface_options(services));
 
   const BlobSweep sweep{blobs,
@@ -101,6 +103,7 @@ Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& rel
   links.spawn([&](const fiber::Context& task) { run_deps.store.watch(task); });
   links.spawn([&](const fiber::Context& task) { sweep_blobs(sweep, task); });
   links.spawn([&](const fiber::Context& task) { keep_flat(run_deps, task); });
+  links.spawn([&](const fiber::Context& task) { sessions.keep(task); });
   fiber::TaskGroup servers(ctx);
   for (fiber::Listener* listener : {static_cast<fiber::Listener*>(&listeners.unix_socket),
                                     static_cast<fiber::Listener*>(&listeners.tcp)}) {

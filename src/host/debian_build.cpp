@@ -11,17 +11,6 @@ namespace tare::host {
 
 namespace {
 
-constexpr model::Limits kBuildLimits = {
-    .memory_bytes = 2 * kGiB,
-    .cpu_millis = 2000,
-    .pids = 1024,
-    .disk_bytes = 6 * kGiB,
-    .disk_inodes = 1'000'000,
-    .output_bytes = 0,
-    .time_ms = 30 * 60 * 1000,
-    .open_files = 4096,
-};
-
 // $1: the suite, $2: packages, comma-separated, perhaps none. Says what it does on stderr; the
 // image goes to stdout.
 //

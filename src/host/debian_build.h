@@ -6,11 +6,24 @@
 #include <string>
 #include <string_view>
 
+#include "base/bytes.h"
 #include "base/result.h"
 #include "model/environment.h"
 #include "model/run.h"
 
 namespace tare::host {
+
+// Of a build, unless it asks for others.
+inline constexpr model::Limits kBuildLimits = {
+    .memory_bytes = 2 * kGiB,
+    .cpu_millis = 2000,
+    .pids = 1024,
+    .disk_bytes = 6 * kGiB,
+    .disk_inodes = 1'000'000,
+    .output_bytes = 0,
+    .time_ms = 30 * 60 * 1000,
+    .open_files = 4096,
+};
 
 Result<model::RunRequest> debian_build(const model::EnvironmentSource& source);
 

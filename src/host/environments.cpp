@@ -138,6 +138,47 @@ Result<BuildAnswer> Environments::start_build(const EnvironmentSource& source,
   return BuildAnswer{.ready = {}, .build = std::move(created.run), .ref = name};
 }
 
+Result<BuildAnswer> Environments::build_from(const BuildFromRequest& request) {
+  TRY(check_environment_name(request.name));
+  const auto reading = deps_.layers.read();  // until the run is among those that live
+  const ResolvedEnvironment base = TRY(resolve(request.from));
+  if (base.digest.empty())
+    return field_error("from", "`host` is not frozen: begin with debian:SUITE or an image");
+  model::Environment environment;
+  environment.tenant = kTenant;
+  environment.name = request.name;
+  environment.source = "from:" + base.reference;
+  environment.state = EnvironmentState::building;
+  environment.created_ms = deps_.clock.wall_ms();
+  environment.online_build = request.network;
+  const auto there = deps_.records.run(
+      [&](runs::Store& store) { return store.get_environment(kTenant, request.name); });
+  if (there && there->state == EnvironmentState::building) {
+    return Error{Errc::conflict, fmt::format("{} is being built: `tare logs -f {}`",
+                                             quote(request.name), there->build)};
+  }
+  if (there && there->state == EnvironmentState::ready && !request.rebuild) {
+    return Error{Errc::conflict,
+                 fmt::format("environment {} is there already: choose another "
+                             "name, or `--rebuild`",
+                             quote(request.name)),
+                 0, "name"};
+  }
+  NewRun wanted;
+  wanted.request.environment = base.reference;
+  wanted.request.environment_digest = base.digest;
+  wanted.request.environment_layers = base.layers;
+  wanted.request.argv = request.argv;
+  wanted.request.env = request.env;
+  wanted.request.user = "root";
+  wanted.request.profile = "build";
+  wanted.request.limits = request.limits;
+  wanted.purpose = request.network ? Purpose::commands_online : Purpose::commands;
+  wanted.image = std::move(environment);
+  auto created = TRY(runs_.create(std::move(wanted)));
+  return BuildAnswer{.ready = {}, .build = std::move(created.run), .ref = request.name};
+}
+
 // ---- names
 
 Result<> check_environment_name(const std::string& name) {
@@ -147,6 +188,17 @@ Result<> check_environment_name(const std::string& name) {
 }
 
 Result<model::Environment> Environments::tag(std::string_view reference, const std::string& name) {
+  return name_again(reference, name, "");
+}
+
+Result<model::Environment> Environments::fork(std::string_view reference, const std::string& name) {
+  return name_again(reference, name, "fork:" + std::string(reference));
+}
+
+// `source`: "" for that of the other name.
+Result<model::Environment> Environments::name_again(std::string_view reference,
+                                                    const std::string& name,
+                                                    const std::string& source) {
   TRY(check_environment_name(name));
   const ResolvedEnvironment resolved = TRY(resolve(reference));
   if (resolved.digest.empty())
@@ -156,13 +208,18 @@ Result<model::Environment> Environments::tag(std::string_view reference, const s
     auto taken = store.get_environment(kTenant, name);
     if (!taken && taken.error().code != Errc::not_found) return std::move(taken).error();
     model::Environment one = TRY(store.get_environment(kTenant, resolved.reference));
-    if (taken && taken->name == name && taken->digest == one.digest) return std::move(*taken);
+    const bool same = taken && taken->name == name && taken->digest == one.digest;
+    if (same && (source.empty() || taken->source == source)) return std::move(*taken);
     if (taken && taken->name == name) {
       return Error{Errc::conflict,
-                   fmt::format("{} is another environment; `tare env rm {}` takes the name away",
-                               quote(name), name)};
+                   fmt::format("{} is {}; `tare env rm {}` takes the name away", quote(name),
+                               same ? "a name of it already" : "another environment", name)};
     }
     one.name = name;
+    if (!source.empty()) {
+      one.source = source;
+      one.created_ms = deps_.clock.wall_ms();
+    }
     TRY(store.put_environment(one));
     return one;
   });

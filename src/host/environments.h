@@ -28,6 +28,15 @@ struct BuildRequest {
   std::string name;  // "" for the canonical text of the source
   bool rebuild = false;
 };
+// By commands: what they change in `from` becomes a layer above it.
+struct BuildFromRequest {
+  std::string from;
+  std::string name;
+  std::vector<std::string> argv, env;
+  model::Limits limits;  // model::build_limits() unless asked for otherwise
+  bool network = false;  // the host's
+  bool rebuild = false;
+};
 
 struct BuildAnswer {
   std::optional<model::Environment> ready;  // nothing to do
@@ -49,6 +58,10 @@ class Environments {
   // By name; `source`: only those made from that text, "" for all.
   Result<std::vector<model::Environment>> list(std::string_view source);
   Result<BuildAnswer> build(const BuildRequest& request);
+  Result<BuildAnswer> build_from(const BuildFromRequest& request);
+  // One that stands for the same until something is built or frozen upon it; `tag` with a source
+  // that says where it comes from.
+  Result<model::Environment> fork(std::string_view reference, const std::string& name);
   // Another name for the same digest and layers. Conflict when it stands for something else.
   Result<model::Environment> tag(std::string_view reference, const std::string& name);
   // Takes the name away, in one transaction. Conflict, with the reason, while it is being built, or
@@ -63,7 +76,9 @@ class Environments {
  private:
   Result<> refuse_if_run(const model::Environment& environment) const;
   Result<> remove_unused(const model::Environment& one);
-  Result<snapshot::Imported> freeze_upper(const LiveRun& live, const fiber::Context& ctx);
+  Result<std::shared_ptr<LiveRun>> freezable(const std::string& session);
+  Result<model::Environment> name_again(std::string_view reference, const std::string& name,
+                                        const std::string& source);
   Result<BuildAnswer> start_build(const model::EnvironmentSource& source, const std::string& name);
   model::Environment host_environment() const;
 

@@ -22,10 +22,9 @@ namespace tare::host {
 
 namespace {
 
-// How long a run that is being started is waited for.
-constexpr std::chrono::seconds kStartPatience{30};
-
 model::Outcome ended_with(const LiveRun& run) {
+  if (run.hibernates())
+    return {model::EndReason::killed, 0, 9, "its session hibernates: its processes are gone"};
   std::string why = run.lost.value_or("");
   if (run.ended) why = std::string(model::to_string(run.ended->message.outcome.reason));
   return {model::EndReason::killed, 0, 9, "its sandbox has ended: " + why};
@@ -53,25 +52,8 @@ runs::OutputLogOptions ExecService::log_options(const model::ExecRequest& reques
 
 Result<std::shared_ptr<LiveRun>> ExecService::live_run(const std::string& run,
                                                        const fiber::Context& ctx) {
-  auto live = runs_.live(run);
-  if (!live) {
-    const model::Run ended = TRY(runs_.get(run));  // not_found
-    return Error{Errc::conflict,
-                 fmt::format("run {} has ended ({})", run, model::to_string(ended.state))};
-  }
-  const auto settled = [&] {
-    return live->started || live->ended || live->lost || live->kill_wanted || live->ended_durably();
-  };
-  auto waited = live->changed.wait_until(settled, ctx.with_timeout(kStartPatience));
-  if (!waited && waited.error().code != Errc::timeout) return std::move(waited).error();
-  if (live->ended || live->lost || live->kill_wanted || live->ended_durably())
-    return Error{Errc::conflict, fmt::format("run {} is ending", run)};
-  if (!live->started) {
-    return Error{Errc::conflict, fmt::format("run {} has not started yet; `tare inspect` shows its "
-                                             "state",
-                                             run)};
-  }
-  if (live->purpose == Purpose::build)
+  auto live = TRY(runs_.running(run, ctx));
+  if (live->purpose != Purpose::run)
     return Error{Errc::denied, "this run builds an environment: nothing can be started in it"};
   return live;
 }
@@ -79,7 +61,7 @@ Result<std::shared_ptr<LiveRun>> ExecService::live_run(const std::string& run,
 // All that the run's own program got, and what this one asks for on top.
 Result<std::vector<sandbox::Step>> ExecService::steps_of(const LiveRun& run,
                                                          model::ExecSpec spec) const {
-  const auto sandbox = TRY(sandbox_spec(run.run.request, run.run.id, run.purpose));
+  const auto sandbox = TRY(sandbox_spec(run.run, run.purpose));
   spec.env = merge_env(sandbox.env, spec.env);
   return sandbox::compile_exec(spec, sandbox, deps_.filters.walls(sandbox.profile));
 }
@@ -112,6 +94,7 @@ Result<std::shared_ptr<LiveExec>> ExecService::create(const std::string& run,
         fmt::format("{} execs run in {} already: wait for one to end, or end one", kMaxExecs, run)};
   }
   auto live = std::make_shared<LiveExec>();
+  live->use = InUse(sandbox);
   live->run = std::move(sandbox);
   live->exec.run = run;
   live->exec.number = TRY(next_number(run));
@@ -230,6 +213,7 @@ void ExecService::drive(const LivePtr& live) {
     follow(*live, ctx);
     if (ctx.cancelled()) return;  // tared stops; the exec goes on without it
     record_end(*live, ctx);
+    live->use = {};
     table_.erase({live->exec.run, live->exec.number});
     if (live->run->ended || live->run->lost) last_numbers_.erase(live->exec.run);
     live->notify();
@@ -269,7 +253,10 @@ void ExecService::follow(LiveExec& live, const fiber::Context& ctx) {
 
 // It ends with its sandbox, and nobody says so.
 void ExecService::watch_sandbox(LiveExec& live, const fiber::Context& ctx) {
-  const auto over = [&] { return live.run->ended || live.run->lost || live.run->ended_durably(); };
+  const auto over = [&, sleeps = live.run->sleeps] {
+    return live.run->ended || live.run->lost || live.run->ended_durably() ||
+           live.run->sleeps != sleeps;
+  };
   if (!live.run->changed.wait_until(over, ctx) || live.ended) return;
   live.ended = ended_with(*live.run);
   live.notify();

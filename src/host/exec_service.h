@@ -32,6 +32,7 @@ inline constexpr std::size_t kMaxFileOperations = 16;  // likewise, beside them
 
 // A transient exec: no record, no log, and it ends when `tell` goes.
 struct TransientExec {
+  InUse use;
   fiber::Event changed;
   std::optional<model::Outcome> ended;
 };

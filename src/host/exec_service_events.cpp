@@ -36,6 +36,7 @@ Result<ExecService::Started> ExecService::start_transient(const std::string& run
   std::vector<int> all = {plan.get()};
   all.insert(all.end(), fds.begin(), fds.end());
   auto exec = std::make_shared<TransientExec>();
+  exec->use = InUse(sandbox);
   transients_[{run, number}] = exec;
   auto sent = deps_.launcher.send(
       sandbox::ExecMessage{run, number, false, spec.handed_in, false, true}, all, ctx);
@@ -71,6 +72,7 @@ void ExecService::on_live_exec(const sandbox::LiveExecMessage& message,
   }
   auto live = std::make_shared<LiveExec>();
   live->run = run;
+  live->use = InUse(run);
   live->exec = std::move(*record);
   auto log = deps_.logs.open(ExecRecords::folder(message.id, message.exec),
                              log_options(live->exec.request));

@@ -28,4 +28,8 @@ std::vector<std::string> FlatChains::mounted(const model::RunRequest& request) c
   return layers;
 }
 
+std::vector<std::string> FlatChains::mounted(const model::Run& run) const {
+  return with_own(mounted(run.request), run.own);
+}
+
 }  // namespace tare::host

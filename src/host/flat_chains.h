@@ -34,6 +34,8 @@ class FlatChains {
   void forget(const std::string& digest) { chains_.erase(digest); }
   // For a run: its environment's, then its agent's own files.
   std::vector<std::string> mounted(const model::RunRequest& request) const;
+  // And what is its own.
+  std::vector<std::string> mounted(const model::Run& run) const;
 
   // Somebody has made a longer chain.
   void notice() { grown_.notify_all(); }

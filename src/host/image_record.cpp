@@ -17,11 +17,32 @@ Result<std::optional<model::Environment>> ready_one(runs::Store& store,
   return std::optional(std::move(*found));
 }
 
+// What a build began with: nothing, or what its commands were run in.
+Result<> take_base(runs::Store& store, const model::RunRequest& request,
+                   model::Environment& image) {
+  image.layers = layers_of(request);
+  image.size_bytes = image.files = 0;
+  if (image.layers.empty()) return ok();  // it has made all of it
+  const auto base = store.get_environment(image.tenant, request.environment_digest);
+  if (!base && base.error().code == Errc::not_found) return ok();  // its last name was taken away
+  if (!base) return base.error();
+  image.size_bytes = base->size_bytes;
+  image.files = base->files;
+  return ok();
+}
+
 }  // namespace
+
+Purpose purpose_of(const model::Run& run, const model::Environment& image) {
+  if (run.request.environment_digest.empty()) return Purpose::build;
+  return image.online_build ? Purpose::commands_online : Purpose::commands;
+}
 
 Result<> record_build(runs::Store& store, model::Environment image, const std::string& run_id) {
   if (auto ready = TRY(ready_one(store, image)); ready && ready->source == image.source) {
+    const bool online = image.online_build;
     image = std::move(*ready);
+    image.online_build = online;
   } else {
     image.state = EnvironmentState::building;
   }
@@ -37,10 +58,12 @@ Result<> record_image(runs::Store& store, model::Environment image, const model:
   image.build = run.id;
   image.created_ms = run.ended_ms;
   if (good) {
-    image.digest = layer.digest;
-    image.layers = {layer.digest};
-    image.size_bytes = layer.bytes;
-    image.files = layer.entries;
+    TRY(take_base(store, run.request, image));
+    if (layer.entries > 0 || image.layers.empty()) image.layers.push_back(layer.digest);
+    image.layers = model::unrepeated(image.layers);
+    image.digest = model::digest_of_layers(image.layers);
+    image.size_bytes += layer.bytes;
+    image.files += layer.entries;
   }
   return store.put_environment(image);
 }

@@ -7,12 +7,16 @@
 #include <string>
 
 #include "base/result.h"
+#include "host/spec.h"
 #include "model/environment.h"
 #include "model/run.h"
 #include "runs/store.h"
 #include "snapshot/protocol.h"
 
 namespace tare::host {
+
+// Of the run that builds it.
+Purpose purpose_of(const model::Run& run, const model::Environment& image);
 
 // The build has begun.
 Result<> record_build(runs::Store& store, model::Environment image, const std::string& run_id);

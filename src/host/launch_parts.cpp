@@ -14,6 +14,7 @@ namespace {
 // (fs.pipe-user-pages-soft, 64 MiB, enough for 128 runs): beyond it the kernel refuses, and the
 // pipe stays as it is.
 constexpr int kLargePipeBytes = 256 << 10;
+constexpr std::size_t kMaxNameServersBytes = 4096;
 constexpr unsigned kFolderMode = 0755;  // of input folders: the program reads them as another user
 
 Result<sys::Pipe> output_pipe() {
@@ -48,6 +49,14 @@ Result<> make_input(int run_folder, const model::RunRequest& request, const runs
   return ok();
 }
 
+// A session's time goes on while it hibernates.
+std::uint64_t time_left(const model::Run& run, std::uint64_t now_ms) {
+  const std::uint64_t limit = run.request.limits.time_ms;
+  if (limit == 0 || run.started_ms == 0 || now_ms < run.started_ms) return limit;
+  const std::uint64_t spent = now_ms - run.started_ms;
+  return spent < limit ? limit - spent : 1;
+}
+
 }  // namespace
 
 std::vector<int> LaunchParts::borrowed() const {
@@ -63,13 +72,20 @@ Result<sandbox::Plans> plans_of(const model::SandboxSpec& spec, const Filters& f
 Result<LaunchParts> prepare_launch(LiveRun& live, const RunDeps& deps) {
   const model::RunRequest& request = live.run.request;
   const std::string& id = live.run.id;
-  model::SandboxSpec spec = TRY(sandbox_spec(request, id, live.purpose));
-  spec.layers = deps.flat.mounted(request);
+  model::SandboxSpec spec = TRY(sandbox_spec(live.run, live.purpose));
+  spec.layers = deps.flat.mounted(live.run);
+  spec.limits.time_ms = time_left(live.run, deps.clock.wall_ms());
+  if (spec.network == model::Network::host && !spec.host_root) {
+    // None is as good as a file that names none: the commands see that there is no name service.
+    spec.name_servers = sys::read_file_at(sys::kCwd, "/etc/resolv.conf", kMaxNameServersBytes)
+                            .value_or(std::string());
+  }
   LaunchParts parts;
-  parts.message = {.id = id,
-                   .base = {{}, spec.host_root, spec.layers, spec.network, spec.limits},
-                   .with_stdin = spec.with_stdin,
-                   .with_input = spec.with_input};
+  parts.message = {
+      .id = id,
+      .base = {{}, spec.host_root, spec.session, spec.layers, spec.network, spec.limits},
+      .with_stdin = spec.with_stdin,
+      .with_input = spec.with_input};
   const std::string plan = TRY(sandbox::encode(TRY(sandbox::compile_run(spec))));
   const BasePlans::Sealed* base = TRY(deps.base_plans.of(sandbox::BaseKind::of(spec)));
   parts.message.base.plan = base->digest;

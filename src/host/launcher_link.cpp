@@ -32,6 +32,8 @@ Error other_release(std::string_view program, std::string_view version) {
 }
 
 void LauncherLink::run(const fiber::Context& ctx) {
+  fiber::TaskGroup senders(ctx);
+  senders_ = &senders;
   fiber::Duration retry = kFirstRetry;
   while (ctx.check()) {
     auto served = connect(ctx);
@@ -44,8 +46,15 @@ void LauncherLink::run(const fiber::Context& ctx) {
     if (!fiber::sleep_for(retry, ctx)) break;
     retry = std::min(retry * 2, kLastRetry);
   }
+  senders_ = nullptr;
   ready_ = false;
   socket_.reset();
+}
+
+void LauncherLink::go_on(const std::string& run) {
+  if (senders_ == nullptr) return;
+  senders_->spawn(
+      [this, run](const fiber::Context& ctx) { (void)send(sandbox::GoOnMessage{run}, {}, ctx); });
 }
 
 Result<> LauncherLink::connect(const fiber::Context& ctx) {

@@ -19,6 +19,7 @@
 #include "base/result.h"
 #include "fiber/context.h"
 #include "fiber/event.h"
+#include "fiber/task_group.h"
 #include "sandbox/launch/protocol.h"
 #include "sys/fd.h"
 #include "sys/seqpacket.h"
@@ -86,6 +87,8 @@ class LauncherLink {
   // Errors: Errc::conflict with why it cannot, and then nothing has happened; after any other it
   // may stand all the same, and is to be told to go on.
   Result<StandingSandbox> stop(const std::string& run, const fiber::Context& ctx);
+  // Not waited for. When the connection is gone the launcher lets it go on by itself.
+  void go_on(const std::string& run);
   // Which launcher process that is, as text; all zeros: none yet.
   std::string instance() const { return fmt::format("{:016x}", known_instance_); }
 
@@ -121,6 +124,7 @@ class LauncherLink {
   };
   std::map<std::string, Stopping, std::less<>> stopping_;  // by run
   fiber::Event stopping_changed_;
+  fiber::TaskGroup* senders_ = nullptr;  // while run() runs
 };
 
 }  // namespace tare::host

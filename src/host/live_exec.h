@@ -21,6 +21,7 @@ namespace tare::host {
 struct LiveExec {
   model::Exec exec;
   std::shared_ptr<LiveRun> run;
+  InUse use;  // until its end is recorded
   fiber::Event changed;
 
   std::optional<sandbox::ExecStartedMessage> started;

@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "fiber/event.h"
+#include "fiber/timer.h"
 #include "host/layer_gate.h"
 #include "host/run_logs.h"
 #include "host/spec.h"
@@ -53,6 +54,15 @@ struct LiveRun {
   std::optional<End> ended;
   std::optional<std::string> lost;  // no more will come, and why
 
+  // Of a session that hibernates: it is being frozen, or its sandbox (of an earlier tared) is still
+  // there; why it could not be woken the last time; how many sandboxes it has had that are gone.
+  bool falling_asleep = false, leaving = false;
+  std::string wake_fault;
+  std::uint32_t sleeps = 0;
+  // For its idle timeout: how many use it, and since when nobody does.
+  std::uint32_t uses = 0;
+  fiber::Clock::time_point used_at = fiber::Clock::now();
+
   // What was asked, or went wrong on our side.
   bool kill_wanted = false;
   bool output_limit_hit = false;
@@ -80,6 +90,31 @@ struct LiveRun {
     if (log) log->changed.notify_all();
   }
   bool ended_durably() const { return model::is_terminal(run.state); }
+  // Its sandbox is gone or about to go, and it will not have another one.
+  bool is_over() const { return ended || lost || kill_wanted || ended_durably(); }
+  bool hibernates() const { return run.state == model::RunState::hibernated; }
+  // It goes to sleep, or sleeps and its sandbox is not gone yet.
+  bool is_going() const { return falling_asleep || leaving || (hibernates() && launched); }
+};
+
+// Something that is done in a session: it is not idle meanwhile. Holds it.
+class [[nodiscard]] InUse {
+ public:
+  InUse() = default;
+  explicit InUse(std::shared_ptr<LiveRun> live) : live_(std::move(live)) { ++live_->uses; }
+  InUse(InUse&& other) noexcept : live_(std::move(other.live_)) {}
+  InUse& operator=(InUse&& other) noexcept {
+    std::swap(live_, other.live_);
+    return *this;
+  }
+  ~InUse() {
+    if (!live_) return;
+    --live_->uses;
+    live_->used_at = fiber::Clock::now();
+  }
+
+ private:
+  std::shared_ptr<LiveRun> live_;
 };
 
 }  // namespace tare::host

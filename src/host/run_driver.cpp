@@ -1,20 +1,15 @@
 #include "host/run_driver.h"
 
-#include <algorithm>
-#include <cerrno>
 #include <chrono>
 
 #include "fiber/loop.h"
 #include "fiber/task_group.h"
 #include "fiber/timer.h"
 #include "fiber/wait.h"
-#include "host/debian_build.h"
 #include "host/denied_calls.h"
-#include "host/image_record.h"
 #include "host/launch_parts.h"
-#include "host/outcome_text.h"
 #include "host/output_pump.h"
-#include "runs/rows.h"
+#include "host/run_events.h"
 #include "sys/files.h"
 
 namespace tare::host {
@@ -23,58 +18,14 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// After the last process is gone the pipes are at their end; a reader that is waited for has this
-// long.
-constexpr fiber::Duration kStoreGrace = 30s;
 // A build whose image was no good, to end by itself and say why.
 constexpr fiber::Duration kBuildGrace = 2s;
-constexpr std::size_t kLastWordsBytes = std::size_t{16} << 10;
-constexpr std::uint64_t kCollectTimeoutMs = 10 * 60 * 1000;
 constexpr std::uint64_t kImportTimeoutMs = 60 * 60 * 1000;
 constexpr snapshot::TreeLimits kImportLimits = {.max_entries = 2'000'000,
                                                 .max_bytes = std::uint64_t{32} << 30,
                                                 .max_file_bytes = std::uint64_t{8} << 30};
-constexpr fiber::Duration kRecordRetry = 1s;
-
-bool is_stop(const Error& error, const fiber::Context& ctx) {
-  return error.code == Errc::cancelled && ctx.cancelled();
-}
-
-model::RunEvent event_at(model::RunEventType type, std::uint64_t at_ms, std::string message = {}) {
-  model::RunEvent event;
-  event.at_ms = at_ms;
-  event.type = type;
-  event.message = std::move(message);
-  return event;
-}
-
-// The end of stderr.
-std::string last_words(const runs::OutputLog& log) {
-  const runs::Extent there = log.extent(runs::Stream::err);
-  const std::uint64_t size = std::min<std::uint64_t>(there.length, kLastWordsBytes);
-  std::string text(size, '\0');
-  const auto bytes = std::as_writable_bytes(std::span(text));
-  text.resize(log.read_at(runs::Stream::err, there.length - size, bytes).value_or(0));
-  return text;
-}
-
-bool is_empty_folder(int folder) {
-  auto names = sys::list_dir(folder, ".", 1);
-  return names && names->empty();
-}
 
 }  // namespace
-
-model::RunEvent ended_early(const Error& why, std::uint64_t at_ms) {
-  using model::EndReason;
-  model::RunEvent event = event_at(model::RunEventType::ended, at_ms);
-  EndReason reason = EndReason::setup_failed;
-  if (why.code == Errc::internal) reason = EndReason::daemon_error;
-  if (why.code == Errc::unavailable) reason = EndReason::launcher_lost;
-  if (why.code == Errc::cancelled) reason = EndReason::killed;
-  event.outcome = model::Outcome{reason, 0, 0, runs::one_line(why.message)};
-  return event;
-}
 
 Result<> RunDriver::drive(LiveRun& live, const fiber::Context& ctx) const {
   auto end = story(live, ctx);
@@ -85,7 +36,9 @@ Result<> RunDriver::drive(LiveRun& live, const fiber::Context& ctx) const {
     live.log.reset();
     return sys::remove_tree_at(deps_.runs_dir, live.run.id);
   }
+  if (live.hibernates()) return fall_asleep(live, {}, ctx);
   if (!end) end = ended_early(end.error(), deps_.clock.wall_ms());
+  if (sleeps_on(live, *end)) return fall_asleep(live, std::move(*end), ctx);
   TRY(record_end(live, std::move(*end), ctx));
   if (!live.launched || live.lost) return ok();
   // Not an error when it fails: the next list of live sandboxes shows it, and it is released then.
@@ -103,7 +56,8 @@ Result<model::RunEvent> RunDriver::story(LiveRun& live, const fiber::Context& ct
     }
     TRY(watch(live, ctx));
   } while (TRY(to_be_launched_again(live)));
-  TRY(collect(live, ctx));
+  if (live.hibernates()) return model::RunEvent();  // its end is another one
+  TRY(live.purpose == Purpose::run ? collect(live, ctx) : commit(live, ctx));
   return ending(live);
 }
 
@@ -251,122 +205,6 @@ void RunDriver::record_started(LiveRun& live) const {
       [&log = deps_.log, id = live.run.id](Result<runs::AppendedEvent> appended) {
         if (!appended) log.error("start could not be recorded", appended.error(), {{"run", id}});
       });
-}
-
-Result<> RunDriver::collect(LiveRun& live, const fiber::Context& ctx) const {
-  if (!live.ended || !live.ended->output.valid() || live.purpose == Purpose::build) return ok();
-  const int output = live.ended->output.get();
-  if (is_empty_folder(output)) return ok();
-  const model::Limits& limits = live.run.request.limits;
-  snapshot::Collect request;
-  request.run = live.run.id;
-  request.owner_base = live.ended->message.uid_base;
-  request.owner_count = sandbox::kIdRange;
-  request.limits = {.max_entries = kMaxOutputFiles,
-                    .max_bytes = limits.disk_bytes,
-                    .max_file_bytes = std::uint64_t{1} << 40};
-  request.timeout_ms = kCollectTimeoutMs;
-  const auto patience = fiber::Clock::now() + kStoreGrace;
-  for (;;) {
-    auto collected = snapshot::expect<snapshot::Collected>(
-        deps_.store.call(request, std::span(&output, 1), ctx));
-    if (collected) {
-      const auto skipped = collected->skipped_in_all();
-      if (skipped > 0) live.add_note(fmt::format("{} entries of /output were not kept", skipped));
-      return ok();
-    }
-    Error& error = collected.error();
-    if (is_stop(error, ctx)) return std::move(error);
-    if (error.code == Errc::conflict) return ok();  // the tared before us had it collected
-    if (error.code != Errc::unavailable || fiber::Clock::now() > patience) {
-      error = std::move(error).context("/output could not be collected");
-      live.add_note(error.message);
-      // A success without its result would be a lie; a failure stays what it is.
-      if (live.ended->message.outcome.reason == model::EndReason::exited)
-        live.fault = std::move(error);
-      return ok();
-    }
-    TRY(fiber::sleep_for(kRecordRetry, ctx));
-  }
-}
-
-model::RunEvent RunDriver::ending(LiveRun& live) const {
-  using model::EndReason;
-  model::RunEvent event = event_at(model::RunEventType::ended, deps_.clock.wall_ms(), live.note);
-  model::Outcome outcome{EndReason::launcher_lost, 0, 0, live.lost.value_or("")};
-  std::uint32_t failed_step = 0;
-  if (live.ended) {
-    outcome = live.ended->message.outcome;
-    event.usage = live.ended->message.usage;
-    failed_step = live.ended->message.failed_step;
-  }
-  event.usage.denied_calls = total_denied(live);
-  const bool own_end = outcome.reason == EndReason::exited ||
-                       outcome.reason == EndReason::signalled;
-  if (live.output_limit_hit && own_end) outcome = {EndReason::output_limit, 0, 0, {}};
-  const bool build_failed = live.purpose == Purpose::build && outcome.reason == EndReason::exited &&
-                            outcome.exit_code != 0;
-  if (live.fault && !build_failed) {
-    outcome = {EndReason::daemon_error, 0, 0, live.fault->message};
-  }
-  if (live.purpose == Purpose::build && outcome.reason == EndReason::exited &&
-      outcome.exit_code == 0 && live.imported.digest.empty()) {
-    outcome = {EndReason::daemon_error, 0, 0, "the build made no image"};
-  }
-  std::vector<sandbox::Step> steps;
-  if (failed_step > 0) {
-    auto spec = sandbox_spec(live.run.request, live.run.id, live.purpose);
-    const auto plans = spec ? plans_of(*spec, deps_.filters).value_or({}) : sandbox::Plans();
-    steps = plans.all();
-    if (!live.ended->message.in_base) failed_step += static_cast<std::uint32_t>(plans.base.size());
-  }
-  outcome.message = build_failed && live.log
-                        ? debian_build_failure(last_words(*live.log->log), outcome.exit_code)
-                        : outcome_text(outcome, live.run.request, steps, failed_step);
-  outcome.message = runs::one_line(outcome.message);
-  event.outcome = std::move(outcome);
-  if (live.log) {
-    event.usage.stdout_bytes = live.log->log->lengths().out;
-    event.usage.stderr_bytes = live.log->log->lengths().err;
-    event.log_cut = live.log->log->cut().has_value();
-  }
-  return event;
-}
-
-Result<> RunDriver::record_end(LiveRun& live, model::RunEvent event,
-                               const fiber::Context& ctx) const {
-  if (live.log && live.log->log->lengths().sum() > 0) {
-    auto synced = deps_.offload.run([&] { return live.log->log->sync(); }, ctx);
-    if (!synced && is_stop(synced.error(), ctx)) return synced;
-    if (!synced)
-      deps_.log.error("output could not be made durable", synced.error(), {{"run", live.run.id}});
-  }
-  const auto denied = denied_events(live, deps_.clock.wall_ms(), Told::at_the_end);
-  for (;;) {
-    auto appended = deps_.records.run([&](runs::Store& store) -> Result<runs::AppendedEvent> {
-      for (const model::RunEvent& call : denied) {
-        TRY(store.append_event(kTenant, live.run.id, call));
-      }
-      auto done = TRY(store.append_event(kTenant, live.run.id, event));
-      if (live.image) TRY(record_image(store, *live.image, done.run, live.imported));
-      return done;
-    });
-    if (appended) {
-      live.run = std::move(appended->run);
-      live.publishing = {};
-      break;
-    }
-    deps_.log.error("end could not be recorded", appended.error(), {{"run", live.run.id}});
-    if (appended.error().code == Errc::conflict || appended.error().code == Errc::not_found) {
-      return std::move(appended).error();
-    }
-    TRY(fiber::sleep_for(kRecordRetry, ctx));
-  }
-  deps_.log.info("run ended", {{"run", live.run.id},
-                               {"state", model::to_string(live.run.state)},
-                               {"reason", model::to_string(live.run.outcome->reason)}});
-  live.notify();
-  return ok();
 }
 
 void RunDriver::fail(LiveRun& live, Error why, const fiber::Context& ctx) const {

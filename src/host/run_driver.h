@@ -4,6 +4,9 @@
 //   prepare -> Launch -> (run row durable) -> open the gate -> pump stdout, stderr -> Ended ->
 //   collect /output -> end durable -> Release
 //
+// Of a session that hibernates (sessions.h) it ends with the sandbox, and begins again when it is
+// woken.
+//
 // Owner: RunService. Loop thread only. Errors: Errc::cancelled when tared stops, and then nothing
 // is changed: the sandbox stays with the launcher. Everything else becomes the run's outcome. What
 // never happens: an instruction of the program before the run is durable; a release before its end
@@ -37,6 +40,9 @@ class RunDriver {
   void record_started(LiveRun& live) const;
   Result<> collect(LiveRun& live, const fiber::Context& ctx) const;
   model::RunEvent ending(LiveRun& live) const;
+  Result<> fall_asleep(LiveRun& live, std::optional<model::RunEvent> end,
+                       const fiber::Context& ctx) const;
+  Result<> commit(LiveRun& live, const fiber::Context& ctx) const;
   Result<> record_end(LiveRun& live, model::RunEvent event, const fiber::Context& ctx) const;
   // Something on our side went wrong: the run cannot succeed any more.
   void fail(LiveRun& live, Error why, const fiber::Context& ctx) const;
@@ -44,6 +50,8 @@ class RunDriver {
   const RunDeps& deps_;
 };
 
+// A session that has something to go back to, and nothing of its own has ended it: it hibernates.
+bool sleeps_on(const LiveRun& live, const model::RunEvent& end);
 // A run that ended before, or without, anything the launcher could say.
 model::RunEvent ended_early(const Error& why, std::uint64_t at_ms);
 

@@ -1,21 +1,17 @@
 #include "host/run_service.h"
 
 #include <algorithm>
+#include <chrono>
 
+#include "host/run_events.h"
 #include "model/validate.h"
-#include "sandbox/seccomp/names.h"
 
 namespace tare::host {
 
 namespace {
 
-model::RunEvent event_now(const RunDeps& deps, model::RunEventType type, std::string message = {}) {
-  model::RunEvent event;
-  event.at_ms = deps.clock.wall_ms();
-  event.type = type;
-  event.message = std::move(message);
-  return event;
-}
+// How long a run that is being started is waited for.
+constexpr std::chrono::seconds kStartPatience{30};
 
 }  // namespace
 
@@ -44,7 +40,7 @@ std::string RunService::run_in(std::string_view environment_digest) const {
 std::set<std::string, std::less<>> RunService::layers_in_use() const {
   std::set<std::string, std::less<>> digests;
   for (const auto& [id, live] : table_) {
-    for (std::string& layer : layers_of(live->run.request)) digests.insert(std::move(layer));
+    for (std::string& layer : layers_of(live->run)) digests.insert(std::move(layer));
   }
   return digests;
 }
@@ -82,6 +78,7 @@ Result<runs::CreatedRun> RunService::create(NewRun wanted) {
   live->run = new_run(std::move(wanted.request));
   live->purpose = wanted.purpose;
   live->image = std::move(wanted.image);
+  live->run.own = std::move(wanted.own);
   table_[live->run.id] = live;
   // What a launch takes is made while the disk is busy with the run's row.
   if (at_once) start_driver(live);
@@ -111,7 +108,7 @@ Result<runs::CreatedRun> RunService::create(NewRun wanted) {
 }
 
 model::RunEvent RunService::launching_event() const {
-  model::RunEvent event = event_now(deps_, model::RunEventType::launching);
+  model::RunEvent event = event_at(model::RunEventType::launching, deps_.clock.wall_ms());
   event.launcher = deps_.launcher.instance();
   return event;
 }
@@ -124,7 +121,11 @@ void RunService::start_driver(LivePtr live) {
     --driven_;
     if (ctx.cancelled()) return;  // tared stops; the run goes on without it
     if (!driven) deps_.log.error("run was given up", driven.error(), {{"run", live->run.id}});
-    forget(live);
+    if (live->hibernates()) {
+      rest(live);
+    } else {
+      forget(live);
+    }
     start_queued();
   });
 }
@@ -158,6 +159,84 @@ void RunService::launch_queued(const LivePtr& live) {
                       });
 }
 
+// ---- sessions that hibernate
+
+std::vector<std::shared_ptr<LiveRun>> RunService::sessions() const {
+  std::vector<LivePtr> found;
+  for (const auto& [id, live] : table_) {
+    if (live->run.request.session) found.push_back(live);
+  }
+  return found;
+}
+
+// Its sandbox is gone. What was asked meanwhile is done now.
+void RunService::rest(const LivePtr& live) {
+  live->driven = live->launched = live->reattached = live->output_limit_hit = false;
+  live->started.reset();
+  live->ended.reset();
+  live->lost.reset();
+  live->fault.reset();
+  live->denied.clear();
+  live->log.reset();
+  live->stdout_read.reset();
+  live->stderr_read.reset();
+  live->note.clear();
+  live->recorded = LiveRun::Recorded::done;
+  ++live->sleeps;
+  live->changed.notify_all();
+  if (!live->kill_wanted) return;
+  drivers_.spawn([this, live](const fiber::Context&) {
+    if (auto ended = end_queued(live); !ended)
+      deps_.log.error("end could not be recorded", ended.error(), {{"run", live->run.id}});
+  });
+}
+
+Result<> RunService::wake(const LivePtr& live) {
+  const bool waits = std::find(queue_.begin(), queue_.end(), live) != queue_.end();
+  if (!live->hibernates() || live->driven || waits) return ok();
+  if (!deps_.launcher.ready() || !recovered_)
+    return Error{Errc::unavailable, "tare-launcher is not up: run `tare up`"};
+  live->recorded = LiveRun::Recorded::pending;
+  live->wake_fault.clear();
+  if (driven_ < deps_.config.max_running && queue_.empty()) {
+    launch_queued(live);
+    return ok();
+  }
+  if (queue_.size() >= kMaxQueuedRuns) {
+    return Error{Errc::exhausted,
+                 fmt::format("{} runs wait already; try again later", kMaxQueuedRuns)};
+  }
+  queue_.push_back(live);
+  return ok();
+}
+
+Result<std::shared_ptr<LiveRun>> RunService::running(const std::string& id,
+                                                     const fiber::Context& ctx) {
+  const auto patient = ctx.with_timeout(kStartPatience);
+  const auto live = this->live(id);
+  if (!live) {
+    const model::Run ended = TRY(get(id));  // not_found
+    return Error{Errc::conflict,
+                 fmt::format("run {} has ended ({})", id, model::to_string(ended.state))};
+  }
+  auto waited = live->changed.wait_until([&] { return !live->is_going(); }, patient);
+  if (waited && !live->is_over()) TRY(wake(live));
+  const auto settled = [&] {
+    const bool stays_asleep = live->hibernates() && !live->driven && !live->wake_fault.empty();
+    return live->started || live->is_over() || stays_asleep;
+  };
+  if (waited) waited = live->changed.wait_until(settled, patient);
+  if (!waited && waited.error().code != Errc::timeout) return std::move(waited).error();
+  if (live->is_over()) return Error{Errc::conflict, fmt::format("run {} is ending", id)};
+  if (!live->wake_fault.empty()) {
+    return Error{Errc::conflict, fmt::format("session {} could not be woken, and sleeps on: {}", id,
+                                             live->wake_fault)};
+  }
+  if (live->started && !live->is_going()) return live;
+  return Error{Errc::conflict,
+               fmt::format("run {} has not started yet; `tare inspect` shows its state", id)};
+}
+
 // ---- what can be asked about a run
 
 Result<model::Run> RunService::get(const std::string& id) {
@@ -165,21 +244,23 @@ Result<model::Run> RunService::get(const std::string& id) {
   return deps_.records.run([&](runs::Store& store) { return store.get_run(kTenant, id); });
 }
 
-Result<std::pair<model::Run, bool>> RunService::kill(const std::string& id) {
+Result<std::pair<model::Run, bool>> RunService::kill(const std::string& id, std::string why) {
   const auto live = this->live(id);
   if (!live) return std::pair(TRY(get(id)), true);
   const auto waiting = std::find(queue_.begin(), queue_.end(), live);
-  if (waiting != queue_.end()) {
-    queue_.erase(waiting);
+  const bool queued = waiting != queue_.end();
+  if (queued) queue_.erase(waiting);
+  if (queued || (live->hibernates() && !live->driven))
     return std::pair(TRY(end_queued(live)), false);
-  }
   live->kill_wanted = true;
   live->notify();
   if (live->launched) {
     (void)deps_.launcher.send(sandbox::KillMessage{id}, {}, drivers_.context());
   }
   auto recorded = deps_.records.run([&](runs::Store& store) {
-    return store.append_event(kTenant, id, event_now(deps_, model::RunEventType::kill_requested));
+    return store.append_event(
+        kTenant, id,
+        event_at(model::RunEventType::kill_requested, deps_.clock.wall_ms(), std::move(why)));
   });
   if (!recorded && recorded.error().code != Errc::conflict) return std::move(recorded).error();
   const bool ended = !recorded;  // by itself, while we asked
@@ -187,16 +268,37 @@ Result<std::pair<model::Run, bool>> RunService::kill(const std::string& id) {
 }
 
 Result<model::Run> RunService::end_queued(const LivePtr& live) {
+  const Error why{Errc::cancelled, live->hibernates() ? "killed while it hibernated"
+                                                      : "killed before it was launched"};
+  auto ended = end_without_sandbox(live, ended_early(why, deps_.clock.wall_ms()));
+  if (!ended && !live->hibernates()) queue_.push_front(live);
+  return ended;
+}
+
+Result<> RunService::end_by_age(const LivePtr& live) {
+  if (!live->hibernates() || live->driven) return ok();  // woken, or ended, meanwhile
+  std::erase(queue_, live);
+  model::RunEvent end = event_at(model::RunEventType::ended, deps_.clock.wall_ms());
+  end.outcome = model::Outcome{model::EndReason::timeout, 0, 0,
+                               "its time was over while it hibernated (limit time)"};
+  TRY(end_without_sandbox(live, end));
+  return ok();
+}
+
+Result<model::Run> RunService::end_without_sandbox(const LivePtr& live,
+                                                   const model::RunEvent& end) {
+  live->kill_wanted = true;  // it is not woken meanwhile
   auto ended = deps_.records.run([&](runs::Store& store) -> Result<model::Run> {
     const std::string& id = live->run.id;
-    TRY(store.append_event(kTenant, id, event_now(deps_, model::RunEventType::kill_requested)));
-    const Error why{Errc::cancelled, "killed before it was launched"};
-    auto done = TRY(store.append_event(kTenant, id, ended_early(why, deps_.clock.wall_ms())));
+    if (end.outcome->reason == model::EndReason::killed)
+      TRY(store.append_event(kTenant, id,
+                             event_at(model::RunEventType::kill_requested, deps_.clock.wall_ms())));
+    auto done = TRY(store.append_event(kTenant, id, end));
     if (live->image) TRY(record_image(store, *live->image, done.run, {}));
     return std::move(done.run);
   });
   if (!ended) {
-    queue_.push_front(live);
+    live->kill_wanted = false;
     return ended;
   }
   live->run = *ended;
@@ -230,128 +332,6 @@ Result<std::vector<model::RunEvent>> RunService::events(const std::string& id,
     TRY(store.get_run(kTenant, id));
     return store.events(kTenant, id, after);
   });
-}
-
-// ---- after a restart, of tared or of the launcher
-
-void RunService::take_up(Leftovers left) {
-  for (const Error& damaged : left.unfinished.damaged) {
-    deps_.log.error("a run cannot be read", damaged);
-  }
-  for (model::Run& run : left.unfinished.runs) {
-    auto live = std::make_shared<LiveRun>();
-    live->run = std::move(run);
-    if (const auto build = left.builds.find(live->run.id); build != left.builds.end()) {
-      live->purpose = Purpose::build;
-      live->image = build->second;
-    }
-    table_[live->run.id] = live;
-    if (live->run.state == model::RunState::queued) {
-      queue_.push_back(live);
-      continue;
-    }
-    // Driven as soon as it is known whether its sandbox lives.
-    live->recorded = LiveRun::Recorded::done;
-    live->launched = live->reattached = true;
-    const Launch& launch = left.launches[live->run.id];
-    live->launcher = launch.launcher;
-    live->kill_wanted = launch.kill_requested;
-    for (const auto& [call, count] : launch.denied) live->denied[call] = {count, count};
-  }
-}
-
-// Its Launch was for the launcher process that is there now, and that one has not received it: what
-// it received it lists until the end is recorded, and what an earlier connection had not delivered
-// is gone with that connection. (A Launch that failed before anything was executed is not listed
-// either.) Launched again, the run is not executed twice.
-bool RunService::never_reached(const LiveRun& live) const {
-  return live.reattached && !live.driven && !live.started && !live.ended && !live.lost &&
-         live.run.state == model::RunState::starting && !listed_.contains(live.run.id) &&
-         live.launcher == deps_.launcher.instance();
-}
-
-void RunService::launch_again(const LivePtr& live) {
-  deps_.log.info("launching again: the launcher was not told", {{"run", live->run.id}});
-  live->launched = live->reattached = false;
-  auto event = event_now(deps_, model::RunEventType::reattached,
-                         "tared was restarted before the launch");
-  deps_.records.queue([id = live->run.id, event = std::move(event)](
-                          runs::Store& store) { return store.append_event(kTenant, id, event); },
-                      [](auto) {});
-  start_driver(live);
-}
-
-void RunService::on_launcher_gone(const std::string& why) {
-  for (const auto& [id, live] : table_) {
-    if (!live->launched || live->lost || live->ended) continue;
-    live->lost = why;
-    live->notify();
-    if (!live->driven) start_driver(live);
-  }
-}
-
-void RunService::on_live(const sandbox::LiveMessage& message, std::vector<sys::UniqueFd> fds) {
-  const auto live = this->live(message.id);
-  if (!live || !live->launched) {
-    strange_.insert(message.id);
-    return;
-  }
-  listed_.insert(message.id);
-  if (live->driven) return;  // it has its pipes
-  live->stdout_read = std::move(fds[0]);
-  live->stderr_read = std::move(fds[1]);
-  if (message.with_stdin) live->stdin_write = std::move(fds[2]);
-  if (message.started) live->started = sandbox::StartedMessage{message.id, 0};
-}
-
-void RunService::on_listed() {
-  recovered_ = true;
-  for (const auto& [id, live] : table_) {
-    if (!live->launched || live->lost) continue;
-    if (never_reached(*live)) {
-      launch_again(live);
-      continue;
-    }
-    if (live->ended) {
-      // Told between our connecting and the list: its driver is still to be started.
-    } else if (!listed_.contains(id)) {
-      live->lost = "tare-launcher does not know this run (any more)";
-      live->notify();
-    } else if (live->kill_wanted) {
-      send_later(sandbox::KillMessage{id});
-    }
-    if (!live->driven) start_driver(live);
-  }
-  for (const std::string& id : strange_) {
-    deps_.log.warning("ending a sandbox that no run knows", {{"run", id}});
-    send_later(sandbox::KillMessage{id});
-  }
-  listed_.clear();
-  strange_.clear();
-  start_queued();
-}
-
-void RunService::on_started(const sandbox::StartedMessage& message) {
-  const auto live = this->live(message.id);
-  if (!live || live->started) return;
-  live->started = message;
-  live->changed.notify_all();
-}
-
-void RunService::on_denied(const sandbox::DeniedMessage& message) {
-  const auto live = this->live(message.id);
-  if (!live || !live->launched || live->ended) return;
-  LiveRun::Denied& denied = live->denied[sandbox::name_of(message.call)];
-  denied.count = std::max(denied.count, message.count);
-  live->changed.notify_all();
-}
-
-void RunService::on_ended(const sandbox::EndedMessage& message, sys::UniqueFd output) {
-  const auto live = this->live(message.id);
-  if (!live || !live->launched) return send_later(sandbox::ReleaseMessage{message.id});
-  if (live->ended) return;
-  live->ended.emplace(LiveRun::End{message, std::move(output)});
-  live->notify();
 }
 
 void RunService::send_later(sandbox::ToLauncher message) {

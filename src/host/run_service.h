@@ -32,6 +32,7 @@ struct NewRun {
   std::string request_digest;  // of what the client asked, before names were resolved
   Purpose purpose = Purpose::run;
   std::optional<model::Environment> image = std::nullopt;  // of a build: what it makes
+  model::OwnLayers own = {};                               // of a session that is a fork
 };
 
 class RunService final : public LauncherEvents {
@@ -46,8 +47,8 @@ class RunService final : public LauncherEvents {
   // Durable when it returns.
   Result<runs::CreatedRun> create(NewRun request);
   Result<model::Run> get(const std::string& id);
-  // .second: it had ended already.
-  Result<std::pair<model::Run, bool>> kill(const std::string& id);
+  // .second: it had ended already. `why`: for people, when it was not asked for by one.
+  Result<std::pair<model::Run, bool>> kill(const std::string& id, std::string why = {});
   // Until it has ended or ctx ends (then as it is).
   Result<model::Run> wait(const std::string& id, const fiber::Context& ctx);
   Result<> remove(const std::string& id, const fiber::Context& ctx);
@@ -55,6 +56,11 @@ class RunService final : public LauncherEvents {
   Result<std::vector<model::RunEvent>> events(const std::string& id, std::uint64_t after);
 
   std::shared_ptr<LiveRun> live(const std::string& id) const;
+  // One whose program, or session, runs: waited for when it is being started, woken when it
+  // hibernates. Errors: Errc::conflict when it ends, or cannot be started or woken now.
+  Result<std::shared_ptr<LiveRun>> running(const std::string& id, const fiber::Context& ctx);
+  // Sessions that have not ended.
+  std::vector<std::shared_ptr<LiveRun>> sessions() const;
   // The run that builds an environment from that source now, or null.
   std::shared_ptr<LiveRun> build_of(std::string_view source) const;
   // The id of a run in the environment of that digest that has not ended, or "".
@@ -66,8 +72,10 @@ class RunService final : public LauncherEvents {
   std::size_t active() const { return table_.size(); }
   bool recovered() const { return recovered_; }
 
-  // A sandbox that LauncherLink::stop() has made stand still; not waited for.
-  void go_on(const std::string& run) { send_later(sandbox::GoOnMessage{run}); }
+  // A session that hibernates, and whose time is over.
+  Result<> end_by_age(const std::shared_ptr<LiveRun>& live);
+  // Its sandbox goes: what it was is on record (`hibernated`), and it can be woken.
+  void end_sandbox(const std::string& id) { send_later(sandbox::KillMessage{id}); }
 
   void on_launcher_gone(const std::string& why) override;
   void on_live(const sandbox::LiveMessage& message, std::vector<sys::UniqueFd> fds) override;
@@ -84,9 +92,12 @@ class RunService final : public LauncherEvents {
   void launch_again(const LivePtr& live);
   void start_driver(LivePtr live);
   void forget(const LivePtr& live);
+  Result<> wake(const LivePtr& live);
+  void rest(const LivePtr& live);
   void start_queued();
   void launch_queued(const LivePtr& live);
   Result<model::Run> end_queued(const LivePtr& live);
+  Result<model::Run> end_without_sandbox(const LivePtr& live, const model::RunEvent& end);
   void send_later(sandbox::ToLauncher message);
 
   const RunDeps& deps_;

@@ -14,6 +14,7 @@
 #include "host/run_deps.h"
 #include "host/run_service.h"
 #include "host/sandbox_files.h"
+#include "host/sessions.h"
 #include "http/server.h"
 
 namespace tare::host {
@@ -22,6 +23,7 @@ struct Services {
   const RunDeps& deps;
   RunService& runs;
   ExecService& execs;
+  Sessions& sessions;
   SandboxFiles& files;
   Environments& environments;
   Agents& agents;

@@ -2,6 +2,8 @@
 
 #include <map>
 
+#include "base/hash.h"
+#include "model/environment.h"
 #include "model/profile.h"
 
 namespace tare::host {
@@ -10,6 +12,7 @@ namespace {
 
 constexpr std::string_view kPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr std::size_t kHostnameIdBytes = 8;
+constexpr std::size_t kMachineIdBytes = 32;  // the end of a digest: 128 bits
 
 }  // namespace
 
@@ -22,6 +25,16 @@ std::vector<std::string> layers_of(const model::RunRequest& request) {
   }
   if (!request.files_digest.empty()) layers.push_back(request.files_digest);
   return layers;
+}
+
+std::vector<std::string> with_own(std::vector<std::string> layers, const model::OwnLayers& own) {
+  layers.insert(layers.end(), own.root.begin(), own.root.end());
+  layers.insert(layers.end(), own.scratch.begin(), own.scratch.end());
+  return model::unrepeated(layers);
+}
+
+std::vector<std::string> layers_of(const model::Run& run) {
+  return with_own(layers_of(run.request), run.own);
 }
 
 std::vector<std::string> environment_variables(const model::RunRequest& request,
@@ -41,26 +54,35 @@ std::vector<std::string> environment_variables(const model::RunRequest& request,
   return out;
 }
 
-std::string hostname_of(std::string_view run_id) {
-  CHECK(run_id.size() >= kHostnameIdBytes);
-  return "tare-" + std::string(run_id.substr(run_id.size() - kHostnameIdBytes));
+std::string hostname_of(const model::Run& run) {
+  CHECK(run.id.size() >= kHostnameIdBytes);
+  const std::string name = "tare-" + run.id.substr(run.id.size() - kHostnameIdBytes);
+  const std::uint32_t attempt = model::attempt_of(run);
+  return attempt > 1 ? name + "-" + std::to_string(attempt) : name;
 }
 
-Result<model::SandboxSpec> sandbox_spec(const model::RunRequest& request, std::string_view run_id,
-                                        Purpose purpose) {
+std::string machine_id_of(const model::Run& run) {
+  const std::string digest = sha256_text("tare-machine-id 1\n" + run.id + "\n" +
+                                         std::to_string(model::attempt_of(run)) + "\n");
+  return digest.substr(digest.size() - kMachineIdBytes);
+}
+
+Result<model::SandboxSpec> sandbox_spec(const model::Run& run, Purpose purpose) {
+  const model::RunRequest& request = run.request;
   model::SandboxSpec spec;
-  spec.id = run_id;
-  spec.hostname = hostname_of(run_id);
+  spec.id = run.id;
+  spec.hostname = hostname_of(run);
+  spec.machine_id = machine_id_of(run);
   spec.host_root = request.environment_digest.empty();
-  spec.layers = layers_of(request);
+  spec.layers = layers_of(run);
   spec.session = request.session;
   spec.argv = request.argv;
-  spec.env = environment_variables(request, run_id);
+  spec.env = environment_variables(request, run.id);
   spec.uid = spec.gid = TRY(model::uid_of_user(request.user));
   spec.with_stdin = request.with_stdin;
   spec.with_input = !request.inputs.empty();
   spec.profile = TRY(model::profile_from(request.profile));
-  spec.network = purpose == Purpose::build ? model::Network::host : model::Network::none;
+  spec.network = has_network(purpose) ? model::Network::host : model::Network::none;
   spec.limits = request.limits;
   return spec;
 }

@@ -14,7 +14,8 @@ using testing::Contains;
 using testing::ElementsAre;
 
 constexpr std::string_view kId = "run_01aryz6s41tsv4rrffq69g5fav";
-const std::string kOne = "sha256:" + std::string(64, '1'), kTwo = "sha256:" + std::string(64, '2');
+const std::string kOne = "sha256:" + std::string(64, '1'), kTwo = "sha256:" + std::string(64, '2'),
+                  kThree = "sha256:" + std::string(64, '3');
 
 model::RunRequest a_request() {
   model::RunRequest request;
@@ -23,8 +24,15 @@ model::RunRequest a_request() {
   return request;
 }
 
+model::Run run_of(model::RunRequest request) {
+  model::Run run;
+  run.id = kId;
+  run.request = std::move(request);
+  return run;
+}
+
 TEST(Spec, an_ad_hoc_run_on_the_host_gets_the_hosts_files_and_no_network) {
-  const auto spec = sandbox_spec(a_request(), kId, Purpose::run).value();
+  const auto spec = sandbox_spec(run_of(a_request()), Purpose::run).value();
   EXPECT_TRUE(spec.host_root);
   EXPECT_TRUE(spec.layers.empty());
   EXPECT_EQ(spec.network, model::Network::none);
@@ -38,7 +46,7 @@ TEST(Spec, the_agents_files_lie_above_its_environment) {
   auto request = a_request();
   request.environment_digest = kOne;
   request.files_digest = kTwo;
-  const auto spec = sandbox_spec(request, kId, Purpose::run).value();
+  const auto spec = sandbox_spec(run_of(request), Purpose::run).value();
   EXPECT_FALSE(spec.host_root);
   EXPECT_THAT(spec.layers, ElementsAre(kOne, kTwo));
 }
@@ -46,15 +54,42 @@ TEST(Spec, the_agents_files_lie_above_its_environment) {
 TEST(Spec, only_a_build_gets_the_network_whatever_the_profile) {
   auto request = a_request();
   request.profile = "build";
-  EXPECT_EQ(sandbox_spec(request, kId, Purpose::run)->network, model::Network::none);
-  EXPECT_EQ(sandbox_spec(request, kId, Purpose::build)->network, model::Network::host);
+  EXPECT_EQ(sandbox_spec(run_of(request), Purpose::run)->network, model::Network::none);
+  EXPECT_EQ(sandbox_spec(run_of(request), Purpose::build)->network, model::Network::host);
+}
+
+TEST(Spec, commands_in_an_environment_have_the_network_only_when_they_ask_for_it) {
+  auto request = a_request();
+  request.environment_digest = kOne;
+  EXPECT_EQ(sandbox_spec(run_of(request), Purpose::commands)->network, model::Network::none);
+  EXPECT_EQ(sandbox_spec(run_of(request), Purpose::commands_online)->network, model::Network::host);
+}
+
+TEST(Spec, a_session_that_wakes_stands_on_its_own_layers_and_is_another_machine) {
+  auto request = a_request();
+  request.argv.clear();
+  request.session = true;
+  request.environment_digest = kOne;
+  auto run = run_of(request);
+  const auto first = sandbox_spec(run, Purpose::run).value();
+  run.state = model::RunState::running;
+  run.attempt = 1;
+  EXPECT_EQ(sandbox_spec(run, Purpose::run)->machine_id, first.machine_id);
+  run.state = model::RunState::hibernated;
+  run.own = {.root = {kTwo}, .scratch = {kThree}};
+  const auto second = sandbox_spec(run, Purpose::run).value();
+  EXPECT_THAT(second.layers, ElementsAre(kOne, kTwo, kThree));
+  EXPECT_EQ(first.machine_id.size(), 32U);
+  EXPECT_NE(second.machine_id, first.machine_id);
+  EXPECT_EQ(first.hostname, "tare-q69g5fav");
+  EXPECT_EQ(second.hostname, "tare-q69g5fav-2");
 }
 
 TEST(Spec, root_inside_is_root_and_inputs_are_shown) {
   auto request = a_request();
   request.user = "root";
   request.inputs = {{.name = "a.csv", .digest = kOne, .size = 1}};
-  const auto spec = sandbox_spec(request, kId, Purpose::run).value();
+  const auto spec = sandbox_spec(run_of(request), Purpose::run).value();
   EXPECT_EQ(spec.uid, 0U);
   EXPECT_TRUE(spec.with_input);
 }
@@ -74,7 +109,7 @@ TEST(Spec, every_spec_compiles_to_a_plan) {
   for (const char* profile : {"strict", "default", "build"}) {
     auto request = a_request();
     request.profile = profile;
-    const auto spec = sandbox_spec(request, kId, Purpose::run).value();
+    const auto spec = sandbox_spec(run_of(request), Purpose::run).value();
     EXPECT_TRUE(plans_of(spec, filters).ok()) << profile;
   }
 }

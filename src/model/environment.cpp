@@ -129,6 +129,14 @@ Result<EnvironmentState> environment_state_from(std::string_view text) {
   return static_cast<EnvironmentState>(found - kStates.begin());
 }
 
+std::vector<std::string> unrepeated(const std::vector<std::string>& layers) {
+  std::vector<std::string> out;
+  for (auto layer = layers.begin(); layer != layers.end(); ++layer) {
+    if (std::find(std::next(layer), layers.end(), *layer) == layers.end()) out.push_back(*layer);
+  }
+  return out;
+}
+
 std::string digest_of_layers(const std::vector<std::string>& layers) {
   CHECK(!layers.empty());
   if (layers.size() == 1) return layers.front();
@@ -171,6 +179,7 @@ Json to_json(const Environment& environment) {
       object["flat_older"] = digests_json(environment.flat_older);
   }
   if (!environment.build.empty()) object["build"] = environment.build;
+  if (environment.online_build) object["online_build"] = true;
   return object;
 }
 
@@ -193,6 +202,7 @@ Result<Environment> read_environment(const Node& node) {
   fields.optional("created_at", for_people, text(kMaxNameBytes));
   fields.optional("build", out.build, text(kRunIdBytes));
   fields.required("reproducible", out.reproducible, boolean());
+  fields.optional("online_build", out.online_build, boolean());
   TRY(fields.finish());
   TRY(check_flat(out));
   return out;

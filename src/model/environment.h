@@ -62,9 +62,14 @@ struct Environment {
   std::uint64_t created_ms = 0;
   std::string build = {};  // id of the run that builds or built it, or ""
   bool reproducible = false;
+  bool online_build = false;  // the commands that build it have the host's network
 
   friend bool operator==(const Environment&, const Environment&) = default;
 };
+
+// Of one that is there more than once only the highest counts: it hides and shows all that a lower
+// one of the same digest does. (The kernel refuses the same layer twice.)
+std::vector<std::string> unrepeated(const std::vector<std::string>& layers);
 
 // The digest of an environment that is made of these: with one it is that of the layer.
 std::string digest_of_layers(const std::vector<std::string>& layers);

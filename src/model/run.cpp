@@ -18,9 +18,10 @@ struct Named {
 };
 
 constexpr std::array kStates = {
-    Named{RunState::queued, "queued"},   Named{RunState::starting, "starting"},
-    Named{RunState::running, "running"}, Named{RunState::succeeded, "succeeded"},
-    Named{RunState::failed, "failed"},   Named{RunState::cancelled, "cancelled"},
+    Named{RunState::queued, "queued"},       Named{RunState::starting, "starting"},
+    Named{RunState::running, "running"},     Named{RunState::hibernated, "hibernated"},
+    Named{RunState::succeeded, "succeeded"}, Named{RunState::failed, "failed"},
+    Named{RunState::cancelled, "cancelled"},
 };
 
 // What the shell sees for each reason; `kFromOutcome` where the outcome's own numbers decide.
@@ -45,6 +46,11 @@ constexpr std::array kReasons = {
     ReasonRow{EndReason::daemon_error, "daemon_error", 125, false},
 };
 
+constexpr std::array kOnIdle = {
+    Named{OnIdle::hibernate, "hibernate"},
+    Named{OnIdle::kill, "kill"},
+};
+
 constexpr std::array kEvents = {
     Named{RunEventType::created, "created"},
     Named{RunEventType::launching, "launching"},
@@ -52,6 +58,8 @@ constexpr std::array kEvents = {
     Named{RunEventType::kill_requested, "kill_requested"},
     Named{RunEventType::reattached, "reattached"},
     Named{RunEventType::denied, "denied"},
+    Named{RunEventType::hibernated, "hibernated"},
+    Named{RunEventType::slept, "slept"},
     Named{RunEventType::ended, "ended"},
 };
 
@@ -90,14 +98,26 @@ Result<Run> end(Run run, const RunEvent& event) {
     return Error{Errc::invalid, fmt::format("run {}: the event ended has no outcome", run.id)};
   }
   // What was never launched cannot have met a limit or exited.
-  if (run.state == RunState::queued && row_of(kReasons, event.outcome->reason).needs_program) {
-    return impossible(run, event).context(to_string(event.outcome->reason));
+  // One that hibernates can only be ended by somebody, or by its age.
+  const EndReason reason = event.outcome->reason;
+  const bool none = run.state == RunState::queued || run.state == RunState::hibernated;
+  const bool by_age = run.state == RunState::hibernated && reason == EndReason::timeout;
+  if (none && row_of(kReasons, reason).needs_program && !by_age) {
+    return impossible(run, event).context(to_string(reason));
   }
   run.state = state_after(*event.outcome);
   run.ended_ms = event.at_ms;
   run.outcome = event.outcome;
-  run.usage = event.usage;
+  run.usage = sum_of(run.usage, event.usage);
   run.log_cut = event.log_cut;
+  return run;
+}
+
+Result<Run> hibernate(Run run, const RunEvent& event) {
+  const bool has_sandbox = run.state == RunState::running || run.state == RunState::starting;
+  if (!has_sandbox || !run.request.session) return impossible(run, event);
+  run.state = RunState::hibernated;
+  run.own = event.own;
   return run;
 }
 
@@ -105,6 +125,7 @@ Result<Run> end(Run run, const RunEvent& event) {
 
 std::string_view to_string(RunState state) { return row_of(kStates, state).name; }
 std::string_view to_string(EndReason reason) { return row_of(kReasons, reason).name; }
+std::string_view to_string(OnIdle on_idle) { return row_of(kOnIdle, on_idle).name; }
 std::string_view to_string(RunEventType type) { return row_of(kEvents, type).name; }
 
 Result<RunState> run_state_from(std::string_view text) {
@@ -112,6 +133,9 @@ Result<RunState> run_state_from(std::string_view text) {
 }
 Result<EndReason> end_reason_from(std::string_view text) {
   return value_of<EndReason>(kReasons, text, "reason for an end");
+}
+Result<OnIdle> on_idle_from(std::string_view text) {
+  return value_of<OnIdle>(kOnIdle, text, "thing to do when idle");
 }
 Result<RunEventType> run_event_type_from(std::string_view text) {
   return value_of<RunEventType>(kEvents, text, "run event");
@@ -136,19 +160,24 @@ Result<Run> advance(Run run, const RunEvent& event) {
       run.created_ms = event.at_ms;
       return run;
     case RunEventType::launching:
-      if (launched) return impossible(run, event);
+      if (launched && run.state != RunState::hibernated) return impossible(run, event);
       run.state = RunState::starting;
       ++run.attempt;
       return run;
     case RunEventType::started:
       if (run.state != RunState::starting) return impossible(run, event);
       run.state = RunState::running;
-      run.started_ms = event.at_ms;
+      if (run.started_ms == 0) run.started_ms = event.at_ms;
       return run;
     case RunEventType::kill_requested: return run;
     case RunEventType::reattached:
     case RunEventType::denied:
       if (!launched) return impossible(run, event);
+      return run;
+    case RunEventType::hibernated: return hibernate(std::move(run), event);
+    case RunEventType::slept:
+      if (run.state != RunState::hibernated) return impossible(run, event);
+      run.usage = sum_of(run.usage, event.usage);
       return run;
     case RunEventType::ended: return end(std::move(run), event);
   }

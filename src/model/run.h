@@ -2,8 +2,13 @@
 // store saves what it returns. Times are milliseconds since the Unix epoch, UTC.
 //
 //   queued --launching--> starting --started--> running --ended--> succeeded | failed | cancelled
-//      \                     |                                        ^
-//       +--------------------+---------------- ended -----------------+
+//      \                     | ^                   |                    ^
+//       \                    | +----launching---+  | hibernated         |
+//        \                   +---hibernated---> hibernated              |
+//         +------------------+---------------- ended ------------------+
+//
+// Only a session hibernates: it has no process and no memory then, and is launched again, as its
+// next attempt, when somebody wants something of it.
 //
 // Structs have a default for every member, so that designated initialisers may name only some.
 //
@@ -22,7 +27,15 @@
 
 namespace tare::model {
 
-enum class RunState : std::uint8_t { queued, starting, running, succeeded, failed, cancelled };
+enum class RunState : std::uint8_t {
+  queued,
+  starting,
+  running,
+  hibernated,
+  succeeded,
+  failed,
+  cancelled
+};
 
 // Why a run ended. Kept as text in the store and shown to users; the table is in run.cpp.
 enum class EndReason : std::uint8_t {
@@ -69,6 +82,21 @@ struct InputFile {
   friend bool operator==(const InputFile&, const InputFile&) = default;
 };
 
+// What a session has changed, as layers above those of its request: of when it last hibernated, or
+// of the session it was forked from. The two have no path in common but folders.
+struct OwnLayers {
+  std::vector<std::string> root = {};     // what a freeze would keep; lowest first
+  std::vector<std::string> scratch = {};  // /tmp, /var/tmp, /output: no part of any environment
+
+  bool empty() const { return root.empty() && scratch.empty(); }
+  friend bool operator==(const OwnLayers&, const OwnLayers&) = default;
+};
+
+// What happens to a session of which nothing was wanted for its idle timeout.
+enum class OnIdle : std::uint8_t { hibernate, kill };
+std::string_view to_string(OnIdle on_idle);
+Result<OnIdle> on_idle_from(std::string_view text);
+
 // What is asked for: all that is needed to make the sandbox again. Immutable once the run exists.
 struct RunRequest {
   std::string agent = {};               // name of the agent, "" for an ad-hoc run
@@ -87,6 +115,9 @@ struct RunRequest {
   // No program: the sandbox lives, and takes execs (model/exec.h), until it is killed. argv is
   // empty then.
   bool session = false;
+  std::uint64_t idle_timeout_ms = 0;  // of a session; 0 = never
+  OnIdle on_idle = OnIdle::hibernate;
+  std::string forked_from = {};  // id of the session it began as a copy of, or ""
   bool with_stdin = false;
   bool attach = false;  // a client follows live: output beyond the kept log waits for it
   std::string idempotency_key = {};  // "" for none
@@ -104,8 +135,9 @@ struct Run {
   std::uint64_t ended_ms = 0;
   std::uint32_t attempt = 0;  // fence: counts from 1 at the first launch
   std::optional<Outcome> outcome = {};
-  Usage usage = {};
+  Usage usage = {};      // of all attempts that have ended
   bool log_cut = false;  // more output than the kept log holds
+  OwnLayers own = {};
 
   friend bool operator==(const Run&, const Run&) = default;
 };
@@ -117,7 +149,9 @@ enum class RunEventType : std::uint8_t {
   started,
   kill_requested,
   reattached,
-  denied,  // a system call was refused
+  denied,      // a system call was refused
+  hibernated,  // what it has changed is kept; its sandbox goes
+  slept,       // that sandbox is gone
   ended
 };
 std::string_view to_string(RunEventType type);
@@ -137,9 +171,11 @@ struct RunEvent {
   std::string call = {};
   std::uint64_t count = 0;
 
+  OwnLayers own = {};  // only for `hibernated`: all that it has changed since it was made
+
   // Only for `ended`.
   std::optional<Outcome> outcome = {};
-  Usage usage = {};
+  Usage usage = {};  // of this attempt; also for `slept`
   bool log_cut = false;
 
   friend bool operator==(const RunEvent&, const RunEvent&) = default;
@@ -148,5 +184,11 @@ struct RunEvent {
 // The run after the event, or a refusal (Errc::conflict) when the event cannot happen in its state.
 // Pure: the time is in the event.
 Result<Run> advance(Run run, const RunEvent& event);
+
+// Of the sandbox that it has, or of the next one when it has none.
+constexpr std::uint32_t attempt_of(const Run& run) {
+  const bool none = run.state == RunState::queued || run.state == RunState::hibernated;
+  return run.attempt + (none ? 1 : 0);
+}
 
 }  // namespace tare::model

@@ -45,6 +45,19 @@ Result<InputFile> read_input_file(const Node& node) {
   return input;
 }
 
+Json to_json(const OwnLayers& own) {
+  return JsonObject{{"root", text_list(own.root)}, {"scratch", text_list(own.scratch)}};
+}
+
+Result<OwnLayers> read_own_layers(const Node& node) {
+  OwnLayers own;
+  Fields fields(node);
+  fields.required("root", own.root, list_of(read_digest, kMaxLayers));
+  fields.required("scratch", own.scratch, list_of(read_digest, kMaxLayers));
+  TRY(fields.finish());
+  return own;
+}
+
 Json to_json(const Outcome& outcome) {
   return JsonObject{{"reason", to_string(outcome.reason)},
                     {"exit_code", outcome.exit_code},
@@ -85,6 +98,11 @@ Json to_json(const RunRequest& request) {
   };
   if (!request.environment_layers.empty())
     object["environment_layers"] = text_list(request.environment_layers);
+  if (request.idle_timeout_ms > 0) {
+    object["idle_timeout_ms"] = request.idle_timeout_ms;
+    object["on_idle"] = to_string(request.on_idle);
+  }
+  if (!request.forked_from.empty()) object["forked_from"] = request.forked_from;
   return object;
 }
 
@@ -101,6 +119,10 @@ Result<RunRequest> read_run_request(const Node& node) {
   fields.required("argv", request.argv, list_of(text(kMaxArgBytes), kMaxArgs));
   fields.optional("env", request.env, list_of(text(kMaxEnvBytes), kMaxEnv));
   fields.optional("session", request.session, boolean());
+  fields.optional("idle_timeout_ms", request.idle_timeout_ms,
+                  integer<std::uint64_t>(0, LimitBounds::kTimeMaxMs));
+  fields.optional("on_idle", request.on_idle, parsed(on_idle_from));
+  fields.optional("forked_from", request.forked_from, read_run_id);
   fields.optional("user", request.user, choice({"agent", "root"}));
   fields.optional("profile", request.profile, choice({"strict", "default", "build"}));
   fields.optional("inputs", request.inputs, list_of(read_input_file, kMaxInputFiles));
@@ -122,6 +144,8 @@ Json to_json(const RunEvent& event) {
                     {"type", to_string(event.type)},
                     {"message", event.message}};
   if (!event.launcher.empty()) object["launcher"] = event.launcher;
+  if (event.type == RunEventType::hibernated) object["own_layers"] = to_json(event.own);
+  if (event.type == RunEventType::slept) object["usage"] = to_json(event.usage);
   if (event.type == RunEventType::denied) {
     object["call"] = event.call;
     object["count"] = event.count;
@@ -144,6 +168,7 @@ Result<RunEvent> read_run_event(const Node& node) {
   fields.required("type", event.type, parsed(run_event_type_from));
   fields.required("message", event.message, text(kMaxMessageBytes));
   fields.optional("launcher", event.launcher, text(kMaxNameBytes));
+  fields.optional("own_layers", event.own, read_own_layers);
   fields.optional("call", event.call, text(kMaxNameBytes));
   fields.optional("count", event.count, count());
   fields.optional("outcome", event.outcome, read_outcome);
@@ -152,6 +177,9 @@ Result<RunEvent> read_run_event(const Node& node) {
   TRY(fields.finish());
   if ((event.type == RunEventType::ended) != event.outcome.has_value()) {
     return node.refuse("an outcome belongs to the event ended, and to no other");
+  }
+  if (event.type != RunEventType::hibernated && !event.own.empty()) {
+    return node.refuse("own_layers belong to the event hibernated, and to no other");
   }
   if ((event.type == RunEventType::denied) != (event.count > 0 && !event.call.empty())) {
     return node.refuse("a call and its count belong to the event denied, and to no other");
@@ -170,6 +198,7 @@ Json to_json(const Run& run) {
   if (run.outcome) object["outcome"] = to_json(*run.outcome);
   object["usage"] = to_json(run.usage);
   object["log_cut"] = run.log_cut;
+  if (!run.own.empty()) object["own_layers"] = to_json(run.own);
   return object;
 }
 
@@ -191,6 +220,7 @@ Result<Run> read_run(const Node& node) {
   fields.optional("outcome", run.outcome, read_outcome);
   fields.required("usage", run.usage, read_usage);
   fields.required("log_cut", run.log_cut, boolean());
+  fields.optional("own_layers", run.own, read_own_layers);
   TRY(fields.finish());
   if (is_terminal(run.state) != run.outcome.has_value()) {
     return node.refuse("an outcome belongs to a terminal state, and to no other");

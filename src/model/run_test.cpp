@@ -10,12 +10,13 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr RunState kAllStates[] = {RunState::queued,    RunState::starting, RunState::running,
-                                   RunState::succeeded, RunState::failed,   RunState::cancelled};
-constexpr RunEventType kAllEvents[] = {RunEventType::created,    RunEventType::launching,
-                                       RunEventType::started,    RunEventType::kill_requested,
-                                       RunEventType::reattached, RunEventType::denied,
-                                       RunEventType::ended};
+constexpr RunState kAllStates[] = {RunState::queued,     RunState::starting,  RunState::running,
+                                   RunState::hibernated, RunState::succeeded, RunState::failed,
+                                   RunState::cancelled};
+constexpr RunEventType kAllEvents[] = {
+    RunEventType::created,        RunEventType::launching,  RunEventType::started,
+    RunEventType::kill_requested, RunEventType::reattached, RunEventType::denied,
+    RunEventType::hibernated,     RunEventType::slept,      RunEventType::ended};
 constexpr EndReason kAllReasons[] = {
     EndReason::exited,        EndReason::signalled,      EndReason::timeout,
     EndReason::killed,        EndReason::memory_limit,   EndReason::output_limit,
@@ -29,6 +30,7 @@ Run a_run(RunState state) {
   run.state = state;
   run.created_ms = 10;
   if (state != RunState::queued) run.attempt = 1;
+  run.request.session = true;
   if (is_terminal(state)) run.outcome = Outcome{};
   return run;
 }
@@ -45,12 +47,26 @@ TEST(Run, every_state_and_event_leads_where_the_table_says) {
   using E = RunEventType;
   // Pairs that are not here must be refused.
   const std::map<std::pair<S, E>, S> table = {
-      {{S::queued, E::launching}, S::starting},        {{S::queued, E::kill_requested}, S::queued},
-      {{S::queued, E::ended}, S::cancelled},           {{S::starting, E::started}, S::running},
-      {{S::starting, E::kill_requested}, S::starting}, {{S::starting, E::reattached}, S::starting},
-      {{S::starting, E::denied}, S::starting},         {{S::starting, E::ended}, S::cancelled},
-      {{S::running, E::kill_requested}, S::running},   {{S::running, E::reattached}, S::running},
-      {{S::running, E::denied}, S::running},           {{S::running, E::ended}, S::cancelled},
+      {{S::queued, E::launching}, S::starting},
+      {{S::queued, E::kill_requested}, S::queued},
+      {{S::queued, E::ended}, S::cancelled},
+      {{S::starting, E::started}, S::running},
+      {{S::starting, E::kill_requested}, S::starting},
+      {{S::starting, E::reattached}, S::starting},
+      {{S::starting, E::denied}, S::starting},
+      {{S::starting, E::ended}, S::cancelled},
+      {{S::running, E::kill_requested}, S::running},
+      {{S::running, E::reattached}, S::running},
+      {{S::running, E::denied}, S::running},
+      {{S::running, E::ended}, S::cancelled},
+      {{S::starting, E::hibernated}, S::hibernated},
+      {{S::running, E::hibernated}, S::hibernated},
+      {{S::hibernated, E::launching}, S::starting},
+      {{S::hibernated, E::slept}, S::hibernated},
+      {{S::hibernated, E::denied}, S::hibernated},
+      {{S::hibernated, E::ended}, S::cancelled},
+      {{S::hibernated, E::reattached}, S::hibernated},
+      {{S::hibernated, E::kill_requested}, S::hibernated},
   };
   for (const RunState state : kAllStates) {
     for (const RunEventType type : kAllEvents) {
@@ -94,6 +110,44 @@ TEST(Run, what_was_never_launched_ends_only_for_reasons_that_need_no_program) {
                           reason == EndReason::launcher_lost || reason == EndReason::daemon_error;
     EXPECT_EQ(advance(a_run(RunState::queued), event).ok(), possible) << to_string(reason);
   }
+}
+
+TEST(Run, only_a_session_hibernates) {
+  auto run = a_run(RunState::running);
+  run.request.session = false;
+  EXPECT_EQ(advance(run, an_event(RunEventType::hibernated)).error().code, Errc::conflict);
+}
+
+TEST(Run, one_that_hibernates_is_ended_by_somebody_or_by_its_age_alone) {
+  for (const EndReason reason : kAllReasons) {
+    RunEvent event = an_event(RunEventType::ended);
+    event.outcome = Outcome{.reason = reason};
+    const bool possible = reason == EndReason::killed || reason == EndReason::timeout ||
+                          reason == EndReason::setup_failed || reason == EndReason::launcher_lost ||
+                          reason == EndReason::daemon_error;
+    EXPECT_EQ(advance(a_run(RunState::hibernated), event).ok(), possible) << to_string(reason);
+  }
+}
+
+TEST(Run, a_night_keeps_what_was_changed_and_adds_up_what_was_used) {
+  auto run = a_run(RunState::running);
+  run.started_ms = 30;
+  RunEvent event = an_event(RunEventType::hibernated);
+  event.own = {.root = {"a", "b"}, .scratch = {"c"}};
+  run = advance(run, event).value();
+  EXPECT_EQ(run.own, event.own);
+  RunEvent slept = an_event(RunEventType::slept);
+  slept.usage = {.cpu_us = 5, .memory_peak_bytes = 70, .wall_us = 1};
+  run = advance(run, slept).value();
+  run = advance(run, an_event(RunEventType::launching)).value();
+  EXPECT_EQ(run.attempt, 2U);
+  run = advance(run, an_event(RunEventType::started)).value();
+  EXPECT_EQ(run.started_ms, 30U);
+  RunEvent end = an_event(RunEventType::ended);
+  end.usage = {.cpu_us = 4, .memory_peak_bytes = 60, .wall_us = 2};
+  run = advance(run, end).value();
+  EXPECT_EQ(run.usage, (Usage{.cpu_us = 9, .memory_peak_bytes = 70, .wall_us = 3}));
+  EXPECT_EQ(run.own, event.own);
 }
 
 TEST(Run, an_end_without_an_outcome_is_refused) {
@@ -149,9 +203,10 @@ TEST(Run, every_enumerator_turns_into_text_and_back) {
     EXPECT_EQ(end_reason_from(to_string(reason)).value(), reason);
   for (const RunEventType type : kAllEvents)
     EXPECT_EQ(run_event_type_from(to_string(type)).value(), type);
-  EXPECT_EQ(run_state_from("done").error().message,
-            "\"done\" is not a run state; allowed: queued, starting, running, succeeded, failed, "
-            "cancelled");
+  EXPECT_EQ(
+      run_state_from("done").error().message,
+      "\"done\" is not a run state; allowed: queued, starting, running, hibernated, succeeded, "
+      "failed, cancelled");
   EXPECT_FALSE(end_reason_from("").ok());
   EXPECT_FALSE(run_event_type_from("Created").ok());
 }

@@ -23,11 +23,13 @@ enum class Network : std::uint8_t { none, host };
 struct SandboxSpec {
   std::string id;          // the run's id
   std::string hostname;    // inside
+  std::string machine_id;  // 32 hex digits; "" for none (machine-id(5))
   bool host_root = false;  // the `host` environment: the host's /usr and friends, read-only
   std::vector<std::string>
-      layers;  // digests ("sha256:..."), lowest first; may be empty with host_root
-  bool
-      session = false;  // no program of its own (argv is empty): it serves execs until it is killed
+      layers;            // digests ("sha256:..."), lowest first; may be empty with host_root
+  bool session = false;  // no program of its own (argv is empty): it serves execs until it is
+                         // killed, and /output is a folder of its root, so that it can hibernate
+                         // with it
   std::vector<std::string> argv;
   std::vector<std::string> env;  // "NAME=value", complete
   std::string cwd = "/home/agent";
@@ -36,6 +38,8 @@ struct SandboxSpec {
   bool with_input = false;  // an input folder is passed by descriptor, shown read-only at /input
   Profile profile = Profile::standard;
   Network network = Network::none;
+  // With the host's network in a root that is not the host's: its /etc/resolv.conf.
+  std::string name_servers = {};
   Limits limits;
 };
 

@@ -1,6 +1,7 @@
-// What one attempt really used, measured by the launcher at its end. Pure values.
+// What attempts really used, measured by the launcher at their end. Pure values.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 namespace tare::model {
@@ -20,5 +21,21 @@ struct Usage {
 
   friend bool operator==(const Usage&, const Usage&) = default;
 };
+
+// Of two attempts, one after the other: the start is that of the later one.
+inline Usage sum_of(const Usage& before, const Usage& after) {
+  Usage sum = before;
+  sum.cpu_us += after.cpu_us;
+  sum.memory_peak_bytes = std::max(before.memory_peak_bytes, after.memory_peak_bytes);
+  sum.read_bytes += after.read_bytes;
+  sum.written_bytes += after.written_bytes;
+  sum.stdout_bytes += after.stdout_bytes;
+  sum.stderr_bytes += after.stderr_bytes;
+  sum.start_us = after.start_us;
+  sum.wall_us += after.wall_us;
+  sum.cpu_throttled_us += after.cpu_throttled_us;
+  sum.denied_calls += after.denied_calls;
+  return sum;
+}
 
 }  // namespace tare::model

@@ -156,6 +156,8 @@ Result<> validate(const RunRequest& request) {
     return field_error("argv", "a session has no program; start one in it as an exec");
   if (request.session && request.with_stdin)
     return field_error("stdin", "a session has none; its execs have");
+  if (!request.session && request.idle_timeout_ms > 0)
+    return field_error("idle_timeout_ms", "is only for a session");
   TRY(check_env("env", request.env));
   if (const auto uid = uid_of_user(request.user); !uid) {
     return field_error("user", uid.error().message);

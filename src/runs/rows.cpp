@@ -67,6 +67,7 @@ Result<RunRow> read_run(const sql::Row& row) {
   run.usage = TRY(read_json(TRY(row.text(10)), model::read_usage).context("usage"));
   run.log_cut = TRY(row.boolean(11));
   found.last_sequence = TRY(row.unsigned_integer(12));
+  run.own = TRY(read_json(TRY(row.text(13)), model::read_own_layers).context("own_layers"));
   if (!is_run_id(run.id)) return contradiction("id is not a run id");
   if (run.request.agent != TRY(row.text(2))) return contradiction("agent and request");
   if (model::is_terminal(run.state) != run.outcome.has_value()) {
@@ -127,6 +128,9 @@ Result<std::string> to_stored(const model::Outcome& outcome) {
 }
 Result<std::string> to_stored(const model::Usage& usage) {
   return stored(usage, model::read_usage, "usage");
+}
+Result<std::string> to_stored(const model::OwnLayers& own) {
+  return stored(own, model::read_own_layers, "own_layers");
 }
 Result<std::string> to_stored(const model::RunEvent& event) {
   return stored(event, model::read_run_event, "event");

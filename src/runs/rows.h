@@ -20,7 +20,7 @@ namespace tare::runs {
 // The columns that read_run_row expects, in its order.
 inline constexpr std::string_view kRunColumns =
     "tenant, id, agent, state, created_ms, started_ms, ended_ms, attempt, request, outcome, "
-    "usage, log_cut, last_sequence";
+    "usage, log_cut, last_sequence, own_layers";
 
 struct RunRow {
   model::Run run;
@@ -35,6 +35,7 @@ Result<model::Environment> read_environment_row(const sql::Row& row);  // tenant
 Result<std::string> to_stored(const model::RunRequest& request);
 Result<std::string> to_stored(const model::Outcome& outcome);
 Result<std::string> to_stored(const model::Usage& usage);
+Result<std::string> to_stored(const model::OwnLayers& own);
 Result<std::string> to_stored(const model::RunEvent& event);
 Result<std::string> to_stored(const model::Agent& agent);
 Result<std::string> to_stored(const model::Environment& environment);

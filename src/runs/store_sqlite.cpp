@@ -17,9 +17,10 @@ using sql::as_integer;
 using sql::Row;
 using sql::Transaction;
 
-constexpr model::RunState kAllStates[] = {model::RunState::queued,  model::RunState::starting,
-                                          model::RunState::running, model::RunState::succeeded,
-                                          model::RunState::failed,  model::RunState::cancelled};
+constexpr model::RunState kAllStates[] = {model::RunState::queued,    model::RunState::starting,
+                                          model::RunState::running,   model::RunState::hibernated,
+                                          model::RunState::succeeded, model::RunState::failed,
+                                          model::RunState::cancelled};
 
 Result<std::size_t> checked_limit(std::size_t limit) {
   if (limit >= 1 && limit <= kMaxListedRuns) return limit;
@@ -58,6 +59,7 @@ Result<> check_new(const model::Run& run) {
   fresh.id = run.id;
   fresh.request = run.request;
   fresh.created_ms = run.created_ms;
+  fresh.own = run.own;  // of a session that is a fork
   if (run == fresh && run.created_ms > 0) return ok();
   return Error{Errc::invalid, fmt::format("run {}: not a new run", run.id)};
 }
@@ -122,15 +124,16 @@ Result<std::optional<CreatedRun>> SqliteStore::find_by_key(const model::Run& run
 Result<> SqliteStore::insert_run(const model::Run& run, std::string_view request,
                                  std::string_view digest) {
   const std::string usage = TRY(to_stored(run.usage));
+  const std::string own = TRY(to_stored(run.own));
   const std::string& key = run.request.idempotency_key;
   sql::Param key_param = std::monostate{};
   if (!key.empty()) key_param = std::string_view(key);
   auto inserted = database_->execute(
       "INSERT INTO runs(tenant, id, agent, state, created_ms, started_ms, ended_ms, attempt, "
-      "request, outcome, usage, log_cut, idempotency_key, request_digest, last_sequence) "
-      "VALUES(?1, ?2, ?3, ?4, ?5, 0, 0, 0, ?6, NULL, ?7, 0, ?8, ?9, 1)",
+      "request, outcome, usage, log_cut, idempotency_key, request_digest, last_sequence, "
+      "own_layers) VALUES(?1, ?2, ?3, ?4, ?5, 0, 0, 0, ?6, NULL, ?7, 0, ?8, ?9, 1, ?10)",
       {run.tenant, run.id, run.request.agent, model::to_string(run.state),
-       TRY(as_integer(run.created_ms, "created_ms")), request, usage, key_param, digest});
+       TRY(as_integer(run.created_ms, "created_ms")), request, usage, key_param, digest, own});
   if (!inserted && inserted.error().code == Errc::conflict) {
     return Error{Errc::conflict, fmt::format("run {} is there already", run.id)};
   }
@@ -150,6 +153,7 @@ Result<> SqliteStore::insert_event(const model::Run& run, const model::RunEvent&
 
 Result<> SqliteStore::update_run(const model::Run& run, std::uint64_t last_sequence) {
   const std::string usage = TRY(to_stored(run.usage));
+  const std::string own = TRY(to_stored(run.own));
   std::string outcome;
   sql::Param outcome_param = std::monostate{};
   if (run.outcome) {
@@ -158,11 +162,12 @@ Result<> SqliteStore::update_run(const model::Run& run, std::uint64_t last_seque
   }
   const std::uint64_t changed = TRY(database_->execute(
       "UPDATE runs SET state = ?3, started_ms = ?4, ended_ms = ?5, attempt = ?6, outcome = ?7, "
-      "usage = ?8, log_cut = ?9, last_sequence = ?10 WHERE tenant = ?1 AND id = ?2",
+      "usage = ?8, log_cut = ?9, last_sequence = ?10, own_layers = ?11 WHERE tenant = ?1 AND id = "
+      "?2",
       {run.tenant, run.id, model::to_string(run.state),
        TRY(as_integer(run.started_ms, "started_ms")), TRY(as_integer(run.ended_ms, "ended_ms")),
        std::int64_t{run.attempt}, outcome_param, usage, std::int64_t{run.log_cut ? 1 : 0},
-       TRY(as_integer(last_sequence, "sequence"))}));
+       TRY(as_integer(last_sequence, "sequence")), own}));
   CHECK(changed == 1);  // read in the same transaction
   return ok();
 }
@@ -247,7 +252,8 @@ Result<std::vector<model::RunEvent>> SqliteStore::events(std::string_view tenant
 Result<UnfinishedRuns> SqliteStore::unfinished_runs() {
   UnfinishedRuns found;
   static const std::string statement = fmt::format(
-      "SELECT {} FROM runs WHERE state IN ('queued', 'starting', 'running') ORDER BY id, tenant",
+      "SELECT {} FROM runs WHERE state IN ('queued', 'starting', 'running', 'hibernated') "
+      "ORDER BY id, tenant",
       kRunColumns);
   TRY(database_->query(statement, {}, [&](const Row& row) -> Result<> {
     auto run = read_run_row(row);

@@ -73,10 +73,19 @@ std::string child_of(const std::string& folder, const std::string& name) {
   return folder == kRootPath ? name : folder + "/" + name;
 }
 
+// `path` is `folder`, or below it.
+bool is_within(std::string_view path, std::string_view folder) {
+  return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
+}
+
 bool UpperCopy::is_left_out(std::string_view path) const {
-  return std::ranges::any_of(request_.without, [path](std::string_view one) {
-    return path.starts_with(one) && (path.size() == one.size() || path[one.size()] == '/');
-  });
+  const auto within = [path](std::string_view one) { return is_within(path, one); };
+  if (std::ranges::any_of(request_.without, within)) return true;
+  if (request_.only.empty() || path == kRootPath) return false;
+  // The folders on the way are kept.
+  const auto leads_to = [path](std::string_view one) { return is_within(one, path); };
+  return std::ranges::none_of(request_.only, within) &&
+         std::ranges::none_of(request_.only, leads_to);
 }
 
 // What is made in a folder that hides all of its own is not marked by itself.
@@ -193,7 +202,7 @@ Result<bool> LowerView::shows(const std::string& path) const {
     if (status) return !sys::is_whiteout(*status);
     if (status.error().sys != ENOENT) return status.error();
   }
-  return false;
+  return over_host_;
 }
 
 Result<PathSet> LowerView::names_in(const std::string& path) const {

@@ -33,8 +33,9 @@ Result<PathSet> parse_opaque(std::string_view text);
 // Layers as one tree, for the questions that a freeze has. Only folders' and files' kinds matter.
 class LowerView {
  public:
-  // The layers' roots, highest first.
-  explicit LowerView(std::vector<sys::UniqueFd> roots) : roots_(std::move(roots)) {}
+  // The layers' roots, highest first. `over_host`: below them is more, and nobody knows what.
+  explicit LowerView(std::vector<sys::UniqueFd> roots, bool over_host = false)
+      : roots_(std::move(roots)), over_host_(over_host) {}
 
   Result<bool> shows(const std::string& path) const;
   // Empty where no folder is.
@@ -42,6 +43,7 @@ class LowerView {
 
  private:
   std::vector<sys::UniqueFd> roots_;
+  bool over_host_ = false;
 };
 
 // `opaque`: folders of the upper that hide what is below them.

@@ -10,6 +10,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using test::kRoomy;
+using test::manifest_of;
 using test::why;
 
 class FreezeTest : public test::OverlayTest {};
@@ -92,6 +93,45 @@ TEST_F(FreezeTest, what_is_left_out_is_neither_kept_nor_hidden) {
   freeze({.without = {"tmp"}});
   EXPECT_THAT(newest(), ::testing::HasSubstr(" tmp2\n"));
   EXPECT_THAT(newest(), ::testing::Not(::testing::ContainsRegex("[ /]tmp[/\n]")));
+}
+
+TEST_F(FreezeTest, two_parts_of_a_change_show_the_same_tree_as_the_whole) {
+  fs::create_directories(layer(0) / "var/tmp");
+  fs::create_directories(layer(0) / "var/lib/old");
+  fs::create_directories(layer(0) / "tmp");
+  write(layer(0) / "var/tmp/was", "x");
+  open_upper();
+  write(merged() / "tmp/t", "t");
+  fs::remove(merged() / "var/tmp/was");
+  fs::remove_all(merged() / "var/lib/old");
+  fs::create_directories(merged() / "var/tmp/deep/er");
+  write(merged() / "var/lib/new", "n");
+  write(merged() / "top", "top");
+  const std::string before = text_of_merged();
+  freeze({.without = {"tmp", "var/tmp"}});
+  const std::string kept = newest();
+  freeze({.only = {"tmp", "var/tmp"}});
+  const std::string scratch = newest();
+  EXPECT_EQ(shown(), before);
+  EXPECT_THAT(kept, ::testing::HasSubstr("\nw var/lib/old\n"));
+  EXPECT_THAT(kept, ::testing::Not(::testing::HasSubstr("tmp")));
+  EXPECT_THAT(scratch, ::testing::HasSubstr("\nw var/tmp/was\n"));
+  EXPECT_THAT(scratch, ::testing::Not(::testing::HasSubstr("var/lib")));
+  EXPECT_THAT(scratch, ::testing::Not(::testing::HasSubstr("top")));
+}
+
+TEST_F(FreezeTest, over_what_the_store_does_not_know_every_whiteout_is_kept) {
+  write(layer(0) / "of_the_host", "x");
+  open_upper();
+  fs::remove(merged() / "of_the_host");
+  const PathSet hiding;
+  fs::create_directories(path("nothing_yet"));
+  TreeWriter writer(open(path("nothing_yet")), kRoomy);
+  ASSERT_TRUE(copy_upper(open(path("upper")).get(), hiding, LowerView({}, true),
+                         {.owner_count = 65'536, .limits = kRoomy}, writer, nullptr)
+                  .ok());
+  EXPECT_THAT(manifest_of(open(path("nothing_yet")).get()),
+              ::testing::HasSubstr("\nw of_the_host\n"));
 }
 
 TEST_F(FreezeTest, devices_and_pipes_are_dropped_and_what_they_replaced_stays_gone) {

@@ -144,8 +144,9 @@ Result<Reply> Job::freeze(const Freeze& request, const std::vector<sys::UniqueFd
   const PathSet opaque_folders = TRY(
       parse_opaque(TRY(sys::read_all(opaque, kMaxOpaqueBytes).context("opaque folders"))));
   TreeWriter writer(TRY(staged_root()), request.limits);
-  const TarCounts dropped = TRY(copy_upper(upper, opaque_folders, LowerView(std::move(roots)),
-                                           request, writer, progress(false)));
+  const TarCounts dropped = TRY(copy_upper(upper, opaque_folders,
+                                           LowerView(std::move(roots), request.over_host), request,
+                                           writer, progress(false)));
   Imported imported = TRY(context_.store.publish(
       context_.name, progress(true), {.secrets = secrets.empty() ? nullptr : &secrets}));
   imported.dropped = dropped;

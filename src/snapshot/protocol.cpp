@@ -171,12 +171,28 @@ Result<std::vector<std::string>> take_layers(WireReader& r) {
   for (std::string& layer : layers) layer = TRY(take_digest(r));
   return layers;
 }
+
+void put_paths(WireWriter& w, std::string_view field, const std::vector<std::string>& paths) {
+  w.count(field, paths.size(), kMaxLeftOut);
+  for (const std::string& path : paths) w.text("path", path, kMaxPathBytes);
+}
+Result<std::vector<std::string>> take_paths(WireReader& r, std::string_view field) {
+  std::vector<std::string> paths;
+  const std::size_t count = TRY(r.count(field, kMaxLeftOut, 4));
+  for (std::size_t i = 0; i < count; ++i) {
+    paths.push_back(TRY(r.text("path", kMaxPathBytes)));
+    TRY(check_entry_path(paths.back()).context("message field " + std::string(field)));
+  }
+  return paths;
+}
+
 void put(WireWriter& w, const Freeze& m) {
   put_layers(w, m.layers);
   w.u32(m.owner_base);
   w.u32(m.owner_count);
-  w.count("without", m.without.size(), kMaxLeftOut);
-  for (const std::string& path : m.without) w.text("path", path, kMaxPathBytes);
+  put_paths(w, "without", m.without);
+  put_paths(w, "only", m.only);
+  w.boolean(m.over_host);
   put(w, m.limits);
   w.u64(m.timeout_ms);
 }
@@ -185,11 +201,9 @@ Result<Request> take_freeze(WireReader& r) {
   m.layers = TRY(take_layers(r));
   m.owner_base = TRY(r.u32("owner_base"));
   m.owner_count = TRY(r.u32("owner_count"));
-  const std::size_t paths = TRY(r.count("without", kMaxLeftOut, 4));
-  for (std::size_t i = 0; i < paths; ++i) {
-    m.without.push_back(TRY(r.text("path", kMaxPathBytes)));
-    TRY(check_entry_path(m.without.back()).context("message field without"));
-  }
+  m.without = TRY(take_paths(r, "without"));
+  m.only = TRY(take_paths(r, "only"));
+  m.over_host = TRY(r.boolean("over_host"));
   m.limits = TRY(take_limits(r));
   m.timeout_ms = TRY(take_timeout(r));
   return Request(std::move(m));

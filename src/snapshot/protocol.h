@@ -34,7 +34,7 @@
 namespace tare::snapshot {
 
 inline constexpr std::uint32_t kProtocolMagic = 0x53455254;  // "TRES" on the wire
-inline constexpr std::uint32_t kProtocolVersion = 3;
+inline constexpr std::uint32_t kProtocolVersion = 4;
 
 inline constexpr std::size_t
     kMaxFilesPerChunk = 64;  // as many as descriptors fit (sys/seqpacket.h)
@@ -121,6 +121,8 @@ struct Freeze {
   std::vector<std::string> layers = {};  // digests, lowest first: what the sandbox stands on
   std::uint32_t owner_base = 0, owner_count = 0;  // as in Collect
   std::vector<std::string> without = {};          // paths that are not kept, nor what is below
+  std::vector<std::string> only = {};  // unless empty: nothing but these, with what is below
+  bool over_host = false;  // below the layers lies what the store does not know: whiteouts are kept
   TreeLimits limits = {};
   std::uint64_t timeout_ms = 0;
   friend bool operator==(const Freeze&, const Freeze&) = default;

@@ -20,7 +20,7 @@ std::vector<Request> requests() {
           ImportFiles{7},
           FileChunk{{{"bin/run", 0755}, {"data.csv", 0644}}},
           Collect{kRun, 100'000, 65'536, kLimits, 9},
-          Freeze{{kDigest}, 100'000, 65'536, {"etc/hostname", "tmp"}, kLimits, 9},
+          Freeze{{kDigest}, 100'000, 65'536, {"etc/hostname", "tmp"}, {"tmp"}, true, kLimits, 9},
           VerifyLayer{kDigest},
           StatLayer{kDigest},
           RemoveLayer{kDigest},

@@ -20,7 +20,7 @@ PROGRAM = """#!/bin/sh
 set -eu
 find / -mindepth 1 -xdev \\( -path /home/agent -o -path /input -o -path /output -o -path /tmp \\
   -o -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /etc/hostname \\
-  -o -path /etc/hosts \\) -prune \\
+  -o -path /etc/hosts -o -path /etc/machine-id \\) -prune \\
   -o -type d -printf '%p d %m %U %G\\n' -o -printf '%p %y %m %U %G %s %T@ %l\\n' | sort >/tmp/tree
 mkdir -p /output/found
 cp /tmp/tree /output/found/tree

@@ -16,8 +16,8 @@ DEPTH = 100
 CHAIN = [TOOLS] + [{f"srv/layer/{i}": b"%d\n" % i, "srv/common": b"of %d\n" % i}
                    for i in range(1, DEPTH)]
 # All that is there, by every property that a digest covers, but for what is this run's own.
-OWN = ("proc", "dev", "sys", "tmp", "run", "var/tmp", "etc/hostname", "etc/hosts", "input",
-       "output")
+OWN = ("proc", "dev", "sys", "tmp", "run", "var/tmp", "etc/hostname", "etc/hosts",
+       "etc/machine-id", "input", "output")
 PRUNE = " -o ".join(f"-path ./{path}" for path in OWN)
 TREE = (rf"cd /; find . -xdev \( {PRUNE} \) -prune -o -printf '%P %y %m %U %G %n %l ' "
         r"\( -type f -printf '%s %Ts ' -exec sha256sum {} \; -o -type d -printf '\n' "

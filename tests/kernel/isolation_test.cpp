@@ -31,15 +31,23 @@ TEST(Isolation, only_its_own_processes_are_visible) {
   EXPECT_EQ(inside("echo /proc/[0-9]*"), "/proc/2\n");
 }
 
+TEST(Isolation, the_machine_id_is_the_one_it_was_given_and_the_hosts_is_not_there) {
+  TestLauncher launcher;
+  model::SandboxSpec spec = shell_spec("cat /etc/machine-id; (echo x >>/etc/machine-id) || true");
+  spec.machine_id = "0123456789abcdef0123456789abcdef";
+  EXPECT_EQ(launcher.run(spec).out, spec.machine_id + "\n");
+  spec.machine_id.clear();
+  spec.id = "run_01aryz6s41tsv4rrffq69g5fb0";
+  EXPECT_EQ(launcher.run(spec).out, "");
+}
+
 TEST(Isolation, nothing_of_the_hosts_home_root_var_or_secrets_is_there) {
   EXPECT_EQ(inside("ls -A /home /root /var /var/tmp /tmp /run /mnt /input /output 2>&1"),
             "/home:\nagent\n\n/input:\n\n/mnt:\n\n/output:\nls: cannot open directory '/root': "
             "Permission denied\n"
             "\n/run:\n\n/tmp:\n\n/var:\ntmp\n\n/var/tmp:\n");
-  EXPECT_EQ(
-      inside(
-          "ls /etc/shadow /etc/ssh /etc/sudoers /etc/machine-id /etc/fstab 2>/dev/null; echo none"),
-      "none\n");
+  EXPECT_EQ(inside("ls /etc/shadow /etc/ssh /etc/sudoers /etc/fstab 2>/dev/null; echo none"),
+            "none\n");
   EXPECT_EQ(inside("cut -d: -f1 /etc/passwd | tr '\\n' ' '"), "root agent nobody ");
 }
 

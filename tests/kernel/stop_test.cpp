@@ -96,6 +96,18 @@ TEST_F(Stop, it_goes_on_when_tared_is_gone) {
   launcher_.connect();
 }
 
+TEST_F(Stop, one_that_has_ended_shows_its_upper_until_it_is_released) {
+  launcher_.send(sandbox::KillMessage{live_.id});
+  wait_for<sandbox::EndedMessage>();
+  EXPECT_EQ(stop().error, "");
+  ASSERT_EQ(fds_.size(), 2U);
+  EXPECT_NE(count(), "");
+  launcher_.send(sandbox::GoOnMessage{live_.id});
+  EXPECT_EQ(stop().error, "");
+  launcher_.send(sandbox::ReleaseMessage{live_.id});
+  EXPECT_NE(stop().error, "");
+}
+
 TEST_F(Stop, one_that_is_not_there_is_an_error) {
   launcher_.send(sandbox::StopMessage{fresh_run_id()});
   EXPECT_THAT(wait_for<sandbox::StoppedMessage>().error, ::testing::HasSubstr("not running"));

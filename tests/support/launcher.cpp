@@ -220,7 +220,8 @@ TestLauncher::Live TestLauncher::launch(const model::SandboxSpec& spec, const sa
   auto in = must(sys::make_pipe());
   sandbox::LaunchMessage message;
   message.id = spec.id;
-  message.base = {sha256_text(base_plan), spec.host_root, spec.layers, spec.network, spec.limits};
+  message.base = {sha256_text(base_plan), spec.host_root, spec.session, spec.layers,
+                  spec.network,           spec.limits};
   message.with_stdin = spec.with_stdin;
   message.with_input = spec.with_input;
   auto gate = must(sys::make_pipe());

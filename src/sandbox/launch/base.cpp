@@ -48,6 +48,7 @@ Result<model::Limits> take_limits(WireReader& in) {
 
 std::string key_of(const SandboxBase& base) {
   std::string key = base.plan + (base.host_root ? " host" : " image");
+  if (base.output_in_root) key += " session";
   if (base.network == model::Network::host) key += " network";
   if (model::scratch_of(base.limits) == model::Scratch::image) {
     key += " disk " + std::to_string(base.limits.disk_bytes) + " " +
@@ -60,6 +61,7 @@ std::string key_of(const SandboxBase& base) {
 void put_base(WireWriter& out, const SandboxBase& base) {
   out.text("plan", base.plan, kDigestBytes);
   out.boolean(base.host_root);
+  out.boolean(base.output_in_root);
   out.count("layers", base.layers.size(), kMaxLayers);
   for (const std::string& digest : base.layers) out.text("layers", digest, kDigestBytes);
   out.enumerator(base.network);
@@ -71,6 +73,7 @@ Result<SandboxBase> take_base(WireReader& in) {
   base.plan = TRY(in.text("plan", kDigestBytes));
   if (!is_digest(base.plan)) return Error{Errc::invalid, "plan: not a digest"};
   base.host_root = TRY(in.boolean("host_root"));
+  base.output_in_root = TRY(in.boolean("output_in_root"));
   const std::size_t layers = TRY(in.count("layers", kMaxLayers, 4 + kDigestBytes));
   for (std::size_t i = 0; i < layers; ++i) {
     std::string digest = TRY(in.text("layers", kDigestBytes));

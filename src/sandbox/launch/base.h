@@ -17,6 +17,9 @@ namespace tare::sandbox {
 struct SandboxBase {
   std::string plan;  // digest of the base plan, which travels beside it
   bool host_root = false;
+  // /output is a folder of the overlay like any other, and not a place of its own beside it: what
+  // hibernates keeps it.
+  bool output_in_root = false;
   std::vector<std::string> layers;  // digests, lowest first
   model::Network network = model::Network::none;
   model::Limits limits;

@@ -63,8 +63,10 @@ Result<std::uint32_t> Launcher::order_sandbox(const SandboxBase& base, int plan,
   auto sandbox = std::make_unique<Sandbox>(TRY(SlotLease::take(tools_.slots)), base,
                                            mark_layers(tools_.making.layers_dir, base.layers));
   const std::uint32_t number = next_number_++;
+  std::vector<sys::UniqueFd> fds;
+  fds.push_back(std::move(copy));
   makers_.order(MakeOrder{number, sandbox->slot().base, sandbox->cgroup_name(), base}, urgency,
-                std::move(copy));
+                std::move(fds));
   sandboxes_.emplace(number, std::move(sandbox));
   return number;
 }
@@ -139,7 +141,7 @@ void Launcher::on_removed(const Removed& removed) {
 void Launcher::stop(const std::string& id) {
   Sandbox* sandbox = find(id);
   Result<> possible = ok();
-  if (sandbox == nullptr || !sandbox->live()) {
+  if (sandbox == nullptr || !(sandbox->live() || sandbox->ended())) {
     possible = Error{Errc::conflict, "the sandbox is not running"};
   } else if (sandbox->standing() != Standing::no) {
     possible = Error{Errc::conflict, "it is being frozen already"};
@@ -148,13 +150,15 @@ void Launcher::stop(const std::string& id) {
                           : Result<sys::UniqueFd>(std::move(possible).error());
   if (!scratch) return send(StoppedMessage{id, scratch.error().message, 0});
   sandbox->set_standing(Standing::wanted);
-  makers_.order(StopOrder{numbers_.at(id), sandbox->cgroup_name()}, Makers::Urgency::run,
-                std::move(*scratch));
+  std::vector<sys::UniqueFd> fds;
+  fds.push_back(std::move(*scratch));
+  const std::string cgroup = sandbox->ended() ? std::string() : sandbox->cgroup_name();
+  makers_.order(StopOrder{numbers_.at(id), cgroup}, Makers::Urgency::run, std::move(fds));
 }
 
 void Launcher::go_on(Sandbox& sandbox) {
   if (sandbox.standing() == Standing::no) return;
-  if (sandbox.standing() == Standing::yes)
+  if (sandbox.standing() == Standing::yes && !sandbox.ended())
     (void)tools_.making.cgroups.continue_child(sandbox.cgroup_name());
   // One that is only about to stand is let go when its maker has answered.
   const bool on_its_way = sandbox.standing() != Standing::yes;
@@ -166,7 +170,8 @@ void Launcher::on_stopped(const Stopped& stopped, const std::vector<sys::UniqueF
   if (found == sandboxes_.end()) return;  // it has ended meanwhile
   Sandbox& sandbox = *found->second;
   const bool wanted = sandbox.standing() == Standing::wanted;
-  const bool usable = stopped.error.empty() && fds.size() == 2 && sandbox.live();
+  const bool usable = stopped.error.empty() && fds.size() == 2 &&
+                      (sandbox.live() || sandbox.ended());
   // After the maker's death it may stand, too.
   sandbox.set_standing(Standing::yes);
   if (!wanted || !usable) go_on(sandbox);
@@ -264,8 +269,11 @@ void Launcher::let_go(std::uint32_t number) {
 void Launcher::take_down(std::uint32_t number) {
   const auto found = sandboxes_.find(number);
   Sandbox& sandbox = *found->second;
+  // Whoever waits for it to stand still is told now: the maker's answer finds nobody any more.
+  if (sandbox.standing() == Standing::wanted)
+    send(StoppedMessage{sandbox.id(), "the sandbox is gone", 0});
   makers_.order(RemoveOrder{number, sandbox.cgroup_name()}, Makers::Urgency::removal,
-                sandbox.take_scratch());
+                sandbox.take_remains());
   closing_.emplace(number, std::move(sandbox).take_lease());
   sandboxes_.erase(found);
 }

@@ -47,7 +47,7 @@
 
 namespace tare::sandbox {
 
-inline constexpr std::uint32_t kLauncherProtocol = 6;
+inline constexpr std::uint32_t kLauncherProtocol = 7;
 
 // --- to the launcher ---
 
@@ -83,7 +83,8 @@ struct ReleaseMessage {
   std::string id;
 };
 struct AskPoolMessage {};
-// For a freeze of what it has changed. Time goes on for its limits; a kill reaches it.
+// For a freeze of what it has changed. Time goes on for its limits; a kill reaches it. One that has
+// ended, and is not released, is read all the same.
 struct StopMessage {
   std::string id;
 };

@@ -73,10 +73,13 @@ Result<> Sandbox::made(const CgroupRoot& cgroups, const Made& made,
     init_ = sys::Child(static_cast<pid_t>(made.pid), std::move(fds[0]));
   }
   if (!made.error.empty()) return Error{Errc::internal, made.error};
-  if (fds.size() != 4 || !is_made()) return Error{Errc::internal, "a maker's answer is incomplete"};
+  const std::size_t all = base_.output_in_root ? 5 : 4;
+  if (fds.size() != all || !is_made())
+    return Error{Errc::internal, "a maker's answer is incomplete"};
   control_ = std::move(fds[1]);
   scratch_ = std::move(fds[2]);
   cgroup_.emplace(Cgroup::adopt(cgroups, cgroup_name(), std::move(fds[3])));
+  if (base_.output_in_root) output_ = std::move(fds[4]);
   return ok();
 }
 
@@ -344,11 +347,19 @@ void Sandbox::read_io(model::Usage& usage) const {
 }
 
 sys::UniqueFd Sandbox::output() const {
+  if (base_.output_in_root) return sys::dup_fd(output_.get()).value_or(sys::UniqueFd());
   return sys::open_beneath(scratch_.get(), "output", O_RDONLY | O_DIRECTORY)
       .value_or(sys::UniqueFd());
 }
 
 Result<sys::UniqueFd> Sandbox::dup_scratch() const { return sys::dup_fd(scratch_.get()); }
+
+std::vector<sys::UniqueFd> Sandbox::take_remains() {
+  std::vector<sys::UniqueFd> fds;
+  for (sys::UniqueFd* one : {&scratch_, &output_})
+    if (one->valid()) fds.push_back(std::move(*one));
+  return fds;
+}
 
 std::vector<int> Sandbox::kept_pipes() const {
   std::vector<int> fds = {stdout_read_.get(), stderr_read_.get()};

@@ -142,8 +142,8 @@ class [[nodiscard]] Sandbox {
   // For tared after its restart: stdout, stderr, [stdin].
   std::vector<int> kept_pipes() const;
   LiveMessage describe() const { return {id(), started(), stdin_write_.valid()}; }
-  // For whoever closes the last of it (a maker).
-  sys::UniqueFd take_scratch() { return std::move(scratch_); }
+  // For whoever closes the last of them (a maker).
+  std::vector<sys::UniqueFd> take_remains();
   Result<sys::UniqueFd> dup_scratch() const;
   Standing standing() const { return standing_; }
   void set_standing(Standing standing) { standing_ = standing; }
@@ -169,6 +169,7 @@ class [[nodiscard]] Sandbox {
   std::optional<LaunchMessage> message_;
   std::vector<sys::UniqueFd> order_fds_;  // until it has started
   sys::UniqueFd scratch_;
+  sys::UniqueFd output_;  // with output_in_root: the folder as the sandbox sees it
   sys::UniqueFd stdout_read_, stderr_read_, stdin_write_;
   sys::UniqueFd control_;
   std::optional<Cgroup> cgroup_;

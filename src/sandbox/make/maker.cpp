@@ -38,6 +38,7 @@ std::vector<int> MakerTools::descriptors() const {
 // What an order has made so far; an error on the way takes it down again.
 struct Maker::Making {
   sys::UniqueFd scratch, control;
+  sys::UniqueFd output;  // with output_in_root
   std::optional<Cgroup> cgroup;
   Cgroup::Birth birth = Cgroup::Birth::outside;
   sys::ForeignChild init;
@@ -82,6 +83,7 @@ Result<> Maker::make(const MakeOrder& order, int plan) {
     fds.push_back(std::move(making.control));
     fds.push_back(std::move(making.scratch));
     fds.push_back(std::move(*making.cgroup).release());
+    if (making.output.valid()) fds.push_back(std::move(making.output));
   } else {
     made.error = done.error().message;
     if (made.pid > 0) (void)sys::signal_process(fds.front().get(), SIGKILL);
@@ -100,12 +102,17 @@ Result<> Maker::make_all(const MakeOrder& order, int plan, Making& making) {
       .layers_dir = tools_.layers_dir,
       .layers = base.layers,
       .host_root = base.host_root,
+      .output_in_root = base.output_in_root,
       .host_network = base.network == model::Network::host,
       .user_namespace = ids,
       .scratch = making.scratch.get(),
   };
   // Taken away when tare-init is on its way: that waits for other processors.
   const Stage stage = TRY(Stage::build(parts));
+  if (base.output_in_root) {
+    making.output = TRY(sys::open_at(sys::kCwd, std::string(kStageRoot) + "/output",
+                                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  }
   TRY(clone_init(order, making));
   TRY(write_id_maps(making.init.pid, order.uid_base).context("user namespace"));
   TRY(making.cgroup->attach(making.init.pid, making.birth));
@@ -138,7 +145,7 @@ Result<> Maker::stop(const StopOrder& order, int scratch) {
   Stopped stopped{order.number, ""};
   std::vector<sys::UniqueFd> fds;
   const auto done = [&]() -> Result<> {
-    TRY(tools_.cgroups.stop_child(order.cgroup, kStopPatienceMs));
+    if (!order.cgroup.empty()) TRY(tools_.cgroups.stop_child(order.cgroup, kStopPatienceMs));
     fds.push_back(TRY(sys::open_beneath(scratch, "upper", O_RDONLY | O_DIRECTORY)));
     fds.push_back(TRY(sys::sealed_memfd("opaque", TRY(opaque_folders(fds.front().get())), false)));
     return ok();
@@ -146,7 +153,7 @@ Result<> Maker::stop(const StopOrder& order, int scratch) {
   if (!done) {
     stopped.error = done.error().message;
     fds.clear();
-    (void)tools_.cgroups.continue_child(order.cgroup);
+    if (!order.cgroup.empty()) (void)tools_.cgroups.continue_child(order.cgroup);
   }
   return answer(stopped, fds);
 }

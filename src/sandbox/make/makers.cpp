@@ -69,8 +69,8 @@ Result<> Makers::fork_one(std::uint32_t index) {
   return watch_(index, maker.socket.get());
 }
 
-void Makers::order(ToMaker message, Urgency urgency, sys::UniqueFd fd) {
-  queues_[static_cast<std::size_t>(urgency)].push_back({std::move(message), std::move(fd)});
+void Makers::order(ToMaker message, Urgency urgency, std::vector<sys::UniqueFd> fds) {
+  queues_[static_cast<std::size_t>(urgency)].push_back({std::move(message), std::move(fds)});
   hand_out();
 }
 
@@ -81,10 +81,10 @@ void Makers::hand_out() {
           makers_, {}, [](const Process& process) { return process.busy.size(); });
       if (maker == makers_.end() || maker->busy.size() >= kOrdersAtOnce) return;
       const Order& order = queue.front();
-      const int fd = order.fd.get();
+      std::vector<int> borrowed;
+      for (const sys::UniqueFd& fd : order.fds) borrowed.push_back(fd.get());
       auto bytes = encode_to_maker(order.message);
-      auto sent = bytes ? sys::send_message(maker->socket.get(), *bytes,
-                                            {&fd, order.fd.valid() ? 1U : 0U})
+      auto sent = bytes ? sys::send_message(maker->socket.get(), *bytes, borrowed)
                         : Result<>(std::move(bytes).error());
       // A dead one is found out by its socket, and what it was given is answered then.
       if (!sent) log_.error("maker: order not sent", sent.error());

@@ -40,7 +40,7 @@ class [[nodiscard]] Makers {
   // The removals that are still on their way are lost: sweep the cgroups afterwards.
   void stop() { makers_.clear(); }
 
-  void order(ToMaker message, Urgency urgency, sys::UniqueFd fd = {});
+  void order(ToMaker message, Urgency urgency, std::vector<sys::UniqueFd> fds = {});
   // Its socket is readable. What it answered; after its death what is to be taken for its answers.
   std::vector<MakerAnswer> answers(std::uint32_t index);
   // When check() has something to do; 0: never.
@@ -58,7 +58,7 @@ class [[nodiscard]] Makers {
  private:
   struct Order {
     ToMaker message;
-    sys::UniqueFd fd;
+    std::vector<sys::UniqueFd> fds;
   };
   struct Process {
     sys::Child child;

@@ -4,7 +4,7 @@
 //   launcher                     maker
 //   make          ----------->
 //                 <-----------   made + fds    tare-init lives, has its cgroups and the base plan
-//   remove [+ fd] ----------->                 the cgroups; what the descriptor keeps alive
+//   remove + fds  ----------->                 the cgroups; what the descriptors keep alive
 //                 <-----------   removed
 //   stop + fd     ----------->                 its processes stand still
 //                 <-----------   stopped + fds the upper, and its opaque folders
@@ -32,8 +32,8 @@ struct MakeOrder {
   std::string cgroup;  // name of its folders
   SandboxBase base;
 };
-// Descriptor: the scratch space, if there is one. Closing the last of it unmounts it, which takes
-// its time.
+// Descriptors: the scratch space, if there is one, and the output folder, if it is kept. Closing
+// the last of a mount unmounts it, which takes its time.
 struct RemoveOrder {
   std::uint32_t number = 0;
   std::string cgroup;
@@ -41,13 +41,13 @@ struct RemoveOrder {
 // Descriptor: the scratch space. The launcher lets it go on.
 struct StopOrder {
   std::uint32_t number = 0;
-  std::string cgroup;
+  std::string cgroup;  // "": it has ended, and nothing is to be stopped
 };
 using ToMaker = std::variant<MakeOrder, RemoveOrder, StopOrder>;
 
 // Descriptors when `pid` > 0: the pidfd; and when `error` is empty: the control socket, the scratch
-// space, the cgroup's oom_fd(). An error with a pid is of a process that was made and is
-// to be reaped.
+// space, the cgroup's oom_fd(), and with output_in_root the output folder as the sandbox sees it.
+// An error with a pid is of a process that was made and is to be reaped.
 struct Made {
   std::uint32_t number = 0;
   std::uint32_t pid = 0;

@@ -108,8 +108,11 @@ std::vector<Step> base_steps(const BaseKind& kind, const Walls& walls) {
   std::vector<Step> steps;
   root_steps(kind.network, steps);
   steps.push_back({Op::write_file, "/etc/hostname", "", 0644, 0});
-  if (kind.network == model::Network::none)
+  steps.push_back({Op::write_file, "/etc/machine-id", "", 0444, 0});
+  if (kind.network == model::Network::none || !kind.host_root)
     steps.push_back({Op::write_file, "/etc/hosts", "", 0644, 0});
+  if (kind.network == model::Network::host && !kind.host_root)
+    steps.push_back({Op::write_file, "/etc/resolv.conf", "", 0644, 0});
   if (!kind.host_root) steps.push_back({Op::ensure_user, "agent", "", 1000, 0});
   steps.push_back({Op::make_dir, "/home", "", 0755, 0});
   steps.push_back({Op::make_dir, "/home/agent", "", 0755, kind.uid});
@@ -133,7 +136,11 @@ std::vector<Step> run_steps(const model::SandboxSpec& spec) {
   if (spec.with_input) steps.push_back({Op::input, "/input", "", 0, 0});
   steps.push_back({Op::hostname, spec.hostname, "", 0, 0});
   steps.push_back({Op::fill_file, "/etc/hostname", spec.hostname + "\n", 0, 0});
-  if (spec.network == model::Network::none) {
+  if (!spec.machine_id.empty())
+    steps.push_back({Op::fill_file, "/etc/machine-id", spec.machine_id + "\n", 0, 0});
+  if (spec.network == model::Network::host && !spec.host_root)
+    steps.push_back({Op::fill_file, "/etc/resolv.conf", spec.name_servers, 0, 0});
+  if (spec.network == model::Network::none || !spec.host_root) {
     steps.push_back({Op::fill_file, "/etc/hosts",
                      "127.0.0.1 localhost " + spec.hostname + "\n::1 localhost ip6-localhost\n", 0,
                      0});

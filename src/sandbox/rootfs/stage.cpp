@@ -106,10 +106,11 @@ Result<> fill_root(const StageParts& parts, const std::string& scratch) {
     }
   }
   for (const auto& [from, at] : {std::pair("output", "output"), std::pair("shm", "dev/shm")}) {
+    if (parts.output_in_root && at == std::string_view("output")) continue;
     const sys::UniqueFd tree = TRY(sys::clone_tree(sys::kCwd, scratch + "/" + from, false));
     TRY(bind_into_root(tree.get(), at, {}));
   }
-  if (parts.host_network) TRY(show_network_files(parts));
+  if (parts.host_network && parts.host_root) TRY(show_network_files(parts));
   return ok();
 }
 

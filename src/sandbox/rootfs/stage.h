@@ -23,10 +23,11 @@ struct StageParts {
   std::string layers_dir;           // <home>/store/layers
   std::vector<std::string> layers;  // digests, lowest first
   bool host_root = false;
-  bool host_network = false;  // shows the host's resolv.conf, hosts and package sources
-                              // (environment builds)
-  int user_namespace = -1;    // of the sandbox's uid range; -1: its ids are ours, none is mapped
-  int scratch = -1;           // detached mount
+  bool output_in_root = false;  // nothing is mounted at /output
+  bool host_network = false;    // with host_root: shows the host's resolv.conf, hosts and package
+                                // sources (environment builds)
+  int user_namespace = -1;      // of the sandbox's uid range; -1: its ids are ours, none is mapped
+  int scratch = -1;             // detached mount
 };
 
 class [[nodiscard]] Stage {

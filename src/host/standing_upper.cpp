@@ -1,0 +1,123 @@
+#include "host/standing_upper.h"
+
+#include <fmt/format.h>
+
+#include "base/limits.h"
+#include "host/canaries.h"
+#include "host/flat_chains.h"
+#include "sandbox/plan/plan.h"
+#include "snapshot/client.h"
+
+namespace tare::host {
+
+namespace {
+
+constexpr std::uint64_t kFreezeTimeoutMs = 10 * 60 * 1000;
+constexpr std::size_t kMaxOwnLayers = 6;  // of each part; more are made one
+constexpr std::uint64_t kMaxFrozenEntries = 2'000'000;
+constexpr std::uint64_t kMaxFrozenFileBytes = std::uint64_t{1} << 40;  // holes included
+
+// What the platform puts in place for each run, and what is no part of an environment: what is
+// mounted, what makes a machine another one than its copy, and what the Filesystem Hierarchy
+// Standard calls transient.
+std::vector<std::string> not_kept() {
+  return {"dev",
+          "etc/hostname",
+          "etc/hosts",
+          "etc/machine-id",
+          "input",
+          "output",
+          "proc",
+          "run",
+          "sys",
+          "tmp",
+          "var/lib/dbus/machine-id",
+          "var/lib/systemd/random-seed",
+          "var/lib/urandom/random-seed",
+          "var/tmp"};
+}
+std::vector<std::string> scratch() { return {"output", "tmp", "var/tmp"}; }
+
+Error too_often(const std::string& run) {
+  return Error{Errc::exhausted,
+               fmt::format("{} stands on {} layers, the most there can be: copy out what you need, "
+                           "and begin another one",
+                           run, kMaxLayers - 1)};
+}
+
+// Of many nights one layer, which shows the same on `below`.
+Result<> make_flat(std::vector<std::string>& own, const std::vector<std::string>& below,
+                   const RunDeps& deps, const fiber::Context& ctx) {
+  snapshot::Flatten wanted;
+  wanted.layers = below;
+  wanted.layers.insert(wanted.layers.end(), own.begin(), own.end());
+  wanted.kept = static_cast<std::uint32_t>(below.size());
+  wanted.limits = {.max_entries = kMaxFrozenEntries,
+                   .max_bytes = kMaxFrozenFileBytes,
+                   .max_file_bytes = kMaxFrozenFileBytes};
+  wanted.timeout_ms = kFreezeTimeoutMs;
+  const auto flat = TRY(snapshot::expect<snapshot::Imported>(deps.store.call(wanted, {}, ctx)));
+  own.clear();
+  if (flat.layer.entries > 0) own.push_back(flat.layer.digest);
+  return ok();
+}
+
+}  // namespace
+
+Result<StandingUpper> StandingUpper::stop(const LiveRun& live, const RunDeps& deps,
+                                          const fiber::Context& ctx) {
+  auto stopped = deps.launcher.stop(live.run.id, ctx);
+  if (!stopped && stopped.error().code != Errc::conflict) deps.launcher.go_on(live.run.id);
+  return StandingUpper(live, deps, TRY(std::move(stopped)));
+}
+
+StandingUpper::~StandingUpper() {
+  if (live_ != nullptr) deps_->launcher.go_on(live_->run.id);
+}
+
+Result<snapshot::Imported> StandingUpper::freeze(UpperPart part, const fiber::Context& ctx) const {
+  const model::RunRequest& request = live_->run.request;
+  snapshot::Freeze wanted;
+  wanted.layers = deps_->flat.mounted(live_->run);  // they show the same
+  wanted.over_host = request.environment_digest.empty();
+  wanted.owner_base = standing_.uid_base;
+  wanted.owner_count = sandbox::kIdRange;
+  if (part == UpperPart::environment) {
+    wanted.without = not_kept();
+  } else {
+    wanted.only = scratch();
+  }
+  // What commands were shown of the host's network is not theirs.
+  if (live_->purpose != Purpose::run) wanted.without.emplace_back("etc/resolv.conf");
+  wanted.limits = {.max_entries = kMaxFrozenEntries,
+                   .max_bytes = request.limits.disk_bytes,
+                   .max_file_bytes = kMaxFrozenFileBytes};
+  wanted.timeout_ms = kFreezeTimeoutMs;
+  const sys::UniqueFd secrets = TRY(secrets_file(deps_->secrets));
+  const int fds[] = {standing_.upper.get(), standing_.opaque.get(), secrets.get()};
+  const bool was_there = !live_->is_over();
+  auto frozen = snapshot::expect<snapshot::Imported>(deps_->store.call(wanted, fds, ctx));
+  // One that was killed meanwhile has not stood still.
+  if (frozen && was_there && live_->is_over())
+    return Error{Errc::conflict, fmt::format("{} ended while it was frozen", live_->run.id)};
+  return frozen;
+}
+
+Result<model::OwnLayers> StandingUpper::own_layers(const fiber::Context& ctx) const {
+  model::OwnLayers own = live_->run.own;
+  for (const auto& [part, list] : {std::pair(UpperPart::environment, &own.root),
+                                   std::pair(UpperPart::scratch, &own.scratch)}) {
+    const auto frozen = TRY(freeze(part, ctx));
+    if (frozen.layer.entries > 0) list->push_back(frozen.layer.digest);
+    *list = model::unrepeated(*list);
+    // Of what lies below a session on `host` the store knows nothing: nothing of it can be left
+    // out.
+    if (list->size() > kMaxOwnLayers && !live_->run.request.environment_digest.empty())
+      TRY(make_flat(*list, deps_->flat.mounted(live_->run.request), *deps_, ctx));
+  }
+  if (layers_of(live_->run.request).size() + own.root.size() + own.scratch.size() >= kMaxLayers)
+    return too_often(live_->run.id);
+  return own;
+}
+
+}  // namespace tare::host
