@@ -185,8 +185,7 @@ class OnAnEnvironment(Sleeper, layers.EnvironmentsTest):
                               "cat /opt/nights; ls /tmp /output; cat /opt/old || echo gone")
         self.assertEqual(seen.stdout.decode(), nights + "/output:\n\n/tmp:\ngone\n")
         self.home.must("env", "verify", "nights")
-        self.home.must("session", "wake", session)
-        self.kill(session)
+        self.kill(session)  # it sleeps
         self.assertIn("o", self.home.must("artifacts", session).stdout.decode())
 
     def test_s38_one_with_a_known_secret_neither_sleeps_nor_is_forked_and_goes_on(self):
