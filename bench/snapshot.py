@@ -10,6 +10,10 @@ of our own, measured in turn with what other people's tools do with the same fil
   freeze_10mb_640             10 MB in 640 files
   freeze_4kb                  one small file
   freeze_100mb_secrets        the last one with 64 secrets to look for (`tare canary`)
+  hibernate, wake             a session on the 1 GB with 1 MB changed since it woke:
+                              POST .../hibernate -> it sleeps, .../wake -> its sandbox is there
+  wake_and_exec               the same wake, to the end of the first program
+  fork                        POST .../fork -> a copy's row is durable
   start_1_layer, _4, _8       the launcher's start of a run on so many layers, nothing in the pool
   diff                        the environment of 1 GB against itself with 10 MB more
   cache_one, cache_100        page cache on the account of one run, then of 100 runs of one
@@ -260,6 +264,33 @@ def start_rows(rows, home):
         rows.times(name, us)
 
 
+def sleep_rows(rows, home):
+    if not rows.wanted("hibernate") and not rows.wanted("wake") and not rows.wanted("fork"):
+        return
+    session = Session(home, "big")
+    us = {"hibernate": [], "wake": [], "wake_and_exec": [], "fork": []}
+
+    def ask(verb, body=None):
+        answer = home.request("POST", f"/v1/sessions/{session.id}/{verb}", body)
+        assert answer.status in (200, 201), answer.body
+        return answer.json
+
+    for _ in range(rows.options.n):
+        session.change(1, 1)
+        us["hibernate"].append(timed(lambda: ask("hibernate")))
+        us["wake"].append(timed(lambda: ask("wake")))
+        ask("hibernate")
+        us["wake_and_exec"].append(timed(
+            lambda: home.must("session", "exec", session.id, "--", "true")))
+        made = []
+        us["fork"].append(timed(lambda: made.extend(ask("fork", {"count": 1})["sessions"])))
+        home.must("session", "kill", made[0]["id"])
+    session.close()
+    for name, values in us.items():
+        if rows.wanted(name):
+            rows.times(name, values)
+
+
 def diff_row(rows, home):
     if not rows.wanted("diff"):
         return
@@ -328,6 +359,7 @@ def main():
         make_environments(home)
         home.must("up", "--detach", "--port", "0", "--pool", "0")
         start_rows(rows, home)
+        sleep_rows(rows, home)
         home.down()
         home.up()
         freeze_rows(rows, home, peers)
