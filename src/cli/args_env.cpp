@@ -41,7 +41,7 @@ namespace {
 void add_making(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
   auto* build = grammar.add(
       env, "build", "Build an environment; show the progress",
-      "tare env build debian:bookworm:python3-minimal --name py\n"
+      "tare env build debian:bookworm:apt,python3-minimal --name py\n"
       "  tare env build --from py --name py-jq --network -- sh -c 'apt-get update && apt-get "
       "install -y jq'\n"
       "With --from the command runs as root in a sandbox of ENV, and what it has changed is "
