@@ -63,6 +63,10 @@ Result<> get_agent(Services& services, Exchange& exchange);
 Result<> get_agent_version(Services& services, Exchange& exchange);
 
 Result<> build_environment(Services& services, Exchange& exchange);
+Result<> import_environment(Services& services, Exchange& exchange);
+Result<> export_environment(Services& services, Exchange& exchange);
+Result<> pull_image(Services& services, Exchange& exchange);
+Result<> push_environment(Services& services, Exchange& exchange);
 Result<> list_environments(Services& services, Exchange& exchange);
 Result<> get_environment(Services& services, Exchange& exchange);
 Result<> verify_environment(Services& services, Exchange& exchange);

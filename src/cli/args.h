@@ -74,6 +74,31 @@ struct EnvFreezeCommand {
   std::string session, name;
   bool json = false;
 };
+struct EnvImportCommand {
+  std::string path;  // "-": stdin; a folder is an OCI layout
+  std::string name, format, platform, reference;
+  bool json = false;
+};
+struct EnvExportCommand {
+  std::string ref, path;  // "-": stdout
+  std::string format = "oci-archive", reference;
+};
+// How to get into a registry.
+struct RegistryOptions {
+  std::string image;
+  std::string credentials;  // file with USER:PASSWORD, "-" for stdin, "" for none
+  std::string authority;    // file with certificates
+  bool insecure_http = false;
+};
+struct EnvPullCommand {
+  RegistryOptions from;
+  std::string name, platform;
+  bool json = false;
+};
+struct EnvPushCommand {
+  std::string ref;
+  RegistryOptions to;
+};
 struct EnvShowCommand {
   std::string ref;
   bool json = false;
@@ -250,10 +275,11 @@ struct HelpCommand {
 
 using Command = std::variant<
     UpCommand, DownCommand, DoctorCommand, EnvBuildCommand, EnvBuildFromCommand, EnvForkCommand,
-    EnvFreezeCommand, EnvListCommand, EnvShowCommand, EnvTreeCommand, EnvGcCommand, EnvDiffCommand,
-    EnvTagCommand, EnvRemoveCommand, EnvVerifyCommand, AgentApplyCommand, AgentListCommand,
-    AgentShowCommand, RunCommand, ProfilesCommand, PostureCommand, BenchCommand, PsCommand,
-    LogsCommand, InspectCommand, ArtifactsCommand, KillCommand, RemoveCommand, SessionNewCommand,
+    EnvFreezeCommand, EnvImportCommand, EnvExportCommand, EnvPullCommand, EnvPushCommand,
+    EnvListCommand, EnvShowCommand, EnvTreeCommand, EnvGcCommand, EnvDiffCommand, EnvTagCommand,
+    EnvRemoveCommand, EnvVerifyCommand, AgentApplyCommand, AgentListCommand, AgentShowCommand,
+    RunCommand, ProfilesCommand, PostureCommand, BenchCommand, PsCommand, LogsCommand,
+    InspectCommand, ArtifactsCommand, KillCommand, RemoveCommand, SessionNewCommand,
     SessionListCommand, SessionKillCommand, SessionHibernateCommand, SessionWakeCommand,
     SessionForkCommand, ExecCommand, AttachCommand, ExecListCommand, CopyCommand, FileListCommand,
     FileRemoveCommand, FileMoveCommand, VersionCommand, HelpCommand, CanaryAddCommand,

@@ -72,6 +72,80 @@ void add_making(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
   grammar.add_json(freeze);
 }
 
+void add_archives(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
+  auto* import = grammar.add(
+      env, "import",
+      "Make an environment of an archive: an OCI image (oci-archive, or its layout folder), what\n"
+      "`docker save` writes, or a tar of a root file system; gzip, zstd and xz are undone",
+      "tare env import alpine.tar --name alpine\n"
+      "  docker save alpine | tare env import - --name alpine",
+      [](const Raw& r) -> Result<Command> {
+        return Command(EnvImportCommand{r.path, r.name, r.format, r.platform, r.ref, r.json});
+      });
+  import->add_option("FILE", raw.path, "The archive, a layout's folder, or - for stdin")
+      ->required();
+  import->add_option("--name", raw.name, "Name of the new one")->type_name("NAME")->required();
+  import->add_option("--format", raw.format, "tar or image, when it could be either")
+      ->type_name("FORMAT")
+      ->check(CLI::IsMember({"tar", "image"}));
+  import->add_option("--platform", raw.platform, "Of an image for several (this machine's)")
+      ->type_name("OS/ARCH");
+  import->add_option("--ref", raw.ref, "Of an archive with several images: which")
+      ->type_name("NAME");
+  grammar.add_json(import);
+  auto* out = grammar.add(env, "export",
+                          "Write an environment as an archive, for podman, docker, skopeo or tar",
+                          "tare env export py py.tar\n"
+                          "  tare env export py - --format docker-archive --ref py:1 | docker load",
+                          [](const Raw& r) -> Result<Command> {
+                            const std::string format = r.format.empty() ? "oci-archive" : r.format;
+                            return Command(EnvExportCommand{r.ref, r.path, format, r.name});
+                          });
+  out->add_option("ENV", raw.ref, kEnvText)->required();
+  out->add_option("FILE", raw.path, "Where to; a folder for --format oci, - for stdout")
+      ->required();
+  out->add_option("--format", raw.format, "oci-archive (default), oci, docker-archive or tar")
+      ->type_name("FORMAT")
+      ->check(CLI::IsMember({"oci-archive", "oci", "docker-archive", "tar"}));
+  out->add_option("--ref", raw.name, "The image's name in the archive")->type_name("NAME");
+}
+
+RegistryOptions registry_of(const Raw& r) {
+  return {r.image, r.credentials, r.authority, r.insecure_http};
+}
+
+void add_registry_options(CLI::App* command, Raw& raw) {
+  command->add_option("IMAGE", raw.image, "REGISTRY/NAME:TAG")->required();
+  command
+      ->add_option("--credentials", raw.credentials,
+                   "File with USER:PASSWORD, readable by its owner alone; - for stdin")
+      ->type_name("FILE");
+  command->add_option("--ca", raw.authority, "Certificates (PEM) to trust besides the system's")
+      ->type_name("FILE");
+  command->add_flag("--insecure-http", raw.insecure_http, "Speak http to the registry");
+}
+
+void add_registries(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
+  auto* pull = grammar.add(
+      env, "pull", "Make an environment of an image in a registry",
+      "tare env pull docker.io/alpine:3.20 --name alpine", [](const Raw& r) -> Result<Command> {
+        return Command(EnvPullCommand{registry_of(r), r.name, r.platform, r.json});
+      });
+  add_registry_options(pull, raw);
+  pull->add_option("--name", raw.name, "Name of the new one")->type_name("NAME")->required();
+  pull->add_option("--platform", raw.platform, "Of an image for several (this machine's)")
+      ->type_name("OS/ARCH");
+  grammar.add_json(pull);
+  auto* push = grammar.add(
+      env, "push", "Put an environment into a registry, as an image",
+      "tare env push app registry.example/team/app:1 --credentials ~/.registry",
+      [](const Raw& r) -> Result<Command> {
+        return Command(EnvPushCommand{r.ref, registry_of(r)});
+      });
+  push->add_option("ENV", raw.ref, kEnvText)->required();
+  add_registry_options(push, raw);
+}
+
 void add_looking(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
   grammar.add_json(
       grammar.add(env, "list", "List environments", "tare env list",
@@ -149,6 +223,8 @@ void add_env_commands(CLI::App& app, Raw& raw, const Subgrammar& grammar) {
                           "tare env list", nullptr);
   env->require_subcommand(1);
   add_making(*env, raw, grammar);
+  add_archives(*env, raw, grammar);
+  add_registries(*env, raw, grammar);
   add_looking(*env, raw, grammar);
   add_comparing(*env, raw, grammar);
   add_naming(*env, raw, grammar);

@@ -48,10 +48,8 @@ Result<> check_run(const RunCommand& run) {
                     "tare run --env {} -- {} ...",
                     run.environment, run.agent));
   }
-  if (ad_hoc && run.argv.empty()) {
-    return refuse(fmt::format(
-        "run --env needs a command after `--`: tare run --env {} -- COMMAND ...", run.environment));
-  }
+  if (run.environment == "host" && run.argv.empty())  // an image may name its own
+    return refuse("run --env host needs a command after `--`: tare run --env host -- COMMAND ...");
   if (!ad_hoc && (run.user || run.profile))
     return refuse("--user and --profile are set by the agent, not by run");
   if (run.detach && run.with_stdin)

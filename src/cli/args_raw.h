@@ -23,7 +23,8 @@ struct Raw {
   std::uint32_t limit = 50;
   std::string system_user = "tare";
   bool terminal = false, recursive = false, replace = false;
-  std::string term, cwd, number, from, to;
+  std::string term, cwd, number, from, to, format, platform, path, image, credentials, authority;
+  bool insecure_http = false;
   std::string source, name, ref, directory, agent, id, out, key;
   std::vector<std::string> ids, inputs, variables, help_path, command;
   std::optional<std::string> environment, memory, cpus, disk, time, output, user, profile;

@@ -19,6 +19,10 @@ Result<int> run_command(const EnvBuildFromCommand& command, App& app, const fibe
 Result<int> run_command(const EnvForkCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const EnvListCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const EnvFreezeCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const EnvImportCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const EnvExportCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const EnvPullCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const EnvPushCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const EnvShowCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const EnvDiffCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const EnvTreeCommand& command, App& app, const fiber::Context& ctx);

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/text.h"
 #include "model/limits_json.h"
 #include "model/validate.h"
 
@@ -79,9 +80,12 @@ Result<model::RunRequest> Admission::from_agent(const RunWish& wish) {
   request.environment_digest = agent.environment_digest;
   request.environment_layers = agent.environment_layers;
   request.files_digest = agent.files_digest;
+  const model::ImageConfig config = TRY(
+      environments_.config_of(agent.environment_digest, agent.environment_layers));
   request.argv = manifest.entry;
   request.argv.insert(request.argv.end(), wish.argv.begin(), wish.argv.end());
-  request.env = merge_env(manifest.env, wish.env);
+  request.env = merge_env(config.env, merge_env(manifest.env, wish.env));
+  request.cwd = config.workdir;
   request.user = manifest.user;
   request.profile = manifest.profile;
   request.limits = TRY(limits_over(wish, manifest.limits));
@@ -90,15 +94,20 @@ Result<model::RunRequest> Admission::from_agent(const RunWish& wish) {
 
 Result<model::RunRequest> Admission::ad_hoc(const RunWish& wish) {
   if (wish.version != 0) return field_error("version", "is only for an agent");
-  if (wish.argv.empty() && !wish.session)
-    return field_error("argv", "is needed with `environment`");
   const auto environment = TRY(environments_.resolve(wish.environment));
+  const model::ImageConfig& config = environment.config;
   model::RunRequest request;
   request.environment = environment.reference;
   request.environment_digest = environment.digest;
   request.environment_layers = environment.layers;
-  request.argv = wish.argv;
-  request.env = wish.env;
+  request.argv = wish.argv.empty() ? config.command() : wish.argv;
+  if (request.argv.empty() && !wish.session) {
+    return field_error("argv", fmt::format("is needed: environment {} names no program of its own",
+                                           quote(environment.reference)));
+  }
+  request.env = merge_env(config.env, wish.env);
+  request.cwd = config.workdir;
+  if (!config.user.empty()) request.user = config.sandbox_user();
   if (wish.user) request.user = *wish.user;
   if (wish.profile) request.profile = *wish.profile;
   request.limits = TRY(limits_over(wish, model::Limits{}));

@@ -27,7 +27,7 @@ Result<bool> verify_environment(const model::Environment& environment, StoreLink
                  "environment " + quote(environment.name) + " has no layers: nothing to verify"};
   }
   bool intact = true;
-  if (model::digest_of_layers(environment.layers) != environment.digest) {
+  if (model::digest_of_environment(environment.layers, environment.config) != environment.digest) {
     intact = false;
     TRY(watcher.on_layer(snapshot::LayerInfo{environment.digest, 0, 0}));
     TRY(watcher.on_verified(

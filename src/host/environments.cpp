@@ -69,10 +69,12 @@ Result<ResolvedEnvironment> Environments::resolve(std::string_view reference) {
                              quote(reference), environment.build)};
   }
   if (environment.state == EnvironmentState::failed) {
+    const bool pulled = environment.source.starts_with("oci:");
     return Error{Errc::not_found,
-                 fmt::format("the build of environment {} failed: see `tare logs {}`, then "
-                             "`tare env build {}`",
-                             quote(reference), environment.build, environment.source)};
+                 fmt::format("the build of environment {} failed: see `tare logs {}`, then `tare "
+                             "env {} {}`",
+                             quote(reference), environment.build, pulled ? "pull" : "build",
+                             environment.source.substr(pulled ? 4 : 0))};
   }
   if (mounted_layers(environment).size() >= kMaxLayers) {
     return Error{
@@ -83,8 +85,16 @@ Result<ResolvedEnvironment> Environments::resolve(std::string_view reference) {
   }
   ResolvedEnvironment resolved{TRY(model::parse_environment_source(reference)).text(),
                                environment.digest};
-  if (environment.layers.size() > 1) resolved.layers = environment.layers;
+  if (environment.layers != std::vector{environment.digest}) resolved.layers = environment.layers;
+  resolved.config = environment.config;
   return resolved;
+}
+
+// Only one with a configuration has a digest that its layers alone do not give.
+Result<model::ImageConfig> Environments::config_of(const std::string& digest,
+                                                   const std::vector<std::string>& layers) {
+  if (layers.empty() || model::digest_of_layers(layers) == digest) return model::ImageConfig{};
+  return TRY(find(digest)).config;
 }
 
 Result<std::vector<model::Environment>> Environments::list(std::string_view source) {
@@ -185,6 +195,15 @@ Result<> check_environment_name(const std::string& name) {
   TRY(check_name("name", name));
   if (TRY(model::parse_environment_source(name)).kind == EnvironmentSource::Kind::name) return ok();
   return field_error("name", quote(name) + " has a meaning of its own; take another");
+}
+
+Result<> refuse_if_taken(runs::Store& store, const std::string& name) {
+  const auto there = store.get_environment(kTenant, name);
+  if (!there && there.error().code != Errc::not_found) return there.error();
+  if (!there || there->state == model::EnvironmentState::failed) return ok();
+  return Error{Errc::conflict,
+               fmt::format("environment {} is there already: choose another name", quote(name)), 0,
+               "name"};
 }
 
 Result<model::Environment> Environments::tag(std::string_view reference, const std::string& name) {

@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "host/run_service.h"
 #include "model/environment.h"
+#include "model/image_reference.h"
 
 namespace tare::host {
 
@@ -20,7 +21,8 @@ namespace tare::host {
 struct ResolvedEnvironment {
   std::string reference;                 // as asked for, canonical
   std::string digest;                    // "" for host
-  std::vector<std::string> layers = {};  // when there are more than one
+  std::vector<std::string> layers = {};  // when they are not just the one of the digest
+  model::ImageConfig config = {};
 };
 
 struct BuildRequest {
@@ -38,6 +40,33 @@ struct BuildFromRequest {
   bool rebuild = false;
 };
 
+// What is made of an archive that somebody sends.
+struct ImportRequest {
+  std::string name;
+  snapshot::ImageFormat format = snapshot::ImageFormat::any;
+  std::string platform = {};   // "linux/arm64"; "": this machine's
+  std::string reference = {};  // which image of the archive, by name; "": the only one
+};
+
+struct ExportRequest {
+  snapshot::ExportFormat format = snapshot::ExportFormat::oci;
+  std::string reference = {};  // its name in the archive
+};
+
+// Where an image lies, and how to get in. The credentials are passed on to tare-registry and kept
+// nowhere.
+struct RegistryPlace {
+  model::ImageReference image;
+  bool insecure_http = false;
+  std::string user = {}, password = {};
+  std::string authority = {};  // certificates in PEM to trust besides the system's
+};
+struct PullRequest {
+  RegistryPlace from;
+  std::string name;
+  std::string platform = {};
+};
+
 struct BuildAnswer {
   std::optional<model::Environment> ready;  // nothing to do
   model::Run build = {};
@@ -46,6 +75,8 @@ struct BuildAnswer {
 
 // One that people may give: not `host`, nor the source or digest of another.
 Result<> check_environment_name(const std::string& name);
+// Conflict when it stands for one already.
+Result<> refuse_if_taken(runs::Store& store, const std::string& name);
 
 class Environments {
  public:
@@ -62,11 +93,29 @@ class Environments {
   // One that stands for the same until something is built or frozen upon it; `tag` with a source
   // that says where it comes from.
   Result<model::Environment> fork(std::string_view reference, const std::string& name);
+  // From a registry, by a build that runs tare-registry; `blobs` is how that gets there.
+  Result<BuildAnswer> pull(PullRequest request, runs::Blobs& blobs, const fiber::Context& ctx);
+  // To a registry: the run that does it.
+  Result<model::Run> push(std::string_view reference, RegistryPlace to, runs::Blobs& blobs,
+                          const fiber::Context& ctx);
   // Another name for the same digest and layers. Conflict when it stands for something else.
   Result<model::Environment> tag(std::string_view reference, const std::string& name);
   // Takes the name away, in one transaction. Conflict, with the reason, while it is being built, or
   // when it is the last name of what an agent's version or a run that has not ended needs.
   Result<> remove(std::string_view name, const fiber::Context& ctx);
+
+  // What an environment of that digest and those layers (as in RunRequest) says of its programs.
+  Result<model::ImageConfig> config_of(const std::string& digest,
+                                       const std::vector<std::string>& layers);
+
+  // The archive becomes the environment `name`; it is read to its end, or given up at its first
+  // fault.
+  Result<model::Environment> import(const ImportRequest& request, sys::UniqueFd archive,
+                                    const fiber::Context& ctx);
+  // The environment as an archive, written to `out`, which blocks; the caller reads the other end.
+  Result<snapshot::Exported> write_archive(const model::Environment& environment,
+                                           const ExportRequest& request, sys::UniqueFd out,
+                                           const fiber::Context& ctx);
 
   // What a live session has changed, above what it stands on, as the environment `name`. The
   // session stands still meanwhile, and goes on. Not for one on `host`, which is not frozen.

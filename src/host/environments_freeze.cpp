@@ -10,19 +10,6 @@
 
 namespace tare::host {
 
-namespace {
-
-Result<> refuse_if_taken(runs::Store& store, const std::string& name) {
-  const auto there = store.get_environment(kTenant, name);
-  if (!there && there.error().code != Errc::not_found) return there.error();
-  if (!there || there->state == model::EnvironmentState::failed) return ok();
-  return Error{Errc::conflict,
-               fmt::format("environment {} is there already: choose another name", quote(name)), 0,
-               "name"};
-}
-
-}  // namespace
-
 Result<std::shared_ptr<LiveRun>> Environments::freezable(const std::string& session) {
   const auto live = runs_.live(session);
   if (!live || !(live->started || live->hibernates())) {
@@ -62,7 +49,8 @@ Result<model::Environment> Environments::freeze(const std::string& session, cons
   }
   if (imported.layer.entries > 0) environment.layers.push_back(imported.layer.digest);
   environment.layers = model::unrepeated(environment.layers);
-  environment.digest = model::digest_of_layers(environment.layers);
+  environment.config = TRY(config_of(request.environment_digest, request.environment_layers));
+  environment.digest = model::digest_of_environment(environment.layers, environment.config);
   environment.source = "freeze:" + session;
   environment.created_ms = deps_.clock.wall_ms();
   environment.size_bytes = imported.layer.bytes;

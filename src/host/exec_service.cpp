@@ -30,8 +30,9 @@ model::Outcome ended_with(const LiveRun& run) {
   return {model::EndReason::killed, 0, 9, "its sandbox has ended: " + why};
 }
 
-model::ExecSpec spec_of(const model::ExecRequest& request) {
+model::ExecSpec spec_of(const model::ExecRequest& request, const model::RunRequest& run) {
   model::ExecSpec spec{.argv = request.argv, .env = request.env, .terminal = request.terminal};
+  if (!run.cwd.empty()) spec.cwd = run.cwd;
   if (!request.cwd.empty()) spec.cwd = request.cwd;
   return spec;
 }
@@ -119,7 +120,7 @@ Result<> ExecService::send(LiveExec& live, const fiber::Context& ctx) {
   message.exec = live.exec.number;
   message.terminal = request.terminal.has_value();
   message.with_stdin = request.with_stdin && !message.terminal;
-  const sys::UniqueFd plan = TRY(plan_of(*live.run, spec_of(request)));
+  const sys::UniqueFd plan = TRY(plan_of(*live.run, spec_of(request, live.run->run.request)));
   std::vector<int> fds = {plan.get()};
   sys::Pipe out, err, in;
   if (!message.terminal) {
@@ -289,7 +290,10 @@ void ExecService::record_end(LiveExec& live, const fiber::Context& ctx) {
   model::RunRequest words;  // what outcome_text() speaks of
   words.argv = live.exec.request.argv;
   std::vector<sandbox::Step> steps;
-  if (live.failed_step > 0) steps = steps_of(*live.run, spec_of(live.exec.request)).value_or({});
+  if (live.failed_step > 0) {
+    const auto spec = spec_of(live.exec.request, live.run->run.request);
+    steps = steps_of(*live.run, spec).value_or({});
+  }
   if (outcome.reason != model::EndReason::killed)
     outcome.message = outcome_text(outcome, words, steps, live.failed_step);
   outcome.message = runs::one_line(outcome.message);

@@ -28,6 +28,7 @@ Result<> take_base(runs::Store& store, const model::RunRequest& request,
   if (!base) return base.error();
   image.size_bytes = base->size_bytes;
   image.files = base->files;
+  image.config = base->config;
   return ok();
 }
 
@@ -36,6 +37,18 @@ Result<> take_base(runs::Store& store, const model::RunRequest& request,
 Purpose purpose_of(const model::Run& run, const model::Environment& image) {
   if (run.request.environment_digest.empty()) return Purpose::build;
   return image.online_build ? Purpose::commands_online : Purpose::commands;
+}
+
+void set_image(model::Environment& environment, const snapshot::ImageImported& imported) {
+  environment.layers.clear();
+  environment.size_bytes = environment.files = 0;
+  for (const snapshot::LayerInfo& layer : imported.layers) {
+    environment.layers.push_back(layer.digest);
+    environment.size_bytes += layer.bytes;
+    environment.files += layer.entries;
+  }
+  environment.config = imported.config;
+  environment.digest = model::digest_of_environment(environment.layers, environment.config);
 }
 
 Result<> record_build(runs::Store& store, model::Environment image, const std::string& run_id) {
@@ -51,17 +64,20 @@ Result<> record_build(runs::Store& store, model::Environment image, const std::s
 }
 
 Result<> record_image(runs::Store& store, model::Environment image, const model::Run& run,
-                      const snapshot::LayerInfo& layer) {
+                      const snapshot::LayerInfo& layer,
+                      const std::optional<snapshot::ImageImported>& whole) {
   const bool good = run.state == model::RunState::succeeded && !layer.digest.empty();
   if (!good && TRY(ready_one(store, image))) return ok();  // the image before stays
   image.state = good ? EnvironmentState::ready : EnvironmentState::failed;
   image.build = run.id;
   image.created_ms = run.ended_ms;
-  if (good) {
+  if (good && whole) {
+    set_image(image, *whole);
+  } else if (good) {
     TRY(take_base(store, run.request, image));
     if (layer.entries > 0 || image.layers.empty()) image.layers.push_back(layer.digest);
     image.layers = model::unrepeated(image.layers);
-    image.digest = model::digest_of_layers(image.layers);
+    image.digest = model::digest_of_environment(image.layers, image.config);
     image.size_bytes += layer.bytes;
     image.files += layer.entries;
   }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -26,6 +27,9 @@
 #include "sys/fd.h"
 
 namespace tare::host {
+
+// Writes what a program of ours gets on its stdin, which does not block, and closes it.
+using StdinFeed = std::function<Result<>(sys::UniqueFd pipe, const fiber::Context& ctx)>;
 
 struct LiveRun {
   model::Run run;  // as recorded
@@ -82,7 +86,11 @@ struct LiveRun {
   // removed from before the store begins until the record of what it made is there.
   std::optional<model::Environment> image;
   LayerGate::Scope publishing;
-  snapshot::LayerInfo imported;
+  snapshot::LayerInfo imported;  // of an image: the highest
+  std::optional<snapshot::ImageImported> imported_image = {};
+  // Of one whose stdout is an image's archive: how it is stored. Not set: a plain tar.
+  std::optional<snapshot::ImportImage> archive;
+  StdinFeed feed;  // of a build with stdin
 
   // After a change that those who wait for output or room in the log must know of, too.
   void notify() {

@@ -7,6 +7,7 @@
 #include "fiber/timer.h"
 #include "fiber/wait.h"
 #include "host/denied_calls.h"
+#include "host/image_limits.h"
 #include "host/launch_parts.h"
 #include "host/output_pump.h"
 #include "host/run_events.h"
@@ -20,10 +21,6 @@ using namespace std::chrono_literals;
 
 // A build whose image was no good, to end by itself and say why.
 constexpr fiber::Duration kBuildGrace = 2s;
-constexpr std::uint64_t kImportTimeoutMs = 60 * 60 * 1000;
-constexpr snapshot::TreeLimits kImportLimits = {.max_entries = 2'000'000,
-                                                .max_bytes = std::uint64_t{32} << 30,
-                                                .max_file_bytes = std::uint64_t{8} << 30};
 
 }  // namespace
 
@@ -69,7 +66,8 @@ Result<> RunDriver::watch(LiveRun& live, const fiber::Context& ctx) const {
       pump(live, runs::Stream::err, live.stderr_read.get(), task);
     });
   }
-  if (live.purpose == Purpose::build) {
+  if (live.feed) pumps.spawn([&](const fiber::Context& task) { feed(live, task); });
+  if (live.purpose == Purpose::build && live.image) {
     if (!live.reattached) pumps.spawn([&](const fiber::Context& task) { import(live, task); });
   } else if (live.stdout_read.valid()) {
     pumps.spawn([&](const fiber::Context& task) {
@@ -151,19 +149,45 @@ void RunDriver::hit_output_limit(LiveRun& live, const fiber::Context& ctx) const
                             ctx);
 }
 
+Result<> RunDriver::store_image(LiveRun& live, const fiber::Context& ctx) const {
+  const int archive = live.stdout_read.get();
+  (void)sys::set_nonblocking(archive, false);  // the store reads it as a plain file
+  const std::span<const int> fds(&archive, 1);
+  if (live.archive) {
+    live.imported_image = TRY(
+        snapshot::expect<snapshot::ImageImported>(deps_.store.call(*live.archive, fds, ctx)));
+    live.imported = live.imported_image->layers.back();  // an image has one or more
+    return ok();
+  }
+  const snapshot::ImportTar request{.limits = kImportLimits, .timeout_ms = kImportTimeoutMs};
+  live.imported = TRY(snapshot::expect<snapshot::Imported>(deps_.store.call(request, fds, ctx)))
+                      .layer;
+  return ok();
+}
+
+// What it is given on stdin; then that ends.
+void RunDriver::feed(LiveRun& live, const fiber::Context& ctx) const {
+  const auto settled = [&] { return live.started || live.ended || live.lost; };
+  if (!live.changed.wait_until(settled, ctx) || !live.started) return;
+  auto pipe = sys::dup_fd(live.stdin_write.get());
+  live.stdin_write.reset();
+  auto fed = pipe ? live.feed(std::move(*pipe), ctx) : Result<>(std::move(pipe).error());
+  live.feed = nullptr;
+  (void)deps_.launcher.send(sandbox::CloseStdinMessage{live.run.id}, {}, ctx);
+  if (fed || is_stop(fed.error(), ctx)) return;
+  // A program that takes no more has most often failed: its end is on the way, and says why.
+  (void)live.changed.wait_until([&] { return live.ended || live.lost; },
+                                ctx.with_timeout(kBuildGrace));
+  fail(live, std::move(fed).error(), ctx);
+}
+
 // A build: what it writes to stdout is the image, and goes to the store.
 void RunDriver::import(LiveRun& live, const fiber::Context& ctx) const {
   auto publishing = deps_.layers.publish(ctx);
   if (!publishing) return;  // tared stops
   live.publishing = std::move(*publishing);
-  const int archive = live.stdout_read.get();
-  (void)sys::set_nonblocking(archive, false);  // the store reads it as a plain file
-  const snapshot::ImportTar request{.limits = kImportLimits, .timeout_ms = kImportTimeoutMs};
-  auto imported = snapshot::expect<snapshot::Imported>(
-      deps_.store.call(request, std::span(&archive, 1), ctx));
-  if (imported) {
-    live.imported = imported->layer;
-  } else if (!is_stop(imported.error(), ctx)) {
+  auto imported = store_image(live, ctx);
+  if (!imported && !is_stop(imported.error(), ctx)) {
     // Half an image is most often that of a build that failed: its end is on the way, and says why.
     (void)live.changed.wait_until([&] { return live.ended || live.lost; },
                                   ctx.with_timeout(kBuildGrace));

@@ -36,6 +36,8 @@ class RunDriver {
   Result<> pump_all(LiveRun& live, runs::Stream stream, int pipe, const fiber::Context& ctx) const;
   void hit_output_limit(LiveRun& live, const fiber::Context& ctx) const;
   void import(LiveRun& live, const fiber::Context& ctx) const;
+  Result<> store_image(LiveRun& live, const fiber::Context& ctx) const;
+  void feed(LiveRun& live, const fiber::Context& ctx) const;
   Result<> follow(LiveRun& live, const fiber::Context& ctx) const;
   void record_started(LiveRun& live) const;
   Result<> collect(LiveRun& live, const fiber::Context& ctx) const;

@@ -176,8 +176,8 @@ model::RunEvent RunDriver::ending(LiveRun& live) const {
   if (live.fault && !build_failed) {
     outcome = {EndReason::daemon_error, 0, 0, live.fault->message};
   }
-  if (live.purpose != Purpose::run && outcome.reason == EndReason::exited &&
-      outcome.exit_code == 0 && live.imported.digest.empty()) {
+  if (live.image && outcome.reason == EndReason::exited && outcome.exit_code == 0 &&
+      live.imported.digest.empty()) {
     outcome = {EndReason::daemon_error, 0, 0, "the build made no image"};
   }
   std::vector<sandbox::Step> steps;
@@ -215,12 +215,14 @@ Result<> RunDriver::record_end(LiveRun& live, model::RunEvent event,
         TRY(store.append_event(kTenant, live.run.id, call));
       }
       auto done = TRY(store.append_event(kTenant, live.run.id, event));
-      if (live.image) TRY(record_image(store, *live.image, done.run, live.imported));
+      if (live.image)
+        TRY(record_image(store, *live.image, done.run, live.imported, live.imported_image));
       return done;
     });
     if (appended) {
       live.run = std::move(appended->run);
       live.publishing = {};
+      if (live.image) deps_.flat.notice();
       break;
     }
     deps_.log.error("end could not be recorded", appended.error(), {{"run", live.run.id}});

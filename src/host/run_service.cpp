@@ -79,6 +79,8 @@ Result<runs::CreatedRun> RunService::create(NewRun wanted) {
   live->purpose = wanted.purpose;
   live->image = std::move(wanted.image);
   live->run.own = std::move(wanted.own);
+  live->archive = std::move(wanted.archive);
+  live->feed = std::move(wanted.feed);
   table_[live->run.id] = live;
   // What a launch takes is made while the disk is busy with the run's row.
   if (at_once) start_driver(live);

@@ -31,8 +31,10 @@ struct NewRun {
   model::RunRequest request;
   std::string request_digest;  // of what the client asked, before names were resolved
   Purpose purpose = Purpose::run;
-  std::optional<model::Environment> image = std::nullopt;  // of a build: what it makes
-  model::OwnLayers own = {};                               // of a session that is a fork
+  std::optional<model::Environment> image = std::nullopt;       // of a build: what it makes
+  model::OwnLayers own = {};                                    // of a session that is a fork
+  std::optional<snapshot::ImportImage> archive = std::nullopt;  // as LiveRun::archive
+  StdinFeed feed = nullptr;                                     // as LiveRun::feed
 };
 
 class RunService final : public LauncherEvents {

@@ -78,6 +78,7 @@ Result<model::SandboxSpec> sandbox_spec(const model::Run& run, Purpose purpose) 
   spec.session = request.session;
   spec.argv = request.argv;
   spec.env = environment_variables(request, run.id);
+  if (!request.cwd.empty()) spec.cwd = request.cwd;
   spec.uid = spec.gid = TRY(model::uid_of_user(request.user));
   spec.with_stdin = request.with_stdin;
   spec.with_input = !request.inputs.empty();

@@ -98,6 +98,17 @@ Result<snapshot::Reply> StoreLink::call(const snapshot::Request& request, std::s
   return reply;
 }
 
+Result<snapshot::Reply> StoreLink::call_giving(const snapshot::Request& request,
+                                               sys::UniqueFd given, const fiber::Context& ctx) {
+  snapshot::StoreClient client = TRY(take(ctx));
+  const int fd = given.get();
+  TRY(client.send(request, std::span(&fd, 1)));
+  given.reset();
+  auto reply = TRY(finish(client, ctx, nullptr));
+  give_back(std::move(client));
+  return reply;
+}
+
 Result<sys::UniqueFd> StoreLink::open(const snapshot::Request& request, const fiber::Context& ctx) {
   snapshot::StoreClient client = TRY(take(ctx));
   TRY(client.send(request));

@@ -33,6 +33,10 @@ class StoreLink {
   // The closing reply; a refusal of the store is an Error.
   Result<snapshot::Reply> call(const snapshot::Request& request, std::span<const int> fds,
                                const fiber::Context& ctx, const OnProgress& on_progress = nullptr);
+  // The same for what the store alone reads or writes from then on: our end of `given` is closed
+  // when the store has it.
+  Result<snapshot::Reply> call_giving(const snapshot::Request& request, sys::UniqueFd given,
+                                      const fiber::Context& ctx);
   // For OpenManifest and OpenFile: what came beside the reply.
   Result<sys::UniqueFd> open(const snapshot::Request& request, const fiber::Context& ctx);
   // The whole exchange of ImportFiles; descriptors are borrowed.

@@ -163,6 +163,15 @@ Result<> check_flat(const Environment& environment) {
 
 }  // namespace
 
+std::string digest_of_environment(const std::vector<std::string>& layers,
+                                  const ImageConfig& config) {
+  if (config.empty()) return digest_of_layers(layers);
+  CHECK(!layers.empty());
+  std::string text = "tare-environment 2\n";
+  for (const std::string& layer : layers) text += layer + "\n";
+  return sha256_text(text + canonical_text(config));
+}
+
 Json to_json(const Environment& environment) {
   JsonObject object{
       {"tenant", environment.tenant},         {"name", environment.name},
@@ -178,6 +187,7 @@ Json to_json(const Environment& environment) {
     if (!environment.flat_older.empty())
       object["flat_older"] = digests_json(environment.flat_older);
   }
+  if (!environment.config.empty()) object["config"] = to_json(environment.config);
   if (!environment.build.empty()) object["build"] = environment.build;
   if (environment.online_build) object["online_build"] = true;
   return object;
@@ -196,6 +206,7 @@ Result<Environment> read_environment(const Node& node) {
   fields.optional("flat", out.flat, list_of(read_digest, kMaxLayers));
   fields.optional("flat_older", out.flat_older, list_of(read_digest, kMaxEnvironmentLayers));
   fields.optional("flat_depth", out.flat_depth, integer<std::uint32_t>(0, kMaxEnvironmentLayers));
+  fields.optional("config", out.config, read_image_config);
   fields.required("size_bytes", out.size_bytes, integer<std::uint64_t>(0, kMaxCount));
   fields.optional("files", out.files, integer<std::uint64_t>(0, kMaxCount));
   fields.required("created_ms", out.created_ms, integer<std::uint64_t>(0, kMaxCount));

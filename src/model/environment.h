@@ -17,6 +17,7 @@
 #include "base/decode.h"
 #include "base/json.h"
 #include "base/result.h"
+#include "model/image_config.h"
 
 namespace tare::model {
 
@@ -57,6 +58,7 @@ struct Environment {
   // before, which runs may still have mounted. No part of the identity.
   std::vector<std::string> flat = {}, flat_older = {};
   std::uint32_t flat_depth = 0;
+  ImageConfig config = {};  // of an image; empty for most
   std::uint64_t size_bytes = 0;
   std::uint64_t files = 0;
   std::uint64_t created_ms = 0;
@@ -73,6 +75,9 @@ std::vector<std::string> unrepeated(const std::vector<std::string>& layers);
 
 // The digest of an environment that is made of these: with one it is that of the layer.
 std::string digest_of_layers(const std::vector<std::string>& layers);
+// With its configuration; an empty one changes nothing.
+std::string digest_of_environment(const std::vector<std::string>& layers,
+                                  const ImageConfig& config);
 
 Json to_json(const Environment& environment);
 Result<Environment> read_environment(const Node& node);

@@ -109,6 +109,7 @@ struct RunRequest {
   std::vector<std::string> argv = {};
   std::vector<std::string> env = {};  // "NAME=value"
   std::string user = "agent";         // "agent" or "root"
+  std::string cwd = {};               // absolute; "" for /home/agent
   std::string profile = "default";    // "strict", "default" or "build"
   std::vector<InputFile> inputs = {};
   Limits limits = {};

@@ -96,6 +96,7 @@ Json to_json(const RunRequest& request) {
       {"attach", request.attach},
       {"idempotency_key", request.idempotency_key},
   };
+  if (!request.cwd.empty()) object["cwd"] = request.cwd;
   if (!request.environment_layers.empty())
     object["environment_layers"] = text_list(request.environment_layers);
   if (request.idle_timeout_ms > 0) {
@@ -124,6 +125,7 @@ Result<RunRequest> read_run_request(const Node& node) {
   fields.optional("on_idle", request.on_idle, parsed(on_idle_from));
   fields.optional("forked_from", request.forked_from, read_run_id);
   fields.optional("user", request.user, choice({"agent", "root"}));
+  fields.optional("cwd", request.cwd, text(kMaxPathBytes));
   fields.optional("profile", request.profile, choice({"strict", "default", "build"}));
   fields.optional("inputs", request.inputs, list_of(read_input_file, kMaxInputFiles));
   fields.optional("limits", request.limits, read_limits);

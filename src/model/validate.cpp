@@ -162,6 +162,8 @@ Result<> validate(const RunRequest& request) {
   if (const auto uid = uid_of_user(request.user); !uid) {
     return field_error("user", uid.error().message);
   }
+  if (!request.cwd.empty() && (request.cwd.front() != '/' || has_nul(request.cwd)))
+    return field_error("cwd", quote(request.cwd) + " is not an absolute path");
   if (const auto profile = profile_from(request.profile); !profile) {
     return field_error("profile", profile.error().message);
   }

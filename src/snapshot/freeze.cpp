@@ -192,6 +192,41 @@ Result<PathSet> parse_opaque(std::string_view text) {
   return paths;
 }
 
+Result<LowerView::Seen> LowerView::seen(const std::string& path) const {
+  for (const sys::UniqueFd& root : roots_) {
+    if (path == kRootPath)
+      return Seen{Seen::Kind::folder, TRY(sys::open_at(root.get(), ".", kFolder))};
+    const auto [parent, name] = split_entry_path(path);
+    const Place place = TRY(folder_in(root.get(), parent));
+    if (place.found == Found::absent) continue;
+    if (place.found == Found::hidden) return Seen{};
+    const auto status = sys::stat_at(place.fd.get(), name);
+    if (!status && status.error().sys == ENOENT) continue;
+    if (!status) return status.error();
+    if (sys::is_whiteout(*status)) return Seen{};
+    if (!S_ISDIR(status->st_mode)) return Seen{Seen::Kind::other, {}};
+    return Seen{Seen::Kind::folder, TRY(sys::open_at(place.fd.get(), name, kFolder))};
+  }
+  return Seen{};
+}
+
+Result<std::string> LowerView::read_file(const std::string& path, std::size_t max_bytes) const {
+  const auto [parent, name] = split_entry_path(path);
+  for (const sys::UniqueFd& root : roots_) {
+    const Place place = TRY(folder_in(root.get(), parent));
+    if (place.found == Found::absent) continue;
+    if (place.found == Found::hidden) return std::string();
+    const auto status = sys::stat_at(place.fd.get(), name);
+    if (!status && status.error().sys == ENOENT) continue;
+    if (!status) return status.error();
+    if (!S_ISREG(status->st_mode)) return std::string();
+    const sys::UniqueFd file = TRY(
+        sys::open_at(place.fd.get(), name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+    return sys::read_all(file.get(), max_bytes).context(quote(path));
+  }
+  return std::string();
+}
+
 Result<bool> LowerView::shows(const std::string& path) const {
   const auto [parent, name] = split_entry_path(path);
   for (const sys::UniqueFd& root : roots_) {

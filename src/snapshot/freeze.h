@@ -13,6 +13,7 @@
 // own.
 #pragma once
 
+#include <cstdint>
 #include <set>
 #include <string>
 #include <string_view>
@@ -37,6 +38,15 @@ class LowerView {
   explicit LowerView(std::vector<sys::UniqueFd> roots, bool over_host = false)
       : roots_(std::move(roots)), over_host_(over_host) {}
 
+  // What is seen at the path; of a folder, its descriptor in the highest layer that has it.
+  struct Seen {
+    enum class Kind : std::uint8_t { nothing, folder, other };
+    Kind kind = Kind::nothing;
+    sys::UniqueFd folder = {};
+  };
+  Result<Seen> seen(const std::string& path) const;
+  // The content of a regular file; "" when none is seen there.
+  Result<std::string> read_file(const std::string& path, std::size_t max_bytes) const;
   Result<bool> shows(const std::string& path) const;
   // Empty where no folder is.
   Result<PathSet> names_in(const std::string& path) const;

@@ -2,7 +2,9 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/limits.h"
@@ -10,6 +12,7 @@
 #include "snapshot/files_import.h"
 #include "snapshot/flatten.h"
 #include "snapshot/freeze.h"
+#include "snapshot/image/image_export.h"
 #include "snapshot/needles.h"
 #include "snapshot/unpacker.h"
 #include "sys/files.h"
@@ -23,6 +26,7 @@ constexpr int kFolder = O_RDONLY | O_DIRECTORY;
 constexpr int kReplyTimeoutMs = 30'000;  // a client that reads nothing for so long has gone wrong
 constexpr int kChunkTimeoutMs = 60'000;  // between two FileChunks
 constexpr std::uint64_t kProgressEveryUs = 50'000;
+constexpr std::size_t kMaxExportedManifestBytes = std::size_t{1} << 30;
 constexpr std::uint64_t kNever = UINT64_MAX;
 
 // Homes of agents: their files, the folders they lie in, and the three every layer has.
@@ -50,6 +54,9 @@ class Job {
  private:
   Result<Reply> opened(Result<sys::UniqueFd> file);
   Result<Reply> import_tar_stream(const ImportTar& request, sys::UniqueFd archive);
+  Result<Reply> import_image(const ImportImage& request, sys::UniqueFd archive);
+  Result<Reply> export_image(const ExportImage& request, int out);
+  Result<std::vector<std::string>> staged_layers(int stage, ImageKind kind) const;
   Result<Reply> import_files(const ImportFiles& request);
   Result<Reply> freeze(const Freeze& request, const std::vector<sys::UniqueFd>& fds);
   Result<Reply> flatten(const Flatten& request);
@@ -97,6 +104,48 @@ Result<Reply> Job::import_tar_stream(const ImportTar& request, sys::UniqueFd arc
   Imported imported = TRY(context_.store.publish(context_.name, progress(true)));
   imported.dropped = dropped;
   return Reply(std::move(imported));
+}
+
+// Their folders, lowest first.
+Result<std::vector<std::string>> Job::staged_layers(int stage, ImageKind kind) const {
+  if (kind == ImageKind::tree) return std::vector{std::string(kArchiveStage)};
+  auto names = TRY(sys::list_dir(stage, "."));
+  std::erase(names, kArchiveStage);
+  // They are numbers without leading zeros.
+  std::ranges::sort(names, [](const std::string& a, const std::string& b) {
+    return a.size() != b.size() ? a.size() < b.size() : a < b;
+  });
+  return names;
+}
+
+Result<Reply> Job::import_image(const ImportImage& request, sys::UniqueFd archive) {
+  set_deadline(request.timeout_ms);
+  const sys::UniqueFd stage = TRY(context_.store.stage(context_.name));
+  ImageImported imported = TRY(
+      unpack_image(std::move(archive), TRY(sys::dup_fd(stage.get())), request, progress(false),
+                   {context_.clock, deadline_us_, context_.store.lock_fd()}));
+  for (const std::string& part : TRY(staged_layers(stage.get(), imported.kind))) {
+    LayerInfo layer = TRY(context_.store.publish_part(context_.name, part, progress(true))).layer;
+    // One that comes again hides what it hid before: only the highest counts.
+    std::erase_if(imported.layers, [&](const auto& one) { return one.digest == layer.digest; });
+    imported.layers.push_back(std::move(layer));
+  }
+  TRY(context_.store.discard(context_.name));
+  return Reply(std::move(imported));
+}
+
+Result<Reply> Job::export_image(const ExportImage& request, int out) {
+  set_deadline(request.timeout_ms);
+  if (::signal(SIGPIPE, SIG_IGN) == SIG_ERR) return sys_error(errno, "signal");
+  ImageToExport image{{}, request.config, request.reference};
+  for (const std::string& digest : request.layers) {
+    const sys::UniqueFd manifest = TRY(context_.store.open_manifest(digest));
+    const std::string text = TRY(sys::read_all(manifest.get(), kMaxExportedManifestBytes));
+    image.layers.push_back(
+        {digest, TRY(context_.store.root_of(digest)), TRY(parse_manifest(text))});
+  }
+  const auto done = TRY(snapshot::export_image(image, request.format, out, progress(false)));
+  return Reply(Exported{done.bytes, done.digest});
 }
 
 Result<sys::Message> Job::receive() {
@@ -180,6 +229,9 @@ Result<Reply> Job::run(const Request& request, std::vector<sys::UniqueFd> fds) {
   const LayerStore& store = context_.store;
   if (const auto* m = std::get_if<ImportTar>(&request))
     return import_tar_stream(*m, std::move(fds[0]));
+  if (const auto* m = std::get_if<ImportImage>(&request))
+    return import_image(*m, std::move(fds[0]));
+  if (const auto* m = std::get_if<ExportImage>(&request)) return export_image(*m, fds[0].get());
   if (const auto* m = std::get_if<ImportFiles>(&request)) return import_files(*m);
   if (const auto* m = std::get_if<Freeze>(&request)) return freeze(*m, fds);
   if (const auto* m = std::get_if<Flatten>(&request)) return flatten(*m);

@@ -95,7 +95,21 @@ Result<> LayerStore::discard(const std::string& name) const {
 
 Result<Imported> LayerStore::publish(const std::string& name, const OnProgress& progress,
                                      const Conditions& conditions) const {
+  return publish_in(staging_.get(), name, progress, conditions);
+}
+
+Result<Imported> LayerStore::publish_part(const std::string& name, const std::string& part,
+                                          const OnProgress& progress) const {
   const sys::UniqueFd stage = TRY(sys::open_beneath(staging_.get(), name, kFolder));
+  return publish_in(stage.get(), part, progress, {});
+}
+
+Result<Imported> LayerStore::publish_in(int folder, const std::string& name,
+                                        const OnProgress& progress,
+                                        const Conditions& conditions) const {
+  const sys::UniqueFd stage = TRY(sys::open_beneath(folder, name, kFolder));
+  if (TRY(sys::list_dir(stage.get(), ".")) != std::vector{std::string(kRoot)})
+    return Error{Errc::internal, "staging " + name + ": more than a tree lies there"};
   ManifestSummary summary;
   {
     const sys::UniqueFd root = TRY(sys::open_beneath(stage.get(), kRoot, kFolder));
@@ -112,7 +126,7 @@ Result<Imported> LayerStore::publish(const std::string& name, const OnProgress& 
   imported.reused = sys::exists_at(layers_.get(), hex);
   if (!imported.reused) {
     TRY(sync_tree(stage.get(), summary.entries));
-    auto renamed = sys::rename_at(staging_.get(), name, layers_.get(), hex);
+    auto renamed = sys::rename_at(folder, name, layers_.get(), hex);
     // Somebody imported the same meanwhile: theirs is as good.
     imported.reused = !renamed &&
                       (renamed.error().sys == ENOTEMPTY || renamed.error().sys == EEXIST);
@@ -120,9 +134,9 @@ Result<Imported> LayerStore::publish(const std::string& name, const OnProgress& 
   }
   // Also for a layer that was there: who has just made it may not have come so far yet, or not have
   // lived to do it.
-  const int folders[] = {layers_.get(), staging_.get()};
+  const int folders[] = {layers_.get(), folder};
   TRY(sys::sync_fds(folders));
-  if (imported.reused) TRY(discard(name));
+  if (imported.reused) TRY(sys::remove_tree_at(folder, name));
   return imported;
 }
 

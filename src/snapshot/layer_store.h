@@ -51,6 +51,9 @@ class LayerStore {
   // Manifest of staging/<name>/root, then the steps above.
   Result<Imported> publish(const std::string& name, const OnProgress& progress,
                            const Conditions& conditions = {}) const;
+  // The same for staging/<name>/<part>/root, one of several layers.
+  Result<Imported> publish_part(const std::string& name, const std::string& part,
+                                const OnProgress& progress) const;
 
   // Its tree, to read.
   Result<sys::UniqueFd> root_of(const std::string& digest) const;
@@ -75,6 +78,8 @@ class LayerStore {
  private:
   LayerStore() = default;
   Result<sys::UniqueFd> open_layer(const std::string& digest) const;
+  Result<Imported> publish_in(int folder, const std::string& name, const OnProgress& progress,
+                              const Conditions& conditions) const;
 
   sys::UniqueFd store_, layers_, staging_, runs_, lock_;
   uid_t user_uid_ = 0;

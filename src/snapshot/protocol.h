@@ -28,18 +28,23 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/image_config.h"
+#include "snapshot/image/image_export.h"
+#include "snapshot/image/image_import.h"
+#include "snapshot/image/layout.h"
 #include "snapshot/tar_import.h"
 #include "snapshot/tree_writer.h"
 
 namespace tare::snapshot {
 
 inline constexpr std::uint32_t kProtocolMagic = 0x53455254;  // "TRES" on the wire
-inline constexpr std::uint32_t kProtocolVersion = 4;
+inline constexpr std::uint32_t kProtocolVersion = 5;
 
 inline constexpr std::size_t
     kMaxFilesPerChunk = 64;  // as many as descriptors fit (sys/seqpacket.h)
 inline constexpr std::size_t kMaxLayersPerPage = 512;
-inline constexpr std::size_t kMaxFrozenLayers = 64;       // below a new one
+inline constexpr std::size_t kMaxFrozenLayers = 64;  // below a new one
+inline constexpr std::size_t kMaxExportedLayers = 512;
 inline constexpr std::size_t kMaxLeftOut = 64;            // paths in Freeze
 inline constexpr std::size_t kMaxOpaqueBytes = 16 << 20;  // of the list beside it
 inline constexpr std::size_t kMaxListedSkips = 64;  // names in Collected; the counts are complete
@@ -61,6 +66,27 @@ struct ImportTar {
   TreeLimits limits;
   std::uint64_t timeout_ms = 0;  // for all of it; 1 or more
   friend bool operator==(const ImportTar&, const ImportTar&) = default;
+};
+
+// One descriptor, as ImportTar; what lies in the stream may be an image of several layers
+// (image/image_import.h).
+struct ImportImage {
+  ImageFormat format = ImageFormat::any;
+  std::string platform = {};   // "linux/arm64"; "": this machine's
+  std::string reference = {};  // name within the archive; "": any
+  TreeLimits limits = {};
+  std::uint64_t timeout_ms = 0;
+  friend bool operator==(const ImportImage&, const ImportImage&) = default;
+};
+
+// One descriptor: where the archive goes, a file or pipe that blocks (image/image_export.h).
+struct ExportImage {
+  std::vector<std::string> layers = {};  // digests, lowest first
+  ExportFormat format = ExportFormat::oci;
+  model::ImageConfig config = {};
+  std::string reference = {};  // its name in the archive; "" for none
+  std::uint64_t timeout_ms = 0;
+  friend bool operator==(const ExportImage&, const ExportImage&) = default;
 };
 
 // The agent's own files: a layer with them in /home/agent, owned by uid and gid 1000.
@@ -152,7 +178,7 @@ struct Flatten {
 
 using Request = std::variant<Hello, ImportTar, ImportFiles, FileChunk, Collect, VerifyLayer,
                              StatLayer, RemoveLayer, ListLayers, RemoveRun, Freeze, OpenManifest,
-                             OpenFile, Flatten>;
+                             OpenFile, Flatten, ImportImage, ExportImage>;
 
 // ---- Replies ----
 
@@ -171,6 +197,14 @@ struct Imported {
   bool reused = false;  // an identical layer was there already
   TarCounts dropped;
   friend bool operator==(const Imported&, const Imported&) = default;
+};
+
+struct ImageImported {
+  std::vector<LayerInfo> layers = {};  // lowest first, each once
+  ImageKind kind = ImageKind::tree;
+  model::ImageConfig config = {};
+  TarCounts dropped = {};
+  friend bool operator==(const ImageImported&, const ImageImported&) = default;
 };
 
 enum class SkipReason : std::uint8_t {
@@ -212,6 +246,11 @@ struct Opened {
   std::uint64_t size = 0;
   friend bool operator==(const Opened&, const Opened&) = default;
 };
+struct Exported {
+  std::uint64_t bytes = 0;  // of the archive
+  std::string digest;       // of the image's manifest; of a plain tar: of the archive
+  friend bool operator==(const Exported&, const Exported&) = default;
+};
 struct Done {
   friend bool operator==(const Done&, const Done&) = default;
 };
@@ -225,7 +264,7 @@ Failed failed(const Error& error);
 Error error_of(const Failed& failed);
 
 using Reply = std::variant<Hello, Progress, Imported, Collected, Verified, LayerInfo, LayerPage,
-                           Done, Failed, Opened>;
+                           Done, Failed, Opened, ImageImported, Exported>;
 
 // ---- Encoding ----
 

@@ -14,6 +14,14 @@ const std::string kRun = "run_01jd8k3m5n7p9q1r3s5t7v9w1x";
 constexpr TreeLimits kLimits = {.max_entries = 1, .max_bytes = 2, .max_file_bytes = 3};
 
 // One of each, in the order of the variant.
+const model::ImageConfig kConfig = {.entrypoint = {"/e"},
+                                    .cmd = {"\n", ""},
+                                    .env = {"A=\xc3\xbc"},
+                                    .user = "node",
+                                    .uid = 1,
+                                    .gid = 2,
+                                    .workdir = "/w"};
+
 std::vector<Request> requests() {
   return {Hello{1, "0.1.0"},
           ImportTar{kLimits, 5},
@@ -28,7 +36,9 @@ std::vector<Request> requests() {
           RemoveRun{kRun},
           OpenManifest{kDigest},
           OpenFile{kDigest, "etc/\xff name"},
-          Flatten{{kDigest, kDigest}, 1, kLimits, 9}};
+          Flatten{{kDigest, kDigest}, 1, kLimits, 9},
+          ImportImage{ImageFormat::image, "linux/arm64", "app:1", kLimits, 9},
+          ExportImage{{kDigest}, ExportFormat::docker, kConfig, "app:1", 9}};
 }
 
 std::vector<Reply> replies() {
@@ -44,7 +54,9 @@ std::vector<Reply> replies() {
           LayerPage{{{kDigest, 1, 2}, {kDigest, 3, 4}}, true},
           Done{},
           Failed{Errc::exhausted, "too much", 28},
-          Opened{7}};
+          Opened{7},
+          ImageImported{{{kDigest, 1, 2}}, ImageKind::oci, kConfig, {3, 4, 5}},
+          Exported{7, kDigest}};
 }
 
 TEST(StoreProtocol, every_request_comes_back_as_it_was) {

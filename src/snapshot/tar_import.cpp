@@ -17,18 +17,15 @@ constexpr std::int64_t kMaxId = 65'535;  // a sandbox has 65,536 ids
 constexpr std::uint64_t kHeaderBytesPerEntry = 4096;
 constexpr std::uint64_t kSpareBytes = std::uint64_t{64} << 20;
 constexpr std::size_t kMaxXattrBytesPerEntry = 64 * 1024;
+// OCI image-spec, layer.md: ".wh.NAME" hides NAME; names of the second kind mean something else.
+constexpr std::string_view kWhiteout = ".wh.";
+constexpr std::string_view kWhiteoutsOwn = ".wh..wh.";
+constexpr std::string_view kOpaque = ".wh..wh..opq";
 constexpr std::uint64_t kProgressEveryEntries = 256;
 constexpr std::uint64_t kProgressEveryBytes = std::uint64_t{4} << 20;
 
 std::uint64_t saturating_sum(std::uint64_t a, std::uint64_t b) {
   return a > UINT64_MAX - b ? UINT64_MAX : a + b;
-}
-
-std::uint64_t stream_limit(const TreeLimits& limits) {
-  const std::uint64_t headers = limits.max_entries > UINT64_MAX / kHeaderBytesPerEntry
-                                    ? UINT64_MAX
-                                    : limits.max_entries * kHeaderBytesPerEntry;
-  return saturating_sum(saturating_sum(limits.max_bytes, headers), kSpareBytes);
 }
 
 // What libarchive's read callback needs: it can only say "failed", so the reason is kept here.
@@ -60,14 +57,17 @@ bool is_harmless_warning(archive* reader) {
 
 class TarImport {
  public:
-  TarImport(TreeWriter& writer, const TreeLimits& limits, const OnProgress& progress)
-      : writer_(writer), limits_(limits), progress_(progress) {}
+  TarImport(TreeWriter& writer, const TreeLimits& limits, const TarRules& rules,
+            const OnProgress& progress)
+      : writer_(writer), limits_(limits), rules_(rules), progress_(progress) {}
 
   Result<TarCounts> run(TarStream& stream);
 
  private:
   Result<> add(archive* reader, archive_entry* entry);
   Result<> add_special(archive_entry* entry);
+  Result<> add_whiteout(archive_entry* entry, const std::string& path);
+  Result<std::uint32_t> owner(std::int64_t id, std::string_view path);
   Result<> add_file(archive* reader, archive_entry* entry, const EntryMetadata& metadata);
   Result<EntryMetadata> metadata_of(archive_entry* entry, std::string_view path);
   Result<std::vector<sys::Xattr>> xattrs_of(archive_entry* entry, std::string_view path);
@@ -75,6 +75,7 @@ class TarImport {
 
   TreeWriter& writer_;
   const TreeLimits& limits_;
+  const TarRules& rules_;
   const OnProgress& progress_;
   TarCounts counts_;
   std::uint64_t headers_ = 0;
@@ -85,9 +86,12 @@ Error refused(std::string_view path, std::string_view why) {
   return Error{Errc::invalid, "entry " + quote(path) + ": " + std::string(why)};
 }
 
-Result<std::uint32_t> owner(std::int64_t id, std::string_view path) {
-  if (id < 0 || id > kMaxId) return refused(path, "its owner is not within 0..65535");
-  return static_cast<std::uint32_t>(id);
+Result<std::uint32_t> TarImport::owner(std::int64_t id, std::string_view path) {
+  if (id >= 0 && id <= kMaxId) return static_cast<std::uint32_t>(id);
+  Error fault = refused(path, "its owner is not within 0..65535");
+  if (rules_.foreign_owner == nullptr) return fault;
+  if (!*rules_.foreign_owner) *rules_.foreign_owner = std::move(fault);
+  return std::uint32_t{0};
 }
 
 Result<TarCounts> TarImport::run(TarStream& stream) {
@@ -111,7 +115,9 @@ Result<TarCounts> TarImport::run(TarStream& stream) {
     if (!added) return std::move(added).error();
   }
   TRY(stream.drain());
-  if (headers_ == 0) return Error{Errc::invalid, "archive: it holds no entry"};
+  if (rules_.marks != nullptr) rules_.marks->headers = headers_;
+  if (headers_ == 0 && rules_.marks == nullptr)
+    return Error{Errc::invalid, "archive: it holds no entry"};
   return counts_;
 }
 
@@ -126,10 +132,8 @@ Result<> TarImport::add(archive* reader, archive_entry* entry) {
   if (raw == nullptr) return Error{Errc::invalid, "archive: an entry without a name"};
   const std::string path = TRY(clean_entry_path(raw));
   const std::size_t slash = path.rfind('/');
-  if (std::string_view(path).substr(slash + 1).starts_with(".wh.")) {
-    return refused(path,
-                   "is an OCI whiteout; give the whole root file system, not a layer of an image");
-  }
+  if (std::string_view(path).substr(slash + 1).starts_with(kWhiteout))
+    return add_whiteout(entry, path);
   if (const char* target = archive_entry_hardlink(entry)) {
     if (archive_entry_size_is_set(entry) != 0 && archive_entry_size(entry) > 0) {
       return refused(path, "is a hard link with content");
@@ -143,6 +147,29 @@ Result<> TarImport::add(archive* reader, archive_entry* entry) {
   if (type == AE_IFREG) return add_file(reader, entry, metadata);
   const char* target = archive_entry_symlink(entry);
   return writer_.add_symlink(path, target != nullptr ? target : "", metadata);
+}
+
+Result<> TarImport::add_whiteout(archive_entry* entry, const std::string& path) {
+  if (rules_.marks == nullptr) {
+    return refused(path,
+                   "is an OCI whiteout; give the whole root file system, not a layer of an image");
+  }
+  if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry) != nullptr)
+    return refused(path, "is a whiteout and no file");
+  const auto [parent, name] = split_entry_path(path);
+  if (name == kOpaque) {
+    rules_.marks->opaque.insert(parent);
+    return ok();
+  }
+  if (name.starts_with(kWhiteoutsOwn)) {
+    ++counts_.specials;  // what a union file system of old has left there
+    return ok();
+  }
+  const std::string hidden = name.substr(kWhiteout.size());
+  if (hidden.empty() || hidden == "." || hidden == "..")
+    return refused(path, "is a whiteout of no name");
+  rules_.marks->hidden.insert(parent == kRootPath ? hidden : parent + "/" + hidden);
+  return ok();
 }
 
 Result<> TarImport::add_special(archive_entry* entry) {
@@ -228,11 +255,23 @@ Result<> TarImport::tell() {
 
 }  // namespace
 
+std::uint64_t stream_limit(const TreeLimits& limits) {
+  const std::uint64_t headers = limits.max_entries > UINT64_MAX / kHeaderBytesPerEntry
+                                    ? UINT64_MAX
+                                    : limits.max_entries * kHeaderBytesPerEntry;
+  return saturating_sum(saturating_sum(limits.max_bytes, headers), kSpareBytes);
+}
+
+Result<TarCounts> import_tar(TarStream& stream, TreeWriter& writer, const TreeLimits& limits,
+                             const TarRules& rules, const OnProgress& progress) {
+  TarImport import(writer, limits, rules, progress);
+  return import.run(stream);
+}
+
 Result<TarCounts> import_tar(int archive, TreeWriter& writer, const TreeLimits& limits,
                              const OnProgress& progress) {
   TarStream stream = TRY(TarStream::open(archive, stream_limit(limits)));
-  TarImport import(writer, limits, progress);
-  return import.run(stream);
+  return import_tar(stream, writer, limits, {}, progress);
 }
 
 }  // namespace tare::snapshot

@@ -11,8 +11,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
 
 #include "base/result.h"
+#include "snapshot/tar_stream.h"
 #include "snapshot/tree_manifest.h"
 #include "snapshot/tree_writer.h"
 
@@ -25,6 +29,26 @@ struct TarCounts {
 
   friend bool operator==(const TarCounts&, const TarCounts&) = default;
 };
+
+// Of a layer of an image: what its whiteouts say, as paths of this layer. `headers` counts entries
+// of any kind; a layer may have none.
+struct LayerMarks {
+  std::set<std::string> hidden, opaque;
+  std::uint64_t headers = 0;
+};
+
+struct TarRules {
+  LayerMarks* marks = nullptr;  // nullptr: no layer, whiteouts are refused
+  // Where the first fault with an owner goes; its entry is root's then. nullptr: it is refused.
+  std::optional<Error>* foreign_owner = nullptr;
+};
+
+// How long an archive within these limits may be, unpacked.
+std::uint64_t stream_limit(const TreeLimits& limits);
+
+// Reads the stream to its end.
+Result<TarCounts> import_tar(TarStream& stream, TreeWriter& writer, const TreeLimits& limits,
+                             const TarRules& rules, const OnProgress& progress);
 
 // Reads `archive` to its end: a pipe's writer never meets a closed pipe. `limits` are the writer's,
 // from which a bound on the length of the stream itself follows.

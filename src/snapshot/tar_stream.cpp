@@ -12,6 +12,24 @@ constexpr std::size_t kBufferBytes = 256 * 1024;
 constexpr std::size_t kBlockBytes = 512;
 constexpr std::size_t kTailBytes = 2 * kBlockBytes;
 
+// One that is named is the only one: what comes out is not looked at for a further one.
+Result<> set_filters(archive* reader, Compression compression) {
+  int set = ARCHIVE_OK;
+  switch (compression) {
+    case Compression::any:
+      for (const auto support : {archive_read_support_filter_gzip, archive_read_support_filter_zstd,
+                                 archive_read_support_filter_xz}) {
+        if (support(reader) != ARCHIVE_OK) return archive_error(reader, "decompressor");
+      }
+      return ok();
+    case Compression::none: set = archive_read_append_filter(reader, ARCHIVE_FILTER_NONE); break;
+    case Compression::gzip: set = archive_read_append_filter(reader, ARCHIVE_FILTER_GZIP); break;
+    case Compression::zstd: set = archive_read_append_filter(reader, ARCHIVE_FILTER_ZSTD); break;
+  }
+  if (set != ARCHIVE_OK) return archive_error(reader, "decompressor");
+  return ok();
+}
+
 }  // namespace
 
 void ArchiveFree::operator()(archive* reader) const { archive_read_free(reader); }
@@ -22,19 +40,17 @@ Error archive_error(archive* reader, std::string_view what) {
                std::string(what) + ": " + (text != nullptr ? text : "damaged archive")};
 }
 
-TarStream::TarStream(ArchiveReader reader, std::uint64_t max_bytes)
-    : reader_(std::move(reader)), max_bytes_(max_bytes), buffer_(kBufferBytes) {}
+TarStream::TarStream(ArchiveReader reader, std::uint64_t max_bytes, Sha256* hash)
+    : reader_(std::move(reader)), max_bytes_(max_bytes), hash_(hash), buffer_(kBufferBytes) {}
 
-Result<TarStream> TarStream::open(int fd, std::uint64_t max_bytes) {
+Result<TarStream> TarStream::open(int fd, std::uint64_t max_bytes, Compression compression,
+                                  Sha256* hash) {
   ArchiveReader reader(archive_read_new());
   CHECK(reader != nullptr);
   // "raw" hands out what the decompressors deliver; "empty" is how it says that there was nothing.
   CHECK(archive_read_support_format_raw(reader.get()) == ARCHIVE_OK);
   CHECK(archive_read_support_format_empty(reader.get()) == ARCHIVE_OK);
-  for (const auto support : {archive_read_support_filter_gzip, archive_read_support_filter_zstd,
-                             archive_read_support_filter_xz}) {
-    if (support(reader.get()) != ARCHIVE_OK) return archive_error(reader.get(), "decompressor");
-  }
+  TRY(set_filters(reader.get(), compression));
   if (archive_read_open_fd(reader.get(), fd, kBufferBytes) != ARCHIVE_OK) {
     return archive_error(reader.get(), "archive");
   }
@@ -42,7 +58,7 @@ Result<TarStream> TarStream::open(int fd, std::uint64_t max_bytes) {
   const int found = archive_read_next_header(reader.get(), &entry);
   if (found == ARCHIVE_EOF) return Error{Errc::invalid, "archive: it is empty"};
   if (found != ARCHIVE_OK) return archive_error(reader.get(), "archive");
-  return TarStream(std::move(reader), max_bytes);
+  return TarStream(std::move(reader), max_bytes, hash);
 }
 
 Result<std::span<const std::byte>> TarStream::next() {
@@ -56,6 +72,7 @@ Result<std::span<const std::byte>> TarStream::next() {
                                       std::to_string(max_bytes_) + " bytes, decompressed)"};
   }
   total_ += bytes.size();
+  if (hash_ != nullptr) hash_->update(bytes);
   remember(bytes);
   return bytes;
 }

@@ -1,5 +1,6 @@
-// TarStream: the bytes of a tar archive behind a descriptor, decompressed (none, gzip, zstd, xz),
-// counted and bounded; remembers the last kilobyte, where a complete archive has its end marker.
+// TarStream: the bytes of a tar archive behind a descriptor, decompressed (none, gzip, zstd, xz;
+// whatever it begins like, or the one that is said), counted and bounded; remembers the last
+// kilobyte, where a complete archive has its end marker.
 //
 // Owner: tar_import. Borrows the descriptor. Errors: Errc::invalid for a damaged stream,
 // Errc::exhausted beyond `max_bytes`. Threads: one. Never happens: an external decompressor is
@@ -14,7 +15,9 @@
 #include <string>
 #include <vector>
 
+#include "base/hash.h"
 #include "base/result.h"
+#include "snapshot/image/media_types.h"
 
 struct archive;
 
@@ -30,7 +33,9 @@ Error archive_error(archive* reader, std::string_view what);
 
 class TarStream {
  public:
-  static Result<TarStream> open(int fd, std::uint64_t max_bytes);
+  // `hash`, if any, is fed all that comes out; it outlives the stream.
+  static Result<TarStream> open(int fd, std::uint64_t max_bytes,
+                                Compression compression = Compression::any, Sha256* hash = nullptr);
 
   // The next bytes; empty at the end. Valid until the next call.
   Result<std::span<const std::byte>> next();
@@ -38,11 +43,12 @@ class TarStream {
   Result<> drain();
 
  private:
-  TarStream(ArchiveReader reader, std::uint64_t max_bytes);
+  TarStream(ArchiveReader reader, std::uint64_t max_bytes, Sha256* hash);
   void remember(std::span<const std::byte> bytes);
 
   ArchiveReader reader_;
   std::uint64_t max_bytes_;
+  Sha256* hash_;
   std::uint64_t total_ = 0;
   bool ended_ = false;
   std::vector<std::byte> buffer_;

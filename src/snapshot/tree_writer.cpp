@@ -76,9 +76,10 @@ Result<int> TreeWriter::make_folders(const std::string& path) {
   const auto [parent_path, name] = split_entry_path(path);
   const int parent = TRY(make_folders(parent_path));
   TRY(count_entry(path));
-  TRY(sys::make_dir_at(parent, name, 0700));
   EntryMetadata metadata;
   metadata.mtime_s = kImplicitMtime;
+  if (implicit_) metadata = TRY(implicit_(path));
+  TRY(sys::make_dir_at(parent, name, 0700));
   TRY(set_folder(path, parent, name, metadata));
   return folder_at(path);
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -55,6 +56,9 @@ class TreeWriter {
   };
 
   TreeWriter(sys::UniqueFd root, const TreeLimits& limits);
+  // What folders that are made in passing are like; else 0755, root's, of kImplicitMtime.
+  using ImplicitFolder = std::function<Result<EntryMetadata>(const std::string& path)>;
+  void on_implicit_folder(ImplicitFolder metadata) { implicit_ = std::move(metadata); }
 
   // Again for a folder that exists: the later metadata hold.
   Result<> add_folder(std::string_view path, const EntryMetadata& metadata);
@@ -87,6 +91,7 @@ class TreeWriter {
 
   sys::UniqueFd root_;
   TreeLimits limits_;
+  ImplicitFolder implicit_;
   std::uint64_t entries_ = 0, bytes_ = 0;
   std::string near_path_;  // the folder of the last entry: the next one is mostly there too
   sys::UniqueFd near_;

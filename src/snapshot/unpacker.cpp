@@ -7,10 +7,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 
 #include "base/bytes.h"
+#include "snapshot/image/image_import.h"
 #include "snapshot/privileges.h"
-#include "snapshot/protocol.h"
 #include "sys/capabilities.h"
 #include "sys/fork.h"
 #include "sys/landlock.h"
@@ -22,7 +23,7 @@ namespace {
 
 constexpr std::uint64_t kMemoryBytes = 2 * kGiB;  // zstd and xz windows included
 constexpr std::uint64_t kCpuSeconds = 3600;
-constexpr std::uint64_t kOpenFiles = 64;
+constexpr std::uint64_t kOpenFiles = 256;  // one for each layer below, among others
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr bool kLimitMemory = false;  // a sanitizer's shadow memory alone is terabytes of addresses
@@ -49,37 +50,48 @@ Result<> tell(int channel, const Reply& reply) {
   return sys::send_message(channel, TRY(encode(reply)));
 }
 
-Result<TarCounts> unpack_confined(int archive, sys::UniqueFd root, const TreeLimits& limits,
-                                  int channel) {
-  TRY(confine(root.get(), limits));
+// What is done to the archive, in the confined process: below the folder, with answers in `reply`.
+using Work = std::function<Result<Reply>(int archive, sys::UniqueFd folder, const OnProgress&)>;
+
+Result<Reply> unpack_tree(int archive, sys::UniqueFd root, const TreeLimits& limits,
+                          const OnProgress& progress) {
   TreeWriter writer(std::move(root), limits);
   EntryMetadata root_metadata;
   root_metadata.mtime_s = kImplicitMtime;
   TRY(writer.add_folder(kRootPath,
                         root_metadata));  // the archive's own entry for it, if any, comes later
-  const OnProgress progress = [&](std::uint64_t entries, std::uint64_t bytes) {
-    return tell(channel, Progress{entries, bytes, false});
-  };
-  const TarCounts counts = TRY(import_tar(archive, writer, limits, progress));
+  Imported imported;
+  imported.layer.digest = digest_text(Sha256Digest{});  // not known here
+  imported.dropped = TRY(import_tar(archive, writer, limits, progress));
   TRY(writer.finish());
-  return counts;
+  return Reply(std::move(imported));
 }
 
-[[noreturn]] void unpacker_main(sys::UniqueFd archive, sys::UniqueFd root, const TreeLimits& limits,
-                                int channel, int lock) {
-  const int kept[] = {STDERR_FILENO, archive.get(), root.get(), channel, lock};
+Result<Reply> unpack_layers(int archive, int stage, const ImportImage& request,
+                            const OnProgress& progress) {
+  const ImageWish wish{request.platform, request.reference};
+  UnpackedImage image = TRY(
+      import_image(archive, stage, request.format, wish, request.limits, progress));
+  return Reply(ImageImported{{}, image.kind, std::move(image.config), image.dropped});
+}
+
+Result<Reply> work_confined(int archive, sys::UniqueFd folder, const TreeLimits& limits,
+                            int channel, const Work& work) {
+  TRY(confine(folder.get(), limits));
+  const OnProgress progress = [channel](std::uint64_t entries, std::uint64_t bytes) {
+    return tell(channel, Progress{entries, bytes, false});
+  };
+  return work(archive, std::move(folder), progress);
+}
+
+[[noreturn]] void unpacker_main(sys::UniqueFd archive, sys::UniqueFd folder,
+                                const TreeLimits& limits, int channel, int lock, const Work& work) {
+  const int kept[] = {STDERR_FILENO, archive.get(), folder.get(), channel, lock};
   if (!sys::close_all_but(kept)) ::_exit(1);
-  auto counts = unpack_confined(archive.get(), std::move(root), limits, channel);
-  Reply reply = Failed{};
-  if (counts) {
-    Imported imported;
-    imported.layer.digest = digest_text(Sha256Digest{});  // not known here
-    imported.dropped = *counts;
-    reply = imported;
-  } else {
-    reply = failed(counts.error());
-  }
-  ::_exit(tell(channel, reply) ? 0 : 1);
+  auto reply = work_confined(archive.get(), std::move(folder), limits, channel, work);
+  auto told = reply ? tell(channel, *reply) : std::move(reply).error();
+  if (!told) told = tell(channel, failed(told.error()));
+  ::_exit(told ? 0 : 1);
 }
 
 // Waits until the channel has a message.
@@ -110,34 +122,57 @@ Error crashed(sys::Child& child) {
   return status ? ended_as(*status) : status.error();
 }
 
-}  // namespace
-
-Result<TarCounts> unpack(sys::UniqueFd archive, sys::UniqueFd root, const TreeLimits& limits,
-                         const OnProgress& progress, const UnpackContext& context) {
+// The closing reply of a process that ended well.
+template <class Closing>
+Result<Closing> unpacked(sys::UniqueFd archive, sys::UniqueFd folder, const TreeLimits& limits,
+                         const OnProgress& progress, const UnpackContext& context,
+                         const Work& work) {
   auto [ours, theirs] = TRY(sys::seqpacket_pair());
   sys::Child child = TRY(sys::fork_child());
   if (!child.valid())
-    unpacker_main(std::move(archive), std::move(root), limits, theirs.get(), context.lock);
+    unpacker_main(std::move(archive), std::move(folder), limits, theirs.get(), context.lock, work);
   theirs.reset();
   archive.reset();
   for (;;) {
     TRY(wait_readable(ours.get(), context.clock, context.deadline_us));
-    auto message = sys::receive_message(ours.get(), 64 * 1024);
+    auto message = sys::receive_message(ours.get());
     if (!message) return std::move(message).error();
     if (!*message) return crashed(child);
-    const Reply reply = TRY(decode_reply((*message)->bytes).context("unpacker"));
+    Reply reply = TRY(decode_reply((*message)->bytes).context("unpacker"));
     if (const auto* step = std::get_if<Progress>(&reply)) {
       TRY(progress(step->entries, step->bytes));
     } else if (const auto* failure = std::get_if<Failed>(&reply)) {
       return error_of(*failure);
-    } else if (const auto* imported = std::get_if<Imported>(&reply)) {
+    } else if (auto* closing = std::get_if<Closing>(&reply)) {
       const auto status = TRY(child.wait(nullptr));  // nothing is written after this
       if (status.signalled || status.code != 0) return ended_as(status);
-      return imported->dropped;
+      return std::move(*closing);
     } else {
       return Error{Errc::internal, "unpacker: unexpected message"};
     }
   }
+}
+
+}  // namespace
+
+Result<TarCounts> unpack(sys::UniqueFd archive, sys::UniqueFd root, const TreeLimits& limits,
+                         const OnProgress& progress, const UnpackContext& context) {
+  const Work work = [&](int stream, sys::UniqueFd folder, const OnProgress& tell_job) {
+    return unpack_tree(stream, std::move(folder), limits, tell_job);
+  };
+  return TRY(unpacked<Imported>(std::move(archive), std::move(root), limits, progress, context,
+                                work))
+      .dropped;
+}
+
+Result<ImageImported> unpack_image(sys::UniqueFd archive, sys::UniqueFd stage,
+                                   const ImportImage& request, const OnProgress& progress,
+                                   const UnpackContext& context) {
+  const Work work = [&](int stream, sys::UniqueFd folder, const OnProgress& tell_job) {
+    return unpack_layers(stream, folder.get(), request, tell_job);
+  };
+  return unpacked<ImageImported>(std::move(archive), std::move(stage), request.limits, progress,
+                                 context, work);
 }
 
 }  // namespace tare::snapshot

@@ -1,6 +1,6 @@
 // The process that parses an archive: forked by a job, confined, ends after one archive. The job's
-// side of it is unpack(). Its messages are Replies: Progress, then Imported (only `dropped` set) or
-// Failed.
+// side of it is unpack() and unpack_image(). Its messages are Replies: Progress, then Imported or
+// ImageImported (without layers: they are what lies in the folder) or Failed.
 //
 // Owner: the job. Errors: what the unpacker said; unavailable naming the signal when it crashed or
 // ran into its limits; timeout. Threads: single-threaded (it forks).
@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "snapshot/protocol.h"
 #include "snapshot/tar_import.h"
 #include "sys/fd.h"
 
@@ -25,5 +26,10 @@ struct UnpackContext {
 // lock, and stderr.
 Result<TarCounts> unpack(sys::UniqueFd archive, sys::UniqueFd root, const TreeLimits& limits,
                          const OnProgress& progress, const UnpackContext& context);
+// The same for an archive that may be an image (image/image_import.h says what lies in `stage`
+// then). The answer's layers are not filled in.
+Result<ImageImported> unpack_image(sys::UniqueFd archive, sys::UniqueFd stage,
+                                   const ImportImage& request, const OnProgress& progress,
+                                   const UnpackContext& context);
 
 }  // namespace tare::snapshot

@@ -107,6 +107,8 @@ void wall_steps(const BaseKind& kind, const Walls& walls, std::vector<Step>& ste
 std::vector<Step> base_steps(const BaseKind& kind, const Walls& walls) {
   std::vector<Step> steps;
   root_steps(kind.network, steps);
+  // An image of one program may lack it.
+  if (!kind.host_root) steps.push_back({Op::make_dir, "/etc", "", 0755, 0});
   steps.push_back({Op::write_file, "/etc/hostname", "", 0644, 0});
   steps.push_back({Op::write_file, "/etc/machine-id", "", 0444, 0});
   if (kind.network == model::Network::none || !kind.host_root)

@@ -1,0 +1,143 @@
+#include "base/tar_header.h"
+
+#include <algorithm>
+
+#include "base/base64.h"
+#include "base/check.h"
+#include "base/text.h"
+
+namespace tare {
+
+namespace {
+
+constexpr std::size_t kNameBytes = 100;
+constexpr std::uint64_t kMaxOctalSize = (std::uint64_t{1} << 33) - 1;  // 11 digits
+constexpr std::size_t kChecksumAt = 148, kTypeAt = 156, kLinkAt = 157, kMagicAt = 257;
+
+struct Field {
+  std::size_t at, digits;
+};
+constexpr Field kMode{100, 7}, kUid{108, 7}, kGid{116, 7}, kSize{124, 11}, kMtime{136, 11};
+
+void put_octal(std::string& block, Field field, std::uint64_t value) {
+  for (std::size_t i = field.digits; i-- > 0; value >>= 3U)
+    block[field.at + i] = static_cast<char>('0' + (value & 7U));
+}
+
+unsigned checksum(std::string_view block) {
+  unsigned sum = 0;
+  for (std::size_t i = 0; i < block.size(); ++i) {
+    const bool own = i >= kChecksumAt && i < kChecksumAt + 8;
+    sum += own ? static_cast<unsigned>(' ') : static_cast<unsigned char>(block[i]);
+  }
+  return sum;
+}
+
+// "23 path=some/long/name\n"; the length counts itself.
+std::string record(std::string_view key, std::string_view value) {
+  const std::string rest = " " + std::string(key) + "=" + std::string(value) + "\n";
+  std::size_t length = rest.size() + 1;
+  while (std::to_string(length).size() + rest.size() != length)
+    length = std::to_string(length).size() + rest.size();
+  return std::to_string(length) + rest;
+}
+
+std::string percent_encoded(std::string_view text) {
+  constexpr std::string_view kHex = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte > 0x20 && byte < 0x7f && c != '%' && c != '=') {
+      out += c;
+    } else {
+      out += '%';
+      out += kHex[byte >> 4U];
+      out += kHex[byte & 15U];
+    }
+  }
+  return out;
+}
+
+// Everybody reads SCHILY's spelling; a name with "=" has only libarchive's.
+std::string xattr_record(const std::string& name, const std::string& value) {
+  if (name.find('=') == std::string::npos) return record("SCHILY.xattr." + name, value);
+  return record("LIBARCHIVE.xattr." + percent_encoded(name), base64_encode(value));
+}
+
+std::string pax_records(const TarHeader& header) {
+  std::string records;
+  if (header.name.size() > kNameBytes) records += record("path", header.name);
+  if (header.link.size() > kNameBytes) records += record("linkpath", header.link);
+  if (header.size > kMaxOctalSize) records += record("size", std::to_string(header.size));
+  for (const auto& [name, value] : header.xattrs) records += xattr_record(name, value);
+  return records;
+}
+
+std::string block_of(const TarHeader& header, char type) {
+  std::string block(kTarBlockBytes, '\0');
+  const std::string_view name = std::string_view(header.name).substr(0, kNameBytes);
+  const std::string_view link = std::string_view(header.link).substr(0, kNameBytes);
+  std::ranges::copy(name, block.begin());
+  std::ranges::copy(link, block.begin() + kLinkAt);
+  put_octal(block, kMode, header.mode);
+  put_octal(block, kUid, header.uid);
+  put_octal(block, kGid, header.gid);
+  put_octal(block, kSize, header.size > kMaxOctalSize ? 0 : header.size);
+  put_octal(block, kMtime, header.mtime_s);
+  block[kTypeAt] = type;
+  constexpr std::string_view kMagic("ustar\00000", 8);
+  std::ranges::copy(kMagic, block.begin() + kMagicAt);
+  put_octal(block, {kChecksumAt, 6}, checksum(block));
+  block[kChecksumAt + 6] = '\0';
+  block[kChecksumAt + 7] = ' ';
+  return block;
+}
+
+Result<std::uint64_t> take_octal(std::string_view block, Field field) {
+  std::uint64_t value = 0;
+  for (std::size_t i = 0; i < field.digits; ++i) {
+    const char c = block[field.at + i];
+    if (c < '0' || c > '7') return Error{Errc::invalid, "tar header: a number is not octal"};
+    value = value * 8 + static_cast<std::uint64_t>(c - '0');
+  }
+  return value;
+}
+
+}  // namespace
+
+std::string tar_padding(std::uint64_t size) {
+  return std::string((kTarBlockBytes - size % kTarBlockBytes) % kTarBlockBytes, '\0');
+}
+
+std::string tar_header(const TarHeader& header) {
+  CHECK(header.uid < (1U << 21U) && header.gid < (1U << 21U) && header.mtime_s <= kMaxOctalSize);
+  std::string out;
+  const std::string records = pax_records(header);
+  if (!records.empty()) {
+    TarHeader pax;
+    pax.name = "pax";
+    pax.size = records.size();
+    out = block_of(pax, 'x') + records + tar_padding(records.size());
+  }
+  return out + block_of(header, static_cast<char>(header.type));
+}
+
+Result<std::optional<TarHeader>> parse_plain_tar_header(std::string_view block) {
+  CHECK(block.size() == kTarBlockBytes);
+  if (std::ranges::all_of(block, [](char c) { return c == '\0'; }))
+    return std::optional<TarHeader>();
+  if (TRY(take_octal(block, {kChecksumAt, 6})) != checksum(block))
+    return Error{Errc::invalid, "tar header: its checksum is wrong"};
+  TarHeader header;
+  const std::string_view name = block.substr(0, kNameBytes);
+  header.name = name.substr(0, std::min(name.find('\0'), name.size()));
+  const char type = block[kTypeAt];
+  if (type != static_cast<char>(TarType::file) && type != static_cast<char>(TarType::folder))
+    return Error{Errc::invalid, "tar header: " + quote(header.name) + " is no file or folder"};
+  header.type = static_cast<TarType>(type);
+  header.size = TRY(take_octal(block, kSize));
+  header.mode = static_cast<std::uint32_t>(TRY(take_octal(block, kMode)));
+  return std::optional(std::move(header));
+}
+
+}  // namespace tare

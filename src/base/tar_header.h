@@ -1,0 +1,50 @@
+// The heads of tar entries, written: ustar, with a pax header in front where ustar has no room. The
+// same entry gives the same bytes. Reading is libarchive's, in a process of its own
+// (snapshot/tar_import.h); only of plain files, as our own archives have them, here too.
+//
+// Pure. Units: bytes, seconds since the epoch. Errors: parse_plain_tar_header refuses
+// (Errc::invalid) what is no regular file or folder with a short name. Source: POSIX pax.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+
+namespace tare {
+
+inline constexpr std::size_t kTarBlockBytes = 512;
+inline constexpr std::size_t kTarEndBytes = 2 * kTarBlockBytes;  // zeros, at the end of an archive
+
+enum class TarType : char {
+  file = '0',
+  hardlink = '1',
+  symlink = '2',
+  folder = '5',
+};
+
+struct TarHeader {
+  std::string name;  // bytes; of a folder with a slash at its end
+  TarType type = TarType::file;
+  std::uint32_t mode = 0644;
+  std::uint32_t uid = 0, gid = 0;                                // below 2^21
+  std::uint64_t size = 0;                                        // of a file
+  std::uint64_t mtime_s = 0;                                     // below 2^33
+  std::string link = {};                                         // of links
+  std::vector<std::pair<std::string, std::string>> xattrs = {};  // name, value
+};
+
+// All blocks in front of the content.
+std::string tar_header(const TarHeader& header);
+// What fills the last block of a content of that size.
+std::string tar_padding(std::uint64_t size);
+
+// One block; nullopt for one of zeros, which begins the end of the archive.
+Result<std::optional<TarHeader>> parse_plain_tar_header(std::string_view block);
+
+}  // namespace tare

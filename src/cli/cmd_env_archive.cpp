@@ -1,0 +1,110 @@
+// tare env import, export: environments from archives and into archives.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <memory>
+
+#include <fmt/core.h>
+
+#include "base/bytes.h"
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/environment_text.h"
+#include "cli/exit_status.h"
+#include "cli/image_folder.h"
+#include "cli/render.h"
+#include "fiber/wait.h"
+#include "http/url.h"
+#include "sys/entries.h"
+#include "sys/files.h"
+
+namespace tare::cli {
+namespace {
+
+constexpr std::string_view kLayoutFolder = "oci";  // the format that is no archive
+
+std::string query_of(std::initializer_list<std::pair<std::string_view, std::string_view>> all) {
+  std::string out;
+  for (const auto& [name, value] : all) {
+    if (value.empty()) continue;
+    out += fmt::format("{}{}={}", out.empty() ? "?" : "&", name, http::percent_encode(value));
+  }
+  return out;
+}
+
+// Where the archive comes from.
+Result<http::BodySource> source_of(const std::string& path) {
+  if (path == "-") {
+    return http::BodySource([input = StdInput(STDIN_FILENO)](std::span<char> buffer,
+                                                             const fiber::Context& ctx) mutable {
+      return input.read_some(buffer, ctx);
+    });
+  }
+  auto fd = std::make_shared<sys::UniqueFd>(
+      TRY(sys::open_at(sys::kCwd, path, O_RDONLY | O_CLOEXEC).context(quote(path))));
+  if (S_ISDIR(TRY(sys::stat_fd(fd->get())).st_mode)) {
+    auto folder = std::make_shared<FolderReader>(TRY(FolderReader::open(path)));
+    return http::BodySource(
+        [folder](std::span<char> buffer, const fiber::Context&) { return folder->read(buffer); });
+  }
+  return http::BodySource([fd](std::span<char> buffer, const fiber::Context&) {
+    return sys::read_some(fd->get(), std::as_writable_bytes(buffer));
+  });
+}
+
+// The folder a file lies in, and its name.
+std::pair<std::string, std::string> split_path(const std::string& path) {
+  const std::filesystem::path whole(path);
+  const std::string parent = whole.parent_path().string();
+  return {parent.empty() ? "." : parent, whole.filename().string()};
+}
+
+Result<int> export_to_folder(const EnvExportCommand& command, const std::string& path, App& app,
+                             const fiber::Context& ctx) {
+  if (command.path == "-") return Error{Errc::invalid, "--format oci makes a folder: name it"};
+  auto folder = TRY(OutputFolder::open(command.path, app.random));
+  FolderWriter writer(folder);
+  const auto sink = [&](std::string_view piece) { return writer.write(piece); };
+  TRY(app.client.receive(path, sink, ctx));
+  TRY(writer.finish());
+  return kExitOk;
+}
+
+}  // namespace
+
+Result<int> run_command(const EnvImportCommand& command, App& app, const fiber::Context& ctx) {
+  const std::string path = "/v1/images" + query_of({{"name", command.name},
+                                                    {"format", command.format},
+                                                    {"platform", command.platform},
+                                                    {"ref_name", command.reference}});
+  const auto answer = TRY(app.client.send(path, TRY(source_of(command.path)), ctx));
+  TRY(app.print(command.json ? pretty_text(answer.body) : built_line(answer.body), ctx));
+  return kExitOk;
+}
+
+Result<int> run_command(const EnvExportCommand& command, App& app, const fiber::Context& ctx) {
+  const bool to_folder = command.format == kLayoutFolder;
+  const std::string path = fmt::format(
+      "/v1/environments/{}/export{}", http::percent_encode(command.ref),
+      query_of({{"format", to_folder ? "oci-archive" : command.format},
+                {"ref_name", command.reference}}));
+  if (to_folder) return export_to_folder(command, path, app, ctx);
+  if (command.path == "-") {
+    if (::isatty(STDOUT_FILENO) == 1)
+      return Error{Errc::invalid, "an archive is nothing for a terminal: name a file"};
+    const auto sink = [&](std::string_view piece) { return app.out.write(piece, ctx); };
+    TRY(app.client.receive(path, sink, ctx));
+    return kExitOk;
+  }
+  const auto [parent, name] = split_path(command.path);
+  auto folder = TRY(OutputFolder::open(parent, app.random));
+  auto file = TRY(folder.create_file(name));
+  TRY(app.client.receive(path, [&](std::string_view piece) { return file.write(piece); }, ctx));
+  TRY(file.commit(0644));
+  return kExitOk;
+}
+
+}  // namespace tare::cli

@@ -1,0 +1,145 @@
+#include "snapshot/image/image_import.h"
+
+#include <fcntl.h>
+
+#include <optional>
+
+#include "snapshot/image/layer_apply.h"
+#include "snapshot/image/users.h"
+#include "snapshot/tar_stream.h"
+#include "sys/files.h"
+
+namespace tare::snapshot {
+
+namespace {
+
+constexpr int kFolder = O_RDONLY | O_DIRECTORY;
+
+Result<sys::UniqueFd> make_root(int stage, const std::string& name) {
+  TRY(sys::make_dir_at(stage, name, 0700));
+  TRY(sys::make_dir_at(stage, name + "/root", 0700));
+  return sys::open_beneath(stage, name + "/root", kFolder);
+}
+
+class ImageImport {
+ public:
+  ImageImport(int stage, const TreeLimits& limits, const OnProgress& progress)
+      : stage_(stage), limits_(limits), progress_(progress) {}
+
+  // What kind of archive it was.
+  Result<ImageKind> unpack_archive(int archive, ImageFormat format);
+  Result<> unpack_image(const ImageLayout& layout, const ChosenImage& image);
+  int archive_root() const { return archive_root_.get(); }
+  UnpackedImage take() { return std::move(out_); }
+
+ private:
+  Result<> apply(std::size_t number, sys::UniqueFd blob, const LayerSource& layer);
+  Result<LowerView> layers_so_far() const;
+  Result<> resolve_user();
+
+  int stage_;
+  const TreeLimits& limits_;
+  const OnProgress& progress_;
+  sys::UniqueFd archive_root_;
+  std::uint64_t entries_ = 0, bytes_ = 0;
+  UnpackedImage out_;
+};
+
+Result<ImageKind> ImageImport::unpack_archive(int archive, ImageFormat format) {
+  archive_root_ = TRY(make_root(stage_, std::string(kArchiveStage)));
+  TreeWriter writer(TRY(sys::open_at(archive_root_.get(), ".", kFolder)), limits_);
+  EntryMetadata root;
+  root.mtime_s = kImplicitMtime;
+  TRY(writer.add_folder(kRootPath, root));  // the archive's own entry for it, if any, comes later
+  std::optional<Error> foreign;             // whose blobs an image's archive has is all the same
+  TarStream stream = TRY(TarStream::open(archive, stream_limit(limits_)));
+  const TarRules rules{.foreign_owner = format == ImageFormat::tree ? nullptr : &foreign};
+  out_.dropped = TRY(import_tar(stream, writer, limits_, rules, progress_));
+  TRY(writer.finish());
+  entries_ = writer.entries();
+  bytes_ = writer.bytes();
+  out_.kind = format == ImageFormat::tree ? ImageKind::tree
+                                          : ImageLayout(archive_root_.get()).kind();
+  if (out_.kind == ImageKind::tree && format == ImageFormat::image) {
+    return Error{Errc::invalid,
+                 "archive: it is no image: neither oci-layout and index.json nor manifest.json is "
+                 "in it"};
+  }
+  if (out_.kind == ImageKind::tree && foreign) return std::move(*foreign);
+  if (out_.kind == ImageKind::tree) out_.stages.emplace_back(kArchiveStage);
+  return out_.kind;
+}
+
+Result<LowerView> ImageImport::layers_so_far() const {
+  std::vector<sys::UniqueFd> roots;
+  for (auto name = out_.stages.rbegin(); name != out_.stages.rend(); ++name)
+    roots.push_back(TRY(sys::open_beneath(stage_, *name + "/root", kFolder)));
+  return LowerView(std::move(roots));
+}
+
+Result<> ImageImport::apply(std::size_t number, sys::UniqueFd blob, const LayerSource& layer) {
+  const std::string name = std::to_string(number);
+  const sys::UniqueFd root = TRY(make_root(stage_, name));
+  const TreeLimits left{.max_entries = limits_.max_entries - entries_,
+                        .max_bytes = limits_.max_bytes - bytes_,
+                        .max_file_bytes = limits_.max_file_bytes};
+  const OnProgress in_all = [this](std::uint64_t entries, std::uint64_t bytes) -> Result<> {
+    return progress_ ? progress_(entries_ + entries, bytes_ + bytes) : ok();
+  };
+  const LowerView lower = TRY(layers_so_far());
+  const Compression compression = layer.file.empty() ? layer.blob.type.compression
+                                                     : Compression::any;
+  const AppliedLayer applied = TRY(
+      apply_layer(blob.get(), compression, layer.diff_id, root.get(), lower, left, in_all));
+  entries_ += applied.entries;
+  bytes_ += applied.bytes;
+  out_.dropped.devices += applied.dropped.devices;
+  out_.dropped.specials += applied.dropped.specials;
+  out_.dropped.xattrs += applied.dropped.xattrs;
+  if (applied.empty) return sys::remove_tree_at(stage_, name);
+  out_.stages.push_back(name);
+  return ok();
+}
+
+Result<> ImageImport::resolve_user() {
+  if (out_.config.user.empty()) return ok();
+  const LowerView view = TRY(layers_so_far());
+  const ImageIds ids = TRY(ids_of_user(out_.config.user,
+                                       TRY(view.read_file("etc/passwd", kMaxAccountFileBytes)),
+                                       TRY(view.read_file("etc/group", kMaxAccountFileBytes))));
+  out_.config.uid = ids.uid;
+  out_.config.gid = ids.gid;
+  return ok();
+}
+
+Result<> ImageImport::unpack_image(const ImageLayout& layout, const ChosenImage& image) {
+  entries_ = bytes_ = 0;  // the archive itself is thrown away
+  out_.dropped = {};
+  for (std::size_t i = 0; i < image.layers.size(); ++i) {
+    const LayerSource& layer = image.layers[i];
+    const auto context = "layer " + std::to_string(i + 1) + " of the image";
+    auto blob = layer.file.empty() ? layout.open_layer(layer.blob) : layout.open_saved(layer.file);
+    if (!blob) return std::move(blob).error().context(context);
+    TRY(apply(i + 1, std::move(*blob), layer).context(context));
+  }
+  if (out_.stages.empty()) return Error{Errc::invalid, "image: it has no files"};
+  out_.config = image.document.config;
+  return resolve_user();
+}
+
+}  // namespace
+
+Result<UnpackedImage> import_image(int archive, int stage, ImageFormat format,
+                                   const ImageWish& wish, const TreeLimits& limits,
+                                   const OnProgress& progress) {
+  ImageImport import(stage, limits, progress);
+  const ImageKind kind = TRY(import.unpack_archive(archive, format));
+  if (kind == ImageKind::tree) return import.take();
+  const ImageLayout layout(import.archive_root());
+  const ChosenImage image = TRY(kind == ImageKind::oci ? choose_oci(layout, wish)
+                                                       : choose_saved(layout, wish));
+  TRY(import.unpack_image(layout, image));
+  return import.take();
+}
+
+}  // namespace tare::snapshot
