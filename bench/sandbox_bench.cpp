@@ -20,6 +20,12 @@
 //                   a minute)
 //   idle_memory     memory of the machine per sandbox that waits (200 of them, --full: 2,000)
 //   kill_reap       kill message sent -> end received, of a sandbox with 20 processes
+//   runner_change   as claim_api, of an agent's run right after `runner use` gave it another
+//   runner;
+//                   peer: the same without a change; with it come
+//   runner_swap     POST /v1/sessions/ID/runner until its answer: tried in a scratch sandbox,
+//                   exchanged, confirmed inside by a handshake (of a program that only prints)
+//   runner_exchange the part in which the session stands still, from tared's message on
 //   cli             whole process `tare run --env host -- /bin/true` against whole `bwrap ... true`
 #include <fmt/core.h>
 #include <unistd.h>

@@ -79,7 +79,10 @@ std::string Daemon::ask(const std::string& method, const std::string& path,
 }
 
 std::uint64_t Daemon::run_clock_us(const std::string& program) {
-  const std::string body = fmt::format(R"({{"environment":"host","argv":["{}"]}})", program);
+  return run_us(fmt::format(R"({{"environment":"host","argv":["{}"]}})", program));
+}
+
+std::uint64_t Daemon::run_us(const std::string& body) {
   const auto json = parse_json(ask("POST", "/v1/runs", body));
   if (!json) return 0;
   const std::string id(json->as_object().at("id").as_string());

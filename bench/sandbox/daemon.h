@@ -27,6 +27,8 @@ class Daemon {
   // /v1/runs, until its end. When its first instruction was executed, in CLOCK_MONOTONIC us, told
   // by the program itself; 0: it failed.
   std::uint64_t run_clock_us(const std::string& program);
+  // The same of any run that comes to executing it.
+  std::uint64_t run_us(const std::string& body);
 
  private:
   std::string home_, tare_;

@@ -16,6 +16,7 @@
 #include "daemon.h"
 #include "exec_rows.h"
 #include "peers.h"
+#include "runner_rows.h"
 #include "support/launcher.h"
 #include "sys/files.h"
 
@@ -245,7 +246,7 @@ struct Row {
   const char* name;
   void (*measure)(const Options&);
 };
-constexpr std::array<Row, 11> kRows = {{{"claim_launcher", &claim_launcher_row},
+constexpr std::array<Row, 12> kRows = {{{"claim_launcher", &claim_launcher_row},
                                         {"claim_api", &claim_api_row},
                                         {"fresh", &fresh_rows},
                                         {"warm", &warm_row},
@@ -255,6 +256,7 @@ constexpr std::array<Row, 11> kRows = {{{"claim_launcher", &claim_launcher_row},
                                         {"idle_memory", &idle_row},
                                         {"kill_reap", &kill_row},
                                         {"exec", &exec_rows},
+                                        {"runner_change", &runner_rows},
                                         {"cli", &cli_row}}};
 
 }  // namespace

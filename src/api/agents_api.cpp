@@ -3,6 +3,7 @@
 
 #include "api/answers.h"
 #include "api/handlers.h"
+#include "api/uploaded_files.h"
 #include "base/decode.h"
 #include "base/ids.h"
 #include "base/limits.h"
@@ -12,32 +13,16 @@ namespace tare::api {
 
 namespace {
 
-constexpr std::uint32_t kPlain = 0644, kExecutable = 0755;
-
 struct AgentApply {
   std::string manifest;
-  std::vector<host::AgentFile> files;
+  std::vector<host::UploadedFile> files;
 };
-
-Result<host::AgentFile> read_file(const Node& node) {
-  host::AgentFile file;
-  Fields fields(node);
-  fields.required("path", file.path, text(kMaxPathBytes, 1));
-  fields.required("mode", file.mode, [](const Node& mode) -> Result<std::uint32_t> {
-    const auto value = TRY(integer<std::uint32_t>()(mode));
-    if (value == kPlain || value == kExecutable) return value;
-    return mode.refuse("allowed are 420 (0644) and 493 (0755)");
-  });
-  fields.required("digest", file.digest, read_digest);
-  TRY(fields.finish());
-  return file;
-}
 
 Result<AgentApply> read_apply(const Node& node) {
   AgentApply apply;
   Fields fields(node);
   fields.required("manifest", apply.manifest, text(kMaxTomlBytes));
-  fields.optional("files", apply.files, list_of(read_file, kMaxAgentFiles));
+  fields.optional("files", apply.files, list_of(read_uploaded_file, kMaxAgentFiles));
   TRY(fields.finish());
   return apply;
 }

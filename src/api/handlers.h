@@ -38,6 +38,7 @@ Result<> hibernate_session(Services& services, Exchange& exchange);
 Result<> wake_session(Services& services, Exchange& exchange);
 Result<> fork_session(Services& services, Exchange& exchange);
 Result<> freeze_session(Services& services, Exchange& exchange);
+Result<> swap_session_runner(Services& services, Exchange& exchange);
 Result<> end_session(Services& services, Exchange& exchange);
 
 Result<> create_exec(Services& services, Exchange& exchange);
@@ -61,6 +62,15 @@ Result<> apply_agent(Services& services, Exchange& exchange);
 Result<> list_agents(Services& services, Exchange& exchange);
 Result<> get_agent(Services& services, Exchange& exchange);
 Result<> get_agent_version(Services& services, Exchange& exchange);
+
+Result<> add_runner(Services& services, Exchange& exchange);
+Result<> list_runners(Services& services, Exchange& exchange);
+Result<> get_runner(Services& services, Exchange& exchange);
+Result<> get_runner_version(Services& services, Exchange& exchange);
+Result<> remove_runner(Services& services, Exchange& exchange);
+Result<> get_agent_runner(Services& services, Exchange& exchange);
+Result<> use_agent_runner(Services& services, Exchange& exchange);
+Result<> roll_back_agent_runner(Services& services, Exchange& exchange);
 
 Result<> build_environment(Services& services, Exchange& exchange);
 Result<> import_environment(Services& services, Exchange& exchange);

@@ -18,6 +18,8 @@ enum class Scope : std::uint8_t {
   runs_write,
   agents_read,
   agents_write,
+  runners_read,
+  runners_write,
   environments_read,
   environments_write
 };

@@ -3,6 +3,7 @@
 #include "base/ids.h"
 #include "base/limits.h"
 #include "model/limits_json.h"
+#include "model/runner.h"
 
 namespace tare::api {
 
@@ -46,6 +47,7 @@ Result<host::RunWish> read_run_wish(const Node& node) {
   fields.optional("agent", wish.agent, read_agent_name);
   fields.optional("version", wish.version, integer<std::uint32_t>(1));
   fields.optional("environment", wish.environment, text(kMaxEnvironmentTextBytes, 1));
+  fields.optional("runner", wish.runner, text(model::kMaxRunnerTextBytes, 1));
   fields.optional("argv", wish.argv, list_of(text(kMaxArgBytes), kMaxArgs, 1));
   fields.optional("env", wish.env, list_of(text(kMaxEnvBytes), kMaxEnv));
   fields.optional("user", wish.user, optional_choice({"agent", "root"}));

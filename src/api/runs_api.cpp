@@ -31,14 +31,23 @@ Result<Json> plan_json(Services& services, const model::RunRequest& request) {
   return Json(JsonObject{{"plan", sandbox::render(spec, plans)}, {"steps", std::move(list)}});
 }
 
+// One run alone is shown with what its program has reported; in lists that would be too much.
+Result<Json> with_report(Services& services, const model::Run& run) {
+  Json json = model::to_json(run);
+  if (run.request.runner.empty()) return json;
+  if (auto report = TRY(services.runs.report(run.id))) json.as_object()["report"] = *report;
+  return json;
+}
+
 }  // namespace
 
 Result<> create_run(Services& services, Exchange& exchange) {
   TRY(exchange.query().allow_only({"dry_run"}));
   const bool dry_run = TRY(flag(exchange.query(), "dry_run", false));
   const Json body = TRY(read_json(exchange));
-  const host::RunWish wish = TRY(read_run_wish(Node(body)));
+  host::RunWish wish = TRY(read_run_wish(Node(body)));
   host::NewRun wanted;
+  wanted.id = wish.run_id = services.runs.new_id();
   auto reading = services.deps.layers.read();  // until the run is among those that live
   wanted.request = TRY(services.admission.admit(wish));
   if (dry_run) return reply_json(exchange, 200, TRY(plan_json(services, wanted.request)));
@@ -68,7 +77,7 @@ Result<> list_runs(Services& services, Exchange& exchange) {
 
 Result<> get_run(Services& services, Exchange& exchange) {
   const std::string id = TRY(run_id_of(exchange));
-  return reply_json(exchange, 200, model::to_json(TRY(services.runs.get(id))));
+  return reply_json(exchange, 200, TRY(with_report(services, TRY(services.runs.get(id)))));
 }
 
 Result<> delete_run(Services& services, Exchange& exchange) {
@@ -99,7 +108,7 @@ Result<> wait_run(Services& services, Exchange& exchange) {
   const auto timeout_ms = TRY(
       number(exchange.query(), "timeout_ms", kDefaultWaitMs, 0, kMaxWaitMs));
   const auto ctx = exchange.context().with_timeout(std::chrono::milliseconds(timeout_ms));
-  return reply_json(exchange, 200, model::to_json(TRY(services.runs.wait(id, ctx))));
+  return reply_json(exchange, 200, TRY(with_report(services, TRY(services.runs.wait(id, ctx)))));
 }
 
 }  // namespace tare::api

@@ -5,10 +5,12 @@
 #include "api/answers.h"
 #include "api/handlers.h"
 #include "api/run_wish.h"
+#include "base/decode.h"
 #include "base/hash.h"
 #include "http/url.h"
 #include "model/environment.h"
 #include "model/run_json.h"
+#include "model/runner.h"
 
 namespace tare::api {
 
@@ -42,6 +44,7 @@ Result<> create_session(Services& services, Exchange& exchange) {
     return field_error("on_idle", "needs idle_timeout_ms");
   wish.session = true;
   host::NewRun wanted;
+  wanted.id = wish.run_id = services.runs.new_id();
   auto reading = services.deps.layers.read();  // until the run is among those that live
   wanted.request = TRY(services.admission.admit(wish));
   // A run of the same key is another thing.
@@ -71,7 +74,12 @@ Result<> list_sessions(Services& services, Exchange& exchange) {
 
 Result<> get_session(Services& services, Exchange& exchange) {
   const std::string id = TRY(run_id_of(exchange));
-  return reply_json(exchange, 200, model::to_json(TRY(session_of(services, id))));
+  Json json = model::to_json(TRY(session_of(services, id)));
+  if (const auto runner = TRY(services.runs.session_runner(id))) {
+    json.as_object()["runner"] = runner->reference;
+    json.as_object()["runner_digest"] = runner->digest;
+  }
+  return reply_json(exchange, 200, json);
 }
 
 Result<> hibernate_session(Services& services, Exchange& exchange) {
@@ -113,6 +121,19 @@ Result<> freeze_session(Services& services, Exchange& exchange) {
   const auto frozen = TRY(services.environments.freeze(id, name, exchange.context()));
   return reply_json(exchange, 201, model::to_json(frozen),
                     {{"Location", "/v1/environments/" + http::percent_encode(name)}});
+}
+
+Result<> swap_session_runner(Services& services, Exchange& exchange) {
+  const std::string id = TRY(run_id_of(exchange));
+  TRY(exchange.query().allow_only({}));
+  const Json body = TRY(read_json(exchange));
+  const Node node(body);
+  std::string wanted;
+  Fields fields(node);
+  fields.optional("runner", wanted, text(model::kMaxRunnerTextBytes, 1));
+  TRY(fields.finish());
+  TRY(session_of(services, id));
+  return reply_json(exchange, 200, model::to_json(TRY(services.runner_swap.swap(id, wanted))));
 }
 
 Result<> end_session(Services& services, Exchange& exchange) {

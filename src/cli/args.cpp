@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-// With args_env.cpp and args_session.cpp the only unit that sees CLI11: it takes seconds to
-// compile.
+// With args_env.cpp, args_runner.cpp and args_session.cpp the only unit that sees CLI11: it takes
+// seconds to compile.
 #include <fmt/core.h>
 #include <CLI/CLI.hpp>
 
@@ -11,6 +11,7 @@
 #include "cli/args_canary.h"
 #include "cli/args_env.h"
 #include "cli/args_raw.h"
+#include "cli/args_runner.h"
 #include "cli/args_session.h"
 
 namespace tare::cli {
@@ -93,7 +94,7 @@ class Grammar {
     std::vector<std::string_view> commands;  // one that is left out is found, only later
     void (Grammar::*add)();
   };
-  static const std::array<Group, 9> kGroups;
+  static const std::array<Group, 10> kGroups;
   void add_daemon_commands();
   void add_run_commands();
   void add_limit_options(CLI::App* run);
@@ -103,6 +104,7 @@ class Grammar {
   void add_env_group() { add_env_commands(app_, raw_, subgrammar()); }
   void add_canary_group() { add_canary_commands(app_, raw_, subgrammar()); }
   void add_agent_commands();
+  void add_runner_group() { add_runner_commands(app_, raw_, subgrammar()); }
   void add_help();
   Result<Command> help() const;
 
@@ -111,7 +113,7 @@ class Grammar {
   std::vector<Entry> entries_;
 };
 
-const std::array<Grammar::Group, 9> Grammar::kGroups = {{
+const std::array<Grammar::Group, 10> Grammar::kGroups = {{
     {{"up", "down", "doctor", "version"}, &Grammar::add_daemon_commands},
     {{"run"}, &Grammar::add_run_commands},
     {{"posture", "bench"}, &Grammar::add_sandbox_commands},
@@ -120,6 +122,7 @@ const std::array<Grammar::Group, 9> Grammar::kGroups = {{
     {{"env"}, &Grammar::add_env_group},
     {{"canary"}, &Grammar::add_canary_group},
     {{"agent"}, &Grammar::add_agent_commands},
+    {{"runner"}, &Grammar::add_runner_group},
     {{}, &Grammar::add_help},  // needs all of them
 }};
 
@@ -169,6 +172,8 @@ void Grammar::add_run_commands() {
   run->add_option("--env", raw_.environment,
                   "Run a command in this environment (`host`, or see `tare env list`)")
       ->type_name("ENV");
+  run->add_option("--runner", raw_.runner, "With --env: the runner that is given the command")
+      ->type_name("RUNNER");
   run->add_option("--input", raw_.inputs,
                   "File or folder to show below /input; NAME=FILE gives it a name")
       ->type_name("FILE")

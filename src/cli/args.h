@@ -148,6 +148,38 @@ struct AgentShowCommand {
   bool json = false;
 };
 
+struct RunnerAddCommand {
+  std::string directory;
+  bool json = false;
+};
+struct RunnerListCommand {
+  bool json = false;
+};
+struct RunnerShowCommand {
+  std::string runner;
+  bool json = false;
+};
+struct RunnerRemoveCommand {
+  std::vector<std::string> runners;
+};
+struct RunnerUseCommand {
+  std::string runner, agent;
+  std::uint32_t percent = 100;
+  bool json = false;
+};
+struct RunnerBackCommand {
+  std::string agent;
+  bool json = false;
+};
+struct RunnerSwapCommand {
+  std::string session, runner;  // "": the version added last
+  bool json = false;
+};
+struct RunnerHistoryCommand {
+  std::string agent;
+  bool json = false;
+};
+
 // A file or folder of this machine and the name it gets below /input ("" for its own).
 struct InputOption {
   std::string name, path;
@@ -159,6 +191,7 @@ struct RunCommand {
   std::string agent;          // either this
   std::uint32_t version = 0;  // 0: the newest
   std::string environment;    // or this
+  std::string runner;         // with an environment
   std::vector<std::string> argv;
   std::vector<std::string> env;  // "NAME=value"
   std::vector<InputOption> inputs;
@@ -187,6 +220,7 @@ struct SessionNewCommand {
   std::string agent;          // either this
   std::uint32_t version = 0;  // 0: the newest
   std::string environment;    // or this
+  std::string runner;         // with an environment
   std::vector<std::string> env;
   LimitOptions limits;
   std::optional<std::string> user, profile;
@@ -278,12 +312,13 @@ using Command = std::variant<
     EnvFreezeCommand, EnvImportCommand, EnvExportCommand, EnvPullCommand, EnvPushCommand,
     EnvListCommand, EnvShowCommand, EnvTreeCommand, EnvGcCommand, EnvDiffCommand, EnvTagCommand,
     EnvRemoveCommand, EnvVerifyCommand, AgentApplyCommand, AgentListCommand, AgentShowCommand,
-    RunCommand, ProfilesCommand, PostureCommand, BenchCommand, PsCommand, LogsCommand,
-    InspectCommand, ArtifactsCommand, KillCommand, RemoveCommand, SessionNewCommand,
-    SessionListCommand, SessionKillCommand, SessionHibernateCommand, SessionWakeCommand,
-    SessionForkCommand, ExecCommand, AttachCommand, ExecListCommand, CopyCommand, FileListCommand,
-    FileRemoveCommand, FileMoveCommand, VersionCommand, HelpCommand, CanaryAddCommand,
-    CanaryListCommand, CanaryRemoveCommand>;
+    RunnerAddCommand, RunnerListCommand, RunnerShowCommand, RunnerRemoveCommand, RunnerUseCommand,
+    RunnerBackCommand, RunnerHistoryCommand, RunnerSwapCommand, RunCommand, ProfilesCommand,
+    PostureCommand, BenchCommand, PsCommand, LogsCommand, InspectCommand, ArtifactsCommand,
+    KillCommand, RemoveCommand, SessionNewCommand, SessionListCommand, SessionKillCommand,
+    SessionHibernateCommand, SessionWakeCommand, SessionForkCommand, ExecCommand, AttachCommand,
+    ExecListCommand, CopyCommand, FileListCommand, FileRemoveCommand, FileMoveCommand,
+    VersionCommand, HelpCommand, CanaryAddCommand, CanaryListCommand, CanaryRemoveCommand>;
 
 struct Invocation {
   Target target;

@@ -52,6 +52,9 @@ Result<> check_run(const RunCommand& run) {
     return refuse("run --env host needs a command after `--`: tare run --env host -- COMMAND ...");
   if (!ad_hoc && (run.user || run.profile))
     return refuse("--user and --profile are set by the agent, not by run");
+  if (!ad_hoc && !run.runner.empty())
+    return refuse(
+        "--runner is for --env: an agent has its own; `tare runner use` gives it another");
   if (run.detach && run.with_stdin)
     return refuse("-i needs the client to stay: not together with --detach");
   if (run.detach && !run.out.empty()) {
@@ -112,6 +115,7 @@ Result<Command> make_run(const Raw& raw) {
       return Error{Errc::invalid, "--env: the name of an environment is missing"};
     run.environment = *raw.environment;
   }
+  run.runner = raw.runner;
   run.argv = raw.command;
   for (const auto& text : raw.variables) run.env.push_back(TRY(variable_of(text)));
   for (const auto& text : raw.inputs) run.inputs.push_back(TRY(input_of(text)));

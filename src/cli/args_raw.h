@@ -25,7 +25,7 @@ struct Raw {
   bool terminal = false, recursive = false, replace = false;
   std::string term, cwd, number, from, to, format, platform, path, image, credentials, authority;
   bool insecure_http = false;
-  std::string source, name, ref, directory, agent, id, out, key;
+  std::string source, name, ref, directory, agent, runner, id, out, key;
   std::vector<std::string> ids, inputs, variables, help_path, command;
   std::optional<std::string> environment, memory, cpus, disk, time, output, user, profile;
   std::optional<std::uint64_t> inodes;

@@ -32,7 +32,10 @@ Result<Command> make_new(const Raw& raw) {
     return Error{Errc::invalid, "session new takes an AGENT or --env, not both"};
   if (!command.agent.empty() && (raw.user || raw.profile))
     return Error{Errc::invalid, "--user and --profile are set by the agent, not by session new"};
+  if (!command.agent.empty() && !raw.runner.empty())
+    return Error{Errc::invalid, "--runner is for --env: an agent has its own"};
   command.environment = raw.environment.value_or("host");
+  command.runner = raw.runner;
   for (const auto& text : raw.variables) command.env.push_back(TRY(variable_of(text)));
   command.limits = TRY(limits_of(raw));
   command.user = raw.user;
@@ -233,6 +236,8 @@ void add_session_commands(CLI::App& app, Raw& raw, const Subgrammar& grammar) {
                             "tare session new --env py --mem 2G --timeout 8h", make_new);
   fresh->add_option("AGENT", raw.agent, "Its environment, files, user and limits");
   fresh->add_option("--env", raw.environment, "An environment (host)")->type_name("ENV");
+  fresh->add_option("--runner", raw.runner, "With --env: a runner to show in it")
+      ->type_name("RUNNER");
   fresh->add_option("--env-var,-e", raw.variables, "Set a variable for all its programs")
       ->type_name("NAME=VALUE")
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)

@@ -77,6 +77,22 @@ TEST(Args, variables_and_flags_of_a_run) {
   EXPECT_EQ(run.idempotency_key, "k 1");
 }
 
+TEST(Args, commands_about_runners) {
+  EXPECT_EQ(command_of<RunnerAddCommand>({"runner", "add", "python"}).directory, "python");
+  const auto use = command_of<RunnerUseCommand>(
+      {"runner", "use", "python@1.1", "--agent", "a", "--percent", "10"});
+  EXPECT_EQ(use.runner, "python@1.1");
+  EXPECT_EQ(use.agent, "a");
+  EXPECT_EQ(use.percent, 10U);
+  EXPECT_EQ(command_of<RunnerUseCommand>({"runner", "use", "p", "--agent", "a"}).percent, 100U);
+  const auto swap = command_of<RunnerSwapCommand>({"runner", "swap", "7xk2", "python@1.1"});
+  EXPECT_EQ(swap.session, "7xk2");
+  EXPECT_EQ(swap.runner, "python@1.1");
+  EXPECT_EQ(command_of<RunnerBackCommand>({"runner", "back", "--agent", "a"}).agent, "a");
+  const auto run = command_of<RunCommand>({"run", "--env", "host", "--runner", "p", "--", "x"});
+  EXPECT_EQ(run.runner, "p");
+}
+
 TEST(Args, the_other_commands) {
   EXPECT_TRUE(command_of<UpCommand>({"up", "--detach"}).detach);
   EXPECT_EQ(command_of<UpCommand>({"up", "--port", "0"}).port, 0);

@@ -96,6 +96,10 @@ Result<int> finish(const RunCommand& command, App& app, const model::Run& run,
   }
   if (command.json) {
     JsonObject object{{"run", model::to_json(run)}, {"exit_status", status}};
+    if (!run.request.runner.empty()) {
+      const auto whole = TRY(app.client.get(run_path(run.id), ctx)).body;
+      if (const Json* report = whole.as_object().if_contains("report")) object["report"] = *report;
+    }
     captured.add_to(object);
     if (!command.out.empty() && fetched) object["artifacts"] = fetched->files;
     TRY(app.print(pretty_text(object), ctx));

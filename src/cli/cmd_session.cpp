@@ -19,6 +19,7 @@ Json session_request(const SessionNewCommand& command) {
   JsonObject body{{"limits", limits_json(command.limits)}};
   if (command.agent.empty()) {
     body["environment"] = command.environment;
+    if (!command.runner.empty()) body["runner"] = command.runner;
   } else {
     body["agent"] = command.agent;
     if (command.version != 0) body["version"] = command.version;

@@ -36,6 +36,14 @@ Result<int> run_command(const CanaryRemoveCommand& command, App& app, const fibe
 Result<int> run_command(const AgentApplyCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const AgentListCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const AgentShowCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const RunnerAddCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const RunnerListCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const RunnerShowCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const RunnerRemoveCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const RunnerUseCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const RunnerBackCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const RunnerSwapCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const RunnerHistoryCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const RunCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const ProfilesCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const PostureCommand& command, App& app, const fiber::Context& ctx);

@@ -36,6 +36,7 @@ Json run_request(const RunCommand& command, const std::vector<LocalFile>& inputs
   JsonObject body;
   if (command.agent.empty()) {
     body["environment"] = command.environment;
+    if (!command.runner.empty()) body["runner"] = command.runner;
   } else {
     body["agent"] = command.agent;
     if (command.version != 0) body["version"] = command.version;

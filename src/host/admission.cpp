@@ -22,6 +22,14 @@ Result<model::Limits> limits_over(const RunWish& wish, const model::Limits& base
   return model::read_limits_over(Node(root).member("limits", *wish.limits), base);
 }
 
+// What it executes is put before what the request has for it.
+void give_runner(model::RunRequest& request, const model::Runner& runner) {
+  request.runner = runner.reference();
+  request.runner_digest = runner.digest;
+  const auto& entry = runner.manifest.entry;
+  request.argv.insert(request.argv.begin(), entry.begin(), entry.end());
+}
+
 }  // namespace
 
 std::vector<std::string> merge_env(const std::vector<std::string>& base,
@@ -66,6 +74,8 @@ Result<model::RunRequest> Admission::admit(const RunWish& wish) {
 }
 
 Result<model::RunRequest> Admission::from_agent(const RunWish& wish) {
+  if (!wish.runner.empty())
+    return field_error("runner", "is the agent's own; `tare runner use` gives it another");
   if (wish.user) return field_error("user", "is the agent's own; it cannot be given with `agent`");
   if (wish.profile)
     return field_error("profile", "is the agent's own; it cannot be given with `agent`");
@@ -83,6 +93,9 @@ Result<model::RunRequest> Admission::from_agent(const RunWish& wish) {
   const model::ImageConfig config = TRY(
       environments_.config_of(agent.environment_digest, agent.environment_layers));
   request.argv = manifest.entry;
+  if (!manifest.runner.empty()) {
+    give_runner(request, TRY(runners_.chosen(agent.name, manifest.runner, wish.run_id)));
+  }
   request.argv.insert(request.argv.end(), wish.argv.begin(), wish.argv.end());
   request.env = merge_env(config.env, merge_env(manifest.env, wish.env));
   request.cwd = config.workdir;
@@ -111,6 +124,9 @@ Result<model::RunRequest> Admission::ad_hoc(const RunWish& wish) {
   if (wish.user) request.user = *wish.user;
   if (wish.profile) request.profile = *wish.profile;
   request.limits = TRY(limits_over(wish, model::Limits{}));
+  if (!wish.runner.empty()) {
+    give_runner(request, TRY(runners_.get(TRY(model::parse_runner_ref(wish.runner)))));
+  }
   return request;
 }
 

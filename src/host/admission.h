@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "host/agents.h"
 #include "host/environments.h"
+#include "host/runners.h"
 #include "model/run.h"
 
 namespace tare::host {
@@ -21,6 +22,7 @@ struct RunWish {
   std::string agent;          // or `environment`
   std::uint32_t version = 0;  // 0: the newest
   std::string environment;
+  std::string runner;  // with `environment`: a runner to show in it; argv is then what it is given
   std::vector<std::string> argv;
   std::vector<std::string> env;
   std::optional<std::string> user, profile;
@@ -29,6 +31,7 @@ struct RunWish {
   bool session = false;  // without argv
   std::uint64_t idle_timeout_ms = 0;
   model::OnIdle on_idle = model::OnIdle::hibernate;
+  std::string run_id;  // of the run that it will be: a part of the runs has another runner
   bool with_stdin = false;
   bool attach = false;
   std::string idempotency_key;
@@ -36,8 +39,8 @@ struct RunWish {
 
 class Admission {
  public:
-  Admission(const RunDeps& deps, Agents& agents, Environments& environments)
-      : deps_(deps), agents_(agents), environments_(environments) {}
+  Admission(const RunDeps& deps, Agents& agents, Environments& environments, Runners& runners)
+      : deps_(deps), agents_(agents), environments_(environments), runners_(runners) {}
 
   Result<model::RunRequest> admit(const RunWish& wish);
 
@@ -48,6 +51,7 @@ class Admission {
   const RunDeps& deps_;
   Agents& agents_;
   Environments& environments_;
+  Runners& runners_;
 };
 
 // Variables of `over` replace those of the same name in `base`. Pure.

@@ -5,8 +5,8 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "host/uploaded_files.h"
 #include "model/relative_path.h"
-#include "sys/files.h"
 
 namespace tare::host {
 
@@ -20,7 +20,8 @@ bool belongs_to(std::string_view path, std::string_view entry) {
 
 }  // namespace
 
-Result<> match_files(const std::vector<std::string>& entries, const std::vector<AgentFile>& files) {
+Result<> match_files(const std::vector<std::string>& entries,
+                     const std::vector<UploadedFile>& files) {
   for (std::size_t i = 0; i < files.size(); ++i) {
     const std::string field = fmt::format("files[{}].path", i);
     TRY(model::check_relative_path(field, files[i].path));
@@ -32,7 +33,7 @@ Result<> match_files(const std::vector<std::string>& entries, const std::vector<
     }
   }
   for (const std::string& entry : entries) {
-    const auto file = std::find_if(files.begin(), files.end(), [&](const AgentFile& one) {
+    const auto file = std::find_if(files.begin(), files.end(), [&](const UploadedFile& one) {
       return belongs_to(one.path, entry);
     });
     if (file == files.end()) {
@@ -40,7 +41,7 @@ Result<> match_files(const std::vector<std::string>& entries, const std::vector<
     }
   }
   std::vector<std::string_view> paths;
-  for (const AgentFile& file : files) paths.push_back(file.path);
+  for (const UploadedFile& file : files) paths.push_back(file.path);
   if (const auto clash = model::find_path_clash(paths)) {
     return field_error(
         fmt::format("files[{}].path", clash->second),
@@ -49,7 +50,7 @@ Result<> match_files(const std::vector<std::string>& entries, const std::vector<
   return ok();
 }
 
-Result<runs::StoredAgent> Agents::apply(std::string_view manifest, std::vector<AgentFile> files,
+Result<runs::StoredAgent> Agents::apply(std::string_view manifest, std::vector<UploadedFile> files,
                                         const fiber::Context& ctx) {
   model::Agent agent;
   agent.tenant = kTenant;
@@ -62,26 +63,13 @@ Result<runs::StoredAgent> Agents::apply(std::string_view manifest, std::vector<A
   agent.environment_layers = environment.layers;
   std::sort(files.begin(), files.end(),
             [](const auto& a, const auto& b) { return a.path < b.path; });
-  agent.files_digest = TRY(import_files(files, ctx));
+  if (!files.empty())
+    agent.files_digest = TRY(import_uploads(deps_, snapshot::FilesOf::agent, files, ctx));
   agent.created_ms = deps_.clock.wall_ms();
-  return deps_.records.run([&](runs::Store& store) { return store.put_agent(agent); });
-}
-
-Result<std::string> Agents::import_files(const std::vector<AgentFile>& files,
-                                         const fiber::Context& ctx) {
-  if (files.empty()) return std::string();
-  std::vector<snapshot::FileItem> items;
-  std::vector<sys::UniqueFd> owned;
-  std::vector<int> fds;
-  for (const AgentFile& file : files) {
-    auto content = deps_.blobs.read(file.digest);
-    if (!content)
-      return std::move(content).error().context("files: " + quote(file.path) + ": upload it first");
-    items.push_back({file.path, file.mode});
-    fds.push_back(content->get());
-    owned.push_back(std::move(*content));
-  }
-  return TRY(deps_.store.import_files(items, fds, ctx)).layer.digest;
+  return deps_.records.run([&](runs::Store& store) -> Result<runs::StoredAgent> {
+    if (!agent.manifest.runner.empty()) TRY(runners_.begin(store, agent));
+    return store.put_agent(agent);
+  });
 }
 
 Result<model::Agent> Agents::get(std::string_view name, std::optional<std::uint32_t> version) {

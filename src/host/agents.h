@@ -10,36 +10,30 @@
 #include "base/result.h"
 #include "fiber/context.h"
 #include "host/environments.h"
+#include "host/runners.h"
 #include "model/agent.h"
 #include "runs/store.h"
 
 namespace tare::host {
 
-struct AgentFile {
-  std::string path;  // as found beside agent.toml
-  std::uint32_t mode = 0644;
-  std::string digest;  // of a blob
-};
-
 class Agents {
  public:
-  Agents(const RunDeps& deps, Environments& environments)
-      : deps_(deps), environments_(environments) {}
+  Agents(const RunDeps& deps, Environments& environments, Runners& runners)
+      : deps_(deps), environments_(environments), runners_(runners) {}
 
-  Result<runs::StoredAgent> apply(std::string_view manifest, std::vector<AgentFile> files,
+  Result<runs::StoredAgent> apply(std::string_view manifest, std::vector<UploadedFile> files,
                                   const fiber::Context& ctx);
   Result<model::Agent> get(std::string_view name, std::optional<std::uint32_t> version);
   Result<runs::AgentPage> list(std::string_view cursor, std::size_t limit);
 
  private:
-  // Digest of the layer with the files, "" for none.
-  Result<std::string> import_files(const std::vector<AgentFile>& files, const fiber::Context& ctx);
-
   const RunDeps& deps_;
   Environments& environments_;
+  Runners& runners_;
 };
 
 // Each file belongs to an entry of the manifest's `files`, and each entry has a file. Pure.
-Result<> match_files(const std::vector<std::string>& entries, const std::vector<AgentFile>& files);
+Result<> match_files(const std::vector<std::string>& entries,
+                     const std::vector<UploadedFile>& files);
 
 }  // namespace tare::host

@@ -8,6 +8,7 @@
 #include "host/exec_service.h"
 #include "host/flattener.h"
 #include "host/recovery.h"
+#include "host/runner_swap.h"
 #include "host/sandbox_files.h"
 #include "host/services.h"
 #include "sandbox/seccomp/build.h"
@@ -84,12 +85,15 @@ Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& rel
   relay.set(&runs, &execs);
   runs.take_up(std::move(left));
   Environments environments(run_deps, runs);
-  Agents agents(run_deps, environments);
-  Admission admission(run_deps, agents, environments);
+  Runners runners(run_deps, runs);
+  RunnerSwap runner_swap(run_deps, runs, execs, runners, ctx);
+  Agents agents(run_deps, environments, runners);
+  Admission admission(run_deps, agents, environments, runners);
   Listeners& listeners = deps.prepared.listeners;
-  Services services{run_deps,     runs,      execs,    sessions, files,   environments,
-                    agents,       admission, canaries, blobs,    api_key, listeners.address(),
-                    kernel_text()};
+  Services services{
+      run_deps,     runs,   execs,     sessions, files, environments, runners,
+      runner_swap,  agents, admission, canaries, blobs, api_key,      listeners.address(),
+      kernel_text()};
   const http::Server server(surface_routes(services), surface_options(services));
 
   const BlobSweep sweep{blobs,

@@ -62,7 +62,7 @@ Result<std::shared_ptr<LiveRun>> ExecService::live_run(const std::string& run,
 // All that the run's own program got, and what this one asks for on top.
 Result<std::vector<sandbox::Step>> ExecService::steps_of(const LiveRun& run,
                                                          model::ExecSpec spec) const {
-  const auto sandbox = TRY(sandbox_spec(run.run, run.purpose));
+  const auto sandbox = TRY(sandbox_spec(with_runner(run.run, run.runner), run.purpose));
   spec.env = merge_env(sandbox.env, spec.env);
   return sandbox::compile_exec(spec, sandbox, deps_.filters.walls(sandbox.profile));
 }
@@ -83,6 +83,15 @@ Result<std::uint32_t> ExecService::next_number(const std::string& run) {
 Result<std::shared_ptr<LiveExec>> ExecService::create(const std::string& run,
                                                       model::ExecRequest request,
                                                       const fiber::Context& ctx) {
+  const auto sandbox = TRY(live_run(run, ctx));
+  TRY(sandbox->changed.wait_until(
+      [&] { return !sandbox->swapping || sandbox->ended || sandbox->lost; }, ctx));
+  return create_while_changing(run, std::move(request), ctx);
+}
+
+Result<std::shared_ptr<LiveExec>> ExecService::create_while_changing(const std::string& run,
+                                                                     model::ExecRequest request,
+                                                                     const fiber::Context& ctx) {
   TRY(model::validate(request));
   auto sandbox = TRY(live_run(run, ctx));
   std::vector<std::uint32_t> living;

@@ -46,6 +46,10 @@ class ExecService final : public ExecEvents {
   // Sent when it returns; a run that is just being started is waited for.
   Result<std::shared_ptr<LiveExec>> create(const std::string& run, model::ExecRequest request,
                                            const fiber::Context& ctx);
+  // The same for who changes the session's runner; all others wait until that is done.
+  Result<std::shared_ptr<LiveExec>> create_while_changing(const std::string& run,
+                                                          model::ExecRequest request,
+                                                          const fiber::Context& ctx);
   Result<model::Exec> get(const std::string& run, std::uint32_t number);
   Result<std::vector<model::Exec>> list(const std::string& run);
   std::shared_ptr<LiveExec> live(const std::string& run, std::uint32_t number) const;

@@ -69,10 +69,17 @@ Result<sandbox::Plans> plans_of(const model::SandboxSpec& spec, const Filters& f
   return sandbox::compile(spec, filters.walls(spec.profile));
 }
 
+Result<SandboxOrder> sandbox_order(const model::SandboxSpec& spec, const RunDeps& deps) {
+  const BasePlans::Sealed* base = TRY(deps.base_plans.of(sandbox::BaseKind::of(spec)));
+  return SandboxOrder{{base->digest, spec.host_root, spec.session, spec.layers, spec.network,
+                       spec.limits, spec.runner},
+                      TRY(sys::dup_fd(base->fd.get()))};
+}
+
 Result<LaunchParts> prepare_launch(LiveRun& live, const RunDeps& deps) {
   const model::RunRequest& request = live.run.request;
   const std::string& id = live.run.id;
-  model::SandboxSpec spec = TRY(sandbox_spec(live.run, live.purpose));
+  model::SandboxSpec spec = TRY(sandbox_spec(with_runner(live.run, live.runner), live.purpose));
   spec.layers = deps.flat.mounted(live.run);
   spec.limits.time_ms = time_left(live.run, deps.clock.wall_ms());
   if (spec.network == model::Network::host && !spec.host_root) {
@@ -80,16 +87,15 @@ Result<LaunchParts> prepare_launch(LiveRun& live, const RunDeps& deps) {
     spec.name_servers = sys::read_file_at(sys::kCwd, "/etc/resolv.conf", kMaxNameServersBytes)
                             .value_or(std::string());
   }
+  SandboxOrder order = TRY(sandbox_order(spec, deps));
   LaunchParts parts;
-  parts.message = {
-      .id = id,
-      .base = {{}, spec.host_root, spec.session, spec.layers, spec.network, spec.limits},
-      .with_stdin = spec.with_stdin,
-      .with_input = spec.with_input};
+  parts.message = {.id = id,
+                   .base = std::move(order.base),
+                   .with_stdin = spec.with_stdin,
+                   .with_input = spec.with_input,
+                   .with_report = reports(request)};
   const std::string plan = TRY(sandbox::encode(TRY(sandbox::compile_run(spec))));
-  const BasePlans::Sealed* base = TRY(deps.base_plans.of(sandbox::BaseKind::of(spec)));
-  parts.message.base.plan = base->digest;
-  parts.fds.push_back(TRY(sys::dup_fd(base->fd.get())));
+  parts.fds.push_back(std::move(order.plan));
   parts.fds.push_back(TRY(sys::sealed_memfd("tare-plan", plan, false)));
 
   sys::Pipe gate = TRY(sys::make_pipe());
@@ -108,6 +114,13 @@ Result<LaunchParts> prepare_launch(LiveRun& live, const RunDeps& deps) {
     parts.fds.push_back(TRY(sys::dup_fd(pipe.write.get())));
     live.stdin_write = std::move(pipe.write);
   }
+  if (parts.message.with_report) {
+    sys::Pipe pipe = TRY(sys::make_pipe());
+    TRY(sys::set_nonblocking(pipe.read.get(), true));
+    parts.fds.push_back(TRY(sys::dup_fd(pipe.read.get())));
+    parts.fds.push_back(std::move(pipe.write));
+    live.report_read = std::move(pipe.read);
+  }
   if (spec.with_input) {
     TRY(sys::ensure_dir_at(deps.runs_dir, id, 0700));
     const auto folder = TRY(sys::open_beneath(deps.runs_dir, id, O_RDONLY | O_DIRECTORY));
@@ -120,6 +133,8 @@ Result<> open_output(LiveRun& live, const RunDeps& deps) {
   TRY(sys::ensure_dir_at(deps.runs_dir, live.run.id, 0700));
   live.log = TRY(deps.logs.open(live.run.id, live.run.request.attach));
   live.log->log->set_limit(live.run.request.limits.output_bytes);
+  if (reports(live.run.request))
+    live.report = TRY(runs::ReportLog::open(deps.runs_dir, live.run.id));
   live.changed.notify_all();
   return ok();
 }

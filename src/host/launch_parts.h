@@ -12,6 +12,13 @@
 
 namespace tare::host {
 
+// What a sandbox of `spec` is made from, and its base plan.
+struct SandboxOrder {
+  sandbox::SandboxBase base;
+  sys::UniqueFd plan;
+};
+Result<SandboxOrder> sandbox_order(const model::SandboxSpec& spec, const RunDeps& deps);
+
 struct LaunchParts {
   sandbox::LaunchMessage message;
   std::vector<sys::UniqueFd> fds;  // in the order of LaunchMessage

@@ -129,6 +129,10 @@ Result<> LauncherLink::dispatch(sys::Message message) {
     pool_changed_.notify_all();
   } else if (auto* stopped = std::get_if<sandbox::StoppedMessage>(&decoded)) {
     on_stopped(std::move(*stopped), std::move(message.fds));
+  } else if (auto* swapped = std::get_if<sandbox::SwappedMessage>(&decoded)) {
+    if (const auto waiting = swapping_.find(swapped->id); waiting != swapping_.end())
+      waiting->second = std::move(*swapped);
+    swapping_changed_.notify_all();
   } else if (!dispatch_exec(decoded, message.fds)) {
     return Error{Errc::internal, "tare-launcher: greeted twice"};
   }
@@ -187,6 +191,27 @@ Result<StandingSandbox> LauncherLink::stop(const std::string& run, const fiber::
                          result.answer->uid_base};
 }
 
+Result<> LauncherLink::swap(const std::string& run, const std::string& runner_digest, bool& touched,
+                            const fiber::Context& ctx) {
+  touched = false;
+  if (swapping_.contains(run)) return Error{Errc::conflict, run + " gets another runner already"};
+  const std::uint64_t connection = connection_;
+  auto& answer = swapping_[run];
+  const auto answered = [&] { return answer || connection_ != connection || !ready_; };
+  auto told = send(sandbox::SwapMessage{run, runner_digest}, {}, ctx);
+  if (told) {
+    touched = true;  // until it is known
+    told = swapping_changed_.wait_until(answered, ctx);
+  }
+  const auto result = std::move(answer);
+  swapping_.erase(run);
+  if (!told) return told;
+  if (!result) return Error{Errc::unavailable, "tare-launcher is gone"};
+  touched = result->touched;
+  if (result->error.empty()) return ok();
+  return Error{Errc::conflict, "its runner cannot be changed: " + result->error};
+}
+
 Result<> LauncherLink::send_now(const sandbox::ToLauncher& message, std::span<const int> fds,
                                 const fiber::Context& ctx) {
   const std::string bytes = TRY(sandbox::encode(message));
@@ -207,6 +232,7 @@ void LauncherLink::disconnected(const Error& why) {
   if (status_.connected) log_.warning("launcher disconnected", {{"error", why.message}});
   ready_ = false;
   stopping_changed_.notify_all();
+  swapping_changed_.notify_all();
   status_ = {.connected = false, .pid = 0, .version = version, .detail = why.message};
   socket_.reset();
 }

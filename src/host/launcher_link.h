@@ -89,6 +89,10 @@ class LauncherLink {
   Result<StandingSandbox> stop(const std::string& run, const fiber::Context& ctx);
   // Not waited for. When the connection is gone the launcher lets it go on by itself.
   void go_on(const std::string& run);
+  // Another runner for a live sandbox; all that ran in it is dead then. An error: `touched` says
+  // whether the sandbox is lost.
+  Result<> swap(const std::string& run, const std::string& runner_digest, bool& touched,
+                const fiber::Context& ctx);
   // Which launcher process that is, as text; all zeros: none yet.
   std::string instance() const { return fmt::format("{:016x}", known_instance_); }
 
@@ -125,6 +129,9 @@ class LauncherLink {
   std::map<std::string, Stopping, std::less<>> stopping_;  // by run
   fiber::Event stopping_changed_;
   fiber::TaskGroup* senders_ = nullptr;  // while run() runs
+  // By run; nullopt: not answered yet.
+  std::map<std::string, std::optional<sandbox::SwappedMessage>, std::less<>> swapping_;
+  fiber::Event swapping_changed_;
 };
 
 }  // namespace tare::host

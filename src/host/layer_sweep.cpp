@@ -37,6 +37,7 @@ Result<LayerDigests> recorded_layers(runs::Store& store) {
     needed.insert(agent.files_digest);
     return ok();
   }));
+  for (const model::Runner& runner : TRY(store.list_runners(kTenant))) needed.insert(runner.digest);
   return needed;
 }
 

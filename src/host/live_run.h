@@ -22,6 +22,8 @@
 #include "host/spec.h"
 #include "model/environment.h"
 #include "model/run.h"
+#include "model/session_runner.h"
+#include "runs/report_log.h"
 #include "sandbox/launch/protocol.h"
 #include "snapshot/protocol.h"
 #include "sys/fd.h"
@@ -66,6 +68,10 @@ struct LiveRun {
   // For its idle timeout: how many use it, and since when nobody does.
   std::uint32_t uses = 0;
   fiber::Clock::time_point used_at = fiber::Clock::now();
+  // Of a session whose runner was changed, or is just being: what it has instead of the one in its
+  // request.
+  std::optional<model::SessionRunner> runner;
+  bool swapping = false;
 
   // What was asked, or went wrong on our side.
   bool kill_wanted = false;
@@ -75,6 +81,8 @@ struct LiveRun {
   std::shared_ptr<OpenLog> log;  // null until the run's folder is made
   sys::UniqueFd stdout_read, stderr_read;
   sys::UniqueFd stdin_write;
+  std::unique_ptr<runs::ReportLog> report;  // null without a runner, and until the folder is made
+  sys::UniqueFd report_read;
   bool stdin_taken = false;  // one request may feed it
   std::string note;          // told with the end: what else went wrong
   void add_note(std::string_view text) {

@@ -49,6 +49,12 @@ Result<Leftovers> find_leftovers(runs::Store& store, const runs::Blobs& blobs, i
     if (run.state == model::RunState::queued) continue;
     auto events = store.events(run.tenant, run.id, 0);
     if (!events) log.error("events cannot be read", events.error(), {{"run", run.id}});
+    if (run.request.session) {
+      auto runner = store.get_session_runner(run.tenant, run.id);
+      if (!runner)
+        log.error("a session's runner cannot be read", runner.error(), {{"run", run.id}});
+      if (runner && *runner) left.runners.emplace(run.id, std::move(**runner));
+    }
     left.launches.emplace(run.id, launch_of(std::move(events).value_or({})));
   }
   left.builds = TRY(builds_under_way(store, kTenant));

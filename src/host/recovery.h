@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/result.h"
 #include "host/image_record.h"
+#include "model/session_runner.h"
 #include "runs/blobs.h"
 #include "runs/store.h"
 
@@ -27,6 +28,7 @@ struct Leftovers {
   runs::UnfinishedRuns unfinished;
   Launches launches;
   Builds builds;
+  std::map<std::string, model::SessionRunner, std::less<>> runners;  // by run id
 };
 
 // Pure. `events` of one run, in order.

@@ -11,6 +11,7 @@
 #include "host/launch_parts.h"
 #include "host/output_pump.h"
 #include "host/run_events.h"
+#include "host/run_reports.h"
 #include "sys/files.h"
 
 namespace tare::host {
@@ -67,6 +68,9 @@ Result<> RunDriver::watch(LiveRun& live, const fiber::Context& ctx) const {
     });
   }
   if (live.feed) pumps.spawn([&](const fiber::Context& task) { feed(live, task); });
+  if (live.report && live.report_read.valid()) {
+    pumps.spawn([&](const fiber::Context& task) { take_reports(live, deps_.log, task); });
+  }
   if (live.purpose == Purpose::build && live.image) {
     if (!live.reattached) pumps.spawn([&](const fiber::Context& task) { import(live, task); });
   } else if (live.stdout_read.valid()) {

@@ -10,6 +10,7 @@
 #include "host/outcome_text.h"
 #include "host/run_driver.h"
 #include "host/run_events.h"
+#include "host/run_reports.h"
 #include "host/standing_upper.h"
 #include "runs/rows.h"
 #include "sandbox/plan/plan.h"
@@ -208,6 +209,7 @@ Result<> RunDriver::record_end(LiveRun& live, model::RunEvent event,
     if (!synced)
       deps_.log.error("output could not be made durable", synced.error(), {{"run", live.run.id}});
   }
+  finish_report(live, deps_);
   const auto denied = denied_events(live, deps_.clock.wall_ms(), Told::at_the_end);
   for (;;) {
     auto appended = deps_.records.run([&](runs::Store& store) -> Result<runs::AppendedEvent> {
@@ -217,6 +219,7 @@ Result<> RunDriver::record_end(LiveRun& live, model::RunEvent event,
       auto done = TRY(store.append_event(kTenant, live.run.id, event));
       if (live.image)
         TRY(record_image(store, *live.image, done.run, live.imported, live.imported_image));
+      TRY(record_report(store, live));
       return done;
     });
     if (appended) {

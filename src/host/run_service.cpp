@@ -37,10 +37,20 @@ std::string RunService::run_in(std::string_view environment_digest) const {
   return {};
 }
 
+std::string RunService::run_with_runner(std::string_view runner_digest) const {
+  for (const auto& [id, live] : table_) {
+    const bool other = live->runner && live->runner->digest == runner_digest;
+    if (other || live->run.request.runner_digest == runner_digest) return id;
+  }
+  return {};
+}
+
 std::set<std::string, std::less<>> RunService::layers_in_use() const {
   std::set<std::string, std::less<>> digests;
   for (const auto& [id, live] : table_) {
     for (std::string& layer : layers_of(live->run)) digests.insert(std::move(layer));
+    digests.insert(live->run.request.runner_digest);
+    if (live->runner) digests.insert(live->runner->digest);
   }
   return digests;
 }
@@ -55,11 +65,11 @@ std::set<std::string, std::less<>> RunService::inputs_in_use() const {
 
 // ---- new runs
 
-model::Run RunService::new_run(model::RunRequest request) {
+model::Run RunService::new_run(NewRun& wanted) {
   model::Run run;
   run.tenant = kTenant;
-  run.id = ids_.next();
-  run.request = std::move(request);
+  run.id = wanted.id.empty() ? ids_.next() : std::move(wanted.id);
+  run.request = std::move(wanted.request);
   run.created_ms = deps_.clock.wall_ms();
   return run;
 }
@@ -75,7 +85,7 @@ Result<runs::CreatedRun> RunService::create(NewRun wanted) {
                  fmt::format("{} runs wait already; try again later", kMaxQueuedRuns)};
   }
   auto live = std::make_shared<LiveRun>();
-  live->run = new_run(std::move(wanted.request));
+  live->run = new_run(wanted);
   live->purpose = wanted.purpose;
   live->image = std::move(wanted.image);
   live->run.own = std::move(wanted.own);

@@ -28,6 +28,7 @@
 namespace tare::host {
 
 struct NewRun {
+  std::string id = {};  // of new_id(), or ""
   model::RunRequest request;
   std::string request_digest;  // of what the client asked, before names were resolved
   Purpose purpose = Purpose::run;
@@ -46,9 +47,14 @@ class RunService final : public LauncherEvents {
   // Before anything else: what an earlier tared left unfinished.
   void take_up(Leftovers left);
 
+  std::string new_id() { return ids_.next(); }
   // Durable when it returns.
   Result<runs::CreatedRun> create(NewRun request);
   Result<model::Run> get(const std::string& id);
+  // The runner that a session has now; nullopt: that of its request, if any.
+  Result<std::optional<model::SessionRunner>> session_runner(const std::string& id);
+  // What its program has reported so far; nullopt: nothing.
+  Result<std::optional<Json>> report(const std::string& id);
   // .second: it had ended already. `why`: for people, when it was not asked for by one.
   Result<std::pair<model::Run, bool>> kill(const std::string& id, std::string why = {});
   // Until it has ended or ctx ends (then as it is).
@@ -67,6 +73,8 @@ class RunService final : public LauncherEvents {
   std::shared_ptr<LiveRun> build_of(std::string_view source) const;
   // The id of a run in the environment of that digest that has not ended, or "".
   std::string run_in(std::string_view environment_digest) const;
+  // The same of one with the runner of that digest.
+  std::string run_with_runner(std::string_view runner_digest) const;
   // The layers that runs which have not ended stand on.
   std::set<std::string, std::less<>> layers_in_use() const;
   // The digests of the inputs of all runs that have not ended.
@@ -88,7 +96,7 @@ class RunService final : public LauncherEvents {
 
  private:
   using LivePtr = std::shared_ptr<LiveRun>;
-  model::Run new_run(model::RunRequest request);
+  model::Run new_run(NewRun& wanted);
   model::RunEvent launching_event() const;
   bool never_reached(const LiveRun& live) const;
   void launch_again(const LivePtr& live);

@@ -19,6 +19,8 @@ void RunService::take_up(Leftovers left) {
       live->image = build->second;
     }
     table_[live->run.id] = live;
+    const auto runner = left.runners.find(live->run.id);
+    if (runner != left.runners.end()) live->runner = runner->second;
     if (live->run.state == model::RunState::queued) {
       queue_.push_back(live);
       continue;
@@ -34,6 +36,11 @@ void RunService::take_up(Leftovers left) {
     const Launch& launch = left.launches[live->run.id];
     live->launcher = launch.launcher;
     live->kill_wanted = launch.kill_requested;
+    if (live->runner && !live->runner->confirmed) {
+      // By how much is not known: nothing may run in it any more.
+      live->kill_wanted = true;
+      live->add_note("tared was restarted while its runner was being changed");
+    }
     for (const auto& [call, count] : launch.denied) live->denied[call] = {count, count};
   }
 }
@@ -81,6 +88,7 @@ void RunService::on_live(const sandbox::LiveMessage& message, std::vector<sys::U
   live->stdout_read = std::move(fds[0]);
   live->stderr_read = std::move(fds[1]);
   if (message.with_stdin) live->stdin_write = std::move(fds[2]);
+  if (message.with_report) live->report_read = std::move(fds.back());
   if (message.started) live->started = sandbox::StartedMessage{message.id, 0};
 }
 

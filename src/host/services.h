@@ -13,6 +13,8 @@
 #include "host/exec_service.h"
 #include "host/run_deps.h"
 #include "host/run_service.h"
+#include "host/runner_swap.h"
+#include "host/runners.h"
 #include "host/sandbox_files.h"
 #include "host/sessions.h"
 #include "http/server.h"
@@ -26,6 +28,8 @@ struct Services {
   Sessions& sessions;
   SandboxFiles& files;
   Environments& environments;
+  Runners& runners;
+  RunnerSwap& runner_swap;
   Agents& agents;
   Admission& admission;
   Canaries& canaries;

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "model/environment.h"
 #include "model/profile.h"
+#include "sandbox/plan/plan.h"
 
 namespace tare::host {
 
@@ -37,6 +38,13 @@ std::vector<std::string> layers_of(const model::Run& run) {
   return with_own(layers_of(run.request), run.own);
 }
 
+model::Run with_runner(model::Run run, const std::optional<model::SessionRunner>& runner) {
+  if (!runner) return run;
+  run.request.runner = runner->reference;
+  run.request.runner_digest = runner->digest;
+  return run;
+}
+
 std::vector<std::string> environment_variables(const model::RunRequest& request,
                                                std::string_view run_id) {
   std::map<std::string, std::string, std::less<>> variables = {
@@ -49,6 +57,11 @@ std::vector<std::string> environment_variables(const model::RunRequest& request,
     variables[variable.substr(0, equals)] = variable.substr(equals + 1);
   }
   variables["TARE_RUN"] = run_id;
+  if (!request.runner.empty()) {
+    variables["TARE_RUNNER"] = request.runner;
+    variables["TARE_RUNNER_DIGEST"] = request.runner_digest;
+    if (reports(request)) variables["TARE_REPORT_FD"] = std::to_string(sandbox::kReportFd);
+  }
   std::vector<std::string> out;
   for (const auto& [name, value] : variables) out.push_back(name + "=" + value);
   return out;
@@ -75,6 +88,7 @@ Result<model::SandboxSpec> sandbox_spec(const model::Run& run, Purpose purpose) 
   spec.machine_id = machine_id_of(run);
   spec.host_root = request.environment_digest.empty();
   spec.layers = layers_of(run);
+  spec.runner = request.runner_digest;
   spec.session = request.session;
   spec.argv = request.argv;
   spec.env = environment_variables(request, run.id);

@@ -1,12 +1,14 @@
 // From a run to the sandbox it needs, as a value. Pure: the same run gives the same spec.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "model/run.h"
 #include "model/sandbox_spec.h"
+#include "model/session_runner.h"
 
 namespace tare::host {
 
@@ -22,6 +24,14 @@ std::vector<std::string> layers_of(const model::RunRequest& request);
 // And what is its own.
 std::vector<std::string> with_own(std::vector<std::string> layers, const model::OwnLayers& own);
 std::vector<std::string> layers_of(const model::Run& run);
+
+// The run as it would have been with the runner that the session has now.
+model::Run with_runner(model::Run run, const std::optional<model::SessionRunner>& runner);
+
+// Its program has a pipe to report to (model/run_report.h).
+inline bool reports(const model::RunRequest& request) {
+  return !request.runner.empty() && !request.session;
+}
 
 // The variables of the program: Tare's defaults, then the request's own (which win), then TARE_RUN.
 std::vector<std::string> environment_variables(const model::RunRequest& request,

@@ -103,6 +103,41 @@ TEST(Spec, a_request_may_replace_every_variable_but_the_runs_own) {
                           "TARE_RUN=" + std::string(kId), "TZ=UTC", "USER=agent"));
 }
 
+TEST(Spec, a_runner_is_no_layer_and_only_a_program_reports) {
+  model::RunRequest request = a_request();
+  request.runner = "python@1.0";
+  request.runner_digest = kOne;
+  const auto spec = sandbox_spec(run_of(request), Purpose::run).value();
+  EXPECT_EQ(spec.runner, kOne);
+  EXPECT_TRUE(spec.layers.empty());
+  EXPECT_THAT(spec.env, testing::IsSupersetOf({std::string("TARE_RUNNER=python@1.0"),
+                                               "TARE_RUNNER_DIGEST=" + std::string(kOne),
+                                               std::string("TARE_REPORT_FD=5")}));
+  request.session = true;
+  request.argv.clear();
+  EXPECT_THAT(sandbox_spec(run_of(request), Purpose::run)->env,
+              testing::Not(testing::Contains("TARE_REPORT_FD=5")));
+  const model::SessionRunner other{"python@1.1", kTwo, true};
+  EXPECT_EQ(sandbox_spec(with_runner(run_of(request), other), Purpose::run)->runner, kTwo);
+  EXPECT_EQ(with_runner(run_of(request), std::nullopt), run_of(request));
+}
+
+TEST(Runners, files_of_one_are_checked_before_anything_is_stored) {
+  const auto why = [](std::vector<std::string> paths) {
+    std::vector<UploadedFile> files;
+    for (std::string& path : paths) files.push_back({std::move(path), 0644, kOne});
+    const auto checked = check_runner_files(files);
+    return checked ? std::string() : checked.error().message;
+  };
+  EXPECT_EQ(why({"runner.toml", "main.py", "lib/tare.py"}), "");
+  EXPECT_THAT(why({"main.py"}), testing::HasSubstr("runner.toml is missing"));
+  EXPECT_THAT(why({"runner.toml", "../x"}), testing::HasSubstr("files[1].path"));
+  EXPECT_THAT(why({"runner.toml", "a", "a/b"}), testing::HasSubstr("is a folder of another file"));
+  for (const char* compiled :
+       {"x.pyc", "lib/__pycache__/x.cpython-311.opt-1.pyc", "a/__pycache__/x"})
+    EXPECT_THAT(why({"runner.toml", compiled}), testing::HasSubstr("compiled code"));
+}
+
 TEST(Spec, every_spec_compiles_to_a_plan) {
   const std::string filter(8, '\0');
   const Filters filters{filter, filter, filter};
@@ -121,7 +156,7 @@ TEST(Admission, a_requests_variables_replace_the_agents_of_the_same_name) {
 
 TEST(Agents, each_file_belongs_to_an_entry_and_each_entry_has_one) {
   const auto file = [](const char* path) {
-    return AgentFile{.path = path, .mode = 0644, .digest = kOne};
+    return UploadedFile{.path = path, .mode = 0644, .digest = kOne};
   };
   EXPECT_TRUE(
       match_files({"a.py", "lib"}, {file("a.py"), file("lib/x.py"), file("lib/y/z.py")}).ok());

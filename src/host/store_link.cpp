@@ -118,11 +118,12 @@ Result<sys::UniqueFd> StoreLink::open(const snapshot::Request& request, const fi
   return opened;
 }
 
-Result<snapshot::Imported> StoreLink::import_files(std::span<const snapshot::FileItem> files,
+Result<snapshot::Imported> StoreLink::import_files(snapshot::FilesOf of,
+                                                   std::span<const snapshot::FileItem> files,
                                                    std::span<const int> fds,
                                                    const fiber::Context& ctx) {
   snapshot::StoreClient client = TRY(take(ctx));
-  return offload_.run([&] { return client.import_files(files, fds); }, ctx);
+  return offload_.run([&] { return client.import_files(of, files, fds); }, ctx);
 }
 
 }  // namespace tare::host

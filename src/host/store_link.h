@@ -40,7 +40,8 @@ class StoreLink {
   // For OpenManifest and OpenFile: what came beside the reply.
   Result<sys::UniqueFd> open(const snapshot::Request& request, const fiber::Context& ctx);
   // The whole exchange of ImportFiles; descriptors are borrowed.
-  Result<snapshot::Imported> import_files(std::span<const snapshot::FileItem> files,
+  Result<snapshot::Imported> import_files(snapshot::FilesOf of,
+                                          std::span<const snapshot::FileItem> files,
                                           std::span<const int> fds, const fiber::Context& ctx);
 
   const PeerStatus& status() const { return status_; }

@@ -13,6 +13,7 @@
 #include "model/environment.h"
 #include "model/limits_json.h"
 #include "model/relative_path.h"
+#include "model/runner.h"
 #include "model/validate.h"
 
 namespace tare::model {
@@ -39,7 +40,15 @@ Result<std::string> environment_text(std::string_view text) {
   return TRY(parse_environment_source(text)).text();
 }
 
+Result<std::string> read_runner(const Node& node) { return TRY(read_runner_ref(node)).text(); }
+
+// A list; where it is allowed, one text alone, for a runner.
 Result<std::vector<std::string>> read_entry(const Node& node) {
+  if (node.value().is_string()) {
+    std::vector<std::string> entry = {TRY(read_text(node, kMaxArgBytes, 1))};
+    TRY(placed(node, check_argv("entry", entry)));
+    return entry;
+  }
   auto entry = TRY(list_of(text(kMaxArgBytes), kMaxArgs, 1)(node));
   TRY(placed(node, check_argv("entry", entry)));
   return entry;
@@ -103,6 +112,7 @@ void read_common(Fields& fields, AgentManifest& manifest) {
   fields.required("name", manifest.name, read_name);
   fields.optional("description", manifest.description, text(kMaxDescriptionBytes));
   fields.required("environment", manifest.environment, parsed(environment_text));
+  fields.optional("runner", manifest.runner, read_runner);
   fields.required("entry", manifest.entry, read_entry);
   fields.optional("files", manifest.files, read_files);
   fields.optional("user", manifest.user, choice({"agent", "root"}));
@@ -113,6 +123,16 @@ Json text_list(const std::vector<std::string>& items) {
   JsonArray array;
   for (const std::string& item : items) array.emplace_back(item);
   return array;
+}
+
+// One text with a runner, argv without.
+Result<> check_entry(const Node& root, const AgentManifest& manifest) {
+  const Json& entry = root.value().as_object().at("entry");
+  const Node node = root.member("entry", entry);
+  if (manifest.runner.empty() && entry.is_string())
+    return node.refuse("is the program and its arguments, a list; one text is for a `runner`");
+  if (manifest.runner.empty() || manifest.entry.size() == 1) return ok();
+  return node.refuse("with a runner it is one text for it, such as \"main.py:handler\"");
 }
 
 // The manifest inside an Agent: its canonical text.
@@ -135,13 +155,13 @@ Result<AgentManifest> parse_agent_toml(std::string_view text, std::string file_n
   read_common(fields, manifest);
   fields.optional("limits", manifest.limits, read_toml_limits);
   fields.optional("env", manifest.env, read_env_table);
-  fields.reserved("runner", "is reserved for a later version of Tare; leave it out");
   TRY(fields.finish());
+  TRY(check_entry(root, manifest));
   return manifest;
 }
 
 Json to_json(const AgentManifest& manifest) {
-  return JsonObject{
+  JsonObject object{
       {"name", manifest.name},
       {"description", manifest.description},
       {"environment", manifest.environment},
@@ -152,6 +172,9 @@ Json to_json(const AgentManifest& manifest) {
       {"limits", to_json(manifest.limits)},
       {"env", text_list(manifest.env)},
   };
+  // Only where there is one: what was stored before there were runners keeps its digest.
+  if (!manifest.runner.empty()) object["runner"] = manifest.runner;
+  return object;
 }
 
 Result<AgentManifest> read_agent_manifest(const Node& node) {
@@ -161,6 +184,7 @@ Result<AgentManifest> read_agent_manifest(const Node& node) {
   fields.optional("limits", manifest.limits, read_limits);
   fields.optional("env", manifest.env, read_env_list);
   TRY(fields.finish());
+  TRY(check_entry(node, manifest));
   return manifest;
 }
 
@@ -191,6 +215,7 @@ Json to_json(const Agent& agent) {
       {"created_ms", agent.created_ms},
       {"created_at", format_utc(agent.created_ms)},
   };
+  if (!manifest.runner.empty()) object["runner"] = manifest.runner;
   if (!agent.environment_layers.empty())
     object["environment_layers"] = text_list(agent.environment_layers);
   return object;

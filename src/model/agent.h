@@ -10,6 +10,11 @@
 //   [env]
 //   MODE = "full"
 //
+// With a runner (model/runner.h), the entry is one text that the runner understands:
+//
+//   runner = "python"              # the newest, or what was rolled out; "python@1.2": that one
+//   entry = "main.py:handler"
+//
 // Pure values and functions; the text is hostile. Errors: Errc::invalid with file, line, key and
 // what is allowed. What never happens: a key that is passed over, a path that leads out of the
 // agent's folder, a TARE_ variable.
@@ -31,7 +36,8 @@ struct AgentManifest {
   std::string name;
   std::string description;
   std::string environment = "host";  // canonical text of an EnvironmentSource
-  std::vector<std::string> entry;    // argv; not empty
+  std::string runner = {};           // text of a RunnerRef, "" for none
+  std::vector<std::string> entry;    // argv, not empty; with a runner one text for it
   std::vector<std::string> files;    // relative paths of files and folders, sorted
   std::string user = "agent";
   std::string profile = "default";

@@ -45,6 +45,27 @@ std::string refusal(std::string_view more) {
   return manifest.ok() ? "accepted" : manifest.error().message;
 }
 
+TEST(AgentManifest, with_a_runner_the_entry_is_one_text) {
+  constexpr std::string_view kHead = "name = \"a\"\nenvironment = \"host\"\n";
+  const auto parsed = [&](std::string_view more) {
+    return parse_agent_toml(std::string(kHead) + std::string(more));
+  };
+  const auto manifest = parsed("runner = \"python@1.2\"\nentry = \"main.py:handler\"\n");
+  ASSERT_TRUE(manifest.ok()) << manifest.error().message;
+  EXPECT_EQ(manifest->runner, "python@1.2");
+  EXPECT_THAT(manifest->entry, ElementsAre("main.py:handler"));
+  const Json json = to_json(*manifest);
+  EXPECT_EQ(*read_agent_manifest(Node(json)), *manifest);
+  EXPECT_THAT(parsed("runner = \"python\"\nentry = [\"a\", \"b\"]\n").error().message,
+              HasSubstr("agent.toml:4: entry: with a runner it is one text"));
+  EXPECT_THAT(parsed("entry = \"main.py:handler\"\n").error().message,
+              HasSubstr("agent.toml:3: entry: is the program and its arguments, a list"));
+}
+
+TEST(AgentManifest, one_without_a_runner_keeps_the_digest_it_had_before_there_were_any) {
+  EXPECT_THAT(canonical_text(*parse_agent_toml(kLeast)), Not(HasSubstr("runner")));
+}
+
 TEST(AgentManifest, every_key_is_read) {
   const auto manifest = parse_agent_toml(kFull);
   ASSERT_TRUE(manifest.ok()) << manifest.error().message;
@@ -86,11 +107,11 @@ TEST(AgentManifest, every_refusal_names_file_line_key_and_what_is_allowed) {
        "agent.toml:5: limits.memroy: unknown key; allowed: memory, cpu, pids, disk, inodes, "
        "output, time, open_files"},
       {"colour = 1\n",
-       "agent.toml:4: colour: unknown key; allowed: name, description, environment, entry, files, "
+       "agent.toml:4: colour: unknown key; allowed: name, description, environment, runner, entry, "
+       "files, "
        "user, profile, "
        "limits, env"},
-      {"runner = \"x\"\n",
-       "agent.toml:4: runner: is reserved for a later version of Tare; leave it out"},
+      {"runner = \"X y\"\n", "agent.toml:4: runner: \"X y\" is not a name"},
       {"name = \"b\"\n", "agent.toml:4:"},
       {"user = \"daemon\"\n", "agent.toml:4: user: expected one of agent, root, found \"daemon\""},
       {"profile = \"standard\"\n", "agent.toml:4: profile: expected one of strict, default, build"},
@@ -149,7 +170,7 @@ TEST(AgentManifest, the_required_keys_are_required_and_checked) {
   EXPECT_THAT(refused("name = \"a\"\nenvironment = \"host\"\nentry = [\"\"]\n"),
               HasSubstr("entry: the program must not be empty"));
   EXPECT_THAT(refused("name = \"a\"\nenvironment = \"host\"\nentry = \"true\"\n"),
-              HasSubstr("entry: expected a list, found \"true\""));
+              HasSubstr("entry: is the program and its arguments, a list"));
 }
 
 TEST(AgentManifest, the_errors_use_the_name_of_the_file) {

@@ -106,6 +106,9 @@ struct RunRequest {
   // Of one that has more than one: its layers, lowest first. Else the digest is the layer.
   std::vector<std::string> environment_layers = {};
   std::string files_digest = {};  // layer with the agent's own files, "" for none
+  // What it was resolved to (model/runner.h): "python@1.2", and its layer. "" for none.
+  std::string runner = {};
+  std::string runner_digest = {};
   std::vector<std::string> argv = {};
   std::vector<std::string> env = {};  // "NAME=value"
   std::string user = "agent";         // "agent" or "root"

@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/time_text.h"
 #include "model/environment.h"
+#include "model/runner.h"
 
 namespace tare::model {
 
@@ -104,6 +105,10 @@ Json to_json(const RunRequest& request) {
     object["on_idle"] = to_string(request.on_idle);
   }
   if (!request.forked_from.empty()) object["forked_from"] = request.forked_from;
+  if (!request.runner.empty()) {
+    object["runner"] = request.runner;
+    object["runner_digest"] = request.runner_digest;
+  }
   return object;
 }
 
@@ -117,6 +122,8 @@ Result<RunRequest> read_run_request(const Node& node) {
   fields.optional("environment_layers", request.environment_layers,
                   list_of(read_digest, kMaxEnvironmentLayers));
   fields.optional("files_digest", request.files_digest, read_digest_or_empty);
+  fields.optional("runner", request.runner, text(kMaxRunnerTextBytes));
+  fields.optional("runner_digest", request.runner_digest, read_digest_or_empty);
   fields.required("argv", request.argv, list_of(text(kMaxArgBytes), kMaxArgs));
   fields.optional("env", request.env, list_of(text(kMaxEnvBytes), kMaxEnv));
   fields.optional("session", request.session, boolean());

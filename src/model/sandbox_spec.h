@@ -26,10 +26,11 @@ struct SandboxSpec {
   std::string machine_id;  // 32 hex digits; "" for none (machine-id(5))
   bool host_root = false;  // the `host` environment: the host's /usr and friends, read-only
   std::vector<std::string>
-      layers;            // digests ("sha256:..."), lowest first; may be empty with host_root
-  bool session = false;  // no program of its own (argv is empty): it serves execs until it is
-                         // killed, and /output is a folder of its root, so that it can hibernate
-                         // with it
+      layers;               // digests ("sha256:..."), lowest first; may be empty with host_root
+  std::string runner = {};  // digest of the layer at model::kRunnerPath, "" for none
+  bool session = false;     // no program of its own (argv is empty): it serves execs until it is
+                            // killed, and /output is a folder of its root, so that it can hibernate
+                            // with it
   std::vector<std::string> argv;
   std::vector<std::string> env;  // "NAME=value", complete
   std::string cwd = "/home/agent";

@@ -151,6 +151,9 @@ Result<> validate(const RunRequest& request) {
   TRY(check_agent(request));
   TRY(check_environment(request));
   TRY(check_optional_digest("files_digest", request.files_digest));
+  TRY(check_optional_digest("runner_digest", request.runner_digest));
+  if (request.runner.empty() != request.runner_digest.empty())
+    return field_error("runner", "a runner has a digest, and nothing else has");
   if (!request.session) TRY(check_argv("argv", request.argv));
   if (request.session && !request.argv.empty())
     return field_error("argv", "a session has no program; start one in it as an exec");

@@ -98,6 +98,29 @@ Result<model::Environment> read_environment_columns(const sql::Row& row) {
   return environment;
 }
 
+Result<model::Runner> read_runner_node(const Node& node) {
+  return model::runner_from_json(node.value());
+}
+Result<model::Rollout> read_rollout_node(const Node& node) {
+  return model::rollout_from_json(node.value());
+}
+
+Result<model::Runner> read_runner_columns(const sql::Row& row) {
+  auto runner = TRY(read_json(TRY(row.text(4)), read_runner_node));
+  if (runner.tenant != TRY(row.text(0))) return contradiction("tenant and runner");
+  if (runner.manifest.name != TRY(row.text(1))) return contradiction("name and runner");
+  if (runner.manifest.version != TRY(row.text(2))) return contradiction("version and runner");
+  if (runner.digest != TRY(row.text(3))) return contradiction("digest and runner");
+  return runner;
+}
+
+Result<model::Rollout> read_rollout_columns(const sql::Row& row) {
+  auto rollout = TRY(read_json(TRY(row.text(1)), read_rollout_node));
+  if (rollout.sequence != TRY(row.unsigned_integer(0)))
+    return contradiction("sequence and rollout");
+  return rollout;
+}
+
 }  // namespace
 
 Result<RunRow> read_run_row(const sql::Row& row) {
@@ -120,6 +143,17 @@ Result<model::Environment> read_environment_row(const sql::Row& row) {
                fmt::format("table environments, row {} {}", printable(row, 0), printable(row, 1)));
 }
 
+Result<model::Runner> read_runner_row(const sql::Row& row) {
+  return named(read_runner_columns(row),
+               fmt::format("table runners, row {} {} {}", printable(row, 0), printable(row, 1),
+                           printable(row, 2)));
+}
+
+Result<model::Rollout> read_rollout_row(const sql::Row& row) {
+  const auto sequence = row.integer(0);
+  return named(read_rollout_columns(row), fmt::format("rollout {}", sequence ? *sequence : -1));
+}
+
 Result<std::string> to_stored(const model::RunRequest& request) {
   return stored(request, model::read_run_request, "request");
 }
@@ -140,6 +174,12 @@ Result<std::string> to_stored(const model::Agent& agent) {
 }
 Result<std::string> to_stored(const model::Environment& environment) {
   return stored(environment, model::read_environment, "environment");
+}
+Result<std::string> to_stored(const model::Runner& runner) {
+  return stored(runner, read_runner_node, "runner");
+}
+Result<std::string> to_stored(const model::Rollout& rollout) {
+  return stored(rollout, read_rollout_node, "rollout");
 }
 
 std::string one_line(std::string_view message) {

@@ -12,7 +12,9 @@
 
 #include "model/agent.h"
 #include "model/environment.h"
+#include "model/rollout.h"
 #include "model/run.h"
+#include "model/runner.h"
 #include "sql/database.h"
 
 namespace tare::runs {
@@ -30,6 +32,9 @@ Result<RunRow> read_run_row(const sql::Row& row);
 Result<model::RunEvent> read_event_row(const sql::Row& row);  // sequence, type, event
 Result<model::Agent> read_agent_row(const sql::Row& row);     // tenant, name, version, agent
 Result<model::Environment> read_environment_row(const sql::Row& row);  // tenant, name, environment
+Result<model::Runner> read_runner_row(
+    const sql::Row& row);  // tenant, name, version, digest, runner
+Result<model::Rollout> read_rollout_row(const sql::Row& row);  // sequence, rollout
 
 // The text for a row. Refused when it could not be read back as the same value.
 Result<std::string> to_stored(const model::RunRequest& request);
@@ -39,6 +44,8 @@ Result<std::string> to_stored(const model::OwnLayers& own);
 Result<std::string> to_stored(const model::RunEvent& event);
 Result<std::string> to_stored(const model::Agent& agent);
 Result<std::string> to_stored(const model::Environment& environment);
+Result<std::string> to_stored(const model::Runner& runner);
+Result<std::string> to_stored(const model::Rollout& rollout);
 
 // One line that a row can hold: control characters and what is not UTF-8 replaced, cut to
 // kMaxMessageBytes.

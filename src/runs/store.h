@@ -21,7 +21,10 @@
 #include "base/result.h"
 #include "model/agent.h"
 #include "model/environment.h"
+#include "model/rollout.h"
 #include "model/run.h"
+#include "model/runner.h"
+#include "model/session_runner.h"
 
 namespace tare::runs {
 
@@ -68,6 +71,13 @@ struct AgentPage {
   std::string next_cursor;  // empty: that was the last page
 };
 
+struct StoredRunner {
+  model::Runner runner;
+  bool existed = false;  // that version is the same: nothing was stored
+};
+// Of one agent; the oldest go.
+inline constexpr std::uint64_t kMaxRollouts = 1000;
+
 class Store {
  public:
   virtual ~Store() = default;
@@ -108,6 +118,39 @@ class Store {
   virtual Result<std::vector<model::Environment>> list_environments(std::string_view tenant) = 0;
   // The one of exactly that name.
   virtual Result<> delete_environment(std::string_view tenant, std::string_view name) = 0;
+
+  // Conflict when that version is there with other files.
+  virtual Result<StoredRunner> put_runner(const model::Runner& runner) = 0;
+  // Without a version: the one that was added last.
+  virtual Result<model::Runner> get_runner(std::string_view tenant, std::string_view name,
+                                           std::string_view version) = 0;
+  // By name, in the order in which they were added.
+  virtual Result<std::vector<model::Runner>> list_runners(std::string_view tenant) = 0;
+  virtual Result<> delete_runner(std::string_view tenant, std::string_view name,
+                                 std::string_view version) = 0;
+
+  // `rollout.sequence` is given by the store.
+  virtual Result<model::Rollout> add_rollout(std::string_view tenant, std::string_view agent,
+                                             const model::Rollout& rollout) = 0;
+  // Newest first, at most `limit`.
+  virtual Result<std::vector<model::Rollout>> rollouts(std::string_view tenant,
+                                                       std::string_view agent,
+                                                       std::size_t limit) = 0;
+  // What holds for each agent, by its name. An error of `take` ends it.
+  virtual Result<> each_rollout(
+      std::string_view tenant,
+      const std::function<Result<>(std::string_view agent, const model::Rollout&)>& take) = 0;
+
+  // What the program of a run reported (model/run_report.h), as JSON. Replaces what is there.
+  virtual Result<> put_report(std::string_view tenant, std::string_view run_id,
+                              std::string_view report) = 0;
+  // The runner that a session has instead of the one in its request. Replaces what is there.
+  virtual Result<> put_session_runner(std::string_view tenant, std::string_view run_id,
+                                      const model::SessionRunner& runner) = 0;
+  virtual Result<std::optional<model::SessionRunner>> get_session_runner(
+      std::string_view tenant, std::string_view run_id) = 0;
+  // "": nothing.
+  virtual Result<std::string> get_report(std::string_view tenant, std::string_view run_id) = 0;
 };
 
 }  // namespace tare::runs

@@ -276,6 +276,10 @@ Result<> SqliteStore::delete_run(std::string_view tenant, std::string_view run_i
   }
   // Its events go with it (ON DELETE CASCADE).
   TRY(database_->execute("DELETE FROM runs WHERE tenant = ?1 AND id = ?2", {tenant, run_id}));
+  TRY(database_->execute("DELETE FROM session_runners WHERE tenant = ?1 AND run_id = ?2",
+                         {tenant, run_id}));
+  TRY(database_->execute("DELETE FROM run_reports WHERE tenant = ?1 AND run_id = ?2",
+                         {tenant, run_id}));
   return transaction.commit();
 }
 

@@ -45,6 +45,27 @@ class SqliteStore final : public Store {
   Result<std::vector<model::Environment>> list_environments(std::string_view tenant) override;
   Result<> delete_environment(std::string_view tenant, std::string_view name) override;
 
+  Result<StoredRunner> put_runner(const model::Runner& runner) override;
+  Result<model::Runner> get_runner(std::string_view tenant, std::string_view name,
+                                   std::string_view version) override;
+  Result<std::vector<model::Runner>> list_runners(std::string_view tenant) override;
+  Result<> delete_runner(std::string_view tenant, std::string_view name,
+                         std::string_view version) override;
+  Result<model::Rollout> add_rollout(std::string_view tenant, std::string_view agent,
+                                     const model::Rollout& rollout) override;
+  Result<std::vector<model::Rollout>> rollouts(std::string_view tenant, std::string_view agent,
+                                               std::size_t limit) override;
+  Result<> each_rollout(
+      std::string_view tenant,
+      const std::function<Result<>(std::string_view agent, const model::Rollout&)>& take) override;
+  Result<> put_report(std::string_view tenant, std::string_view run_id,
+                      std::string_view report) override;
+  Result<std::string> get_report(std::string_view tenant, std::string_view run_id) override;
+  Result<> put_session_runner(std::string_view tenant, std::string_view run_id,
+                              const model::SessionRunner& runner) override;
+  Result<std::optional<model::SessionRunner>> get_session_runner(std::string_view tenant,
+                                                                 std::string_view run_id) override;
+
  private:
   explicit SqliteStore(std::unique_ptr<sql::Sqlite> database) : database_(std::move(database)) {}
   Result<std::optional<CreatedRun>> find_by_key(const model::Run& run, std::string_view digest);

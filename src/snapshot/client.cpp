@@ -53,10 +53,10 @@ Result<Reply> StoreClient::call(const Request& request, std::span<const int> fds
   return finish(on_progress);
 }
 
-Result<Imported> StoreClient::import_files(std::span<const FileItem> files,
+Result<Imported> StoreClient::import_files(FilesOf of, std::span<const FileItem> files,
                                            std::span<const int> fds) {
   CHECK(files.size() == fds.size());
-  TRY(send(ImportFiles{static_cast<std::uint32_t>(files.size())}));
+  TRY(send(ImportFiles{static_cast<std::uint32_t>(files.size()), of}));
   for (std::size_t at = 0; at < files.size();) {
     const std::size_t n = std::min(kMaxFilesPerChunk, files.size() - at);
     FileChunk chunk;

@@ -39,7 +39,8 @@ class StoreClient {
                      const std::function<void(const Progress&)>& on_progress = nullptr);
 
   // The whole exchange of ImportFiles. fds[i] is the content of files[i].
-  Result<Imported> import_files(std::span<const FileItem> files, std::span<const int> fds);
+  Result<Imported> import_files(FilesOf of, std::span<const FileItem> files,
+                                std::span<const int> fds);
 
  private:
   explicit StoreClient(sys::UniqueFd fd) : fd_(std::move(fd)) {}

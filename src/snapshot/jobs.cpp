@@ -158,10 +158,11 @@ Result<sys::Message> Job::receive() {
 Result<Reply> Job::import_files(const ImportFiles& request) {
   if (request.files > kMaxAgentFiles) {
     return Error{Errc::exhausted,
-                 "an agent has at most " + std::to_string(kMaxAgentFiles) + " files", 0, "files"};
+                 "at most " + std::to_string(kMaxAgentFiles) + " files are taken at once", 0,
+                 "files"};
   }
   TreeWriter writer(TRY(staged_root()), kAgentLimits);
-  TRY(add_agent_home(writer));
+  TRY(add_base_folders(writer, request.of));
   for (std::size_t left = request.files; left > 0;) {
     const sys::Message message = TRY(receive());
     const Request next = TRY(decode_request(message.bytes));
@@ -170,7 +171,7 @@ Result<Reply> Job::import_files(const ImportFiles& request) {
         message.fds.size() != descriptors_of(next)) {
       return Error{Errc::invalid, "message: a FileChunk with one descriptor a file is expected"};
     }
-    TRY(add_agent_files(writer, chunk->files, message.fds));
+    TRY(add_files(writer, request.of, chunk->files, message.fds));
     left -= chunk->files.size();
   }
   TRY(writer.finish());

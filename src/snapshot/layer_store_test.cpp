@@ -27,8 +27,8 @@ class LayerStoreTest : public testing::Test {
     const sys::UniqueFd file = test::as_file(content);
     std::vector<sys::UniqueFd> fds;
     fds.push_back(sys::dup_fd(file.get()).value());
-    CHECK(add_agent_home(writer).ok());
-    CHECK(add_agent_files(writer, {{"bin/tool", 0755}}, fds).ok());
+    CHECK(add_base_folders(writer, FilesOf::agent).ok());
+    CHECK(add_files(writer, FilesOf::agent, {{"bin/tool", 0755}}, fds).ok());
     CHECK(writer.finish().ok());
     return store_->publish(name, nullptr).value();
   }

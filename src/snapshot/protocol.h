@@ -38,7 +38,7 @@
 namespace tare::snapshot {
 
 inline constexpr std::uint32_t kProtocolMagic = 0x53455254;  // "TRES" on the wire
-inline constexpr std::uint32_t kProtocolVersion = 5;
+inline constexpr std::uint32_t kProtocolVersion = 6;
 
 inline constexpr std::size_t
     kMaxFilesPerChunk = 64;  // as many as descriptors fit (sys/seqpacket.h)
@@ -89,13 +89,18 @@ struct ExportImage {
   friend bool operator==(const ExportImage&, const ExportImage&) = default;
 };
 
-// The agent's own files: a layer with them in /home/agent, owned by uid and gid 1000.
+// Files that were uploaded one by one, as a layer (files_import.h).
+enum class FilesOf : std::uint8_t {
+  agent,   // its own files, in /home/agent, owned by uid and gid 1000
+  runner,  // the platform's, from the root on, owned by root
+};
 struct ImportFiles {
   std::uint32_t files = 0;  // how many will follow, in FileChunks; 1 or more
+  FilesOf of = FilesOf::agent;
   friend bool operator==(const ImportFiles&, const ImportFiles&) = default;
 };
 struct FileItem {
-  std::string path;        // below /home/agent; at most kMaxPathBytes
+  std::string path;        // below /home/agent, or the runner's folder; at most kMaxPathBytes
   std::uint32_t mode = 0;  // permission bits only
   friend bool operator==(const FileItem&, const FileItem&) = default;
 };

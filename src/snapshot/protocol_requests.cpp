@@ -18,10 +18,14 @@ Result<Request> take_import_tar(WireReader& r) {
   return Request(m);
 }
 
-void put(WireWriter& w, const ImportFiles& m) { w.u32(m.files); }
+void put(WireWriter& w, const ImportFiles& m) {
+  w.u32(m.files);
+  w.enumerator(m.of);
+}
 Result<Request> take_import_files(WireReader& r) {
   ImportFiles m;
   m.files = TRY(r.u32("files"));
+  m.of = TRY(r.enumerator("of", FilesOf::runner));
   if (m.files == 0) return Error{Errc::invalid, "message field files: 1 or more expected"};
   return Request(m);
 }

@@ -198,7 +198,7 @@ TEST_F(StoreServiceTest, the_agents_files_come_in_chunks) {
     files.push_back(as_file("file " + std::to_string(i)));
     fds.push_back(files.back().get());
   }
-  const auto imported = c.import_files(items, fds);
+  const auto imported = c.import_files(FilesOf::agent, items, fds);
   ASSERT_TRUE(imported.ok()) << imported.error().message;
   EXPECT_EQ(imported->layer.entries, 203U);
   const std::string root = "store/layers/" + imported->layer.digest.substr(7) + "/root/home/agent/";
@@ -207,13 +207,35 @@ TEST_F(StoreServiceTest, the_agents_files_come_in_chunks) {
   EXPECT_EQ(home_.stat(root + "src/f7").st_mode, S_IFREG | 0640U);
 }
 
+// What caches compiled code by path, length and time must not take one for the other.
+TEST_F(StoreServiceTest, a_runners_files_are_roots_and_their_times_follow_from_their_content) {
+  const auto import = [&](std::string_view text) {
+    StoreClient c = client();
+    const std::vector<FileItem> items = {{"lib/tare.py", 0644}, {"main", 0755}};
+    const sys::UniqueFd first = as_file(text), second = as_file("same");
+    const int fds[] = {first.get(), second.get()};
+    const auto imported = c.import_files(FilesOf::runner, items, fds);
+    EXPECT_TRUE(imported.ok()) << imported.error().message;
+    return "store/layers/" + imported->layer.digest.substr(7) + "/root/";
+  };
+  const std::string one = import("x = 1"), two = import("x = 2");
+  EXPECT_NE(one, two);
+  EXPECT_EQ(import("x = 1"), one);
+  EXPECT_EQ(home_.read(one + "lib/tare.py"), "x = 1");
+  EXPECT_EQ(home_.stat(one + "lib/tare.py").st_uid, 0U);
+  EXPECT_EQ(home_.stat(one + "lib").st_uid, 0U);
+  EXPECT_EQ(home_.stat(one + "main").st_mode, S_IFREG | 0755U);
+  EXPECT_NE(home_.stat(one + "lib/tare.py").st_mtime, home_.stat(two + "lib/tare.py").st_mtime);
+  EXPECT_EQ(home_.stat(one + "main").st_mtime, home_.stat(two + "main").st_mtime);
+}
+
 TEST_F(StoreServiceTest, an_agents_file_that_would_leave_its_home_is_refused) {
   for (const std::string name : {"../x", "/etc/x", "a/../../x", "", "."}) {
     StoreClient c = client();
     const std::vector<FileItem> items(130, {name, 0644});
     const sys::UniqueFd file = as_file("x");
     const std::vector<int> fds(items.size(), file.get());
-    const auto refused = c.import_files(items, fds);
+    const auto refused = c.import_files(FilesOf::agent, items, fds);
     ASSERT_FALSE(refused.ok()) << name;
     EXPECT_EQ(refused.error().code, Errc::invalid) << refused.error().message;
   }
@@ -221,7 +243,7 @@ TEST_F(StoreServiceTest, an_agents_file_that_would_leave_its_home_is_refused) {
   const sys::Pipe pipe = sys::make_pipe().value();
   const FileItem item{"fifo", 0644};
   const int fds[] = {pipe.read.get()};
-  EXPECT_THAT(test::why(c.import_files({&item, 1}, fds)),
+  EXPECT_THAT(test::why(c.import_files(FilesOf::agent, {&item, 1}, fds)),
               testing::HasSubstr("a regular file is expected"));
   EXPECT_TRUE(staged().empty());
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/mount.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -137,6 +138,13 @@ Result<> make_private(std::string_view path) {
     return sys_error(errno, "mount make-rprivate");
   }
   return ok();
+}
+
+Result<bool> is_mount_root(int fd) {
+  struct statx status = {};
+  if (::statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, 0, &status) != 0)
+    return sys_error(errno, "statx");
+  return (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
 bool is_read_only(int fd) {

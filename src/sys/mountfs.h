@@ -51,6 +51,8 @@ Result<> idmap_mount(int mount, int user_namespace);
 Result<> attach_mount(int mount, int dir, std::string_view path);
 Result<> unmount(std::string_view path, bool detach);
 Result<> make_private(std::string_view path);  // recursively
-bool is_read_only(int fd);                     // statvfs ST_RDONLY
+// Is it the top of a mount?
+Result<bool> is_mount_root(int fd);
+bool is_read_only(int fd);  // statvfs ST_RDONLY
 
 }  // namespace tare::sys

@@ -16,4 +16,9 @@ Result<> copy_mounts() {
   return ok();
 }
 
+Result<> enter_mounts_of(int pidfd) {
+  if (::setns(pidfd, CLONE_NEWNS) != 0) return sys_error(errno, "enter a mount namespace");
+  return ok();
+}
+
 }  // namespace tare::sys

@@ -85,8 +85,8 @@ class Agents(harness.TareTest):
         self.assert_status(result, 64)
         self.assertRegex(result.stderr.decode(), r"agent\.toml:7: limits\.memory: .*128 pounds")
 
-    def test_the_reserved_key_runner_is_refused(self):
-        self.assert_refused('runner = "tare/python"', "runner: .*reserved")
+    def test_a_runner_that_is_no_name_is_refused(self):
+        self.assert_refused('runner = "tare/python"', "runner: \"tare/python\" is not a name")
 
     def test_a_file_that_is_not_there_is_refused(self):
         folder = self.write_agent("missing")

@@ -221,7 +221,7 @@ TestLauncher::Live TestLauncher::launch(const model::SandboxSpec& spec, const sa
   sandbox::LaunchMessage message;
   message.id = spec.id;
   message.base = {sha256_text(base_plan), spec.host_root, spec.session, spec.layers,
-                  spec.network,           spec.limits};
+                  spec.network,           spec.limits,    spec.runner};
   message.with_stdin = spec.with_stdin;
   message.with_input = spec.with_input;
   auto gate = must(sys::make_pipe());

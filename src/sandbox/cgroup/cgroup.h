@@ -59,6 +59,9 @@ class [[nodiscard]] CgroupRoot {
   // then it goes on.
   Result<> stop_child(std::string_view name, std::uint64_t patience_ms) const;
   Result<> continue_child(std::string_view name) const;
+  // SIGKILL to each process of one that stands still, but for `spared` (0: none). On v1 they die
+  // when it goes on, before they do anything else.
+  Result<> kill_standing(std::string_view name, pid_t spared) const;
   // Everything it has open, for a process that is to keep it.
   std::vector<int> descriptors() const;
 

@@ -1,9 +1,19 @@
 // Cgroups whose processes stand still: the freezer of v2 and v1.
+#include <signal.h>
+
+#include <charconv>
+
 #include "sandbox/cgroup/cgroup.h"
 #include "sys/files.h"
 #include "sys/process.h"
 
 namespace tare::sandbox {
+
+namespace {
+
+constexpr std::size_t kMaxProcessesBytes = std::size_t{1} << 20;  // more than the limit of pids
+
+}  // namespace
 
 Result<> CgroupRoot::set_stopped(std::string_view name, bool stopped) const {
   const Folder* folder = killing();
@@ -41,6 +51,20 @@ Result<> CgroupRoot::stop_child(std::string_view name, std::uint64_t patience_ms
 
 Result<> CgroupRoot::continue_child(std::string_view name) const {
   return set_stopped(name, false);
+}
+
+Result<> CgroupRoot::kill_standing(std::string_view name, pid_t spared) const {
+  const Folder* folder = killing();
+  if (folder == nullptr) return Error{Errc::unavailable, "no hierarchy that can stop processes"};
+  const std::string text = TRY(sys::read_file_at(
+      folder->folder.get(), std::string(name) + "/cgroup.procs", kMaxProcessesBytes));
+  for (const char* at = text.data(); at < text.data() + text.size(); ++at) {
+    pid_t pid = 0;
+    at = std::from_chars(at, text.data() + text.size(), pid).ptr;
+    // None of them can end, or be reaped, before it goes on: numbers are not used again.
+    if (pid > 0 && pid != spared) sys::signal_number(pid, SIGKILL);
+  }
+  return ok();
 }
 
 }  // namespace tare::sandbox

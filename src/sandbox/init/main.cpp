@@ -36,7 +36,7 @@ struct Order {
   std::string_view plan;
   int plan_fd = -1, gate = -1;
   int stdio[3] = {-1, -1, -1};
-  int input = -1;
+  int input = -1, report = -1;
 };
 
 // The base plan, alone.
@@ -46,11 +46,17 @@ bool receive_base(Order& base) {
          map_plan(base.plan_fd, base.plan);
 }
 
-// The run's plan, the gate, the program's stdio, perhaps the input.
+// The run's plan, the gate, the program's stdio, perhaps the input, perhaps the report.
 bool receive_order(Order& order) {
   char byte = 0;
-  int fds[6];
-  if (!receive_fds(kControlFd, byte, fds, 5, 6) || byte != kOrderByte) return false;
+  int fds[7];
+  if (!receive_fds(kControlFd, byte, fds, 5, 7)) return false;
+  if (byte != kOrderByte && byte != kOrderWithReportByte) return false;
+  if (byte == kOrderWithReportByte) {
+    int& last = fds[6] >= 0 ? fds[6] : fds[5];
+    order.report = last;
+    last = -1;
+  }
   order.plan_fd = fds[0];
   order.gate = fds[1];
   std::memcpy(order.stdio, fds + 2, sizeof order.stdio);
@@ -108,14 +114,15 @@ bool wait_for_order(int channel) {
 }
 
 void close_all(const Order& order) {
-  for (const int fd :
-       {order.stdio[0], order.stdio[1], order.stdio[2], order.plan_fd, order.gate, order.input}) {
+  for (const int fd : {order.stdio[0], order.stdio[1], order.stdio[2], order.plan_fd, order.gate,
+                       order.input, order.report}) {
     if (fd >= 0) ::close(fd);
   }
 }
 
 bool start(const WaitingProgram& waiting, const Order& order) {
-  const StartedProgram started = start_program(waiting, order.plan_fd, order.gate, order.stdio);
+  const StartedProgram started = start_program(waiting, order.plan_fd, order.gate, order.stdio,
+                                               order.report);
   close_all(order);
   ::close(waiting.channel);
   Report report;

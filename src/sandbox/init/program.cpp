@@ -45,7 +45,7 @@ static_assert(sizeof(Failure) < sizeof(Start));
 constexpr int kChannelFd = 3;  // of the child, close-on-exec
 constexpr int kGateFd = 4;     // of the child while it has one, close-on-exec
 constexpr int kProgramFd = 4;  // of an exec's child whose program is handed in, close-on-exec
-constexpr int kChildFds = 5;   // the plan, the gate, stdio
+constexpr int kChildFds = 5;   // the plan, the gate, stdio; and perhaps the report
 constexpr std::size_t kMaxPointers = kMaxPlanSteps + 1;
 const char* argument_list[kMaxPointers];
 const char* variable_list[kMaxPointers];
@@ -73,13 +73,20 @@ int become_session(int channel, int program) {
   return outcome(::prctl(PR_SET_PDEATHSIG, 0, 0, 0, 0));
 }
 
-// `fds`: the gate and stdio, all above kGateFd but for the plan, which is closed already.
+// `fds`: the gate, stdio and perhaps the report (or -1), all above kGateFd but for the plan, which
+// is closed already; so only the gate can be in the report's place.
 int take_descriptors(const int* fds) {
   for (int i = 0; i < 3; ++i) {
     if (::dup2(fds[i + 1], i) < 0) return errno;
   }
   if (fds[0] != kGateFd && ::dup3(fds[0], kGateFd, O_CLOEXEC) < 0) return errno;
-  return outcome(static_cast<int>(::syscall(SYS_close_range, kGateFd + 1, ~0U, 0)));
+  const int report = fds[kChildFds - 1];
+  if (report >= 0) {
+    static_assert(kReportFd == kGateFd + 1);
+    if (report == kReportFd || ::dup2(report, kReportFd) < 0) return report < 0 ? errno : EBADF;
+  }
+  const int last = report >= 0 ? kReportFd : kGateFd;
+  return outcome(static_cast<int>(::syscall(SYS_close_range, last + 1, ~0U, 0)));
 }
 
 int exec_path(const char* path) {
@@ -209,9 +216,9 @@ bool tell(const Failure& failure, int listener = -1) {
   if (!tell(failure, made.listener) || failure.error != 0) ::_exit(126);
   if (made.listener >= 0) ::close(made.listener);
   char byte = 0;
-  int fds[kChildFds];
+  int fds[kChildFds + 1];
   std::string_view plan;
-  if (!receive_fds(kChannelFd, byte, fds, kChildFds, kChildFds) || !map_plan(fds[0], plan))
+  if (!receive_fds(kChannelFd, byte, fds, kChildFds, kChildFds + 1) || !map_plan(fds[0], plan))
     ::_exit(126);  // tare-init sees the channel closed
   ::close(fds[0]);
   failure.error = take_descriptors(fds + 1);
@@ -328,11 +335,11 @@ WaitingProgram prepare_program(std::string_view plan) {
 }
 
 StartedProgram start_program(const WaitingProgram& waiting, int plan_fd, int gate,
-                             const int (&stdio)[3]) {
+                             const int (&stdio)[3], int report) {
   StartedProgram started;
   started.pid = waiting.pid;
-  const int fds[kChildFds] = {plan_fd, gate, stdio[0], stdio[1], stdio[2]};
-  started.error = send_fds(waiting.channel, fds, kChildFds);
+  const int fds[kChildFds + 1] = {plan_fd, gate, stdio[0], stdio[1], stdio[2], report};
+  started.error = send_fds(waiting.channel, fds, report >= 0 ? kChildFds + 1 : kChildFds);
   if (started.error != 0) return started;
   Word word = hear(waiting.channel);
   started.at_ns = word.start.at_ns;

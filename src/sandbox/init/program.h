@@ -33,9 +33,9 @@ struct WaitingProgram {
 // `plan` is the whole encoded base plan.
 WaitingProgram prepare_program(std::string_view plan);
 // `plan_fd` is the run's plan; the gate is where the program waits for a byte before execve; stdio
-// are the three descriptors that the program gets.
+// are the three descriptors that the program gets; `report` (>= 0) is what it gets as kReportFd.
 StartedProgram start_program(const WaitingProgram& waiting, int plan_fd, int gate,
-                             const int (&stdio)[3]);
+                             const int (&stdio)[3], int report);
 
 // An exec: a child that takes ids, filter and the rest by the steps of its plan, and executes.
 struct ExecChild {

@@ -46,6 +46,12 @@ Result<model::Limits> take_limits(WireReader& in) {
 
 }  // namespace
 
+std::vector<std::string> SandboxBase::digests() const {
+  std::vector<std::string> all = layers;
+  if (!runner.empty()) all.push_back(runner);
+  return all;
+}
+
 std::string key_of(const SandboxBase& base) {
   std::string key = base.plan + (base.host_root ? " host" : " image");
   if (base.output_in_root) key += " session";
@@ -55,6 +61,7 @@ std::string key_of(const SandboxBase& base) {
            std::to_string(base.limits.disk_inodes);
   }
   for (const std::string& digest : base.layers) key += " " + digest;
+  if (!base.runner.empty()) key += " runner " + base.runner;
   return key;
 }
 
@@ -66,6 +73,7 @@ void put_base(WireWriter& out, const SandboxBase& base) {
   for (const std::string& digest : base.layers) out.text("layers", digest, kDigestBytes);
   out.enumerator(base.network);
   put_limits(out, base.limits);
+  out.text("runner", base.runner, kDigestBytes);
 }
 
 Result<SandboxBase> take_base(WireReader& in) {
@@ -84,6 +92,9 @@ Result<SandboxBase> take_base(WireReader& in) {
     return Error{Errc::invalid, "layers: none, and not host_root"};
   base.network = TRY(in.enumerator("network", model::Network::host));
   base.limits = TRY(take_limits(in));
+  base.runner = TRY(in.text("runner", kDigestBytes));
+  if (!base.runner.empty() && !is_digest(base.runner))
+    return Error{Errc::invalid, "runner: not a digest"};
   return base;
 }
 

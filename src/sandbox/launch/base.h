@@ -23,6 +23,10 @@ struct SandboxBase {
   std::vector<std::string> layers;  // digests, lowest first
   model::Network network = model::Network::none;
   model::Limits limits;
+  std::string runner = {};  // digest of the layer shown at model::kRunnerPath, "" for none
+
+  // Of all that it is mounted from.
+  std::vector<std::string> digests() const;
 };
 
 // Everything about a sandbox that cannot be changed when it is claimed. Limits can be, but for the

@@ -169,6 +169,8 @@ void Launcher::on_message(ToLauncher message, std::vector<sys::UniqueFd> fds) {
   if (std::holds_alternative<AskPoolMessage>(message)) return send_pool();
   if (auto* order = std::get_if<LaunchMessage>(&message))
     return launch(std::move(*order), std::move(fds));
+  if (const auto* expected = std::get_if<PrepareMessage>(&message))
+    return prepare(expected->base, std::move(fds[0]));
   if (on_exec_message(message, fds)) return;
   if (const auto* kill = std::get_if<KillMessage>(&message)) {
     if (Sandbox* sandbox = find(kill->id)) {
@@ -181,6 +183,8 @@ void Launcher::on_message(ToLauncher message, std::vector<sys::UniqueFd> fds) {
     this->release(release->id);
   } else if (const auto* stop = std::get_if<StopMessage>(&message)) {
     this->stop(stop->id);
+  } else if (const auto* change = std::get_if<SwapMessage>(&message)) {
+    swap(*change);
   } else if (const auto* go_on = std::get_if<GoOnMessage>(&message)) {
     if (Sandbox* sandbox = find(go_on->id)) this->go_on(*sandbox);
   }

@@ -83,6 +83,9 @@ class [[nodiscard]] Launcher {
   void on_stopped(const Stopped& stopped, const std::vector<sys::UniqueFd>& fds);
   Result<> room_for(std::span<const sys::UniqueFd> received) const;
   void claim(Claim claim);
+  void prepare(const SandboxBase& base, sys::UniqueFd plan);
+  void swap(const SwapMessage& message);
+  void on_swapped(const Swapped& swapped);
   void claim_another(std::uint32_t number);
   Result<std::uint32_t> sandbox_for(const SandboxBase& base, int plan, std::uint64_t now_us);
   Result<std::uint32_t> order_sandbox(const SandboxBase& base, int plan, Makers::Urgency urgency);

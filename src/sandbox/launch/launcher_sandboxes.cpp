@@ -32,10 +32,16 @@ void Launcher::claim(Claim claim) {
   if (sandbox.is_made()) begin(*number);
 }
 
+// The pool is filled before the launcher waits again.
+void Launcher::prepare(const SandboxBase& base, sys::UniqueFd plan) {
+  if (!pool_.expect(base, monotonic_us())) return;
+  pool_.keep_plan(key_of(base), std::move(plan));
+}
+
 // One that waits, one that is just being made for the pool, or a new one.
 Result<std::uint32_t> Launcher::sandbox_for(const SandboxBase& base, int plan,
                                             std::uint64_t now_us) {
-  const LayerMarks marks = mark_layers(tools_.making.layers_dir, base.layers);
+  const LayerMarks marks = mark_layers(tools_.making.layers_dir, base.digests());
   while (const auto number = pool_.take(base, now_us)) {
     if (sandboxes_.at(*number)->marks() == marks) {
       ++counters_.hits;
@@ -61,7 +67,7 @@ Result<std::uint32_t> Launcher::order_sandbox(const SandboxBase& base, int plan,
   sys::UniqueFd copy = TRY(sys::dup_fd(plan));
   if (urgency == Makers::Urgency::pool) TRY(room_for({&copy, 1}));
   auto sandbox = std::make_unique<Sandbox>(TRY(SlotLease::take(tools_.slots)), base,
-                                           mark_layers(tools_.making.layers_dir, base.layers));
+                                           mark_layers(tools_.making.layers_dir, base.digests()));
   const std::uint32_t number = next_number_++;
   std::vector<sys::UniqueFd> fds;
   fds.push_back(std::move(copy));
@@ -96,6 +102,8 @@ void Launcher::on_maker(std::uint32_t index) {
       on_made(*made, std::move(answer.fds), answer.lost);
     } else if (const auto* stopped = std::get_if<Stopped>(&answer.message)) {
       on_stopped(*stopped, answer.fds);
+    } else if (const auto* swapped = std::get_if<Swapped>(&answer.message)) {
+      on_swapped(*swapped);
     } else {
       on_removed(std::get<Removed>(answer.message));
     }
@@ -181,6 +189,43 @@ void Launcher::on_stopped(const Stopped& stopped, const std::vector<sys::UniqueF
   std::vector<int> borrowed;
   for (const sys::UniqueFd& fd : fds) borrowed.push_back(fd.get());
   send(message, usable ? std::span<const int>(borrowed) : std::span<const int>());
+}
+
+// ---- another runner, while it stands still
+
+void Launcher::swap(const SwapMessage& message) {
+  Sandbox* sandbox = find(message.id);
+  Result<> possible = ok();
+  if (sandbox == nullptr || !sandbox->live()) {
+    possible = Error{Errc::conflict, "the sandbox is not running"};
+  } else if (sandbox->base().runner.empty()) {
+    possible = Error{Errc::conflict, "it was made without a runner"};
+  } else if (sandbox->standing() != Standing::no) {
+    possible = Error{Errc::conflict, "it is being frozen, or changed, already"};
+  }
+  auto init = possible ? sandbox->dup_pidfd() : Result<sys::UniqueFd>(std::move(possible).error());
+  if (!init) return send(SwappedMessage{message.id, init.error().message, false});
+  sandbox->set_standing(Standing::wanted);
+  std::vector<sys::UniqueFd> fds;
+  fds.push_back(std::move(*init));
+  makers_.order(SwapOrder{numbers_.at(message.id), sandbox->cgroup_name(), sandbox->slot().base,
+                          static_cast<std::uint32_t>(sandbox->pid()), message.runner},
+                Makers::Urgency::run, std::move(fds));
+}
+
+void Launcher::on_swapped(const Swapped& swapped) {
+  const auto found = sandboxes_.find(swapped.number);
+  if (found == sandboxes_.end()) return;  // it has ended meanwhile
+  Sandbox& sandbox = *found->second;
+  const bool whole = swapped.error.empty() || !swapped.touched;
+  if (!whole) {
+    // Nothing of it goes on for an instant with half of one and half of the other.
+    (void)tools_.making.cgroups.kill_standing(sandbox.cgroup_name(), 0);
+    sandbox.fail(Error{Errc::internal, "the runner could not be changed: " + swapped.error});
+  }
+  sandbox.set_standing(Standing::yes);  // after the maker's death it may stand, too
+  go_on(sandbox);
+  send(SwappedMessage{sandbox.id(), swapped.error, swapped.touched});
 }
 
 // A maker that died may have just cloned a process that it could not tell of any more.

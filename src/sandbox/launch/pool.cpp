@@ -20,15 +20,30 @@ bool WarmPool::poolable(const SandboxBase& base) {
          model::scratch_of(base.limits) == model::Scratch::memory;
 }
 
-std::optional<std::uint32_t> WarmPool::take(const SandboxBase& base, std::uint64_t now_us) {
-  last_launch_us_ = now_us;
-  if (most_ == 0 || !poolable(base)) return std::nullopt;
+// As it is used now. Null: it cannot wait, or there is no room for another kind.
+WarmPool::Kind* WarmPool::kind_of(const SandboxBase& base, std::uint64_t now_us) {
+  if (most_ == 0 || !poolable(base)) return nullptr;
   const std::string key = key_of(base);
-  if (!kinds_.contains(key) && kinds_.size() >= kMostKinds && !make_room(key)) return std::nullopt;
+  if (!kinds_.contains(key) && kinds_.size() >= kMostKinds && !make_room(key)) return nullptr;
   Kind& kind = kinds_[key];
   if (kind.used_us == 0) kind.reviewed_us = now_us;
   kind.base = base;
   kind.used_us = now_us;
+  return &kind;
+}
+
+bool WarmPool::expect(const SandboxBase& base, std::uint64_t now_us) {
+  Kind* kind = kind_of(base, now_us);
+  if (kind == nullptr) return false;
+  kind->target = std::max(kind->target, std::min(most_, kLeast));
+  return true;
+}
+
+std::optional<std::uint32_t> WarmPool::take(const SandboxBase& base, std::uint64_t now_us) {
+  last_launch_us_ = now_us;
+  Kind* used = kind_of(base, now_us);
+  if (used == nullptr) return std::nullopt;
+  Kind& kind = *used;
   if (kind.idle.empty()) {
     kind.least_idle = 0;
     kind.target = std::min(most_, std::max(kLeast, kind.target * 2));

@@ -31,6 +31,9 @@ class WarmPool {
 
   // A launch: the sandbox that waited longest, or nothing. Either way the kind is remembered.
   std::optional<std::uint32_t> take(const SandboxBase& base, std::uint64_t now_us);
+  // Launches of this kind are to come: as if there had been one. False: it cannot wait, or there is
+  // no room for another kind.
+  bool expect(const SandboxBase& base, std::uint64_t now_us);
   // A sandbox of this kind is being made; is ready; will not come (any more).
   void making(const std::string& key);
   [[nodiscard]] bool ready(const std::string& key,
@@ -62,6 +65,7 @@ class WarmPool {
     std::size_t least_idle = 0;  // since the last review
     std::uint64_t used_us = 0, reviewed_us = 0, retry_us = 0;
   };
+  Kind* kind_of(const SandboxBase& base, std::uint64_t now_us);
   bool may_make(const Kind& kind, std::uint64_t now_us) const;
   void review(Kind& kind, std::uint64_t now_us) const;
   bool make_room(const std::string& but);

@@ -245,6 +245,19 @@ TEST_F(Pool, with_half_of_a_kind_there_others_are_made_in_quiet_time_only) {
   EXPECT_EQ(key_of(*pool_.wanted(now_us_)), key_of(kind(1)));
 }
 
+TEST_F(Pool, a_kind_that_is_expected_is_made_before_its_first_launch) {
+  EXPECT_TRUE(pool_.expect(kind(1), now_us_));
+  EXPECT_EQ(make_wanted(), 2);
+  EXPECT_TRUE(take(kind(1)));
+  SandboxBase other = kind(1);
+  other.runner = "sha256:" + std::string(64, 'a');
+  EXPECT_FALSE(take(other));
+  SandboxBase network = kind(1);
+  network.network = model::Network::host;
+  EXPECT_FALSE(pool_.expect(network, now_us_));
+  EXPECT_FALSE(WarmPool(0).expect(kind(1), now_us_));
+}
+
 TEST_F(Pool, nothing_is_kept_with_the_hosts_network_or_on_a_disk_image) {
   SandboxBase network = kind(1);
   network.network = model::Network::host;

@@ -1,5 +1,6 @@
 #include "sandbox/launch/protocol.h"
 
+#include "base/hash.h"
 #include "base/ids.h"
 #include "base/limits.h"
 #include "base/wire.h"
@@ -11,6 +12,7 @@ namespace {
 constexpr std::size_t kMaxOutcomeText = kMaxMessageBytes;
 constexpr std::size_t kMaxModeBytes = 16;
 constexpr std::size_t kMaxVersionBytes = 64;
+constexpr std::size_t kMaxDigestBytes = 71;  // "sha256:" and 64 hex digits
 
 template <class... Handlers>
 struct Overloaded : Handlers... {
@@ -49,6 +51,7 @@ Result<LaunchMessage> take_launch(WireReader& in) {
   message.base = TRY(take_base(in));
   message.with_stdin = TRY(in.boolean("with_stdin"));
   message.with_input = TRY(in.boolean("with_input"));
+  message.with_report = TRY(in.boolean("with_report"));
   return message;
 }
 
@@ -108,6 +111,7 @@ Result<std::string> encode(const ToLauncher& message) {
                    put_base(out, m.base);
                    out.boolean(m.with_stdin);
                    out.boolean(m.with_input);
+                   out.boolean(m.with_report);
                  },
                  [&](const KillMessage& m) {
                    put_id(out, m.id);
@@ -118,6 +122,11 @@ Result<std::string> encode(const ToLauncher& message) {
                  [&](const AskPoolMessage&) {},
                  [&](const StopMessage& m) { put_id(out, m.id); },
                  [&](const GoOnMessage& m) { put_id(out, m.id); },
+                 [&](const PrepareMessage& m) { put_base(out, m.base); },
+                 [&](const SwapMessage& m) {
+                   put_id(out, m.id);
+                   out.text("runner", m.runner, kMaxDigestBytes);
+                 },
                  [&](const auto& m) { put_exec(out, m); },
              },
              message);
@@ -139,6 +148,7 @@ Result<std::string> encode(const FromLauncher& message) {
                    put_id(out, m.id);
                    out.boolean(m.started);
                    out.boolean(m.with_stdin);
+                   out.boolean(m.with_report);
                  },
                  [&](const ListedMessage&) {},
                  [&](const StartedMessage& m) {
@@ -175,6 +185,11 @@ Result<std::string> encode(const FromLauncher& message) {
                    out.text("error", m.error.substr(0, kMaxOutcomeText), kMaxOutcomeText);
                    out.u32(m.uid_base);
                  },
+                 [&](const SwappedMessage& m) {
+                   put_id(out, m.id);
+                   out.text("error", m.error.substr(0, kMaxOutcomeText), kMaxOutcomeText);
+                   out.boolean(m.touched);
+                 },
                  [&](const auto& m) { put_exec(out, m); },
              },
              message);
@@ -206,6 +221,12 @@ Result<ToLauncher> take_to_launcher(WireReader& in) {
     case 10: return ToLauncher(TRY(taken_exec<ExecReleaseMessage>(in)));
     case 11: return ToLauncher(StopMessage{TRY(take_id(in))});
     case 12: return ToLauncher(GoOnMessage{TRY(take_id(in))});
+    case 13: return ToLauncher(PrepareMessage{TRY(take_base(in))});
+    case 14: {
+      SwapMessage swap{TRY(take_id(in)), TRY(in.text("runner", kMaxDigestBytes))};
+      if (!is_digest(swap.runner)) return Error{Errc::invalid, "runner: not a digest"};
+      return ToLauncher(std::move(swap));
+    }
     default: return Error{Errc::invalid, "type: unknown message"};
   }
 }
@@ -232,6 +253,7 @@ Result<FromLauncher> take_from_launcher(WireReader& in) {
       live.id = TRY(take_id(in));
       live.started = TRY(in.boolean("started"));
       live.with_stdin = TRY(in.boolean("with_stdin"));
+      live.with_report = TRY(in.boolean("with_report"));
       return FromLauncher(std::move(live));
     }
     case 2: return FromLauncher(ListedMessage{});
@@ -256,6 +278,13 @@ Result<FromLauncher> take_from_launcher(WireReader& in) {
       stopped.uid_base = TRY(in.u32("uid_base"));
       return FromLauncher(std::move(stopped));
     }
+    case 11: {
+      SwappedMessage swapped;
+      swapped.id = TRY(take_id(in));
+      swapped.error = TRY(in.text("error", kMaxOutcomeText));
+      swapped.touched = TRY(in.boolean("touched"));
+      return FromLauncher(std::move(swapped));
+    }
     default: return Error{Errc::invalid, "type: unknown message"};
   }
 }
@@ -269,6 +298,7 @@ Result<ToLauncher> decode_to_launcher(std::string_view bytes, std::size_t fds) {
   std::size_t expected = 0;
   if (const auto* launch = std::get_if<LaunchMessage>(&message)) expected = launch->descriptors();
   if (const auto* exec = std::get_if<ExecMessage>(&message)) expected = exec->descriptors();
+  if (std::holds_alternative<PrepareMessage>(message)) expected = 1;
   TRY(expect_fds(expected, fds));
   return message;
 }
@@ -278,7 +308,7 @@ Result<FromLauncher> decode_from_launcher(std::string_view bytes, std::size_t fd
   FromLauncher message = TRY(take_from_launcher(in));
   TRY(in.finish());
   std::size_t expected = 0;
-  if (const auto* live = std::get_if<LiveMessage>(&message)) expected = live->with_stdin ? 3 : 2;
+  if (const auto* live = std::get_if<LiveMessage>(&message)) expected = live->descriptors();
   if (const auto* ended = std::get_if<EndedMessage>(&message))
     expected = ended->with_output ? 1 : 0;
   if (const auto* live = std::get_if<LiveExecMessage>(&message)) expected = live->descriptors();

@@ -24,6 +24,9 @@
 //                    still)
 //                    <-----------------  stopped + 2 fds
 //   go_on            ----------------->                     (also when this connection ends)
+//   prepare + plan   ----------------->                     (launches of this kind will come)
+//   swap             ----------------->                     (a live sandbox: another runner)
+//                    <-----------------  swapped
 //
 // Execs in live sandboxes: exec_messages.h.
 //
@@ -47,7 +50,7 @@
 
 namespace tare::sandbox {
 
-inline constexpr std::uint32_t kLauncherProtocol = 7;
+inline constexpr std::uint32_t kLauncherProtocol = 8;
 
 // --- to the launcher ---
 
@@ -56,7 +59,8 @@ struct HelloMessage {
 };
 struct ListMessage {};
 // Descriptors: base plan and run's plan (sealed memfds), the gate, stdout read end, stdout write
-// end, stderr read end, stderr write end, [stdin read end, stdin write end] if with_stdin. The
+// end, stderr read end, stderr write end, [stdin read end, stdin write end] if with_stdin, [report
+// read end, report write end] if with_report. The
 // input is the folder $TARE_HOME/runs/<id>/input: by name and not by descriptor, because a mount
 // can only be copied from the mount namespace that it is in.
 //
@@ -69,8 +73,10 @@ struct LaunchMessage {
   SandboxBase base;
   bool with_stdin = false;
   bool with_input = false;
+  bool with_report = false;  // the program has a pipe to report to
 
-  std::size_t descriptors() const { return 7 + (with_stdin ? 2U : 0U); }
+  std::size_t first_of_report() const { return 7 + (with_stdin ? 2U : 0U); }
+  std::size_t descriptors() const { return first_of_report() + (with_report ? 2U : 0U); }
 };
 struct KillMessage {
   std::string id;
@@ -91,10 +97,21 @@ struct StopMessage {
 struct GoOnMessage {
   std::string id;
 };
+// Descriptor: the base plan. Sandboxes of the kind are made ahead of time, as if one had just been
+// launched. Not answered.
+struct PrepareMessage {
+  SandboxBase base;
+};
+// Another runner's layer takes the place of the one that it has; all its processes but tare-init
+// are killed while it stands still.
+struct SwapMessage {
+  std::string id;
+  std::string runner;  // digest
+};
 using ToLauncher = std::variant<HelloMessage, ListMessage, LaunchMessage, KillMessage,
                                 CloseStdinMessage, ReleaseMessage, AskPoolMessage, ExecMessage,
                                 ExecSignalMessage, ExecCloseStdinMessage, ExecReleaseMessage,
-                                StopMessage, GoOnMessage>;
+                                StopMessage, GoOnMessage, PrepareMessage, SwapMessage>;
 
 // --- from the launcher ---
 
@@ -107,11 +124,14 @@ struct WelcomeMessage {
   // Drawn at its start: the same number is the same process, and so the same sandboxes.
   std::uint64_t instance = 0;
 };
-// Descriptors: stdout read end, stderr read end, [stdin write end].
+// Descriptors: stdout read end, stderr read end, [stdin write end], [report read end].
 struct LiveMessage {
   std::string id;
   bool started = false;
   bool with_stdin = false;
+  bool with_report = false;
+
+  std::size_t descriptors() const { return 2 + (with_stdin ? 1U : 0U) + (with_report ? 1U : 0U); }
 };
 struct ListedMessage {};
 struct StartedMessage {
@@ -157,9 +177,17 @@ struct StoppedMessage {
   std::string error;
   std::uint32_t uid_base = 0;  // as in EndedMessage
 };
+// After an error without `touched` nothing has happened, and it goes on as it was; after one with
+// it the sandbox is being ended.
+struct SwappedMessage {
+  std::string id;
+  std::string error;
+  bool touched = false;
+};
 using FromLauncher = std::variant<WelcomeMessage, LiveMessage, ListedMessage, StartedMessage,
                                   PoolMessage, EndedMessage, DeniedMessage, LiveExecMessage,
-                                  ExecStartedMessage, ExecEndedMessage, StoppedMessage>;
+                                  ExecStartedMessage, ExecEndedMessage, StoppedMessage,
+                                  SwappedMessage>;
 
 Result<std::string> encode(const ToLauncher& message);
 Result<std::string> encode(const FromLauncher& message);

@@ -76,6 +76,28 @@ TEST(Protocol, a_wrong_number_of_descriptors_is_refused) {
     EXPECT_FALSE(decode_to_launcher(bytes, fds)) << fds;
 }
 
+TEST(Protocol, a_launch_with_a_runner_names_its_digest_and_has_a_pipe_to_report_to) {
+  LaunchMessage message = launch();
+  message.base.runner = "sha256:" + std::string(64, 'f');
+  message.with_report = true;
+  const auto decoded = decode_to_launcher(encode(ToLauncher(message)).value(), 11);
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(std::get<LaunchMessage>(*decoded).base.runner, message.base.runner);
+  EXPECT_TRUE(std::get<LaunchMessage>(*decoded).with_report);
+  EXPECT_FALSE(decode_to_launcher(encode(ToLauncher(message)).value(), 9));
+  message.base.runner = "sha256:" + std::string(60, 'f') + "/../";
+  EXPECT_FALSE(decode_to_launcher(encode(ToLauncher(message)).value(), 11));
+  const std::string live = encode(FromLauncher(LiveMessage{kId, true, true, true})).value();
+  EXPECT_TRUE(decode_from_launcher(live, 4));
+  EXPECT_FALSE(decode_from_launcher(live, 3));
+}
+
+TEST(Protocol, what_is_to_be_prepared_comes_with_its_plan) {
+  const std::string bytes = encode(ToLauncher(PrepareMessage{launch().base})).value();
+  EXPECT_TRUE(decode_to_launcher(bytes, 1));
+  EXPECT_FALSE(decode_to_launcher(bytes, 0));
+}
+
 TEST(Protocol, limits_outside_their_bounds_are_refused_by_name) {
   LaunchMessage message = launch();
   message.base.limits.pids = 0;
@@ -104,6 +126,19 @@ TEST(Protocol, a_stop_is_answered_with_two_descriptors_or_an_error) {
   const std::string bad = encode(FromLauncher(StoppedMessage{kId, "why", 0})).value();
   EXPECT_TRUE(decode_from_launcher(bad, 0));
   EXPECT_FALSE(decode_from_launcher(bad, 2));
+}
+
+TEST(Protocol, a_swap_names_a_digest_and_is_answered_with_what_came_of_it) {
+  const std::string digest = "sha256:" + std::string(64, 'c');
+  const auto swap = decode_to_launcher(encode(ToLauncher(SwapMessage{kId, digest})).value(), 0);
+  ASSERT_TRUE(swap) << swap.error().message;
+  EXPECT_EQ(std::get<SwapMessage>(*swap).runner, digest);
+  EXPECT_FALSE(decode_to_launcher(encode(ToLauncher(SwapMessage{kId, "/etc"})).value(), 0));
+  const auto answer = decode_from_launcher(
+      encode(FromLauncher(SwappedMessage{kId, "why", true})).value(), 0);
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ(std::get<SwappedMessage>(*answer).error, "why");
+  EXPECT_TRUE(std::get<SwappedMessage>(*answer).touched);
 }
 
 TEST(Protocol, a_kill_names_one_of_two_reasons) {

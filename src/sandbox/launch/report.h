@@ -6,7 +6,7 @@
 //   "g" (before exec: ids are mapped, cgroups attached)
 //   base + fd: base plan
 //                                prepared | step_failed
-//   order + fds: plan, gate, stdin, stdout, stderr, [input]
+//   order + fds: plan, gate, stdin, stdout, stderr, [input], [report]
 //                                started | step_failed | not_executed
 //                                denied, as often as there is something new to tell
 //                                ended (after `started`), when it has killed and reaped what was
@@ -119,6 +119,7 @@ inline constexpr char kGoByte = 'g';
 inline constexpr std::int32_t kGateClosed = 125;  // ECANCELED
 inline constexpr char kBaseByte = 'b';
 inline constexpr char kOrderByte = 'o';
-inline constexpr int kControlFd = 3;  // of tare-init, from birth
+inline constexpr char kOrderWithReportByte = 'r';  // the last descriptor is the report's
+inline constexpr int kControlFd = 3;               // of tare-init, from birth
 
 }  // namespace tare::sandbox

@@ -51,6 +51,8 @@ void Sandbox::claim(Claim claim) {
   stdout_read_ = std::move(claim.fds[3]);
   stderr_read_ = std::move(claim.fds[5]);
   if (claim.message.with_stdin) stdin_write_ = std::move(claim.fds[8]);
+  if (claim.message.with_report)
+    report_read_ = std::move(claim.fds[claim.message.first_of_report()]);
   order_fds_ = std::move(claim.fds);
   message_ = std::move(claim.message);
   received_us_ = claim.received_us;
@@ -64,6 +66,8 @@ Claim Sandbox::give_back_claim() {
   claim.fds[3] = std::move(stdout_read_);
   claim.fds[5] = std::move(stderr_read_);
   if (claim.message.with_stdin) claim.fds[8] = std::move(stdin_write_);
+  if (claim.message.with_report)
+    claim.fds[claim.message.first_of_report()] = std::move(report_read_);
   return claim;
 }
 
@@ -106,7 +110,12 @@ Result<> Sandbox::begin(const ClaimTools& tools) {
     input = TRY(input_of(tools.runs_dir, message_->id).context("input"));
     fds.push_back(input.get());
   }
-  auto sent = control_.valid() ? sys::send_message(control_.get(), {&kOrderByte, 1}, fds) : ok();
+  const char* byte = &kOrderByte;
+  if (message_->with_report) {
+    byte = &kOrderWithReportByte;
+    fds.push_back(order_fds_[message_->first_of_report() + 1].get());
+  }
+  auto sent = control_.valid() ? sys::send_message(control_.get(), {byte, 1}, fds) : ok();
   unread_ = !control_.valid() || (!sent && sent.error().sys == EPIPE);
   if (unread_) return ok();  // its end comes at once
   return std::move(sent).context("tare-init");
@@ -364,6 +373,7 @@ std::vector<sys::UniqueFd> Sandbox::take_remains() {
 std::vector<int> Sandbox::kept_pipes() const {
   std::vector<int> fds = {stdout_read_.get(), stderr_read_.get()};
   if (stdin_write_.valid()) fds.push_back(stdin_write_.get());
+  if (report_read_.valid()) fds.push_back(report_read_.get());
   return fds;
 }
 

@@ -28,6 +28,7 @@
 #include "sandbox/make/protocol.h"
 #include "sandbox/rootfs/slots.h"
 #include "sys/fd.h"
+#include "sys/files.h"
 #include "sys/process.h"
 
 namespace tare::sandbox {
@@ -139,14 +140,17 @@ class [[nodiscard]] Sandbox {
   const EndedMessage& result() const { return *ended_; }
   // The output folder; invalid when it cannot be opened.
   sys::UniqueFd output() const;
-  // For tared after its restart: stdout, stderr, [stdin].
+  // For tared after its restart: stdout, stderr, [stdin], [report].
   std::vector<int> kept_pipes() const;
-  LiveMessage describe() const { return {id(), started(), stdin_write_.valid()}; }
+  LiveMessage describe() const {
+    return {id(), started(), stdin_write_.valid(), report_read_.valid()};
+  }
   // For whoever closes the last of them (a maker).
   std::vector<sys::UniqueFd> take_remains();
   Result<sys::UniqueFd> dup_scratch() const;
   Standing standing() const { return standing_; }
   void set_standing(Standing standing) { standing_ = standing; }
+  Result<sys::UniqueFd> dup_pidfd() const { return sys::dup_fd(init_.pidfd()); }
   // The uid range and name are free when this goes: nothing of it is left.
   SlotLease take_lease() && { return std::move(lease_); }
 
@@ -170,7 +174,7 @@ class [[nodiscard]] Sandbox {
   std::vector<sys::UniqueFd> order_fds_;  // until it has started
   sys::UniqueFd scratch_;
   sys::UniqueFd output_;  // with output_in_root: the folder as the sandbox sees it
-  sys::UniqueFd stdout_read_, stderr_read_, stdin_write_;
+  sys::UniqueFd stdout_read_, stderr_read_, stdin_write_, report_read_;
   sys::UniqueFd control_;
   std::optional<Cgroup> cgroup_;
   sys::Child init_;

@@ -8,6 +8,7 @@
 
 #include "sandbox/init/become_init.h"
 #include "sandbox/launch/report.h"
+#include "sandbox/make/exchange.h"
 #include "sandbox/make/upper.h"
 #include "sandbox/plan/plan.h"
 #include "sandbox/rootfs/stage.h"
@@ -21,6 +22,7 @@ namespace tare::sandbox {
 namespace {
 
 constexpr std::uint32_t kSlotsAtHand = 40;
+constexpr std::uint64_t kStopPatienceMs = 5'000;
 
 // The cgroup namespace is tare-init's own first step: made here, its root would be the launcher's
 // cgroups.
@@ -58,6 +60,9 @@ Result<> Maker::serve() {
     } else if (const auto* standing = std::get_if<StopOrder>(&order)) {
       if (received->fds.size() != 1) return Error{Errc::internal, "an order without its scratch"};
       TRY(stop(*standing, received->fds[0].get()));
+    } else if (const auto* change = std::get_if<SwapOrder>(&order)) {
+      if (received->fds.size() != 1) return Error{Errc::internal, "an order without its pidfd"};
+      TRY(swap(*change, received->fds[0].get()));
     } else {
       received->fds.clear();  // the scratch space
       TRY(remove(std::get<RemoveOrder>(order)));
@@ -101,6 +106,7 @@ Result<> Maker::make_all(const MakeOrder& order, int plan, Making& making) {
       .host = tools_.host,
       .layers_dir = tools_.layers_dir,
       .layers = base.layers,
+      .runner = base.runner,
       .host_root = base.host_root,
       .output_in_root = base.output_in_root,
       .host_network = base.network == model::Network::host,
@@ -141,7 +147,6 @@ Result<> Maker::clone_init(const MakeOrder& order, Making& making) {
 }
 
 Result<> Maker::stop(const StopOrder& order, int scratch) {
-  constexpr std::uint64_t kStopPatienceMs = 5'000;
   Stopped stopped{order.number, ""};
   std::vector<sys::UniqueFd> fds;
   const auto done = [&]() -> Result<> {
@@ -156,6 +161,25 @@ Result<> Maker::stop(const StopOrder& order, int scratch) {
     if (!order.cgroup.empty()) (void)tools_.cgroups.continue_child(order.cgroup);
   }
   return answer(stopped, fds);
+}
+
+Result<> Maker::swap(const SwapOrder& order, int init) {
+  Swapped swapped{order.number, "", false};
+  bool stopped = false;
+  const auto done = [&]() -> Result<> {
+    const sys::UniqueFd runner = TRY(
+        runner_tree(TRY(user_namespaces_.of(order.uid_base)), tools_.layers_dir, order.runner));
+    TRY(tools_.cgroups.stop_child(order.cgroup, kStopPatienceMs));
+    stopped = true;
+    TRY(exchange_runner(init, runner.get(), swapped.touched));
+    // Who may have loaded code of the old one cannot be told from outside.
+    return tools_.cgroups.kill_standing(order.cgroup, static_cast<pid_t>(order.pid));
+  }();
+  if (!done) {
+    swapped.error = done.error().message;
+    if (stopped && !swapped.touched) (void)tools_.cgroups.continue_child(order.cgroup);
+  }
+  return answer(swapped);
 }
 
 Result<> Maker::remove(const RemoveOrder& order) {

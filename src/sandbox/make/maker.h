@@ -54,6 +54,7 @@ class Maker {
   Result<> clone_init(const MakeOrder& order, Making& making);
   Result<> remove(const RemoveOrder& order);
   Result<> stop(const StopOrder& order, int scratch);
+  Result<> swap(const SwapOrder& order, int init);
   Result<> answer(const FromMaker& message, const std::vector<sys::UniqueFd>& fds = {});
 
   const MakerTools& tools_;

@@ -1,5 +1,6 @@
 #include "sandbox/make/protocol.h"
 
+#include "base/hash.h"
 #include "base/limits.h"
 
 namespace tare::sandbox {
@@ -7,6 +8,7 @@ namespace tare::sandbox {
 namespace {
 
 constexpr std::size_t kMaxCgroupName = 32;
+constexpr std::size_t kDigestBytes = 71;  // "sha256:" and 64 hex digits
 
 Result<MakeOrder> take_make(WireReader& in) {
   MakeOrder order;
@@ -23,6 +25,14 @@ Result<Order> take_order(WireReader& in) {
   Order order;
   order.number = TRY(in.u32("number"));
   order.cgroup = TRY(in.text("cgroup", kMaxCgroupName));
+  return order;
+}
+Result<SwapOrder> take_swap(WireReader& in) {
+  SwapOrder order = TRY(take_order<SwapOrder>(in));
+  order.uid_base = TRY(in.u32("uid_base"));
+  order.pid = TRY(in.u32("pid"));
+  order.runner = TRY(in.text("runner", kDigestBytes));
+  if (!is_digest(order.runner)) return Error{Errc::invalid, "runner: not a digest"};
   return order;
 }
 template <class Answer>
@@ -44,11 +54,19 @@ void put(WireWriter& out, const MakeOrder& order) {
   out.text("cgroup", order.cgroup, kMaxCgroupName);
   put_base(out, order.base);
 }
+void put(WireWriter& out, const SwapOrder& order) {
+  out.u32(order.number);
+  out.text("cgroup", order.cgroup, kMaxCgroupName);
+  out.u32(order.uid_base);
+  out.u32(order.pid);
+  out.text("runner", order.runner, kDigestBytes);
+}
 template <class Answer>
 void put_answer(WireWriter& out, const Answer& answer) {
   out.u32(answer.number);
   if constexpr (std::is_same_v<Answer, Made>) out.u32(answer.pid);
   out.text("error", answer.error.substr(0, kMaxMessageBytes), kMaxMessageBytes);
+  if constexpr (std::is_same_v<Answer, Swapped>) out.boolean(answer.touched);
 }
 
 Result<ToMaker> take_to_maker(WireReader& in) {
@@ -56,6 +74,7 @@ Result<ToMaker> take_to_maker(WireReader& in) {
     case 0: return ToMaker(TRY(take_make(in)));
     case 1: return ToMaker(TRY(take_order<RemoveOrder>(in)));
     case 2: return ToMaker(TRY(take_order<StopOrder>(in)));
+    case 3: return ToMaker(TRY(take_swap(in)));
     default: return Error{Errc::invalid, "type: unknown order"};
   }
 }
@@ -71,6 +90,11 @@ Result<FromMaker> take_from_maker(WireReader& in) {
     }
     case 1: return FromMaker(TRY(take_answer<Removed>(in)));
     case 2: return FromMaker(TRY(take_answer<Stopped>(in)));
+    case 3: {
+      Swapped swapped = TRY(take_answer<Swapped>(in));
+      swapped.touched = TRY(in.boolean("touched"));
+      return FromMaker(std::move(swapped));
+    }
     default: return Error{Errc::invalid, "type: unknown answer"};
   }
 }

@@ -8,6 +8,8 @@
 //                 <-----------   removed
 //   stop + fd     ----------->                 its processes stand still
 //                 <-----------   stopped + fds the upper, and its opaque folders
+//   swap + fd     ----------->                 another runner is mounted, its processes are dead
+//                 <-----------   swapped       it stands still
 //
 // Both ends are of one program and trust each other; messages are decoded strictly all the same.
 #pragma once
@@ -43,7 +45,15 @@ struct StopOrder {
   std::uint32_t number = 0;
   std::string cgroup;  // "": it has ended, and nothing is to be stopped
 };
-using ToMaker = std::variant<MakeOrder, RemoveOrder, StopOrder>;
+// Descriptor: tare-init's pidfd. The launcher lets it go on, or ends it.
+struct SwapOrder {
+  std::uint32_t number = 0;
+  std::string cgroup;
+  uid_t uid_base = 0;
+  std::uint32_t pid = 0;  // of tare-init, which lives on
+  std::string runner;     // digest of its layer
+};
+using ToMaker = std::variant<MakeOrder, RemoveOrder, StopOrder, SwapOrder>;
 
 // Descriptors when `pid` > 0: the pidfd; and when `error` is empty: the control socket, the scratch
 // space, the cgroup's oom_fd(), and with output_in_root the output folder as the sandbox sees it.
@@ -63,7 +73,13 @@ struct Stopped {
   std::uint32_t number = 0;
   std::string error;
 };
-using FromMaker = std::variant<Made, Removed, Stopped>;
+// After an error that has touched nothing the processes go on; after any other it is to be ended.
+struct Swapped {
+  std::uint32_t number = 0;
+  std::string error;
+  bool touched = false;
+};
+using FromMaker = std::variant<Made, Removed, Stopped, Swapped>;
 
 Result<std::string> encode_to_maker(const ToMaker& message);
 Result<std::string> encode_from_maker(const FromMaker& message);

@@ -74,6 +74,8 @@ inline constexpr std::uint32_t kMaxPlanBytes = 4U << 20;
 inline constexpr std::uint32_t kMaxPlanSteps = 16'384;
 // The uid inside that only tare-init has: an agent that is root inside still cannot touch it.
 inline constexpr std::uint32_t kInitUid = 65'533;
+// Where a program with a runner finds the pipe that it reports to.
+inline constexpr int kReportFd = 5;
 inline constexpr std::uint32_t kIdRange = 65'536;  // ids of one sandbox
 
 // "mount proc", "enter root", ...: for people.

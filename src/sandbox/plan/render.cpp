@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include "model/runner.h"
 #include "sandbox/cgroup/settings.h"
 #include "sandbox/plan/compile.h"
 
@@ -56,6 +57,7 @@ std::string launcher_part(const model::SandboxSpec& spec) {
                    spec.layers.empty() ? "" : ", ",
                    fmt::join(spec.layers.rbegin(), spec.layers.rend(), ", ")));
   if (spec.host_root) line("read-only: the host's /usr (environment `host`, not reproducible)");
+  if (!spec.runner.empty()) line(fmt::format("read-only: {} {}", model::kRunnerPath, spec.runner));
   if (spec.with_input) line("read-only: /input");
   line("writable: /output, kept at the end");
   for (const CgroupSetting& setting : cgroup_settings(spec.limits, CgroupVersion::v2)) {

@@ -20,13 +20,16 @@ struct Folder {
   unsigned mode;
   uid_t owner;
 };
-constexpr std::array<Folder, 6> kPlatform = {{
+constexpr std::array<Folder, 9> kPlatform = {{
     {"proc", 0555, 0},
     {"dev", 0755, 0},
     {"sys", 0555, 0},
     {"tmp", 01777, 0},
     {"input", 0755, 0},
     {"output", 0755, 1000},
+    {"opt", 0755, 0},
+    {"opt/tare", 0755, 0},
+    {"opt/tare/runner", 0755, 0},  // model::kRunnerPath
 }};
 constexpr std::array<Folder, 10> kHostOnly = {{
     {"etc", 0755, 0},

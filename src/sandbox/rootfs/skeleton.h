@@ -1,7 +1,7 @@
 // Two layers that every launcher makes for itself at start, below <home>/launcher/skeleton:
 //
-//   platform/  lies on top of every image: /proc /dev /sys /tmp /input /output as real folders, so
-//   that no image can
+//   platform/  lies on top of every image: /proc /dev /sys /tmp /input /output /opt/tare/runner as
+//   real folders, so that no image can
 //              make one of them a symlink (ATTACKS.md S9, S10)
 //   host/      the root of the `host` environment: the same folders, /bin and friends as the host
 //   has them, a few

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "base/check.h"
+#include "model/runner.h"
 #include "sandbox/plan/plan.h"
 #include "sys/files.h"
 #include "sys/mountfs.h"
@@ -39,13 +40,16 @@ Result<sys::UniqueFd> shown_to(int user_namespace, const std::string& path, bool
   return tree;
 }
 
+std::string layer_path(const std::string& layers_dir, const std::string& digest) {
+  CHECK(digest.starts_with("sha256:"));  // the protocol has checked it
+  return layers_dir + "/" + digest.substr(7) + "/root";
+}
+
 std::vector<std::string> lower_paths(const StageParts& parts) {
   std::vector<std::string> lowers;  // highest first, as overlayfs wants them
   if (!parts.host_root) lowers.push_back(parts.skeleton->platform);
-  for (auto digest = parts.layers.rbegin(); digest != parts.layers.rend(); ++digest) {
-    CHECK(digest->starts_with("sha256:"));  // the protocol has checked it
-    lowers.push_back(parts.layers_dir + "/" + digest->substr(7) + "/root");
-  }
+  for (auto digest = parts.layers.rbegin(); digest != parts.layers.rend(); ++digest)
+    lowers.push_back(layer_path(parts.layers_dir, *digest));
   if (parts.host_root) lowers.push_back(parts.skeleton->host);
   return lowers;
 }
@@ -110,11 +114,23 @@ Result<> fill_root(const StageParts& parts, const std::string& scratch) {
     const sys::UniqueFd tree = TRY(sys::clone_tree(sys::kCwd, scratch + "/" + from, false));
     TRY(bind_into_root(tree.get(), at, {}));
   }
+  if (!parts.runner.empty()) {
+    // Not a part of the overlay: what is frozen never has it, and it can be changed alone.
+    const sys::UniqueFd tree = TRY(
+        runner_tree(parts.user_namespace, parts.layers_dir, parts.runner));
+    TRY(sys::attach_mount(tree.get(), sys::kCwd,
+                          std::string(kStageRoot) + std::string(model::kRunnerPath)));
+  }
   if (parts.host_network && parts.host_root) TRY(show_network_files(parts));
   return ok();
 }
 
 }  // namespace
+
+Result<sys::UniqueFd> runner_tree(int user_namespace, const std::string& layers_dir,
+                                  const std::string& digest) {
+  return shown_to(user_namespace, layer_path(layers_dir, digest), true).context("runner");
+}
 
 Result<Stage> Stage::build(const StageParts& parts) {
   const sys::UniqueFd base = TRY(sys::clone_tree(sys::kCwd, kStage, false));

@@ -14,6 +14,7 @@
 
 #include "base/result.h"
 #include "sandbox/rootfs/skeleton.h"
+#include "sys/fd.h"
 
 namespace tare::sandbox {
 
@@ -22,6 +23,7 @@ struct StageParts {
   std::string host;                 // the host's root
   std::string layers_dir;           // <home>/store/layers
   std::vector<std::string> layers;  // digests, lowest first
+  std::string runner = {};          // digest of the runner's layer, "" for none
   bool host_root = false;
   bool output_in_root = false;  // nothing is mounted at /output
   bool host_network = false;    // with host_root: shows the host's resolv.conf, hosts and package
@@ -29,6 +31,10 @@ struct StageParts {
   int user_namespace = -1;      // of the sandbox's uid range; -1: its ids are ours, none is mapped
   int scratch = -1;             // detached mount
 };
+
+// A runner's layer as a sandbox shows it: a detached mount, read-only, nosuid, nodev.
+Result<sys::UniqueFd> runner_tree(int user_namespace, const std::string& layers_dir,
+                                  const std::string& digest);
 
 class [[nodiscard]] Stage {
  public:

@@ -38,17 +38,19 @@ long address(T* pointer) {
 }
 
 // The groups.
-void attack_pid1();         // PID 1 of its own sandbox
-void attack_pid1_proc();    // the same through /proc/1
-void attack_mounts();       // remounts and masks
-void attack_proc();         // every file of /proc that could be written
-void attack_secrets();      // files that tell of the host
-void attack_descriptors();  // inherited ones, and paths out of the root
-void attack_calls();        // calls that must be refused
-void attack_abi();          // other ways to make a call
-void attack_ids();          // capabilities, ids, files with set-id bits and devices
-void attack_sockets();      // families, abstract names, descriptors that are passed
-void attack_terminal();     // a terminal's input
+void attack_pid1();            // PID 1 of its own sandbox
+void attack_pid1_proc();       // the same through /proc/1
+void attack_mounts();          // remounts and masks
+void attack_proc();            // every file of /proc that could be written
+void attack_secrets();         // files that tell of the host
+void attack_descriptors();     // inherited ones, and paths out of the root
+void attack_calls();           // calls that must be refused
+void attack_abi();             // other ways to make a call
+void attack_ids();             // capabilities, ids, files with set-id bits and devices
+void attack_sockets();         // families, abstract names, descriptors that are passed
+void attack_terminal();        // a terminal's input
+void attack_runner();          // what is shown at /opt/tare/runner
+void attack_runner_process();  // a process that executes it
 
 // Bombs: takes what it names until it is refused, and says so; then stays for a moment.
 int bomb(const std::string& name);

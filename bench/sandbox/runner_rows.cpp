@@ -1,0 +1,137 @@
+#include "runner_rows.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "daemon.h"
+#include "peers.h"
+#include "support/launcher.h"
+#include "support/session.h"
+
+namespace tare::bench {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// An agent whose runner has two versions, which both execute `program` and nothing else.
+class RunnerFolders {
+ public:
+  explicit RunnerFolders(const std::string& program) {
+    for (const char* version : {"1", "2"}) {
+      const fs::path folder = root_ / version;
+      fs::create_directories(folder);
+      std::ofstream(folder / "runner.toml")
+          << fmt::format("name = \"bench\"\nversion = \"{}\"\nentry = [\"{}\"]\n", version, program)
+          << "handshake = [\"echo\", '{\"tare_runner\":1}']\n";
+    }
+    std::ofstream(root_ / "agent.toml")
+        << "name = \"bench\"\nenvironment = \"host\"\nrunner = \"bench\"\nentry = \"x\"\n";
+  }
+  RunnerFolders(const RunnerFolders&) = delete;
+  RunnerFolders& operator=(const RunnerFolders&) = delete;
+  ~RunnerFolders() { fs::remove_all(root_); }
+
+  bool apply(const Daemon& daemon) const {
+    const auto tare = [&](const std::string& noun, const std::string& verb,
+                          const fs::path& folder) {
+      return run_program({daemon.tare(), "--home", daemon.home(), noun, verb, folder.string()});
+    };
+    return tare("runner", "add", root_ / "1") && tare("agent", "apply", root_) &&
+           tare("runner", "add", root_ / "2");
+  }
+
+ private:
+  fs::path root_ = fs::path("/tmp") / fmt::format("tare-bench-runner-{}", ::getpid());
+};
+
+std::string id_in(const std::string& json) {
+  const auto value = parse_json(json);
+  return value ? std::string(value->as_object().at("id").as_string()) : "";
+}
+
+// A live session's runner is exchanged: all of it, from the request to the answer, with the trial
+// in a scratch sandbox and the handshake inside.
+void swap_row(const Options& options, Daemon& daemon) {
+  const std::string body = R"({"environment":"host","runner":"bench@1"})";
+  const std::string id = id_in(daemon.ask("POST", "/v1/sessions", body));
+  Samples own;
+  for (int i = 0; i < options.n; ++i) {
+    ::usleep(30'000);
+    const std::string chosen = fmt::format(R"({{"runner":"bench@{}"}})", 1 + (i + 1) % 2);
+    own.measure(
+        [&] { return !daemon.ask("POST", "/v1/sessions/" + id + "/runner", chosen).empty(); });
+  }
+  print_row(options, "runner_swap", own);
+}
+
+// The part of it in which the session stands still and nothing runs in it, as the launcher does it.
+void stand_still_row(const Options& options) {
+  testing::TestLauncher launcher;
+  model::SandboxSpec spec = testing::session_spec();
+  std::vector<std::string> digests;
+  for (const char digit : {'a', 'b'}) {
+    const std::string hex(64, digit);
+    fs::create_directories(fs::path(launcher.home()) / "store/layers" / hex / "root");
+    digests.push_back("sha256:" + hex);
+  }
+  spec.runner = digests[0];
+  testing::TestSession session(launcher, spec);
+  Samples own;
+  for (int i = 0; i < options.n; ++i) {
+    ::usleep(5'000);
+    own.measure([&] {
+      launcher.send(
+          sandbox::SwapMessage{session.id(), digests[static_cast<std::size_t>(i + 1) % 2]});
+      for (;;) {
+        const auto message = launcher.next();
+        if (const auto* swapped = std::get_if<sandbox::SwappedMessage>(&message))
+          return swapped->error.empty();
+      }
+    });
+  }
+  session.kill();
+  print_row(options, "runner_exchange", own);
+}
+
+}  // namespace
+
+void runner_rows(const Options& options) {
+  Daemon daemon;
+  const VisibleClock clock;
+  const RunnerFolders folders(clock.path());
+  Samples changed;
+  Peer same{"no change", {}};
+  if (!folders.apply(daemon)) ++changed.failed;
+  const std::string body = R"({"agent":"bench"})";
+  const auto run = [&](Samples& samples) {
+    const std::uint64_t sent = RealClock().monotonic_us();
+    const std::uint64_t at = daemon.run_us(body);
+    if (at < sent) {
+      ++samples.failed;
+    } else {
+      samples.us.push_back(static_cast<double>(at - sent));
+    }
+  };
+  const auto use = [&](int version) {
+    const std::string chosen = fmt::format(R"({{"runner":"bench@{}"}})", version);
+    return !daemon.ask("POST", "/v1/agents/bench/runner", chosen).empty();
+  };
+  for (int i = 0; i < options.n; ++i) {
+    ::usleep(30'000);  // the pool is refilled in quiet moments, for both alike
+    run(same.samples);
+    ::usleep(30'000);
+    if (!use(1 + i % 2)) ++changed.failed;
+    run(changed);  // the very next thing
+  }
+  print_row(options, "runner_change", changed, &same);
+  swap_row(options, daemon);
+  stand_still_row(options);
+}
+
+}  // namespace tare::bench

@@ -1,0 +1,247 @@
+#include "host/runners.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/ids.h"
+#include "base/text.h"
+#include "host/launch_parts.h"
+#include "model/relative_path.h"
+#include "sys/files.h"
+
+namespace tare::host {
+
+namespace {
+
+constexpr std::string_view kManifestName = "runner.toml";
+
+// Python would take it for the source beside it, whatever that says by now.
+bool is_compiled(std::string_view path) {
+  return path.ends_with(".pyc") || path.ends_with(".pyo") ||
+         path.find("__pycache__/") != std::string_view::npos;
+}
+
+Result<model::Runner> find_runner(runs::Store& store, const model::RunnerRef& ref) {
+  return store.get_runner(kTenant, ref.name, ref.version);
+}
+
+// What holds for an agent; nullopt when nothing was said about that runner.
+Result<std::optional<model::Rollout>> rollout_of(runs::Store& store, std::string_view agent,
+                                                 std::string_view runner_name) {
+  const auto newest = TRY(store.rollouts(kTenant, agent, 1));
+  if (newest.empty() || TRY(model::parse_runner_ref(newest.front().runner)).name != runner_name)
+    return std::optional<model::Rollout>();
+  return std::optional(newest.front());
+}
+
+Result<model::Agent> agent_with_runner(runs::Store& store, const std::string& name) {
+  model::Agent agent = TRY(store.get_agent(kTenant, name, std::nullopt));
+  if (!agent.manifest.runner.empty()) return agent;
+  return Error{Errc::conflict, fmt::format("agent {} has no runner: agent.toml names none", name)};
+}
+
+Result<> refuse_if_needed(runs::Store& store, const model::Runner& runner) {
+  const std::string reference = runner.reference();
+  TRY(store.each_rollout(
+      kTenant, [&](std::string_view agent, const model::Rollout& rollout) -> Result<> {
+        if (rollout.runner != reference && rollout.rest != reference) return ok();
+        return Error{Errc::conflict,
+                     fmt::format("runner {} is that of agent {}; `tare runner use` gives it "
+                                 "another",
+                                 reference, agent)};
+      }));
+  return store.each_agent_version(kTenant, [&](const model::Agent& agent) -> Result<> {
+    if (agent.manifest.runner != reference) return ok();
+    return Error{Errc::conflict,
+                 fmt::format("agent {}@{} needs runner {}", agent.name, agent.version, reference)};
+  });
+}
+
+// What a run of the agent is made from, but for the run.
+Result<model::SandboxSpec> example_spec(const model::Agent& agent, const model::Runner& runner,
+                                        const RunDeps& deps) {
+  model::Run run;
+  run.id = std::string(kRunIdBytes, '0');
+  model::RunRequest& request = run.request;
+  request.environment_digest = agent.environment_digest;
+  request.environment_layers = agent.environment_layers;
+  request.files_digest = agent.files_digest;
+  request.runner = runner.reference();
+  request.runner_digest = runner.digest;
+  request.user = agent.manifest.user;
+  request.profile = agent.manifest.profile;
+  request.limits = agent.manifest.limits;
+  model::SandboxSpec spec = TRY(sandbox_spec(run, Purpose::run));
+  spec.layers = deps.flat.mounted(run);
+  return spec;
+}
+
+}  // namespace
+
+Result<> check_runner_files(const std::vector<UploadedFile>& files) {
+  std::vector<std::string_view> paths;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const std::string field = fmt::format("files[{}].path", i);
+    TRY(model::check_relative_path(field, files[i].path));
+    if (is_compiled(files[i].path)) {
+      return field_error(
+          field, quote(files[i].path) + " is compiled code, which may be another's: leave it out");
+    }
+    paths.push_back(files[i].path);
+  }
+  if (const auto clash = model::find_path_clash(paths)) {
+    return field_error(
+        fmt::format("files[{}].path", clash->second),
+        quote(paths[clash->second]) + " is there twice, or is a folder of another file");
+  }
+  if (std::ranges::find(paths, kManifestName) == paths.end())
+    return field_error("files", "runner.toml is missing: it names the runner");
+  return ok();
+}
+
+Result<model::RunnerManifest> Runners::manifest_of(const std::vector<UploadedFile>& files) {
+  const auto file = std::ranges::find(files, kManifestName, &UploadedFile::path);
+  CHECK(file != files.end());  // check_runner_files has looked
+  auto blob = deps_.blobs.read(file->digest);
+  if (!blob) return std::move(blob).error().context("files: runner.toml: upload it first");
+  std::vector<std::byte> bytes(kMaxTomlBytes + 1);
+  const std::size_t size = TRY(sys::read_at(blob->get(), bytes, 0));
+  if (size > kMaxTomlBytes)
+    return Error{Errc::exhausted, fmt::format("runner.toml: more than {} bytes", kMaxTomlBytes)};
+  return model::parse_runner_toml({reinterpret_cast<const char*>(bytes.data()), size});
+}
+
+Result<runs::StoredRunner> Runners::add(std::vector<UploadedFile> files,
+                                        const fiber::Context& ctx) {
+  TRY(check_runner_files(files));
+  model::Runner runner;
+  runner.tenant = kTenant;
+  runner.manifest = TRY(manifest_of(files));
+  const auto publishing = TRY(deps_.layers.publish(ctx));  // until it is recorded
+  runner.digest = TRY(import_uploads(deps_, snapshot::FilesOf::runner, std::move(files), ctx));
+  runner.created_ms = deps_.clock.wall_ms();
+  return deps_.records.run([&](runs::Store& store) { return store.put_runner(runner); });
+}
+
+Result<model::Runner> Runners::get(const model::RunnerRef& ref) {
+  return deps_.records.run([&](runs::Store& store) { return find_runner(store, ref); });
+}
+
+Result<std::vector<model::Runner>> Runners::list() {
+  return deps_.records.run([](runs::Store& store) { return store.list_runners(kTenant); });
+}
+
+Result<> Runners::refuse_if_run(const model::Runner& runner) const {
+  const std::string run = runs_.run_with_runner(runner.digest);
+  if (run.empty()) return ok();
+  return Error{Errc::conflict, fmt::format("runner {} is in use by {}; `tare kill` ends it",
+                                           runner.reference(), run)};
+}
+
+Result<> Runners::remove(const model::RunnerRef& ref, const fiber::Context& ctx) {
+  if (ref.version.empty())
+    return field_error("runner", "name the version that is to go: " + ref.name + "@VERSION");
+  model::Runner runner = TRY(get(ref));
+  TRY(refuse_if_run(runner));
+  TRY(deps_.records.run([&](runs::Store& store) -> Result<> {
+    TRY(refuse_if_needed(store, runner));
+    return store.delete_runner(kTenant, ref.name, ref.version);
+  }));
+  // Who had found it just before has begun to use it by now, or never will.
+  auto unused = deps_.layers.readers_gone(ctx);
+  if (unused) unused = refuse_if_run(runner);
+  if (!unused) TRY(deps_.records.run([&](runs::Store& store) { return store.put_runner(runner); }));
+  return unused;
+}
+
+Result<model::Runner> Runners::chosen(const std::string& agent, const std::string& runner,
+                                      const std::string& run_id) {
+  model::RunnerRef ref = TRY(model::parse_runner_ref(runner));
+  return deps_.records.run([&](runs::Store& store) -> Result<model::Runner> {
+    if (ref.version.empty()) {
+      if (const auto rollout = TRY(rollout_of(store, agent, ref.name)))
+        ref = TRY(model::parse_runner_ref(model::choose_runner(*rollout, agent, run_id)));
+    }
+    return find_runner(store, ref);
+  });
+}
+
+Result<> Runners::begin(runs::Store& store, const model::Agent& agent) {
+  const model::RunnerRef ref = TRY(model::parse_runner_ref(agent.manifest.runner));
+  const model::Runner newest = TRY(find_runner(store, ref));
+  if (!ref.version.empty() || TRY(rollout_of(store, agent.name, ref.name))) return ok();
+  model::Rollout first;
+  first.at_ms = deps_.clock.wall_ms();
+  first.runner = newest.reference();
+  TRY(store.add_rollout(kTenant, agent.name, first));
+  return ok();
+}
+
+void Runners::make_ready(const std::string& agent, const model::RunnerRef& ref,
+                         const fiber::Context& ctx) {
+  const auto done = [&]() -> Result<> {
+    const auto [found, runner] = TRY(deps_.records.run(
+        [&](runs::Store& store) -> Result<std::pair<model::Agent, model::Runner>> {
+          return std::pair(TRY(store.get_agent(kTenant, agent, std::nullopt)),
+                           TRY(find_runner(store, ref)));
+        }));
+    const SandboxOrder order = TRY(sandbox_order(TRY(example_spec(found, runner, deps_)), deps_));
+    const int plan = order.plan.get();
+    return deps_.launcher.send(sandbox::PrepareMessage{order.base}, {&plan, 1}, ctx);
+  }();
+  if (done) return;
+  deps_.log.warning("no sandboxes were made ahead of time", {{"why", done.error().message}});
+}
+
+Result<model::Rollout> Runners::use(const model::RunnerRef& ref, const std::string& agent,
+                                    std::uint32_t percent, const fiber::Context& ctx) {
+  make_ready(agent, ref, ctx);  // while the disk is busy with what follows
+  return deps_.records.run([&](runs::Store& store) -> Result<model::Rollout> {
+    const model::Agent found = TRY(agent_with_runner(store, agent));
+    const model::RunnerRef own = TRY(model::parse_runner_ref(found.manifest.runner));
+    if (own.name != ref.name) {
+      return field_error(
+          "runner", fmt::format("agent {} is made for {}, not for {}", agent, own.name, ref.name));
+    }
+    if (!own.version.empty()) {
+      return Error{Errc::conflict, fmt::format("agent.toml of {} says {}: write runner = \"{}\" "
+                                               "there, then others can be rolled out",
+                                               agent, own.text(), own.name)};
+    }
+    const model::Runner runner = TRY(find_runner(store, ref));
+    const auto now = TRY(rollout_of(store, agent, ref.name));
+    model::Rollout next = model::next_rollout(now.value_or(model::Rollout{}), runner.reference(),
+                                              percent);
+    if (percent < 100 && next.rest.empty())
+      return field_error("percent", "nothing is in use that the rest could have");
+    next.at_ms = deps_.clock.wall_ms();
+    return store.add_rollout(kTenant, agent, next);
+  });
+}
+
+Result<model::Rollout> Runners::back(const std::string& agent, const fiber::Context& ctx) {
+  const auto back = TRY(deps_.records.run([&](runs::Store& store) -> Result<model::Rollout> {
+    TRY(agent_with_runner(store, agent));
+    const auto newest = TRY(store.rollouts(kTenant, agent, 2));
+    if (newest.size() < 2)
+      return Error{Errc::conflict, fmt::format("agent {} had no other runner before", agent)};
+    model::Rollout next = newest[1];
+    for (const std::string* one : {&next.runner, &next.rest}) {
+      if (!one->empty()) TRY(find_runner(store, TRY(model::parse_runner_ref(*one))));
+    }
+    next.at_ms = deps_.clock.wall_ms();
+    return store.add_rollout(kTenant, agent, next);
+  }));
+  make_ready(agent, TRY(model::parse_runner_ref(back.runner)), ctx);
+  return back;
+}
+
+Result<std::vector<model::Rollout>> Runners::history(const std::string& agent) {
+  return deps_.records.run([&](runs::Store& store) -> Result<std::vector<model::Rollout>> {
+    TRY(agent_with_runner(store, agent));
+    return store.rollouts(kTenant, agent, runs::kMaxRollouts);
+  });
+}
+
+}  // namespace tare::host

@@ -1,0 +1,191 @@
+"""A live session gets another version of its runner: whole, or not at all, or it is ended."""
+
+import json
+import random
+import threading
+import time
+import unittest
+from pathlib import Path
+
+import harness
+
+MANIFEST = """\
+name = "{name}"
+version = "{version}"
+entry = {entry}
+handshake = {handshake}
+handshake_time = "{time}"
+"""
+# Also says no where the file `poison` is: only inside the session.
+HANDSHAKE = """\
+test ! -e /home/agent/poison && echo '{"tare_runner":1}'
+"""
+PYTHON = """\
+import sys
+sys.path.insert(0, "/opt/tare/runner")
+import code_of_the_runner
+print(code_of_the_runner.x)
+"""
+# Keeps what V8 has compiled by path, time and length, as such caches do. V8 itself looks at the
+# length of the source alone.
+NODE = """\
+const fs = require("fs"), vm = require("vm");
+const file = "/opt/tare/runner/code.js", stat = fs.statSync(file);
+const kept = "/tmp/cache-" + stat.mtimeMs + "-" + stat.size;
+const cachedData = fs.existsSync(kept) ? fs.readFileSync(kept) : undefined;
+const script = new vm.Script(fs.readFileSync(file, "utf8"), { filename: file, cachedData });
+console.log(script.runInThisContext()());
+if (!cachedData) fs.writeFileSync(kept, script.createCachedData());
+"""
+
+
+class Swap(harness.TareTest):
+    def add(self, name, version, files, handshake=None, seconds="5s"):
+        folder = self.folder / f"{name}-{version}"
+        folder.mkdir()
+        handshake = handshake or ["sh", "/opt/tare/runner/handshake.sh"]
+        (folder / "runner.toml").write_text(MANIFEST.format(
+            name=name, version=version, entry=json.dumps(["sh", "/opt/tare/runner/main.sh"]),
+            handshake=json.dumps(handshake), time=seconds))
+        (folder / "handshake.sh").write_text(HANDSHAKE)
+        for path, text in files.items():
+            (folder / path).write_text(text)
+        self.home.must("runner", "add", folder)
+
+    def session(self, runner, *options):
+        made = self.home.must("session", "new", "--env", "host", "--runner", runner, *options)
+        return made.stdout.decode().strip()
+
+    def inside(self, session, script):
+        return self.home.must("session", "exec", session, "--", "sh", "-c", script).stdout.decode()
+
+    def swap(self, session, *runner):
+        return self.home.tare("runner", "swap", session, *runner)
+
+    def runner_of(self, session):
+        return self.home.request("GET", f"/v1/sessions/{session}").json.get("runner")
+
+    def test_files_stay_programs_end_and_what_comes_has_the_new_one(self):
+        self.add("plain", "1", {"main.sh": "echo one\n"})
+        session = self.session("plain")
+        self.inside(session, "echo kept >file; (sleep 1000 &)")
+        self.add("plain", "2", {"main.sh": "echo two\n"})
+        old = self.home.popen("session", "exec", session, "--", "sleep", "1000")
+        time.sleep(0.2)
+        swapped = self.swap(session)
+        self.assertEqual((swapped.returncode, swapped.stdout), (0, b"plain@2\n"), swapped.stderr)
+        old.communicate(timeout=60)
+        self.assertEqual(old.returncode, 137)
+        self.assertEqual(self.inside(session, "cat file; sh /opt/tare/runner/main.sh; "
+                                     "echo $TARE_RUNNER; pgrep sleep | wc -l"),
+                         "kept\ntwo\nplain@2\n0\n")
+        self.assertEqual(self.runner_of(session), "plain@2")
+        self.assertEqual(self.swap(session, "plain@1").returncode, 0)
+        self.assertEqual(self.inside(session, "sh /opt/tare/runner/main.sh"), "one\n")
+        self.home.down()
+        self.home.up()  # a session ends with its launcher; its record does not
+        self.home.must("runner", "rm", "plain@1", "plain@2")
+
+    def test_a_restarted_tared_knows_what_a_session_has(self):
+        self.add("kept", "1", {"main.sh": "echo one\n"})
+        session = self.session("kept")
+        self.add("kept", "2", {"main.sh": "echo two\n"})
+        self.assertEqual(self.swap(session, "kept@2").returncode, 0)
+        harness.sigkill(self.home.program_pid("tared"))
+        self.home.up()
+        self.assertEqual(self.inside(session, "sh /opt/tare/runner/main.sh; echo $TARE_RUNNER"),
+                         "two\nkept@2\n")
+        self.assertEqual(self.runner_of(session), "kept@2")
+        self.assert_reason(self.home.tare("runner", "rm", "kept@2"), 73, f".*in use by {session}")
+        self.home.must("session", "kill", session)
+
+    def test_one_that_is_no_good_here_is_refused_and_nothing_has_happened(self):
+        self.add("judged", "1", {"main.sh": "echo one\n"})
+        session = self.session("judged")
+        lives = self.home.popen("session", "exec", session, "--", "sh", "-c", "sleep 3; echo done")
+        refusals = (("fails", ["sh", "-c", "exit 3"], "5s", "with status 3"),
+                    ("absent", ["no-such-program"], "5s", "not found"),
+                    ("rubbish", ["echo", "hello"], "5s", "no JSON"),
+                    ("newer", ["echo", '{"tare_runner":9}'], "5s", "speaks protocol 9"),
+                    ("two-lines", ["printf", '{"tare_runner":1}\\n{}\\n'], "5s", "one line"),
+                    ("hangs", ["sleep", "100"], "300ms", "handshake"))
+        for version, handshake, seconds, why in refusals:
+            self.add("judged", version, {"main.sh": "echo bad\n"}, handshake, seconds)
+            self.assert_reason(self.swap(session, f"judged@{version}"), 73,
+                               f".*judged@{version} is no good in this environment.*{why}")
+        self.assert_reason(self.swap(session, "nobody@1"), 64, ".*the session has judged")
+        out, _ = lives.communicate(timeout=60)
+        self.assertEqual((lives.returncode, out), (0, b"done\n"))
+        self.assertEqual(self.inside(session, "sh /opt/tare/runner/main.sh"), "one\n")
+        run = self.home.detached("sleep", "1000")
+        self.assert_reason(self.swap(run, "judged@1"), 66, ".*not a session")
+        self.home.must("kill", run)
+        self.home.must("session", "kill", session)
+
+    def test_one_that_does_not_answer_inside_ends_the_session_and_says_why(self):
+        self.add("poisoned", "1", {"main.sh": "echo one\n"})
+        session = self.session("poisoned")
+        self.inside(session, "touch poison")
+        self.add("poisoned", "2", {"main.sh": "echo two\n"})
+        self.assert_reason(self.swap(session, "poisoned@2"), 73,
+                           f".*{session} is ended: its runner")
+        ended = self.home.wait_ended(session)
+        self.assertEqual(ended["state"], "cancelled")
+        self.assertIn("handshake", json.dumps(ended["events"]))
+
+    def test_code_that_was_compiled_of_the_old_one_is_not_executed(self):
+        """Source that changes at the same length; its time in the folder does not."""
+        for version, number in (("1", 1), ("2", 2)):
+            folder = {"main.sh": "true\n", "code_of_the_runner.py": f"x = {number}\n",
+                      "main.py": PYTHON, "code.js": f"(() => {number})\n", "main.js": NODE}
+            self.add("compiled", version, folder)
+        session = self.session("compiled@1", "-e", "PYTHONPYCACHEPREFIX=/home/agent/cache")
+        python, node = "/usr/bin/python3 /opt/tare/runner/main.py", "node /opt/tare/runner/main.js"
+        for _ in range(2):
+            self.assertEqual(self.inside(session, python), "1\n")
+        self.assertIn("code_of_the_runner", self.inside(session, "find cache -name '*.pyc'"))
+        with_node = Path("/usr/bin/node").exists()
+        if with_node:
+            self.assertEqual(self.inside(session, f"{node}; {node}"), "1\n1\n")
+        self.assertEqual(self.swap(session, "compiled@2").returncode, 0)
+        self.assertEqual(self.inside(session, python), "2\n")
+        if with_node:
+            self.assertEqual(self.inside(session, node), "2\n")
+        self.home.must("session", "kill", session)
+
+    def test_sigkill_of_any_daemon_at_any_moment_leaves_no_session_with_half(self):
+        """Both files of the runner agree, and with the record; or the session has ended."""
+        for version in ("1", "2"):
+            self.add("crashed", version, {"main.sh": f"echo {version}\n", "again": version})
+        dice = random.Random(4)
+        whole = ended = 0
+        for i in range(10):
+            victim = ("tared", "tare-launcher")[i % 5 == 4]
+            session = self.session("crashed@1")
+            pid = self.home.program_pid(victim)
+            swapping = threading.Thread(target=self.swap, args=(session, "crashed@2"))
+            swapping.start()
+            time.sleep(dice.random() * 0.08)
+            harness.sigkill(pid)
+            self.home.up()
+            swapping.join()
+            state = lambda: self.home.inspect(session)
+            harness.wait_until(lambda: harness.ended(state()) or self.answers(session),
+                               "an end, or an answer")
+            if harness.ended(state()):
+                ended += 1
+                continue
+            whole += 1
+            seen = self.inside(session, "sh /opt/tare/runner/main.sh; cat /opt/tare/runner/again; "
+                               "echo; echo $TARE_RUNNER").split()
+            recorded = self.runner_of(session) or "crashed@1"
+            self.assertEqual(seen, [recorded[-1], recorded[-1], recorded])
+            self.home.must("session", "kill", session)
+        self.assertGreater(ended, 0)
+
+    def answers(self, session):
+        return self.home.tare("session", "exec", session, "--", "true").returncode == 0
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,207 @@
+// The runner of a live session is exchanged: while it stands still, with nothing left of what the
+// old one had started, and never by halves.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "attacks.h"
+#include "runner_layer.h"
+#include "support/leaks.h"
+#include "support/patience.h"
+#include "support/session.h"
+#include "support/stepper.h"
+
+namespace tare::testing {
+namespace {
+
+using model::EndReason;
+using ::testing::HasSubstr;
+
+class Swap : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    one_ = make_runner(launcher_, 'a', "one\n");
+    two_ = make_runner(launcher_, 'b', "two\n");
+  }
+  model::SandboxSpec spec(std::uint32_t uid = 1000) const {
+    model::SandboxSpec spec = session_spec();
+    spec.uid = spec.gid = uid;
+    spec.runner = one_;
+    return spec;
+  }
+  sandbox::SwappedMessage swapped() {
+    for (;;) {
+      auto message = launcher_.next();
+      if (auto* answer = std::get_if<sandbox::SwappedMessage>(&message)) return std::move(*answer);
+    }
+  }
+  sandbox::SwappedMessage swap(const std::string& id, const std::string& runner) {
+    launcher_.send(sandbox::SwapMessage{id, runner});
+    return swapped();
+  }
+  // Nobody makes anything, and nobody has anything to say.
+  void settle() {
+    ::usleep(static_cast<useconds_t>(patience_ms(30)) * 1000);
+    while (launcher_.has_message()) (void)launcher_.next();
+  }
+  static std::string shown(TestSession& session) {
+    return session.sh("cat /opt/tare/runner/main.sh").out;
+  }
+
+  TestLauncher launcher_{TestLauncher::Home::folder, 0};  // nothing is made in between
+  std::string one_, two_;
+};
+
+TEST_F(Swap, the_new_one_is_shown_files_stay_and_nothing_that_ran_goes_on) {
+  TestSession session(launcher_, spec());
+  EXPECT_EQ(session.sh("echo kept > file; cat /opt/tare/runner/main.sh").out, "one\n");
+  ExecHandle old = session.start(
+      shell_exec("setsid sh -c 'exec 3</opt/tare/runner/main.sh; echo up; sleep 1000' & wait"));
+  char up[3];
+  ASSERT_EQ(::read(old.out.get(), up, 3), 3);
+  launcher_.send(sandbox::SwapMessage{session.id(), two_});
+  const auto ended = session.ended(
+      old.number);  // takes messages; the answer is among them, or next
+  EXPECT_EQ(ended.outcome.reason, EndReason::signalled);
+  EXPECT_EQ(ended.outcome.signal, SIGKILL);
+  EXPECT_EQ(shown(session), "two\n");
+  EXPECT_EQ(session.sh("cat file; ls /proc | grep -c '^[0-9]'").out.substr(0, 5), "kept\n");
+  EXPECT_EQ(session.sh("grep -c /opt/tare/runner /proc/self/mountinfo").out, "2\n");
+  EXPECT_THAT(session.sh("grep /opt/tare/runner /proc/self/mountinfo | tail -1").out,
+              HasSubstr("ro,nosuid,nodev"));
+  (void)session.kill();
+}
+
+TEST_F(Swap, as_often_as_one_likes_and_never_more_than_two_are_mounted) {
+  TestSession session(launcher_, spec());
+  for (int i = 0; i < 10; ++i) {
+    const auto answer = swap(session.id(), i % 2 == 0 ? two_ : one_);
+    ASSERT_EQ(answer.error, "");
+    EXPECT_EQ(shown(session), i % 2 == 0 ? "two\n" : "one\n");
+    EXPECT_EQ(session.sh("grep -c /opt/tare/runner /proc/self/mountinfo").out, "2\n");
+  }
+  (void)session.kill();
+}
+
+TEST_F(Swap, what_has_been_exchanged_gives_way_to_no_attack_either) {
+  TestSession session(launcher_, spec(0));
+  ASSERT_EQ(swap(session.id(), two_).error, "");
+  const ExecResult attack = session.run(exec_spec({"/opt/tare/runner/attack", "runner"}));
+  EXPECT_THAT(attack.out, HasSubstr("umount 2: E"));
+  EXPECT_THAT(attack.out, Not(HasSubstr(": DONE")));
+  EXPECT_EQ(shown(session), "two\n");
+  (void)session.kill();
+}
+
+TEST_F(Swap, what_cannot_begin_changes_nothing) {
+  TestSession session(launcher_, spec());
+  ExecHandle runs = session.start(shell_exec("echo up; read x; cat /opt/tare/runner/main.sh"),
+                                  true);
+  char up[3];
+  ASSERT_EQ(::read(runs.out.get(), up, 3), 3);
+  const auto absent = swap(session.id(), "sha256:" + std::string(64, 'e'));
+  EXPECT_THAT(absent.error, HasSubstr("runner"));
+  EXPECT_FALSE(absent.touched);
+  EXPECT_FALSE(swap(fresh_run_id(), two_).touched);
+  EXPECT_EQ(session.finish(std::move(runs), "go\n").out, "one\n");  // it has not been killed
+  (void)session.kill();
+  TestSession without(launcher_);
+  EXPECT_THAT(swap(without.id(), two_).error, HasSubstr("without a runner"));
+  (void)without.kill();
+}
+
+// Root inside may put a symlink where the folders were, if it finds a way to; it does not.
+TEST_F(Swap, names_inside_lead_nowhere_else) {
+  TestSession session(launcher_, spec(0));
+  (void)session.sh(
+      "mv /opt /opt2; mv /opt/tare /opt/old; ln -s /tmp /opt/tare; mkdir -p /tmp/runner");
+  ASSERT_EQ(swap(session.id(), two_).error, "");
+  EXPECT_EQ(shown(session), "two\n");
+  (void)session.kill();
+}
+
+TEST_F(Swap, a_kill_and_a_lost_tared_meanwhile_end_it_or_leave_it_whole) {
+  for (int i = 0; i < 6; ++i) {
+    TestSession session(launcher_, spec());
+    launcher_.send(sandbox::SwapMessage{session.id(), two_});
+    ::usleep(static_cast<useconds_t>(400 * i));
+    EXPECT_EQ(session.kill().outcome.reason, EndReason::killed);
+  }
+  TestSession session(launcher_, spec());
+  launcher_.send(sandbox::SwapMessage{session.id(), two_});
+  launcher_.disconnect();
+  ::usleep(50'000);
+  launcher_.connect();
+  (void)session.list();
+  EXPECT_EQ(shown(session), "two\n");
+  (void)session.kill();
+}
+
+// Held before each system call of the exchange, one after the other, and killed there. The session
+// goes on with the old runner and all that ran in it, or with the new one and nothing, or is ended.
+TEST_F(Swap, sigkill_of_the_maker_before_each_of_its_calls_leaves_no_half) {
+  constexpr int kMostCalls = 500;
+  int untouched = 0, ended = 0, calls = 0;
+  for (int number = 1; number < kMostCalls; ++number) {
+    TestSession session(launcher_, spec());
+    ExecHandle runs = session.start(shell_exec("echo up; read x; cat /opt/tare/runner/main.sh"),
+                                    true);
+    char up[3];
+    ASSERT_EQ(::read(runs.out.get(), up, 3), 3);
+    settle();
+    std::optional<Stepper> stepper(std::in_place, launcher_.pid(), Stepped::maker);
+    launcher_.send(sandbox::SwapMessage{session.id(), two_});
+    // Over when it asks for its next order.
+    const auto stop = stepper->run_to(number,
+                                      [](const Stop& held) { return held.call == SYS_recvmsg; });
+    if (stop) {
+      ASSERT_EQ(::kill(stop->pid, SIGKILL), 0);
+      EXPECT_TRUE(stepper->dies(20'000));
+    }
+    stepper.reset();
+    const auto answer = swapped();
+    calls = number;
+    if (!answer.error.empty() && answer.touched) {
+      ++ended;
+      const auto end = session.wait_end();
+      EXPECT_EQ(end.outcome.reason, EndReason::setup_failed) << stop->text();
+      EXPECT_THAT(end.outcome.message, HasSubstr("the runner could not be changed"));
+      continue;
+    }
+    if (!answer.error.empty()) {
+      ++untouched;
+      EXPECT_EQ(session.finish(std::move(runs), "go\n").out, "one\n") << stop->text();
+      EXPECT_EQ(shown(session), "one\n");
+    } else {
+      EXPECT_EQ(session.ended(runs.number).outcome.signal, SIGKILL);
+      EXPECT_EQ(shown(session), "two\n");
+    }
+    (void)session.kill();
+    if (!stop) break;  // it was not held any more: there is no such call
+  }
+  RecordProperty("calls", calls);
+  EXPECT_LT(calls, kMostCalls - 1);
+  EXPECT_GT(ended, 10);
+}
+
+TEST_F(Swap, sigkill_of_the_launcher_before_each_of_its_calls_ends_all_that_ran) {
+  for (int number = 1; number < 40; number += 3) {
+    TestSession session(launcher_, spec());
+    ASSERT_EQ(session.sh("(sleep 1000 >/dev/null 2>&1 &)").outcome.exit_code, 0);
+    settle();
+    std::optional<Stepper> stepper(std::in_place, launcher_.pid(), Stepped::launcher);
+    launcher_.send(sandbox::SwapMessage{session.id(), two_});
+    const auto stop = stepper->run_to(number, [&](const Stop&) { return launcher_.has_message(); });
+    launcher_.kill();
+    stepper.reset();
+    launcher_.restart();
+    for (int i = 0; i < patience_ms(5'000) && !processes_of(launcher_.home()).empty(); ++i)
+      ::usleep(1'000);
+    EXPECT_TRUE(launcher_.run(shell_spec("true")).ended.outcome.exit_code == 0);
+    if (!stop) break;
+  }
+}
+
+}  // namespace
+}  // namespace tare::testing
