@@ -1,6 +1,6 @@
 // Environments: from registries and into registries. tared itself connects to nobody: a build runs
 // tare-registry, which speaks with the registry in a sandbox; the image comes out of its stdout, or
-// goes into its stdin (docs/decisions/0008-registries.md).
+// goes into its stdin (docs/decisions/0009-registries.md).
 #include <fmt/format.h>
 
 #include "base/bytes.h"

@@ -72,6 +72,8 @@ struct LiveRun {
   // request.
   std::optional<model::SessionRunner> runner;
   bool swapping = false;
+  // Its sandbox is not to be trusted any more, and goes. It will hibernate.
+  bool discarded = false;
 
   // What was asked, or went wrong on our side.
   bool kill_wanted = false;
@@ -105,12 +107,17 @@ struct LiveRun {
     changed.notify_all();
     if (log) log->changed.notify_all();
   }
+  // Its runner was being exchanged: what is in its sandbox is not known.
+  bool is_half_changed() const { return runner && !runner->confirmed; }
   bool ended_durably() const { return model::is_terminal(run.state); }
   // Its sandbox is gone or about to go, and it will not have another one.
   bool is_over() const { return ended || lost || kill_wanted || ended_durably(); }
   bool hibernates() const { return run.state == model::RunState::hibernated; }
   // It goes to sleep, or sleeps and its sandbox is not gone yet.
-  bool is_going() const { return falling_asleep || leaving || (hibernates() && launched); }
+  bool is_going() const {
+    return falling_asleep || leaving || (discarded && !ended_durably()) ||
+           (hibernates() && launched);
+  }
 };
 
 // Something that is done in a session: it is not idle meanwhile. Holds it.

@@ -54,6 +54,7 @@ Result<model::RunEvent> RunDriver::story(LiveRun& live, const fiber::Context& ct
     }
     TRY(watch(live, ctx));
   } while (TRY(to_be_launched_again(live)));
+  if (live.is_half_changed()) TRY(keep_discarded(live, ctx));
   if (live.hibernates()) return model::RunEvent();  // its end is another one
   TRY(live.purpose == Purpose::run ? collect(live, ctx) : commit(live, ctx));
   return ending(live);
@@ -126,7 +127,8 @@ Result<> RunDriver::take_up(LiveRun& live, const fiber::Context& ctx) const {
   if (live.purpose == Purpose::build) {
     fail(live, Error{Errc::internal, "tared was restarted while it built: build it again"}, ctx);
   }
-  if (live.kill_wanted) TRY(deps_.launcher.send(sandbox::KillMessage{live.run.id}, {}, ctx));
+  if (live.kill_wanted || live.discarded)
+    TRY(deps_.launcher.send(sandbox::KillMessage{live.run.id}, {}, ctx));
   return ok();
 }
 

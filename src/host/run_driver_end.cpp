@@ -127,6 +127,32 @@ Result<> RunDriver::commit(LiveRun& live, const fiber::Context& ctx) const {
   return ok();
 }
 
+// A session whose sandbox has gone while its runner was being exchanged: what it had changed is its
+// own, and it hibernates with the runner before. When that cannot be, it has ended.
+Result<> RunDriver::keep_discarded(LiveRun& live, const fiber::Context& ctx) const {
+  if (!live.ended || live.kill_wanted) return ok();
+  auto kept = [&]() -> Result<model::Run> {
+    const auto publishing = TRY(deps_.layers.publish(ctx));  // until it is recorded
+    const auto upper = TRY(StandingUpper::stop(live, deps_, ctx));
+    auto event = event_at(model::RunEventType::hibernated, deps_.clock.wall_ms(),
+                          runs::one_line(live.note));
+    event.own = TRY(upper.own_layers(ctx));
+    return deps_.records.run([&](runs::Store& store) -> Result<model::Run> {
+      TRY(store.put_session_runner(kTenant, live.run.id, model::known_good(*live.runner)));
+      return TRY(store.append_event(kTenant, live.run.id, event)).run;
+    });
+  }();
+  if (!kept && is_stop(kept.error(), ctx)) return std::move(kept).error();
+  if (!kept) {
+    deps_.log.error("a discarded session could not be kept", kept.error(), {{"run", live.run.id}});
+    live.add_note("its files could not be kept: " + kept.error().message);
+    return ok();
+  }
+  live.run = std::move(*kept);
+  live.runner = model::known_good(*live.runner);
+  return ok();
+}
+
 // A session whose sandbox has gone: it hibernates. `end`: of a sandbox that was lost, or could not
 // be made. The session is then what it was when it last slept, which is on record.
 Result<> RunDriver::fall_asleep(LiveRun& live, std::optional<model::RunEvent> end,
@@ -140,10 +166,13 @@ Result<> RunDriver::fall_asleep(LiveRun& live, std::optional<model::RunEvent> en
   for (;;) {
     auto appended = deps_.records.run([&](runs::Store& store) -> Result<runs::AppendedEvent> {
       if (end) TRY(store.append_event(kTenant, live.run.id, back));
+      if (live.is_half_changed())
+        TRY(store.put_session_runner(kTenant, live.run.id, model::known_good(*live.runner)));
       return store.append_event(kTenant, live.run.id, slept);
     });
     if (appended) {
       live.run = std::move(appended->run);
+      if (live.runner) live.runner = model::known_good(*live.runner);
       break;
     }
     deps_.log.error("sleep could not be recorded", appended.error(), {{"run", live.run.id}});

@@ -39,7 +39,8 @@ std::string RunService::run_in(std::string_view environment_digest) const {
 
 std::string RunService::run_with_runner(std::string_view runner_digest) const {
   for (const auto& [id, live] : table_) {
-    const bool other = live->runner && live->runner->digest == runner_digest;
+    const bool other = live->runner && (live->runner->digest == runner_digest ||
+                                        live->runner->before_digest == runner_digest);
     if (other || live->run.request.runner_digest == runner_digest) return id;
   }
   return {};
@@ -51,6 +52,7 @@ std::set<std::string, std::less<>> RunService::layers_in_use() const {
     for (std::string& layer : layers_of(live->run)) digests.insert(std::move(layer));
     digests.insert(live->run.request.runner_digest);
     if (live->runner) digests.insert(live->runner->digest);
+    if (live->runner) digests.insert(live->runner->before_digest);
   }
   return digests;
 }
@@ -184,6 +186,7 @@ std::vector<std::shared_ptr<LiveRun>> RunService::sessions() const {
 // Its sandbox is gone. What was asked meanwhile is done now.
 void RunService::rest(const LivePtr& live) {
   live->driven = live->launched = live->reattached = live->output_limit_hit = false;
+  live->discarded = false;
   live->started.reset();
   live->ended.reset();
   live->lost.reset();

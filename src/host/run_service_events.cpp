@@ -26,6 +26,7 @@ void RunService::take_up(Leftovers left) {
       continue;
     }
     if (live->hibernates()) {
+      if (live->runner) live->runner = model::known_good(*live->runner);
       live->recorded = LiveRun::Recorded::done;
       live->kill_wanted = left.launches[live->run.id].kill_requested;
       continue;
@@ -36,9 +37,9 @@ void RunService::take_up(Leftovers left) {
     const Launch& launch = left.launches[live->run.id];
     live->launcher = launch.launcher;
     live->kill_wanted = launch.kill_requested;
-    if (live->runner && !live->runner->confirmed) {
+    if (live->is_half_changed() && !live->kill_wanted) {
       // By how much is not known: nothing may run in it any more.
-      live->kill_wanted = true;
+      live->discarded = true;
       live->add_note("tared was restarted while its runner was being changed");
     }
     for (const auto& [call, count] : launch.denied) live->denied[call] = {count, count};
@@ -107,7 +108,7 @@ void RunService::on_listed() {
     } else if (!listed_.contains(id)) {
       live->lost = "tare-launcher does not know this run (any more)";
       live->notify();
-    } else if (live->kill_wanted) {
+    } else if (live->kill_wanted || live->discarded) {
       send_later(sandbox::KillMessage{id});
     }
     if (!live->driven) start_driver(live);

@@ -56,23 +56,23 @@ std::string what_it_needs(const model::Runner& runner) {
 }  // namespace
 
 Result<std::shared_ptr<LiveRun>> RunnerSwap::find(const std::string& session) {
-  const auto live = runs_.live(session);
-  if (!live) {
-    TRY(runs_.get(session));
-    return Error{Errc::conflict, session + " has ended"};
-  }
-  if (!live->run.request.session)
+  const auto there = runs_.live(session);
+  if (there && !there->run.request.session)
     return Error{Errc::conflict, session + " is a run: it keeps the runner that it began with"};
-  if (live->run.request.runner.empty())
+  if (there && there->run.request.runner.empty())
     return Error{Errc::conflict, session + " was made without a runner"};
+  auto live = TRY(runs_.running(session, ctx_));  // one that hibernates is woken
   if (live->swapping) return Error{Errc::conflict, session + " gets another runner already"};
-  if (!live->started || live->ended || live->lost || live->kill_wanted)
-    return Error{Errc::conflict, session + " is not running"};
   return live;
 }
 
+model::SessionRunner RunnerSwap::runner_of(const LiveRun& live) const {
+  if (live.runner) return *live.runner;
+  return {live.run.request.runner, live.run.request.runner_digest, true, {}, {}};
+}
+
 Result<model::Runner> RunnerSwap::find_runner(const LiveRun& live, const std::string& wanted) {
-  const auto now = TRY(model::parse_runner_ref(live.run.request.runner));
+  const auto now = TRY(model::parse_runner_ref(runner_of(live).reference));
   const auto ref = wanted.empty() ? model::RunnerRef{now.name, ""}
                                   : TRY(model::parse_runner_ref(wanted));
   if (ref.name == now.name) return runners_.get(ref);
@@ -89,6 +89,8 @@ Result<> RunnerSwap::try_in_scratch(const LiveRun& live, const model::Runner& ru
   request.version = 0;
   request.session = false;
   request.idempotency_key.clear();
+  request.forked_from.clear();
+  request.idle_timeout_ms = 0;
   request.inputs.clear();
   request.argv = runner.manifest.handshake;
   request.runner = runner.reference();
@@ -126,25 +128,35 @@ Result<> RunnerSwap::announce(const LiveRun& live, const model::SessionRunner& r
       [&](runs::Store& store) { return store.put_session_runner(kTenant, live.run.id, runner); });
 }
 
-// What may have been begun is not left to itself: the launcher ends what it knows to be half, and
-// we what we do not know.
-Error RunnerSwap::give_up(LiveRun& live, Error why) {
+Result<> RunnerSwap::put_back(LiveRun& live) {
+  live.runner = model::known_good(*live.runner);
+  return announce(live, *live.runner);
+}
+
+// What may have been begun is not left to itself. (What it knows to be half the launcher has ended
+// already.)
+Error RunnerSwap::discard(LiveRun& live, Error why) {
+  const std::string& id = live.run.id;
   const std::string text = "its runner could not be changed: " + why.message;
-  deps_.log.error("a session is ended", why, {{"run", live.run.id}});
+  deps_.log.error("a session's sandbox is discarded", why, {{"run", id}});
   live.add_note(text);
-  (void)runs_.kill(live.run.id);
-  return Error{Errc::conflict, fmt::format("{} is ended: {}", live.run.id, text)};
+  live.discarded = true;
+  live.notify();
+  runs_.end_sandbox(id);
+  (void)live.changed.wait_until([&] { return !live.is_going() || live.ended_durably(); }, ctx_);
+  if (live.ended_durably()) return Error{Errc::conflict, fmt::format("{} has ended: {}", id, text)};
+  return Error{Errc::conflict,
+               fmt::format("{}: {}. Its sandbox was discarded; its files are kept, and it goes on "
+                           "in a fresh one with {} when something is done in it",
+                           id, text, runner_of(live).reference)};
 }
 
 Result<> RunnerSwap::exchange(LiveRun& live, const model::Runner& runner) {
   bool touched = false;
   auto done = deps_.launcher.swap(live.run.id, runner.digest, touched, ctx_);
   if (done) return ok();
-  if (touched) return give_up(live, std::move(done).error());
-  const model::RunRequest& request = live.run.request;
-  model::SessionRunner before{request.runner, request.runner_digest, true};
-  if (live.runner) before = *live.runner;
-  TRY(announce(live, before));
+  if (touched) return discard(live, std::move(done).error());
+  TRY(put_back(live));
   return done;
 }
 
@@ -159,21 +171,25 @@ Result<> RunnerSwap::confirm(LiveRun& live, const model::Runner& runner) {
 
 Result<model::Runner> RunnerSwap::swap(const std::string& session, const std::string& wanted) {
   const auto live = TRY(find(session));
+  const InUse use(live);
   const auto reading = deps_.layers.read();  // nothing takes its layer away meanwhile
   model::Runner runner = TRY(find_runner(*live, wanted));
   const Changing changing(*live);
   TRY(validate(*live, runner));
-  if (live->ended || live->lost || live->kill_wanted)
-    return Error{Errc::conflict, session + " has ended meanwhile"};
-  model::SessionRunner now{runner.reference(), runner.digest, false};
+  if (live->is_over() || !live->started || live->is_going())
+    return Error{Errc::conflict, session + " has ended, or gone to sleep, meanwhile"};
+  const model::SessionRunner before = runner_of(*live);
+  model::SessionRunner now{runner.reference(), runner.digest, false, before.reference,
+                           before.digest};
   TRY(announce(*live, now));
-  TRY(exchange(*live, runner));
   live->runner = now;
+  TRY(exchange(*live, runner));
   if (auto confirmed = confirm(*live, runner); !confirmed)
-    return give_up(*live, std::move(confirmed).error());
-  now.confirmed = live->runner->confirmed = true;
+    return discard(*live, std::move(confirmed).error());
+  now = {now.reference, now.digest, true, {}, {}};
   if (auto recorded = announce(*live, now); !recorded)
-    return give_up(*live, std::move(recorded).error());
+    return discard(*live, std::move(recorded).error());
+  live->runner = now;
   deps_.log.info("a session has another runner", {{"run", session}, {"runner", now.reference}});
   return runner;
 }

@@ -2,19 +2,21 @@
 //
 //   1 find      the session, and the runner, are there
 //   2 validate  its handshake, in a scratch sandbox of the same environment: nothing has happened
-//   yet 3 announce  what it is to have is on the disk, unconfirmed 4 exchange  the launcher has a
-//   maker stop the sandbox, mount the new one over the old one, and
+//               yet
+//   3 announce  what it is to have is on the disk, unconfirmed, with what it has
+//   4 exchange  the launcher has a maker stop the sandbox, mount the new one over the old one, and
 //               kill all that ran in it (make/exchange.h); then it goes on
 //   5 confirm   the handshake again, inside
 //   6 record    it is on the disk, confirmed
 //
-// Until 4 begins a failure leaves the session as it was. From there on any failure ends the
-// session: with whatever else, no program of it goes on with a runner that is not known to be
-// whole. A tared that dies between 3 and 6 leaves a record that is not confirmed: the next one ends
-// the session.
+// Until 4 begins a failure leaves the session as it was. From there on any failure discards its
+// sandbox: no program goes on with a runner that is not known to be whole. What the session had
+// changed is kept (RunDriver::keep_discarded), it hibernates, and the next request wakes it in a
+// fresh sandbox with the runner that it had before. A tared that dies between 3 and 6 leaves a
+// record that is not confirmed: the next one discards the sandbox.
 //
-// Owner: main. Loop thread only. Errors: not_found; conflict with the reason, which says whether
-// the session lives on.
+// Owner: main. Loop thread only. Errors: not_found; conflict with the reason, which says what has
+// become of the session.
 #pragma once
 
 #include <set>
@@ -40,13 +42,15 @@ class RunnerSwap {
 
  private:
   Result<std::shared_ptr<LiveRun>> find(const std::string& session);
+  model::SessionRunner runner_of(const LiveRun& live) const;
   Result<model::Runner> find_runner(const LiveRun& live, const std::string& wanted);
   Result<> validate(const LiveRun& live, const model::Runner& runner);
   Result<> try_in_scratch(const LiveRun& live, const model::Runner& runner);
   Result<> announce(const LiveRun& live, const model::SessionRunner& runner);
   Result<> exchange(LiveRun& live, const model::Runner& runner);
   Result<> confirm(LiveRun& live, const model::Runner& runner);
-  Error give_up(LiveRun& live, Error why);
+  Result<> put_back(LiveRun& live);
+  Error discard(LiveRun& live, Error why);
 
   const RunDeps& deps_;
   RunService& runs_;

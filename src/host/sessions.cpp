@@ -36,7 +36,7 @@ Result<std::shared_ptr<LiveRun>> Sessions::live_session(const std::string& id,
     return Error{Errc::conflict,
                  fmt::format("session {} has ended ({})", id, model::to_string(ended.state))};
   }
-  TRY(live->changed.wait_until([&] { return !live->is_going(); }, ctx));
+  TRY(live->changed.wait_until([&] { return !live->is_going() && !live->swapping; }, ctx));
   if (live->is_over()) return Error{Errc::conflict, fmt::format("session {} is ending", id)};
   if (live->started || (live->hibernates() && !live->driven)) return live;
   return Error{Errc::conflict, fmt::format("session {} is just being started: try again", id)};
@@ -84,7 +84,8 @@ Result<std::vector<model::Run>> Sessions::fork(const std::string& id, std::size_
   }
   std::vector<model::Run> forks;
   for (std::size_t i = 0; i < count; ++i) {
-    NewRun wanted{.request = live->run.request, .request_digest = {}, .own = own};
+    NewRun wanted{
+        .request = with_runner(live->run, live->runner).request, .request_digest = {}, .own = own};
     wanted.request.idempotency_key.clear();
     wanted.request.forked_from = id;
     auto made = runs_.create(std::move(wanted));

@@ -98,10 +98,13 @@ TEST_P(StoreConformance, a_report_goes_with_its_run) {
 TEST_P(StoreConformance, the_runner_of_a_session_is_replaced_and_goes_with_it) {
   const model::Run run = finished(a_run());
   EXPECT_FALSE(store().get_session_runner("default", run.id)->has_value());
-  model::SessionRunner runner{"p@2", "sha256:" + std::string(64, '2'), false};
+  model::SessionRunner runner{"p@2", "sha256:" + std::string(64, '2'), false, "", ""};
+  EXPECT_FALSE(store().put_session_runner("default", run.id, runner).ok());  // what was before?
+  runner.before = "p@1";
+  runner.before_digest = "sha256:" + std::string(64, '1');
   ASSERT_TRUE(store().put_session_runner("default", run.id, runner).ok());
   EXPECT_EQ(*store().get_session_runner("default", run.id), runner);
-  runner.confirmed = true;
+  runner = model::SessionRunner{"p@2", runner.digest, true, "", ""};
   ASSERT_TRUE(store().put_session_runner("default", run.id, runner).ok());
   backend_->reopen();
   EXPECT_EQ(*store().get_session_runner("default", run.id), runner);

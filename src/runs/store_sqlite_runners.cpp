@@ -17,6 +17,13 @@ using sql::Transaction;
 
 constexpr std::string_view kColumns = "SELECT tenant, name, version, digest, runner FROM runners ";
 
+Result<> check_before(const model::SessionRunner& runner) {
+  if (runner.confirmed) return ok();
+  TRY(model::parse_runner_ref(runner.before).context("the runner before"));
+  TRY(parse_digest(runner.before_digest));
+  return ok();
+}
+
 }  // namespace
 
 Result<StoredRunner> SqliteStore::put_runner(const model::Runner& runner) {
@@ -151,11 +158,15 @@ Result<> SqliteStore::put_session_runner(std::string_view tenant, std::string_vi
                                          const model::SessionRunner& runner) {
   TRY(model::parse_runner_ref(runner.reference));
   TRY(parse_digest(runner.digest));
+  TRY(check_before(runner));
   TRY(database_->execute(
-      "INSERT INTO session_runners(tenant, run_id, runner, digest, confirmed) "
-      "VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT (tenant, run_id) DO UPDATE SET "
-      "runner = excluded.runner, digest = excluded.digest, confirmed = excluded.confirmed",
-      {tenant, run_id, runner.reference, runner.digest, std::int64_t{runner.confirmed ? 1 : 0}}));
+      "INSERT INTO session_runners"
+      "(tenant, run_id, runner, digest, confirmed, before, before_digest) "
+      "VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (tenant, run_id) DO UPDATE SET "
+      "runner = excluded.runner, digest = excluded.digest, confirmed = excluded.confirmed, "
+      "before = excluded.before, before_digest = excluded.before_digest",
+      {tenant, run_id, runner.reference, runner.digest, std::int64_t{runner.confirmed ? 1 : 0},
+       runner.before, runner.before_digest}));
   return ok();
 }
 
@@ -163,15 +174,18 @@ Result<std::optional<model::SessionRunner>> SqliteStore::get_session_runner(
     std::string_view tenant, std::string_view run_id) {
   std::optional<model::SessionRunner> found;
   TRY(database_->query(
-      "SELECT runner, digest, confirmed FROM session_runners WHERE tenant = ?1 AND run_id = ?2",
+      "SELECT runner, digest, confirmed, before, before_digest FROM session_runners "
+      "WHERE tenant = ?1 AND run_id = ?2",
       {tenant, run_id}, [&](const Row& row) -> Result<> {
         found.emplace();
         found->reference = TRY(row.text(0));
         found->digest = TRY(row.text(1));
         found->confirmed = TRY(row.boolean(2));
+        found->before = TRY(row.text(3));
+        found->before_digest = TRY(row.text(4));
         TRY(model::parse_runner_ref(found->reference));
         TRY(parse_digest(found->digest));
-        return ok();
+        return check_before(*found);
       }));
   return found;
 }

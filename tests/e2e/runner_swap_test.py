@@ -1,4 +1,4 @@
-"""A live session gets another version of its runner: whole, or not at all, or it is ended."""
+"""A live session gets another version of its runner: whole, or not at all, or its sandbox goes."""
 
 import json
 import random
@@ -122,16 +122,36 @@ class Swap(harness.TareTest):
         self.home.must("kill", run)
         self.home.must("session", "kill", session)
 
-    def test_one_that_does_not_answer_inside_ends_the_session_and_says_why(self):
+    def test_one_that_does_not_answer_inside_costs_the_sandbox_but_no_file(self):
         self.add("poisoned", "1", {"main.sh": "echo one\n"})
         session = self.session("poisoned")
-        self.inside(session, "touch poison")
+        self.inside(session, "touch poison; echo kept >file; (sleep 1000 &)")
         self.add("poisoned", "2", {"main.sh": "echo two\n"})
         self.assert_reason(self.swap(session, "poisoned@2"), 73,
-                           f".*{session} is ended: its runner")
-        ended = self.home.wait_ended(session)
-        self.assertEqual(ended["state"], "cancelled")
-        self.assertIn("handshake", json.dumps(ended["events"]))
+                           f".*{session}: its runner could not.*fresh one with poisoned@1")
+        self.assertEqual(self.home.inspect(session)["state"], "hibernated")
+        self.assertIn("handshake", json.dumps(self.home.inspect(session)["events"]))
+        asked = "cat file; sh /opt/tare/runner/main.sh; echo $TARE_RUNNER; pgrep sleep | wc -l"
+        self.assertEqual(self.inside(session, asked), "kept\none\npoisoned@1\n0\n")
+        self.inside(session, "rm poison")
+        self.assertEqual(self.swap(session, "poisoned@2").returncode, 0)
+        self.assertEqual(self.inside(session, asked), "kept\ntwo\npoisoned@2\n0\n")
+        self.home.must("session", "kill", session)
+
+    def test_one_that_sleeps_is_woken_and_what_it_was_given_stays_with_it_and_its_forks(self):
+        self.add("nightly", "1", {"main.sh": "echo one\n"})
+        session = self.session("nightly")
+        self.inside(session, "echo kept >file")
+        self.home.must("session", "hibernate", session)
+        self.add("nightly", "2", {"main.sh": "echo two\n"})
+        self.assertEqual(self.swap(session).returncode, 0)
+        self.home.must("session", "hibernate", session)
+        asked = "cat file; sh /opt/tare/runner/main.sh; echo $TARE_RUNNER"
+        self.assertEqual(self.inside(session, asked), "kept\ntwo\nnightly@2\n")
+        fork = self.home.must("session", "fork", session).stdout.decode().strip()
+        self.assertEqual(self.inside(fork, asked), "kept\ntwo\nnightly@2\n")
+        for each in (session, fork):
+            self.home.must("session", "kill", each)
 
     def test_code_that_was_compiled_of_the_old_one_is_not_executed(self):
         """Source that changes at the same length; its time in the folder does not."""
@@ -154,14 +174,15 @@ class Swap(harness.TareTest):
         self.home.must("session", "kill", session)
 
     def test_sigkill_of_any_daemon_at_any_moment_leaves_no_session_with_half(self):
-        """Both files of the runner agree, and with the record; or the session has ended."""
+        """Both files of the runner agree, and with the record. With its launcher a session ends."""
         for version in ("1", "2"):
             self.add("crashed", version, {"main.sh": f"echo {version}\n", "again": version})
         dice = random.Random(4)
-        whole = ended = 0
-        for i in range(10):
+        ended = discarded = 0
+        for i in range(15):
             victim = ("tared", "tare-launcher")[i % 5 == 4]
             session = self.session("crashed@1")
+            self.inside(session, "echo kept >file")
             pid = self.home.program_pid(victim)
             swapping = threading.Thread(target=self.swap, args=(session, "crashed@2"))
             swapping.start()
@@ -173,15 +194,17 @@ class Swap(harness.TareTest):
             harness.wait_until(lambda: harness.ended(state()) or self.answers(session),
                                "an end, or an answer")
             if harness.ended(state()):
+                self.assertEqual(victim, "tare-launcher")
                 ended += 1
                 continue
-            whole += 1
+            discarded += "was being changed" in json.dumps(state()["events"])
             seen = self.inside(session, "sh /opt/tare/runner/main.sh; cat /opt/tare/runner/again; "
-                               "echo; echo $TARE_RUNNER").split()
+                               "echo; echo $TARE_RUNNER; cat file").split()
             recorded = self.runner_of(session) or "crashed@1"
-            self.assertEqual(seen, [recorded[-1], recorded[-1], recorded])
+            self.assertEqual(seen, [recorded[-1], recorded[-1], recorded, "kept"])
             self.home.must("session", "kill", session)
         self.assertGreater(ended, 0)
+        self.assertGreater(discarded, 0)
 
     def answers(self, session):
         return self.home.tare("session", "exec", session, "--", "true").returncode == 0

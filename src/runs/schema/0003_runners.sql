@@ -27,10 +27,12 @@ CREATE TABLE run_reports (
 
 -- Of sessions whose runner was changed: what they have instead of the one in their request.
 CREATE TABLE session_runners (
-  tenant     TEXT    NOT NULL,
-  run_id     TEXT    NOT NULL,
-  runner     TEXT    NOT NULL,                   -- name@version
-  digest     TEXT    NOT NULL,
-  confirmed  INTEGER NOT NULL CHECK (confirmed IN (0, 1)),   -- 0: it is just being changed
+  tenant         TEXT    NOT NULL,
+  run_id         TEXT    NOT NULL,
+  runner         TEXT    NOT NULL,               -- name@version
+  digest         TEXT    NOT NULL,
+  confirmed      INTEGER NOT NULL CHECK (confirmed IN (0, 1)),   -- 0: it is just being changed
+  before         TEXT    NOT NULL,               -- then, what it had until now; else ''
+  before_digest  TEXT    NOT NULL,
   PRIMARY KEY (tenant, run_id)
 ) STRICT, WITHOUT ROWID;
