@@ -25,6 +25,17 @@ Error not_there(const EnvironmentSource& source) {
   return Error{Errc::not_found, fmt::format("environment {} is not there: {}", quote(text), fix)};
 }
 
+// The command that makes it, for one that is made by a run.
+std::string made_by(const model::Environment& environment) {
+  const std::string_view source = environment.source;
+  if (source.starts_with("oci:"))
+    return fmt::format("tare env pull {} --name {}", source.substr(4), environment.name);
+  if (source.starts_with("from:"))
+    return fmt::format("tare env build --from {} --name {} -- COMMAND", source.substr(5),
+                       environment.name);
+  return fmt::format("tare env build {}", source);
+}
+
 // Is there another name for what this one stands for?
 Result<bool> is_last_name(runs::Store& store, const model::Environment& environment) {
   if (environment.digest.empty()) return false;
@@ -69,12 +80,9 @@ Result<ResolvedEnvironment> Environments::resolve(std::string_view reference) {
                              quote(reference), environment.build)};
   }
   if (environment.state == EnvironmentState::failed) {
-    const bool pulled = environment.source.starts_with("oci:");
     return Error{Errc::not_found,
-                 fmt::format("the build of environment {} failed: see `tare logs {}`, then `tare "
-                             "env {} {}`",
-                             quote(reference), environment.build, pulled ? "pull" : "build",
-                             environment.source.substr(pulled ? 4 : 0))};
+                 fmt::format("the build of environment {} failed: see `tare logs {}`, then `{}`",
+                             quote(reference), environment.build, made_by(environment))};
   }
   if (mounted_layers(environment).size() >= kMaxLayers) {
     return Error{

@@ -44,16 +44,23 @@ class BuildFrom(layers.EnvironmentsTest):
     def test_commands_that_change_nothing_leave_every_file_as_it_was(self):
         self.assert_status(self.build("ready", "true"), 0)  # it has /etc/passwd now
         self.assert_status(self.build("same", "true", base="ready"), 0)
-        changes = json.loads(self.home.must("env", "diff", "ready", "same", "--json").stdout)
-        # The time of a folder that the platform has written to.
-        self.assertLessEqual({one["path"] for one in changes["changes"]}, {"etc"})
+        self.assertEqual(self.show("same")["digest"], self.show("ready")["digest"])
+        session = self.home.must("session", "new", "--env", "ready").stdout.decode().strip()
+        self.home.must("session", "exec", session, "--", "sh", "-c", "echo x >/tmp/x")
+        self.home.must("env", "freeze", session, "--name", "frozen")
+        self.home.must("session", "kill", session)
+        self.assertNotEqual(self.show("frozen")["layers"], [])
+        changes = json.loads(self.home.must("env", "diff", "ready", "frozen", "--json").stdout)
+        # Its home belongs to whoever the sandbox is for: root in a build, agent here.
+        self.assertLessEqual({one["path"] for one in changes["changes"]}, {"home/agent"})
 
     def test_commands_that_fail_make_nothing_and_their_status_is_ours(self):
         failed = self.build("failed", "echo this is why >&2; echo x >/opt/x; exit 3")
         self.assert_status(failed, 3)
         self.assertIn(b"this is why", failed.stderr)
         self.assertEqual(self.show("failed")["state"], "failed")
-        self.assertIn(b"failed", self.home.tare("run", "--env", "failed", "--", "true").stderr)
+        used = self.home.tare("run", "--env", "failed", "--", "true").stderr
+        self.assertIn(b"tare env build --from box --name failed -- COMMAND", used)
         self.assert_status(self.build("failed", "true"), 0)  # the name is free for another try
 
     def test_commands_have_no_network_unless_it_is_asked_for(self):

@@ -16,6 +16,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstring>
+
 #include "sandbox/init/raw.h"
 
 namespace tare::sandbox::init {
@@ -86,7 +89,38 @@ int read_only(const char* path) {
       ::mount(nullptr, path, nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | kQuiet, nullptr));
 }
 
+// Puts the time of a folder back when it goes. A freeze leaves out what the platform writes there;
+// it would keep the folder, for its time, although nobody has changed anything.
+class KeptTime {
+ public:
+  // The parent of `path`, which is absolute.
+  explicit KeptTime(std::string_view path) {
+    const std::size_t length = std::min(path.rfind('/'), sizeof parent_ - 1);
+    std::memcpy(parent_, path.data(), length);
+    parent_[length == 0 ? 1 : length] = '\0';
+    if (length == 0) parent_[0] = '/';
+    known_ = ::lstat(parent_, &status_) == 0 && S_ISDIR(status_.st_mode);
+  }
+  KeptTime(const KeptTime&) = delete;
+  KeptTime& operator=(const KeptTime&) = delete;
+  ~KeptTime() {
+    struct stat now = {};
+    if (!known_ || ::lstat(parent_, &now) != 0) return;
+    const timespec& then = status_.st_mtim;
+    if (now.st_mtim.tv_sec == then.tv_sec && now.st_mtim.tv_nsec == then.tv_nsec) return;
+    const timespec times[2] = {{0, UTIME_OMIT}, then};
+    // One that keeps its new time costs an entry in a layer, nothing else.
+    (void)::utimensat(AT_FDCWD, parent_, times, AT_SYMLINK_NOFOLLOW);
+  }
+
+ private:
+  char parent_[64] = {};  // ours are a folder or two deep
+  struct stat status_ = {};
+  bool known_ = false;
+};
+
 int make_dir(const StepView& step) {
+  const KeptTime kept(step.a);
   const char* path = c_str(step.a);
   const auto owner = static_cast<uid_t>(step.m);
   if (::mkdir(path, static_cast<mode_t>(step.n)) != 0) {
@@ -112,6 +146,7 @@ int write_all(int fd, std::string_view text) {
 
 // The image may hold a symlink under this name: it is replaced, not followed.
 int write_file(const StepView& step) {
+  const KeptTime kept(step.a);
   const char* path = c_str(step.a);
   if (::unlink(path) != 0 && errno != ENOENT) return errno;
   const Fd file(::open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
@@ -171,6 +206,7 @@ int ensure_account(const char* path, std::uint64_t id, std::string_view line) {
 int ensure_user(const StepView& step) {
   // Only `agent`, uid 1000: the one user that the contract promises.
   if (step.a != "agent" || step.n != 1000) return EINVAL;
+  const KeptTime kept("/etc/passwd");
   const int error = ensure_account("/etc/passwd", step.n,
                                    "agent:x:1000:1000:agent:/home/agent:/bin/sh\n");
   return error != 0 ? error : ensure_account("/etc/group", step.n, "agent:x:1000:\n");
