@@ -122,6 +122,19 @@ Result<std::shared_ptr<LiveExec>> ExecService::create_while_changing(const std::
   return live;
 }
 
+Result<> ExecService::settled(const std::string& run, const fiber::Context& ctx) {
+  std::vector<LivePtr> coming;
+  for (const auto& [key, live] : table_) {
+    if (key.first == run && !live->started) coming.push_back(live);
+  }
+  for (const LivePtr& live : coming) {
+    TRY(live->changed
+            .wait_until([&] { return live->started || live->ended || live->recorded; }, ctx)
+            .context(fmt::format("exec {} of {} is just being started", live->exec.number, run)));
+  }
+  return ok();
+}
+
 Result<> ExecService::send(LiveExec& live, const fiber::Context& ctx) {
   const model::ExecRequest& request = live.exec.request;
   sandbox::ExecMessage message;

@@ -50,6 +50,8 @@ class ExecService final : public ExecEvents {
   Result<std::shared_ptr<LiveExec>> create_while_changing(const std::string& run,
                                                           model::ExecRequest request,
                                                           const fiber::Context& ctx);
+  // Until none is on its way: each has begun, or will not. Errc::timeout names one that is.
+  Result<> settled(const std::string& run, const fiber::Context& ctx);
   Result<model::Exec> get(const std::string& run, std::uint32_t number);
   Result<std::vector<model::Exec>> list(const std::string& run);
   std::shared_ptr<LiveExec> live(const std::string& run, std::uint32_t number) const;

@@ -71,7 +71,8 @@ struct LiveRun {
   // Of a session whose runner was changed, or is just being: what it has instead of the one in its
   // request.
   std::optional<model::SessionRunner> runner;
-  bool swapping = false;
+  bool getting_runner = false;  // somebody has begun to: one at a time
+  bool swapping = false;        // ... and has come to where nothing else may be done in it
   // Its sandbox is not to be trusted any more, and goes. It will hibernate.
   bool discarded = false;
 

@@ -14,19 +14,25 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Who reports more than this at once has to wait: reading it costs tared time that others need.
+// Who reports more than this has to wait before more is read, in whatever pieces it comes: reading
+// it costs tared time that others need.
 constexpr std::size_t kAtOnceBytes = std::size_t{16} << 10;
 constexpr fiber::Duration kPause = 20ms;
 
 Result<> take_all(LiveRun& live, const fiber::Context& ctx) {
   const int pipe = live.report_read.get();
+  std::size_t since_pause = 0;
   for (;;) {
     const auto taken = TRY(live.report->pump(pipe));
     if (taken.bytes > 0) live.changed.notify_all();
     if (taken.state == sys::PipeState::ended) return ok();
     if (taken.state == sys::PipeState::drained) TRY(fiber::wait_readable(pipe, ctx));
+    since_pause += taken.bytes;
     // Nobody is left who could be held up by it.
-    if (taken.bytes >= kAtOnceBytes && !live.ended) TRY(fiber::sleep_for(kPause, ctx));
+    if (since_pause >= kAtOnceBytes && !live.ended) {
+      since_pause = 0;
+      TRY(fiber::sleep_for(kPause, ctx));
+    }
     TRY(ctx.check());
   }
 }

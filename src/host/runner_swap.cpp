@@ -12,21 +12,23 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr fiber::Duration kScratchPatience = 30s;  // beside the handshake's own time
+constexpr fiber::Duration kSettlePatience = 10s;
 constexpr std::size_t kMostValidated = 1024;
 
-// While it is alive the session is being changed.
-class Changing {
+// While it is alive the flag is set.
+class Flag {
  public:
-  explicit Changing(LiveRun& live) : live_(live) { live_.swapping = true; }
-  Changing(const Changing&) = delete;
-  Changing& operator=(const Changing&) = delete;
-  ~Changing() {
-    live_.swapping = false;
+  Flag(LiveRun& live, bool LiveRun::* flag) : live_(live), flag_(flag) { live_.*flag_ = true; }
+  Flag(const Flag&) = delete;
+  Flag& operator=(const Flag&) = delete;
+  ~Flag() {
+    live_.*flag_ = false;
     live_.changed.notify_all();
   }
 
  private:
   LiveRun& live_;
+  bool LiveRun::* flag_;
 };
 
 // One byte more than a handshake may have, so that a longer one is seen.
@@ -62,7 +64,7 @@ Result<std::shared_ptr<LiveRun>> RunnerSwap::find(const std::string& session) {
   if (there && there->run.request.runner.empty())
     return Error{Errc::conflict, session + " was made without a runner"};
   auto live = TRY(runs_.running(session, ctx_));  // one that hibernates is woken
-  if (live->swapping) return Error{Errc::conflict, session + " gets another runner already"};
+  if (live->getting_runner) return Error{Errc::conflict, session + " gets another runner already"};
   return live;
 }
 
@@ -171,11 +173,13 @@ Result<> RunnerSwap::confirm(LiveRun& live, const model::Runner& runner) {
 
 Result<model::Runner> RunnerSwap::swap(const std::string& session, const std::string& wanted) {
   const auto live = TRY(find(session));
+  const Flag alone(*live, &LiveRun::getting_runner);  // nothing has yielded since find() looked
   const InUse use(live);
   const auto reading = deps_.layers.read();  // nothing takes its layer away meanwhile
   model::Runner runner = TRY(find_runner(*live, wanted));
-  const Changing changing(*live);
   TRY(validate(*live, runner));
+  const Flag swapping(*live, &LiveRun::swapping);
+  TRY(execs_.settled(session, ctx_.with_timeout(kSettlePatience)));
   if (live->is_over() || !live->started || live->is_going())
     return Error{Errc::conflict, session + " has ended, or gone to sleep, meanwhile"};
   const model::SessionRunner before = runner_of(*live);

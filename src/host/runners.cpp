@@ -26,6 +26,28 @@ Result<model::Runner> find_runner(runs::Store& store, const model::RunnerRef& re
   return store.get_runner(kTenant, ref.name, ref.version);
 }
 
+Result<model::Agent> agent_with_runner(runs::Store& store, const std::string& name) {
+  model::Agent agent = TRY(store.get_agent(kTenant, name, std::nullopt));
+  if (!agent.manifest.runner.empty()) return agent;
+  return Error{Errc::conflict, fmt::format("agent {} has no runner: agent.toml names none", name)};
+}
+
+// The agent, if that runner can be rolled out to it.
+Result<model::Agent> agent_for(runs::Store& store, const std::string& name,
+                               const std::string& runner) {
+  model::Agent agent = TRY(agent_with_runner(store, name));
+  const model::RunnerRef own = TRY(model::parse_runner_ref(agent.manifest.runner));
+  if (own.name != runner) {
+    return field_error("runner",
+                       fmt::format("agent {} is made for {}, not for {}", name, own.name, runner));
+  }
+  if (own.version.empty()) return agent;
+  return Error{Errc::conflict,
+               fmt::format("agent.toml of {} says {}: write runner = \"{}\" there, then others can "
+                           "be rolled out",
+                           name, own.text(), own.name)};
+}
+
 // What holds for an agent; nullopt when nothing was said about that runner.
 Result<std::optional<model::Rollout>> rollout_of(runs::Store& store, std::string_view agent,
                                                  std::string_view runner_name) {
@@ -33,12 +55,6 @@ Result<std::optional<model::Rollout>> rollout_of(runs::Store& store, std::string
   if (newest.empty() || TRY(model::parse_runner_ref(newest.front().runner)).name != runner_name)
     return std::optional<model::Rollout>();
   return std::optional(newest.front());
-}
-
-Result<model::Agent> agent_with_runner(runs::Store& store, const std::string& name) {
-  model::Agent agent = TRY(store.get_agent(kTenant, name, std::nullopt));
-  if (!agent.manifest.runner.empty()) return agent;
-  return Error{Errc::conflict, fmt::format("agent {} has no runner: agent.toml names none", name)};
 }
 
 Result<> refuse_if_needed(runs::Store& store, const model::Runner& runner) {
@@ -183,8 +199,7 @@ void Runners::make_ready(const std::string& agent, const model::RunnerRef& ref,
   const auto done = [&]() -> Result<> {
     const auto [found, runner] = TRY(deps_.records.run(
         [&](runs::Store& store) -> Result<std::pair<model::Agent, model::Runner>> {
-          return std::pair(TRY(store.get_agent(kTenant, agent, std::nullopt)),
-                           TRY(find_runner(store, ref)));
+          return std::pair(TRY(agent_for(store, agent, ref.name)), TRY(find_runner(store, ref)));
         }));
     const SandboxOrder order = TRY(sandbox_order(TRY(example_spec(found, runner, deps_)), deps_));
     const int plan = order.plan.get();
@@ -198,17 +213,7 @@ Result<model::Rollout> Runners::use(const model::RunnerRef& ref, const std::stri
                                     std::uint32_t percent, const fiber::Context& ctx) {
   make_ready(agent, ref, ctx);  // while the disk is busy with what follows
   return deps_.records.run([&](runs::Store& store) -> Result<model::Rollout> {
-    const model::Agent found = TRY(agent_with_runner(store, agent));
-    const model::RunnerRef own = TRY(model::parse_runner_ref(found.manifest.runner));
-    if (own.name != ref.name) {
-      return field_error(
-          "runner", fmt::format("agent {} is made for {}, not for {}", agent, own.name, ref.name));
-    }
-    if (!own.version.empty()) {
-      return Error{Errc::conflict, fmt::format("agent.toml of {} says {}: write runner = \"{}\" "
-                                               "there, then others can be rolled out",
-                                               agent, own.text(), own.name)};
-    }
+    TRY(agent_for(store, agent, ref.name));
     const model::Runner runner = TRY(find_runner(store, ref));
     const auto now = TRY(rollout_of(store, agent, ref.name));
     model::Rollout next = model::next_rollout(now.value_or(model::Rollout{}), runner.reference(),
@@ -222,10 +227,14 @@ Result<model::Rollout> Runners::use(const model::RunnerRef& ref, const std::stri
 
 Result<model::Rollout> Runners::back(const std::string& agent, const fiber::Context& ctx) {
   const auto back = TRY(deps_.records.run([&](runs::Store& store) -> Result<model::Rollout> {
-    TRY(agent_with_runner(store, agent));
+    const model::Agent found = TRY(agent_with_runner(store, agent));
+    const std::string own = TRY(model::parse_runner_ref(found.manifest.runner)).name;
+    TRY(agent_for(store, agent, own));
     const auto newest = TRY(store.rollouts(kTenant, agent, 2));
-    if (newest.size() < 2)
-      return Error{Errc::conflict, fmt::format("agent {} had no other runner before", agent)};
+    // Of another runner, from before agent.toml named this one, there is nothing to go back to.
+    if (newest.size() < 2 || TRY(model::parse_runner_ref(newest[1].runner)).name != own)
+      return Error{Errc::conflict,
+                   fmt::format("agent {} had no other version of {} before", agent, own)};
     model::Rollout next = newest[1];
     for (const std::string* one : {&next.runner, &next.rest}) {
       if (!one->empty()) TRY(find_runner(store, TRY(model::parse_runner_ref(*one))));

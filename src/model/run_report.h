@@ -70,8 +70,9 @@ class ReportReader {
   // No more comes: what is left is a line that was cut short.
   void finish();
   const RunReport& report() const { return report_; }
-  // Nothing of what was taken is left to be read but for what report() says.
-  bool is_settled() const { return begun_.empty(); }
+  // What was taken comes to report() and this, the line that has been begun. (The rest of one that
+  // was refused for its length is read as another line by a reader that goes on from these.)
+  const std::string& begun() const { return begun_; }
 
  private:
   void line(std::string_view text);

@@ -53,16 +53,17 @@ Result<sys::Spliced> ReportLog::pump(int pipe) {
   const auto moved = TRY(
       sys::splice_to_file(pipe, log_.get(), length_, kPumpBytes).context("report"));
   TRY(read_up_to(length_ + moved.bytes).context("report"));
-  if (length_ >= kCompactBytes && reader_.is_settled()) TRY(compact().context("report"));
+  if (length_ >= kCompactBytes) TRY(compact().context("report"));
   return moved;
 }
 
 // Lines that are read twice, should we die in between, come to the same (but for refused ones,
 // which are counted twice).
 Result<> ReportLog::compact() {
-  TRY(sys::write_file_atomic(folder_.get(), kState, to_text(model::to_json(report())), 0600));
-  TRY(sys::truncate_fd(log_.get(), 0));
-  length_ = 0;
+  TRY(sys::replace_file(folder_.get(), kState, to_text(model::to_json(report())), 0600));
+  TRY(sys::replace_file(folder_.get(), kLog, reader_.begun(), 0600));
+  log_ = TRY(sys::open_beneath(folder_.get(), kLog, O_RDWR));
+  length_ = reader_.begun().size();
   return ok();
 }
 

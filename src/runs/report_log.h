@@ -1,11 +1,12 @@
 // What the program of a run has reported (model/run_report.h), on disk and read: report.log in the
 // run's folder holds its lines as they came, moved there inside the kernel, so that a daemon that
 // dies loses none. When they get long, what they come to is kept in report.state instead, and
-// report.log begins anew.
+// report.log begins anew with the line that has been begun. Nothing is synced: power loss ends the
+// run.
 //
 // Owner: tared, one for each live run. Threads: one. Units: bytes. Errors: the file system's. What
-// never happens: more than kCompactBytes, a line and a pipe's content are on the disk; report.state
-// holds anything but what we have written.
+// never happens: more than kCompactBytes, a pump and report.state are on the disk, whatever the
+// program writes; report.state holds anything but what we have written.
 #pragma once
 
 #include <cstdint>

@@ -74,6 +74,45 @@ TEST_F(ReportLogTest, what_has_got_long_is_kept_as_what_it_comes_to) {
   EXPECT_EQ(again->report(), log->report());
 }
 
+// Who never ends a pump at the end of a line keeps nothing from being compacted.
+TEST_F(ReportLogTest, half_lines_for_ever_do_not_grow_on_the_disk) {
+  auto log = open();
+  say("{\"type\":\"artifact\",\"name\":\"first\"}");
+  std::string rubbish;
+  while (rubbish.size() < std::size_t{32} << 10) rubbish += "\nx";
+  for (int i = 0; i < 100; ++i) {
+    say(rubbish);
+    ASSERT_TRUE(log->pump(pipe_.read.get()).ok());
+    ASSERT_LT(size_of("report.log"),
+              static_cast<off_t>(ReportLog::kCompactBytes + ReportLog::kPumpBytes));
+  }
+  EXPECT_GT(size_of("report.state"), 0);
+  const std::string line = progress(9);
+  say("\n" + line.substr(0, 30));
+  ASSERT_TRUE(log->pump(pipe_.read.get()).ok());
+  const auto again = open();
+  say(line.substr(30));
+  ASSERT_TRUE(again->pump(pipe_.read.get()).ok());
+  EXPECT_EQ(again->report().artifacts.at(0).name, "first");
+  EXPECT_EQ(again->report().progress->message, "9");
+}
+
+// One that is far too long, in pieces of which none ends it.
+TEST_F(ReportLogTest, a_line_without_an_end_does_not_grow_on_the_disk) {
+  auto log = open();
+  for (int i = 0; i < 100; ++i) {
+    say(std::string(std::size_t{32} << 10, 'x'));
+    ASSERT_TRUE(log->pump(pipe_.read.get()).ok());
+    ASSERT_LT(size_of("report.log"),
+              static_cast<off_t>(ReportLog::kCompactBytes + ReportLog::kPumpBytes));
+  }
+  EXPECT_EQ(log->report().refused, 1U);
+  say("\n" + progress(3));
+  ASSERT_TRUE(log->pump(pipe_.read.get()).ok());
+  EXPECT_EQ(log->report().progress->message, "3");
+  EXPECT_EQ(open()->report().progress->message, "3");
+}
+
 // Died between the two: the lines are read once more.
 TEST_F(ReportLogTest, a_state_with_the_lines_it_came_from_is_the_same) {
   auto log = open();

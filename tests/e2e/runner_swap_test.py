@@ -153,6 +153,66 @@ class Swap(harness.TareTest):
         for each in (session, fork):
             self.home.must("session", "kill", each)
 
+    def test_of_many_at_once_one_is_done_and_the_others_are_told(self):
+        self.add("many", "1", {"main.sh": "echo one\n"})
+        session = self.session("many")
+        self.add("many", "2", {"main.sh": "echo two\n"})
+        answers = []
+        threads = [threading.Thread(target=lambda: answers.append(self.swap(session, "many@2")))
+                   for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        done = [answer for answer in answers if answer.returncode == 0]
+        self.assertGreaterEqual(len(done), 1)
+        for answer in answers:
+            if answer not in done:
+                self.assert_reason(answer, 73, ".*gets another runner already")
+        self.assertEqual(self.inside(session, "sh /opt/tare/runner/main.sh; echo $TARE_RUNNER"),
+                         "two\nmany@2\n")
+        self.home.must("session", "kill", session)
+
+    def test_one_that_ends_meanwhile_holds_nobody_up(self):
+        self.add("ending", "1", {"main.sh": "echo one\n"})
+        self.add("ending", "2", {"main.sh": "echo two\n"})
+        for i in range(6):
+            session = self.session("ending@1")
+            swapping = threading.Thread(target=self.swap, args=(session, "ending@2"))
+            swapping.start()
+            time.sleep(0.015 * i)
+            self.home.must("session", "kill", session)
+            swapping.join(timeout=60)
+            self.assertFalse(swapping.is_alive())
+        self.home.must("env", "gc")  # nothing holds a layer for ever
+
+    def test_programs_that_begin_meanwhile_have_the_old_or_the_new_one(self):
+        self.add("busy", "1", {"main.sh": "echo 1\n"})
+        self.add("busy", "2", {"main.sh": "echo 2\n"})
+        session = self.session("busy@1")
+        seen, wrong = [], []
+
+        def look():
+            for _ in range(8):
+                out = self.home.tare("session", "exec", session, "--", "sh", "-c",
+                                     "echo $TARE_RUNNER; sh /opt/tare/runner/main.sh")
+                if out.returncode == 0:
+                    seen.append(out.stdout)
+                elif out.returncode != 137:
+                    wrong.append(out)
+
+        looking = [threading.Thread(target=look) for _ in range(4)]
+        for thread in looking:
+            thread.start()
+        for version in "2121":
+            self.assertEqual(self.swap(session, f"busy@{version}").returncode, 0)
+        for thread in looking:
+            thread.join()
+        self.assertEqual(wrong, [])
+        self.assertLessEqual(set(seen), {b"busy@1\n1\n", b"busy@2\n2\n"})
+        self.assertGreater(len(seen), 0)
+        self.home.must("session", "kill", session)
+
     def test_code_that_was_compiled_of_the_old_one_is_not_executed(self):
         """Source that changes at the same length; its time in the folder does not."""
         for version, number in (("1", 1), ("2", 2)):

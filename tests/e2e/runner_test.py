@@ -122,6 +122,23 @@ class Runners(layers.EnvironmentsTest):
         self.home.up()
         self.assertEqual(run(), "1 rolled@1: main:handler x\n")
 
+    def test_what_is_refused_is_not_rolled_out_and_back_stays_with_the_runner(self):
+        self.add("1", "first")
+        self.add("1", "second")
+        self.add("2", "second")
+        self.assert_status(self.apply("mover", "first"), 0)
+        refused = self.home.tare("runner", "use", "second@1", "--agent", "mover")
+        self.assert_reason(refused, 64, ".*is made for first, not for second")
+        (self.folder / "mover" / "agent.toml").write_text(
+            AGENT.format(name="mover", runner="second"))
+        self.home.must("agent", "apply", self.folder / "mover")
+        # What it had before is another runner, which cannot load it.
+        self.assert_reason(self.home.tare("runner", "back", "--agent", "mover"), 73,
+                           ".*no other version of second before")
+        self.home.must("runner", "use", "second@1", "--agent", "mover")
+        self.assertEqual(self.home.must("runner", "back", "--agent", "mover").stdout,
+                         b"mover: second@2\n")
+
     def test_a_percentage_of_the_runs_has_it_and_a_repeat_is_the_same_run(self):
         self.add("1", "part")
         self.assert_status(self.apply("parted", "part"), 0)

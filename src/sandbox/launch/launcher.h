@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "base/log.h"
@@ -120,7 +121,8 @@ class [[nodiscard]] Launcher {
   std::map<std::string, std::uint32_t> numbers_;  // of those that are claimed
   std::map<std::uint32_t, SlotLease> closing_;    // taken down by a maker; free when it has
   Makers makers_;
-  std::uint32_t deaths_seen_ = 0;  // of makers
+  std::set<std::uint32_t> changing_;  // whose runner is being exchanged
+  std::uint32_t deaths_seen_ = 0;     // of makers
 };
 
 }  // namespace tare::sandbox

@@ -206,6 +206,7 @@ void Launcher::swap(const SwapMessage& message) {
   auto init = possible ? sandbox->dup_pidfd() : Result<sys::UniqueFd>(std::move(possible).error());
   if (!init) return send(SwappedMessage{message.id, init.error().message, false});
   sandbox->set_standing(Standing::wanted);
+  changing_.insert(numbers_.at(message.id));
   std::vector<sys::UniqueFd> fds;
   fds.push_back(std::move(*init));
   makers_.order(SwapOrder{numbers_.at(message.id), sandbox->cgroup_name(), sandbox->slot().base,
@@ -215,7 +216,8 @@ void Launcher::swap(const SwapMessage& message) {
 
 void Launcher::on_swapped(const Swapped& swapped) {
   const auto found = sandboxes_.find(swapped.number);
-  if (found == sandboxes_.end()) return;  // it has ended meanwhile
+  if (found == sandboxes_.end()) return;  // it has ended meanwhile, and take_down() has answered
+  changing_.erase(swapped.number);
   Sandbox& sandbox = *found->second;
   const bool whole = swapped.error.empty() || !swapped.touched;
   if (!whole) {
@@ -315,8 +317,11 @@ void Launcher::take_down(std::uint32_t number) {
   const auto found = sandboxes_.find(number);
   Sandbox& sandbox = *found->second;
   // Whoever waits for it to stand still is told now: the maker's answer finds nobody any more.
-  if (sandbox.standing() == Standing::wanted)
+  if (changing_.erase(number) > 0) {
+    send(SwappedMessage{sandbox.id(), "the sandbox is gone", true});
+  } else if (sandbox.standing() == Standing::wanted) {
     send(StoppedMessage{sandbox.id(), "the sandbox is gone", 0});
+  }
   makers_.order(RemoveOrder{number, sandbox.cgroup_name()}, Makers::Urgency::removal,
                 sandbox.take_remains());
   closing_.emplace(number, std::move(sandbox).take_lease());
