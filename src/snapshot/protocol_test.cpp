@@ -25,7 +25,6 @@ const model::ImageConfig kConfig = {.entrypoint = {"/e"},
 std::vector<Request> requests() {
   return {Hello{1, "0.1.0"},
           ImportTar{kLimits, 5},
-          ImportFiles{7},
           ImportFiles{7, FilesOf::runner},
           FileChunk{{{"bin/run", 0755}, {"data.csv", 0644}}},
           Collect{kRun, 100'000, 65'536, kLimits, 9},

@@ -30,6 +30,7 @@ entry = "main:handler"
 def shell_box():
     files = layers.programs("dash", "cat", "rm", "touch")
     files["bin/sh"] = files["bin/dash"]
+    files["opt/there"] = b""  # the folder above a runner's is the environment's own
     return files
 
 
@@ -99,8 +100,9 @@ class Runners(layers.EnvironmentsTest):
         self.assertIn("drwxr-xr-x 0 /opt/tare/runner\n-rw-r--r-- 0 /opt/tare/runner/main.sh\n", out)
         self.assertIn("TARE_RUNNER=seen@2\n", out)
         self.assertIn("TARE_RUNNER_DIGEST=sha256:", out)
-        without = self.home.host("sh", "-c", "ls -A /opt/tare/runner; env | grep -c TARE_RUNNER")
-        self.assertEqual(without.stdout, b"0\n")
+        without = self.home.host("sh", "-c", "test -e /opt/tare && echo there; "
+                                 "env | grep -c TARE_RUNNER")
+        self.assertEqual(without.stdout, b"0\n")  # not even its place
 
     def test_an_agent_keeps_its_runner_until_another_is_rolled_out(self):
         self.add("1", "rolled")

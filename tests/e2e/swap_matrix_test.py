@@ -31,15 +31,14 @@ def box():
 class SwapMatrix(layers.EnvironmentsTest):
     ENVIRONMENTS = {"box": [box()]}
 
-    @classmethod
-    def add(cls, version):
-        folder = cls.folder / f"stepped-{version}"
+    def add(self, version):
+        folder = self.folder / f"stepped-{version}"
         folder.mkdir()
         (folder / "runner.toml").write_text(MANIFEST.format(version=version))
         (folder / "handshake.sh").write_text("echo '{\"tare_runner\":1}'\n")
         (folder / "main.sh").write_text(f"echo {version}\n")
         (folder / "again").write_text(f"{version}\n")
-        cls.home.must("runner", "add", folder)
+        self.home.must("runner", "add", folder)
 
     def swap(self, session, version):
         """Its answer, or nothing when tared died."""

@@ -20,16 +20,16 @@ struct Folder {
   unsigned mode;
   uid_t owner;
 };
-constexpr std::array<Folder, 9> kPlatform = {{
+constexpr std::array<Folder, 6> kPlatform = {{
     {"proc", 0555, 0},
     {"dev", 0755, 0},
     {"sys", 0555, 0},
     {"tmp", 01777, 0},
     {"input", 0755, 0},
     {"output", 0755, 1000},
-    {"opt", 0755, 0},
-    {"opt/tare", 0755, 0},
-    {"opt/tare/runner", 0755, 0},  // model::kRunnerPath
+}};
+constexpr std::array<Folder, 3> kRunnerPlace = {{
+    {"opt", 0755, 0}, {"opt/tare", 0755, 0}, {"opt/tare/runner", 0755, 0},  // model::kRunnerPath
 }};
 constexpr std::array<Folder, 10> kHostOnly = {{
     {"etc", 0755, 0},
@@ -160,24 +160,28 @@ Result<std::vector<std::string>> host_folders(const std::string& host, int root)
   return shown;
 }
 
+Result<sys::UniqueFd> begin_layer(const std::string& path, std::span<const Folder> folders) {
+  TRY(sys::make_dir_at(sys::kCwd, path, 0755));
+  sys::UniqueFd root = TRY(sys::open_at(sys::kCwd, path, O_RDONLY | O_DIRECTORY));
+  TRY(sys::chmod_fd(root.get(), 0755));
+  TRY(make_folders(root.get(), folders));
+  return root;
+}
+
 }  // namespace
 
 Result<Skeleton> make_skeleton(const std::string& launcher_dir, const std::string& host) {
   const std::string base = launcher_dir + "/skeleton";
   TRY(sys::remove_tree_at(sys::kCwd, base));
   TRY(sys::make_dir_at(sys::kCwd, base, 0700));
-  Skeleton skeleton{base + "/platform", base + "/host", {}};
-  for (const std::string& path : {skeleton.platform, skeleton.host}) {
-    TRY(sys::make_dir_at(sys::kCwd, path, 0755));
-    const sys::UniqueFd root = TRY(sys::open_at(sys::kCwd, path, O_RDONLY | O_DIRECTORY));
-    TRY(sys::chmod_fd(root.get(), 0755));
-    TRY(make_folders(root.get(), kPlatform));
-    if (path != skeleton.host) continue;
-    TRY(make_folders(root.get(), kHostOnly));
-    for (const TextFile& file : kHostFiles) TRY(write_file(root.get(), file.path, file.text));
-    skeleton.host_dirs = TRY(host_folders(host, root.get()));
-    TRY(copy_etc(host, root.get()));
-  }
+  Skeleton skeleton{base + "/platform", base + "/host", base + "/runner", {}};
+  TRY(begin_layer(skeleton.platform, kPlatform));
+  TRY(begin_layer(skeleton.runner, kRunnerPlace));
+  const sys::UniqueFd root = TRY(begin_layer(skeleton.host, kPlatform));
+  TRY(make_folders(root.get(), kHostOnly));
+  for (const TextFile& file : kHostFiles) TRY(write_file(root.get(), file.path, file.text));
+  skeleton.host_dirs = TRY(host_folders(host, root.get()));
+  TRY(copy_etc(host, root.get()));
   return skeleton;
 }
 

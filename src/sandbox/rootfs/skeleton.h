@@ -1,12 +1,11 @@
-// Two layers that every launcher makes for itself at start, below <home>/launcher/skeleton:
+// Three layers that every launcher makes for itself at start, below <home>/launcher/skeleton:
 //
-//   platform/  lies on top of every image: /proc /dev /sys /tmp /input /output /opt/tare/runner as
-//   real folders, so that no image can
-//              make one of them a symlink (ATTACKS.md S9, S10)
+//   platform/  lies on top of every image: /proc /dev /sys /tmp /input /output as real folders, so
+//              that no image can make one of them a symlink (ATTACKS.md S9, S10)
+//   runner/    the same for /opt/tare/runner, on top of all where a runner is mounted
 //   host/      the root of the `host` environment: the same folders, /bin and friends as the host
-//   has them, a few
-//              harmless files of the host's /etc, users root, agent and nobody, /usr as a mount
-//              point
+//              has them, a few harmless files of the host's /etc, users root, agent and nobody,
+//              /usr as a mount point
 //
 // Nothing of the host's /home, /root, /var, and of /etc only what the table in skeleton.cpp names.
 #pragma once
@@ -21,6 +20,7 @@ namespace tare::sandbox {
 struct Skeleton {
   std::string platform;                // path
   std::string host;                    // path
+  std::string runner;                  // path
   std::vector<std::string> host_dirs;  // folders of the host to be shown read-only: "usr", and
                                        // "bin", ... where they are real
 };

@@ -47,6 +47,7 @@ std::string layer_path(const std::string& layers_dir, const std::string& digest)
 
 std::vector<std::string> lower_paths(const StageParts& parts) {
   std::vector<std::string> lowers;  // highest first, as overlayfs wants them
+  if (!parts.runner.empty()) lowers.push_back(parts.skeleton->runner);
   if (!parts.host_root) lowers.push_back(parts.skeleton->platform);
   for (auto digest = parts.layers.rbegin(); digest != parts.layers.rend(); ++digest)
     lowers.push_back(layer_path(parts.layers_dir, *digest));
