@@ -1,6 +1,8 @@
 #include "base/tar_header.h"
 
 #include <algorithm>
+#include <charconv>
+#include <utility>
 
 #include "base/base64.h"
 #include "base/check.h"
@@ -12,6 +14,8 @@ namespace {
 
 constexpr std::size_t kNameBytes = 100;
 constexpr std::uint64_t kMaxOctalSize = (std::uint64_t{1} << 33) - 1;  // 11 digits
+constexpr std::size_t kMaxPaxBytes = 64;                               // one record, of a size
+constexpr char kPaxType = 'x';
 constexpr std::size_t kChecksumAt = 148, kTypeAt = 156, kLinkAt = 157, kMagicAt = 257;
 
 struct Field {
@@ -103,6 +107,17 @@ Result<std::uint64_t> take_octal(std::string_view block, Field field) {
   return value;
 }
 
+// "19 size=8589934592\n" and nothing else.
+Result<std::uint64_t> size_in(std::string_view records) {
+  const std::size_t equals = std::min(records.find('='), records.size());
+  std::uint64_t value = 0;
+  const std::string_view digits = records.substr(std::min(equals + 1, records.size()));
+  const auto parsed = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (parsed.ec != std::errc() || records != record("size", std::to_string(value)))
+    return Error{Errc::invalid, "tar header: of a pax header only the size is understood"};
+  return value;
+}
+
 }  // namespace
 
 std::string tar_padding(std::uint64_t size) {
@@ -117,27 +132,47 @@ std::string tar_header(const TarHeader& header) {
     TarHeader pax;
     pax.name = "pax";
     pax.size = records.size();
-    out = block_of(pax, 'x') + records + tar_padding(records.size());
+    out = block_of(pax, kPaxType) + records + tar_padding(records.size());
   }
   return out + block_of(header, static_cast<char>(header.type));
 }
 
-Result<std::optional<TarHeader>> parse_plain_tar_header(std::string_view block) {
+Result<PlainTarHeads::Read> PlainTarHeads::take(std::string_view block) {
   CHECK(block.size() == kTarBlockBytes);
-  if (std::ranges::all_of(block, [](char c) { return c == '\0'; }))
-    return std::optional<TarHeader>();
+  return records_.size() < pax_bytes_ ? take_records(block) : take_first(block);
+}
+
+Result<PlainTarHeads::Read> PlainTarHeads::take_first(std::string_view block) {
+  if (std::ranges::all_of(block, [](char c) { return c == '\0'; })) {
+    if (size_) return Error{Errc::invalid, "tar header: the archive ends within an entry"};
+    return Read::end;
+  }
   if (TRY(take_octal(block, {kChecksumAt, 6})) != checksum(block))
     return Error{Errc::invalid, "tar header: its checksum is wrong"};
-  TarHeader header;
-  const std::string_view name = block.substr(0, kNameBytes);
-  header.name = name.substr(0, std::min(name.find('\0'), name.size()));
+  const std::uint64_t size = TRY(take_octal(block, kSize));
   const char type = block[kTypeAt];
+  if (type == kPaxType && !size_) {
+    if (size == 0 || size > kMaxPaxBytes)
+      return Error{Errc::invalid, "tar header: a pax header of another length than ours have"};
+    pax_bytes_ = size;
+    records_.clear();
+    return Read::more;
+  }
+  header_ = TarHeader();
+  const std::string_view name = block.substr(0, kNameBytes);
+  header_.name = name.substr(0, std::min(name.find('\0'), name.size()));
   if (type != static_cast<char>(TarType::file) && type != static_cast<char>(TarType::folder))
-    return Error{Errc::invalid, "tar header: " + quote(header.name) + " is no file or folder"};
-  header.type = static_cast<TarType>(type);
-  header.size = TRY(take_octal(block, kSize));
-  header.mode = static_cast<std::uint32_t>(TRY(take_octal(block, kMode)));
-  return std::optional(std::move(header));
+    return Error{Errc::invalid, "tar header: " + quote(header_.name) + " is no file or folder"};
+  header_.type = static_cast<TarType>(type);
+  header_.size = size_ ? *std::exchange(size_, std::nullopt) : size;
+  header_.mode = static_cast<std::uint32_t>(TRY(take_octal(block, kMode)));
+  return Read::entry;
+}
+
+Result<PlainTarHeads::Read> PlainTarHeads::take_records(std::string_view block) {
+  records_ += block.substr(0, pax_bytes_ - records_.size());
+  if (records_.size() == pax_bytes_) size_ = TRY(size_in(records_));
+  return Read::more;
 }
 
 }  // namespace tare

@@ -2,8 +2,8 @@
 // same entry gives the same bytes. Reading is libarchive's, in a process of its own
 // (snapshot/tar_import.h); only of plain files, as our own archives have them, here too.
 //
-// Pure. Units: bytes, seconds since the epoch. Errors: parse_plain_tar_header refuses
-// (Errc::invalid) what is no regular file or folder with a short name. Source: POSIX pax.
+// Pure. Units: bytes, seconds since the epoch. Errors: PlainTarHeads refuses (Errc::invalid) what
+// is no regular file or folder with a short name. Source: POSIX pax.
 #pragma once
 
 #include <array>
@@ -44,7 +44,26 @@ std::string tar_header(const TarHeader& header);
 // What fills the last block of a content of that size.
 std::string tar_padding(std::uint64_t size);
 
-// One block; nullopt for one of zeros, which begins the end of the archive.
-Result<std::optional<TarHeader>> parse_plain_tar_header(std::string_view block);
+// The heads of plain files and folders, block by block as they come. Of a pax header in front of
+// one only the size is understood, which ustar has no room for from 8 GiB on.
+class PlainTarHeads {
+ public:
+  enum class Read : std::uint8_t {
+    more,   // the block was a part of the head
+    entry,  // header() is whole; content and padding follow
+    end     // a block of zeros, which begins the end of the archive
+  };
+  Result<Read> take(std::string_view block);
+  const TarHeader& header() const { return header_; }
+
+ private:
+  Result<Read> take_first(std::string_view block);
+  Result<Read> take_records(std::string_view block);
+
+  TarHeader header_;
+  std::string records_;                // of a pax header, so far
+  std::size_t pax_bytes_ = 0;          // of them, in all
+  std::optional<std::uint64_t> size_;  // that they say
+};
 
 }  // namespace tare

@@ -103,7 +103,7 @@ Result<int> run_command(const EnvExportCommand& command, App& app, const fiber::
   auto folder = TRY(OutputFolder::open(parent, app.random));
   auto file = TRY(folder.create_file(name));
   TRY(app.client.receive(path, [&](std::string_view piece) { return file.write(piece); }, ctx));
-  TRY(file.commit(0644));
+  TRY(file.commit(0600));  // it holds what only root may read in the environment
   return kExitOk;
 }
 

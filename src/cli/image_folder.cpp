@@ -13,7 +13,8 @@ namespace tare::cli {
 namespace {
 
 constexpr std::size_t kMaxLayoutFiles = 100'000;
-constexpr unsigned kFileMode = 0644, kFolderMode = 0755;
+// It holds what nobody but root may read in the environment.
+constexpr unsigned kFileMode = 0600, kFolderMode = 0700;
 
 }  // namespace
 
@@ -115,10 +116,10 @@ Result<> FolderWriter::write(std::string_view bytes) {
     block_.append(bytes.substr(0, n));
     bytes.remove_prefix(n);
     if (block_.size() < kTarBlockBytes) continue;
-    const auto header = TRY(parse_plain_tar_header(block_));
+    const auto read = TRY(heads_.take(block_));
     block_.clear();
-    if (header) TRY(begin(*header));
-    ended_ = !header;
+    if (read == PlainTarHeads::Read::entry) TRY(begin(heads_.header()));
+    ended_ = read == PlainTarHeads::Read::end;
   }
   return ok();
 }

@@ -49,7 +49,8 @@ class FolderWriter {
   Result<> end_file();
 
   OutputFolder& folder_;
-  std::string block_;  // the part of a head that has come
+  std::string block_;  // the part of a block of a head that has come
+  PlainTarHeads heads_;
   std::optional<OutputFolder::File> file_;
   std::uint64_t content_ = 0, padding_ = 0;  // still to come
   bool ended_ = false;

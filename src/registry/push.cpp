@@ -96,12 +96,13 @@ Result<> Push::take(const TarHeader& header) {
 }
 
 Result<> Push::run(const model::ImageReference& reference) {
+  PlainTarHeads heads;
   for (;;) {
-    const auto header = TRY(parse_plain_tar_header(TRY(archive_.read_exactly(kTarBlockBytes))));
-    if (!header) break;
-    if (header->type == TarType::folder) continue;
-    TRY(take(*header));
-    TRY(archive_.read_exactly(tar_padding(header->size).size()));
+    const auto read = TRY(heads.take(TRY(archive_.read_exactly(kTarBlockBytes))));
+    if (read == PlainTarHeads::Read::end) break;
+    if (read == PlainTarHeads::Read::more || heads.header().type == TarType::folder) continue;
+    TRY(take(heads.header()));
+    TRY(archive_.read_exactly(tar_padding(heads.header().size).size()));
   }
   if (!image_ || config_.empty()) return Error{Errc::invalid, "archive: no image is in it"};
   if (!TRY(client_.has_blob(image_->config.digest))) {
