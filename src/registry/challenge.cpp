@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <vector>
 
 #include "base/text.h"
 
@@ -42,28 +43,53 @@ std::string take_quoted(std::string_view& text) {
   return out;
 }
 
+struct Demand {
+  std::string scheme;  // in lower case
+  std::map<std::string, std::string, std::less<>> values;
+};
+
+// A word with a "=" behind it is a parameter of the scheme before it; any other begins a scheme.
+// What a scheme has instead of parameters (a token68, "Negotiate YII=") is passed over.
+Result<std::vector<Demand>> demands_in(std::string_view header) {
+  std::vector<Demand> demands;
+  for (skip(header, " \t,"); !header.empty(); skip(header, " \t,")) {
+    const std::string word = lower(take_token(header));
+    if (word.empty()) return Error{Errc::invalid, "WWW-Authenticate: it cannot be understood"};
+    skip(header, " \t");
+    if (!header.starts_with('=')) {
+      demands.push_back({word, {}});
+      continue;
+    }
+    if (demands.empty()) return Error{Errc::invalid, "WWW-Authenticate: it names no scheme"};
+    skip(header, "=");
+    skip(header, " \t");
+    demands.back().values[word] = header.starts_with('"') ? take_quoted(header)
+                                                          : take_token(header);
+  }
+  return demands;
+}
+
 }  // namespace
 
 Result<Challenge> parse_challenge(std::string_view header) {
   if (header.size() > kMaxHeaderBytes) return Error{Errc::invalid, "WWW-Authenticate: too long"};
-  skip(header, " \t");
-  const std::string scheme = lower(take_token(header));
-  if (scheme == "basic") return Challenge{};
-  if (scheme != "bearer")
-    return Error{Errc::invalid, "the registry demands " + quote(scheme) + ", which is not spoken"};
-  std::map<std::string, std::string> values;
-  for (skip(header, " \t,"); !header.empty(); skip(header, " \t,")) {
-    const std::string key = lower(take_token(header));
-    skip(header, " \t");
-    if (key.empty() || !header.starts_with('='))
-      return Error{Errc::invalid, "WWW-Authenticate: it cannot be understood"};
-    header.remove_prefix(1);
-    skip(header, " \t");
-    values[key] = header.starts_with('"') ? take_quoted(header) : take_token(header);
+  const std::vector<Demand> demands = TRY(demands_in(header));
+  for (const Demand& one : demands) {
+    if (one.scheme != "bearer") continue;
+    const auto value = [&](const char* key) {
+      const auto found = one.values.find(key);
+      return found == one.values.end() ? std::string() : found->second;
+    };
+    if (value("realm").empty())
+      return Error{Errc::invalid, "WWW-Authenticate: Bearer without realm"};
+    return Challenge{Challenge::Kind::bearer, value("realm"), value("service"), value("scope")};
   }
-  Challenge out{Challenge::Kind::bearer, values["realm"], values["service"], values["scope"]};
-  if (out.realm.empty()) return Error{Errc::invalid, "WWW-Authenticate: Bearer without realm"};
-  return out;
+  std::string schemes;
+  for (const Demand& one : demands) {
+    if (one.scheme == "basic") return Challenge{};
+    schemes += (schemes.empty() ? "" : ", ") + one.scheme;
+  }
+  return Error{Errc::invalid, "the registry demands " + quote(schemes) + ", which is not spoken"};
 }
 
 }  // namespace tare::registry

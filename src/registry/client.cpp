@@ -14,6 +14,7 @@ namespace {
 
 constexpr int kMostRedirects = 5;
 constexpr std::size_t kMaxTokenBytes = std::size_t{64} << 10;
+constexpr std::string_view kStruckOut = "(a secret)";
 constexpr const char* kAccept =
     "Accept: application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
     "application/vnd.docker.distribution.manifest.list.v2+json, "
@@ -65,10 +66,38 @@ std::string RegistryClient::url(const std::string& rest) const {
 
 bool RegistryClient::is_own(const std::string& url) const { return origin_of(url) == base_; }
 
+std::string RegistryClient::basic() const {
+  return base64_encode(credentials_.user + ":" + credentials_.password);
+}
+
+std::string RegistryClient::without_secrets(std::string text) const {
+  std::vector<std::string> secrets = {authorization_.substr(authorization_.find(' ') + 1)};
+  if (!credentials_.user.empty()) secrets.push_back(basic());
+  secrets.push_back(credentials_.password);
+  for (const std::string& secret : secrets) {
+    if (secret.empty()) continue;
+    for (std::size_t at = 0; (at = text.find(secret, at)) != std::string::npos;
+         at += kStruckOut.size())
+      text.replace(at, secret.size(), kStruckOut);
+  }
+  return text;
+}
+
+// Plain http is the registry's own choice of words, or stays on this machine.
+Result<> RegistryClient::check_way(const std::string& url) const {
+  const bool here = is_loopback(base_) && is_loopback(url);
+  if (url.starts_with("https://") || is_own(url) || here) return ok();
+  return Error{Errc::denied, "the registry leads to " + quote(origin_of(url)) +
+                                 ", which is without TLS and not the registry itself"};
+}
+
 Error RegistryClient::refusal(const HttpResponse& response, const std::string& what) const {
-  std::string text = what + ": " + base_ + " answers " + std::to_string(response.status);
+  std::string text = what + ": " + quote(response.origin) + " answers " +
+                     std::to_string(response.status);
   if (const std::string reason = reason_in(response.body); !reason.empty())
-    text += " (" + reason.substr(0, 300) + ")";
+    text += " (" + quote(without_secrets(reason)) + ")";
+  if (response.status == 401 && response.origin != base_ && response.origin != token_origin_)
+    return Error{Errc::denied, text + "; it is not the registry, and is given no credentials"};
   if (response.status == 401 || response.status == 403) {
     return Error{Errc::denied,
                  text + (credentials_.user.empty() ? "; --credentials FILE gives user and password"
@@ -100,27 +129,22 @@ Result<> RegistryClient::answer(const std::string& header) {
     return fetch_token(challenge.realm, challenge.service,
                        "repository:" + reference_.name + ":" + actions_);
   if (credentials_.user.empty()) return ok();
-  authorization_ = "Basic " + base64_encode(credentials_.user + ":" + credentials_.password);
+  authorization_ = "Basic " + basic();
   return ok();
 }
 
 Result<> RegistryClient::fetch_token(const std::string& realm, const std::string& service,
                                      const std::string& scope) {
   const std::string place = TRY(absolute_url(realm, base_ + "/"));
-  const bool plain = place.starts_with("http://");
-  if (plain && !base_.starts_with("http://"))
-    return Error{Errc::denied,
-                 "the registry wants credentials sent without TLS, to " + quote(origin_of(place))};
+  TRY(check_way(place).context("a token"));
+  token_origin_ = origin_of(place);
   HttpRequest request{.method = "GET",
                       .url = place + (place.find('?') == std::string::npos ? "?" : "&") +
                              "service=" + escaped(service) + "&scope=" + escaped(scope),
                       .headers = {}};
-  if (!credentials_.user.empty()) {
-    request.headers.push_back("Authorization: Basic " +
-                              base64_encode(credentials_.user + ":" + credentials_.password));
-  }
+  if (!credentials_.user.empty()) request.headers.push_back("Authorization: Basic " + basic());
   const HttpResponse response = TRY(http_.send(request).context("token"));
-  if (!response.good()) return refusal(response, "a token from " + origin_of(place));
+  if (!response.good()) return refusal(response, "a token");
   authorization_ = "Bearer " + TRY(token_in(response.body));
   return ok();
 }
@@ -135,17 +159,16 @@ Result<HttpResponse> RegistryClient::call_once(HttpRequest request) {
     HttpResponse response = TRY(http_.send(request));
     const bool follows = request.method == "GET" || request.method == "HEAD";
     if (!is_redirect(response.status) || !follows) return response;
-    const std::string next = TRY(absolute_url(response.header("location"), request.url));
-    if (request.url.starts_with("https://") && !next.starts_with("https://"))
-      return Error{Errc::denied, "the registry leads from TLS to " + quote(origin_of(next))};
-    request.url = next;
+    request.url = TRY(absolute_url(response.header("location"), request.url));
+    TRY(check_way(request.url));
   }
   return Error{Errc::unavailable, "the registry leads in circles"};
 }
 
 Result<HttpResponse> RegistryClient::call(HttpRequest request) {
   HttpResponse response = TRY(call_once(request));
-  if (response.status != 401) return response;
+  // Where a redirect led to is not asked what it wants to know.
+  if (response.status != 401 || response.origin != base_) return response;
   const std::string challenge = response.header("www-authenticate");
   if (challenge.empty() || request.body) return response;  // a body cannot be sent again
   authorization_.clear();
@@ -184,8 +207,7 @@ Result<> RegistryClient::put_blob(const std::string& digest, std::uint64_t size,
       call({.method = "POST", .url = url("blobs/uploads/"), .headers = {}}));
   if (begun.status != 202) return refusal(begun, "an upload to " + reference_.text());
   std::string place = TRY(absolute_url(begun.header("location"), url("blobs/uploads/")));
-  if (base_.starts_with("https://") && !place.starts_with("https://"))
-    return Error{Errc::denied, "the registry wants the upload without TLS"};
+  TRY(check_way(place).context("an upload"));
   place += (place.find('?') == std::string::npos ? "?" : "&");
   place += "digest=" + escaped(digest);
   const HttpResponse done = TRY(call({.method = "PUT",

@@ -15,6 +15,7 @@ namespace {
 
 constexpr long kConnectSeconds = 30, kStallSeconds = 60, kStallBytes = 1;
 constexpr std::size_t kMaxHeaders = 256;
+constexpr std::string_view kChallenges = "www-authenticate";
 constexpr const char* kAuthorities = "/etc/ssl/certs/ca-certificates.crt";
 
 struct UrlFree {
@@ -56,7 +57,8 @@ struct Http::Exchange {
     });
     line.remove_prefix(colon + 1);
     while (line.starts_with(' ')) line.remove_prefix(1);
-    headers[name] = line;
+    const bool list = name == kChallenges && headers.contains(name);
+    headers[name] = list ? headers[name] + ", " + std::string(line) : std::string(line);
     return size;
   }
 
@@ -130,7 +132,7 @@ void Http::set_options(const HttpRequest& request, Exchange& exchange) {
 }
 
 Result<HttpResponse> Http::send(const HttpRequest& request) {
-  Exchange exchange{request, curl_, {}, {}};
+  Exchange exchange{request, curl_, {.origin = origin_of(request.url)}, {}};
   set_options(request, exchange);
   curl_slist* headers = nullptr;
   for (const std::string& header : request.headers)
@@ -174,6 +176,15 @@ std::string origin_of(const std::string& url) {
                     part_of(parsed.get(), CURLUPART_HOST);
   const std::string port = part_of(parsed.get(), CURLUPART_PORT);
   return port.empty() ? out : out + ":" + port;
+}
+
+bool is_loopback(const std::string& url) {
+  const Url parsed(curl_url());
+  CHECK(parsed != nullptr);
+  if (curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) return false;
+  const std::string host = part_of(parsed.get(), CURLUPART_HOST);
+  return host == "localhost" || host == "[::1]" ||
+         (host.starts_with("127.") && host.find_first_not_of("0123456789.") == host.npos);
 }
 
 std::string escaped(std::string_view text) {

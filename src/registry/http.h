@@ -31,9 +31,12 @@ struct HttpRequest {
   Sink sink = nullptr;  // of the body of a success; nullptr: it is kept, up to kMaxKeptBytes
 };
 struct HttpResponse {
+  std::string origin = {};  // who answers: origin_of() the request's URL
   long status = 0;
-  std::map<std::string, std::string> headers;  // names in lower case
-  std::string body;
+  // Names in lower case. Of one that comes again the last counts, but for lists (RFC 9110 section
+  // 5.3), which are joined.
+  std::map<std::string, std::string> headers = {};
+  std::string body = {};
 
   bool good() const { return status >= 200 && status < 300; }
   std::string header(const std::string& name) const;
@@ -65,8 +68,10 @@ class Http {
 // "https://host:5000/v2/..."; `against` gives what a relative one leaves out. Errors:
 // Errc::invalid.
 Result<std::string> absolute_url(const std::string& url, const std::string& against);
-// "https://host:5000".
+// "https://host:5000"; "" of what is no address.
 std::string origin_of(const std::string& url);
+// What is said to one like that stays on this machine.
+bool is_loopback(const std::string& url);
 std::string escaped(std::string_view text);
 
 }  // namespace tare::registry

@@ -4,7 +4,7 @@
 //   tare-registry push REFERENCE - [--insecure-http]            an oci-archive from stdin
 // The first line of stdin is JSON: {"user", "password", "authority"}, each may be left out. So no
 // credential is in an argument, a variable or a file. What it does is said on stderr; a failure is
-// a line that begins with "E: ", and status 1.
+// one line that begins with "E: ", and status 1; no secret is in it.
 #include <signal.h>
 #include <unistd.h>
 
@@ -35,15 +35,31 @@ Result<Credentials> read_credentials(Input& input) {
   return credentials;
 }
 
+Result<> transfer(RegistryClient& client, const model::ImageReference& reference, Input& input,
+                  bool pushing, std::string_view platform) {
+  TRY(client.connect());
+  if (pushing) return push(client, reference, input);
+  return pull(client, reference, platform == "-" ? "" : std::string(platform), STDOUT_FILENO);
+}
+
 Result<> run(std::string_view verb, const char* where, std::string_view platform, bool insecure) {
   const auto reference = TRY(model::parse_image_reference(where));
   Input input(STDIN_FILENO);
   const bool pushing = verb == "push";
   RegistryClient client(reference, TRY(read_credentials(input)), insecure,
                         pushing ? "pull,push" : "pull");
-  TRY(client.connect());
-  if (pushing) return push(client, reference, input);
-  return pull(client, reference, platform == "-" ? "" : std::string(platform), STDOUT_FILENO);
+  auto done = transfer(client, reference, input, pushing, platform);
+  if (done) return done;
+  Error error = std::move(done).error();
+  error.message = client.without_secrets(std::move(error.message));
+  return error;
+}
+
+// The message may hold words of a registry's: they end no line and move no cursor.
+std::string one_line(std::string text) {
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  return text;
 }
 
 }  // namespace
@@ -60,6 +76,6 @@ int main(int argc, char** argv) {
   if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0) return 70;
   const auto done = tare::registry::run(verb, argv[2], argv[3], insecure);
   if (done) return 0;
-  std::fprintf(stderr, "E: %s\n", done.error().message.c_str());
+  std::fprintf(stderr, "E: %s\n", tare::registry::one_line(done.error().message).c_str());
   return 1;
 }
