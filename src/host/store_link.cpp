@@ -89,8 +89,28 @@ Result<snapshot::Reply> StoreLink::finish(snapshot::StoreClient& client, const f
   }
 }
 
+Result<StoreLink::Slot> StoreLink::slot_for(const snapshot::Request& request,
+                                            const fiber::Context& ctx) {
+  const bool unpacks = std::holds_alternative<snapshot::ImportTar>(request) ||
+                       std::holds_alternative<snapshot::ImportImage>(request);
+  if (!unpacks) return Slot();
+  const auto waited = unpacked_.wait_until([this] { return unpacking_ < kMaxUnpacking; },
+                                           ctx.with_timeout(kUnpackPatience));
+  if (!waited && waited.error().code == Errc::timeout && ctx.check()) {
+    return Error{Errc::exhausted, std::to_string(kMaxUnpacking) +
+                                      " archives are being unpacked already; try again later"};
+  }
+  if (!waited) return waited.error();
+  ++unpacking_;
+  return Slot(nullptr, [this](void*) {
+    --unpacking_;
+    unpacked_.notify_all();
+  });
+}
+
 Result<snapshot::Reply> StoreLink::call(const snapshot::Request& request, std::span<const int> fds,
                                         const fiber::Context& ctx, const OnProgress& on_progress) {
+  const Slot slot = TRY(slot_for(request, ctx));
   snapshot::StoreClient client = TRY(take(ctx));
   TRY(client.send(request, fds));
   auto reply = TRY(finish(client, ctx, on_progress));
@@ -100,6 +120,7 @@ Result<snapshot::Reply> StoreLink::call(const snapshot::Request& request, std::s
 
 Result<snapshot::Reply> StoreLink::call_giving(const snapshot::Request& request,
                                                sys::UniqueFd given, const fiber::Context& ctx) {
+  const Slot slot = TRY(slot_for(request, ctx));
   snapshot::StoreClient client = TRY(take(ctx));
   const int fd = given.get();
   TRY(client.send(request, std::span(&fd, 1)));

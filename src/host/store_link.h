@@ -1,19 +1,23 @@
 // StoreLink: requests to tare-store from fibers. Each takes a kept connection or makes one; a
 // connection that broke while it lay idle is replaced. watch() keeps one open, so that health knows
-// whether the store is up. A store of another release is refused.
+// whether the store is up. A store of another release is refused. A few archives are unpacked at
+// once: who sends one more waits, a while.
 //
 // Owner: main. Loop thread only. Errors: the store's own; Errc::unavailable when it is not up.
 // Giving up a call (its Context ends) closes its connection, which cancels the request in the
 // store.
 #pragma once
 
+#include <chrono>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "fiber/context.h"
+#include "fiber/event.h"
 #include "fiber/offload.h"
 #include "host/launcher_link.h"
 #include "snapshot/client.h"
@@ -22,6 +26,10 @@ namespace tare::host {
 
 class StoreLink {
  public:
+  // Each may take 2 GiB of memory and minutes of a processor (snapshot/unpacker.cpp).
+  static constexpr std::size_t kMaxUnpacking = 8;
+  static constexpr std::chrono::minutes kUnpackPatience{5};
+
   using OnProgress = std::function<void(const snapshot::Progress&)>;
 
   StoreLink(std::string socket_path, fiber::Offload& offload)
@@ -49,6 +57,9 @@ class StoreLink {
  private:
   Result<snapshot::StoreClient> connect(const fiber::Context& ctx);
   Result<snapshot::StoreClient> take(const fiber::Context& ctx);
+  // Held while an archive is unpacked; nothing for any other request.
+  using Slot = std::shared_ptr<void>;
+  Result<Slot> slot_for(const snapshot::Request& request, const fiber::Context& ctx);
   void give_back(snapshot::StoreClient client);
   Result<snapshot::Reply> finish(snapshot::StoreClient& client, const fiber::Context& ctx,
                                  const OnProgress& on_progress);
@@ -58,6 +69,8 @@ class StoreLink {
   std::vector<snapshot::StoreClient> idle_;
   std::string refused_version_;  // of the last greeting, for status_
   PeerStatus status_;
+  std::size_t unpacking_ = 0;
+  fiber::Event unpacked_;
 };
 
 }  // namespace tare::host
