@@ -27,9 +27,21 @@ struct Place {
   sys::UniqueFd fd;  // of a folder
 };
 
-Result<Place> folder_in(int root, std::string_view path) {
+Result<> take_step(LookupBudget* budget) {
+  if (budget == nullptr) return ok();
+  if (budget->steps == 0) {
+    return Error{Errc::exhausted,
+                 "too much is hidden, too deep, above too many layers: make fewer layers of it"};
+  }
+  --budget->steps;
+  return ok();
+}
+
+Result<Place> folder_in(int root, std::string_view path, LookupBudget* budget) {
   Place place{Found::folder, TRY(sys::open_at(root, ".", kFolder))};
+  TRY(take_step(budget));
   while (!path.empty() && path != kRootPath) {
+    TRY(take_step(budget));
     const std::size_t slash = std::min(path.find('/'), path.size());
     const std::string name(path.substr(0, slash));
     path.remove_prefix(std::min(slash + 1, path.size()));
@@ -197,7 +209,7 @@ Result<LowerView::Seen> LowerView::seen(const std::string& path) const {
     if (path == kRootPath)
       return Seen{Seen::Kind::folder, TRY(sys::open_at(root.get(), ".", kFolder))};
     const auto [parent, name] = split_entry_path(path);
-    const Place place = TRY(folder_in(root.get(), parent));
+    const Place place = TRY(folder_in(root.get(), parent, budget_));
     if (place.found == Found::absent) continue;
     if (place.found == Found::hidden) return Seen{};
     const auto status = sys::stat_at(place.fd.get(), name);
@@ -213,7 +225,7 @@ Result<LowerView::Seen> LowerView::seen(const std::string& path) const {
 Result<std::string> LowerView::read_file(const std::string& path, std::size_t max_bytes) const {
   const auto [parent, name] = split_entry_path(path);
   for (const sys::UniqueFd& root : roots_) {
-    const Place place = TRY(folder_in(root.get(), parent));
+    const Place place = TRY(folder_in(root.get(), parent, budget_));
     if (place.found == Found::absent) continue;
     if (place.found == Found::hidden) return std::string();
     const auto status = sys::stat_at(place.fd.get(), name);
@@ -230,7 +242,7 @@ Result<std::string> LowerView::read_file(const std::string& path, std::size_t ma
 Result<bool> LowerView::shows(const std::string& path) const {
   const auto [parent, name] = split_entry_path(path);
   for (const sys::UniqueFd& root : roots_) {
-    const Place place = TRY(folder_in(root.get(), parent));
+    const Place place = TRY(folder_in(root.get(), parent, budget_));
     if (place.found == Found::absent) continue;
     if (place.found == Found::hidden) return false;
     const auto status = sys::stat_at(place.fd.get(), name);
@@ -243,7 +255,7 @@ Result<bool> LowerView::shows(const std::string& path) const {
 Result<PathSet> LowerView::names_in(const std::string& path) const {
   PathSet shown, hidden;
   for (const sys::UniqueFd& root : roots_) {
-    const Place place = TRY(folder_in(root.get(), path));
+    const Place place = TRY(folder_in(root.get(), path, budget_));
     if (place.found == Found::absent) continue;
     if (place.found == Found::hidden) break;
     for (const std::string& name : TRY(sys::list_dir(place.fd.get(), "."))) {

@@ -31,12 +31,19 @@ using PathSet = std::set<std::string, std::less<>>;
 // Paths, each with a NUL behind it: what beside Freeze comes from the launcher.
 Result<PathSet> parse_opaque(std::string_view text);
 
+// How many folders may still be gone through; one who asks for more is refused (Errc::exhausted).
+struct LookupBudget {
+  std::uint64_t steps = 0;
+};
+
 // Layers as one tree, for the questions that a freeze has. Only folders' and files' kinds matter.
 class LowerView {
  public:
   // The layers' roots, highest first. `over_host`: below them is more, and nobody knows what.
-  explicit LowerView(std::vector<sys::UniqueFd> roots, bool over_host = false)
-      : roots_(std::move(roots)), over_host_(over_host) {}
+  // `budget`: nullptr for none.
+  explicit LowerView(std::vector<sys::UniqueFd> roots, bool over_host = false,
+                     LookupBudget* budget = nullptr)
+      : roots_(std::move(roots)), over_host_(over_host), budget_(budget) {}
 
   // What is seen at the path; of a folder, its descriptor in the highest layer that has it.
   struct Seen {
@@ -54,6 +61,7 @@ class LowerView {
  private:
   std::vector<sys::UniqueFd> roots_;
   bool over_host_ = false;
+  LookupBudget* budget_ = nullptr;
 };
 
 // `opaque`: folders of the upper that hide what is below them.

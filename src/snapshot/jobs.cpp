@@ -111,6 +111,7 @@ Result<std::vector<std::string>> Job::staged_layers(int stage, ImageKind kind) c
   if (kind == ImageKind::tree) return std::vector{std::string(kArchiveStage)};
   auto names = TRY(sys::list_dir(stage, "."));
   std::erase(names, kArchiveStage);
+  if (names.size() > kMaxImageLayers) return Error{Errc::internal, "unpacker: too many layers"};
   // They are numbers without leading zeros.
   std::ranges::sort(names, [](const std::string& a, const std::string& b) {
     return a.size() != b.size() ? a.size() < b.size() : a < b;

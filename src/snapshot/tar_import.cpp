@@ -3,6 +3,7 @@
 #include <archive.h>
 #include <archive_entry.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 
@@ -68,6 +69,10 @@ class TarImport {
   Result<> add_special(archive_entry* entry);
   Result<> add_whiteout(archive_entry* entry, const std::string& path);
   Result<std::uint32_t> owner(std::int64_t id, std::string_view path);
+  Result<> refuse_as_tree(Error fault);
+  Result<> check_size(std::uint64_t size, std::string_view path);
+  std::optional<Error> fault_of_size(std::uint64_t size, std::string_view path,
+                                     const TreeLimits& limits) const;
   Result<> add_file(archive* reader, archive_entry* entry, const EntryMetadata& metadata);
   Result<EntryMetadata> metadata_of(archive_entry* entry, std::string_view path);
   Result<std::vector<sys::Xattr>> xattrs_of(archive_entry* entry, std::string_view path);
@@ -88,10 +93,33 @@ Error refused(std::string_view path, std::string_view why) {
 
 Result<std::uint32_t> TarImport::owner(std::int64_t id, std::string_view path) {
   if (id >= 0 && id <= kMaxId) return static_cast<std::uint32_t>(id);
-  Error fault = refused(path, "its owner is not within 0..65535");
-  if (rules_.foreign_owner == nullptr) return fault;
-  if (!*rules_.foreign_owner) *rules_.foreign_owner = std::move(fault);
+  TRY(refuse_as_tree(refused(path, "its owner is not within 0..65535")));
   return std::uint32_t{0};
+}
+
+Result<> TarImport::refuse_as_tree(Error fault) {
+  if (rules_.tree == nullptr) return fault;
+  if (!rules_.tree->fault) rules_.tree->fault = std::move(fault);
+  return ok();
+}
+
+Result<> TarImport::check_size(std::uint64_t size, std::string_view path) {
+  if (const auto fault = fault_of_size(size, path, limits_)) return *fault;
+  if (rules_.tree == nullptr) return ok();
+  auto fault = fault_of_size(size, path, rules_.tree->limits);
+  return fault ? refuse_as_tree(std::move(*fault)) : ok();
+}
+
+std::optional<Error> TarImport::fault_of_size(std::uint64_t size, std::string_view path,
+                                              const TreeLimits& limits) const {
+  const std::uint64_t left = limits.max_bytes - std::min(writer_.length(), limits.max_bytes);
+  if (size <= limits.max_file_bytes && size <= left) return std::nullopt;
+  const bool one = size > limits.max_file_bytes;
+  return Error{Errc::exhausted,
+               "entry " + quote(path) +
+                   (one ? ": the file is too long" : ": too many bytes in all, with their holes") +
+                   ", the limit is " +
+                   std::to_string(one ? limits.max_file_bytes : limits.max_bytes)};
 }
 
 Result<TarCounts> TarImport::run(TarStream& stream) {
@@ -220,10 +248,7 @@ Result<> TarImport::add_file(archive* reader, archive_entry* entry, const EntryM
   if (archive_entry_size_is_set(entry) == 0 || archive_entry_size(entry) < 0)
     return refused(raw, "has no size");
   const auto size = static_cast<std::uint64_t>(archive_entry_size(entry));
-  if (size > limits_.max_file_bytes) {
-    return Error{Errc::exhausted, "entry " + quote(raw) + ": the file is too long, the limit is " +
-                                      std::to_string(limits_.max_file_bytes)};
-  }
+  TRY(check_size(size, raw));
   TreeWriter::File file = TRY(writer_.begin_file(raw));
   for (;;) {
     const void* bytes = nullptr;

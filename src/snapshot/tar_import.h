@@ -1,6 +1,8 @@
 // Unpacks a tar stream (plain, gzip, zstd or xz; ustar, pax and GNU) through a TreeWriter. The
 // stream is hostile: this runs in a process of its own (jobs.h) that can write nowhere else.
 //
+// A file counts with its whole length, its holes too: each byte of them is read and hashed.
+//
 // Kept: names and link targets byte by byte, owner (0..65535), mode with setuid bits, mtime in
 // whole seconds, user.* attributes, hard links, holes. Dropped and counted: devices, FIFOs,
 // sockets, other attributes. Refused (Errc::invalid): what TreeWriter refuses; a file or link that
@@ -37,13 +39,19 @@ struct LayerMarks {
   std::uint64_t headers = 0;
 };
 
-struct TarRules {
-  LayerMarks* marks = nullptr;  // nullptr: no layer, whiteouts are refused
-  // Where the first fault with an owner goes; its entry is root's then. nullptr: it is refused.
-  std::optional<Error>* foreign_owner = nullptr;
+// Of an archive of which it is known only afterwards whether it is a plain tree or an image, whose
+// files may have any owner, and be as long as a layer may be.
+struct TreeRules {
+  TreeLimits limits;           // of a plain tree
+  std::optional<Error> fault;  // the first that it would have as one
 };
 
-// How long an archive within these limits may be, unpacked.
+struct TarRules {
+  LayerMarks* marks = nullptr;  // nullptr: no layer, whiteouts are refused
+  TreeRules* tree = nullptr;    // nullptr: faults are refused at once
+};
+
+// How long an archive of files within these limits may be, unpacked.
 std::uint64_t stream_limit(const TreeLimits& limits);
 
 // Reads the stream to its end.

@@ -41,6 +41,8 @@ class TarStream {
   Result<std::span<const std::byte>> next();
   // Reads what is left, and refuses an archive without its end marker.
   Result<> drain();
+  // How many bytes came out so far.
+  std::uint64_t total() const { return total_; }
 
  private:
   TarStream(ArchiveReader reader, std::uint64_t max_bytes, Sha256* hash);

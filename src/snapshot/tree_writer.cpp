@@ -148,6 +148,7 @@ Result<> TreeWriter::finish_file(File& file, std::uint64_t size, const EntryMeta
   TRY(at(file.path, sys::own_fd(fd, metadata.uid, metadata.gid)));
   TRY(at(file.path, sys::chmod_fd(fd, metadata.mode)));
   TRY(at(file.path, sys::set_mtime_fd(fd, clamp_mtime(metadata.mtime_s))));
+  length_ += size;
   // The disk can work while the rest is read and hashed.
   if (file.written >= kEarlyWritebackBytes) sys::start_writeback(fd);
   file.fd.reset();

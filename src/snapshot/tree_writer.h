@@ -76,6 +76,8 @@ class TreeWriter {
 
   std::uint64_t entries() const { return entries_; }
   std::uint64_t bytes() const { return bytes_; }
+  // The lengths of all finished files, holes included: what it costs to read them.
+  std::uint64_t length() const { return length_; }
 
  private:
   struct Place {
@@ -92,7 +94,7 @@ class TreeWriter {
   sys::UniqueFd root_;
   TreeLimits limits_;
   ImplicitFolder implicit_;
-  std::uint64_t entries_ = 0, bytes_ = 0;
+  std::uint64_t entries_ = 0, bytes_ = 0, length_ = 0;
   std::string near_path_;  // the folder of the last entry: the next one is mostly there too
   sys::UniqueFd near_;
   std::map<std::string, std::int64_t, std::less<>> folder_mtimes_;

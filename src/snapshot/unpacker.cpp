@@ -22,7 +22,8 @@ namespace tare::snapshot {
 namespace {
 
 constexpr std::uint64_t kMemoryBytes = 2 * kGiB;  // zstd and xz windows included
-constexpr std::uint64_t kCpuSeconds = 3600;
+// What the limits of an environment (32 GiB) allow takes a quarter of it: inflate, hash, write.
+constexpr std::uint64_t kCpuSeconds = 20 * 60;
 constexpr std::uint64_t kOpenFiles = 256;  // one for each layer below, among others
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -31,13 +32,13 @@ constexpr bool kLimitMemory = false;  // a sanitizer's shadow memory alone is te
 constexpr bool kLimitMemory = true;
 #endif
 
-Result<> confine(int root, const TreeLimits& limits) {
+Result<> confine(int root, std::uint64_t max_file_bytes) {
   // A write beyond RLIMIT_FSIZE then fails with EFBIG, which can be reported.
   if (::signal(SIGXFSZ, SIG_IGN) == SIG_ERR) return sys_error(errno, "signal");
   TRY(sys::limit_resource(RLIMIT_CORE, 0));
   TRY(sys::limit_resource(RLIMIT_NOFILE, kOpenFiles));
   TRY(sys::limit_resource(RLIMIT_CPU, kCpuSeconds));
-  TRY(sys::limit_resource(RLIMIT_FSIZE, std::max<std::uint64_t>(limits.max_file_bytes, 1)));
+  TRY(sys::limit_resource(RLIMIT_FSIZE, std::max<std::uint64_t>(max_file_bytes, 1)));
   if (kLimitMemory) TRY(sys::limit_resource(RLIMIT_AS, kMemoryBytes));
   TRY(sys::keep_only_capabilities(kStoreCapabilities));
   // A second wall: a kernel without Landlock still has the first one (tree_writer.h) and the
@@ -75,9 +76,9 @@ Result<Reply> unpack_layers(int archive, int stage, const ImportImage& request,
   return Reply(ImageImported{{}, image.kind, std::move(image.config), image.dropped});
 }
 
-Result<Reply> work_confined(int archive, sys::UniqueFd folder, const TreeLimits& limits,
+Result<Reply> work_confined(int archive, sys::UniqueFd folder, std::uint64_t max_file_bytes,
                             int channel, const Work& work) {
-  TRY(confine(folder.get(), limits));
+  TRY(confine(folder.get(), max_file_bytes));
   const OnProgress progress = [channel](std::uint64_t entries, std::uint64_t bytes) {
     return tell(channel, Progress{entries, bytes, false});
   };
@@ -85,10 +86,11 @@ Result<Reply> work_confined(int archive, sys::UniqueFd folder, const TreeLimits&
 }
 
 [[noreturn]] void unpacker_main(sys::UniqueFd archive, sys::UniqueFd folder,
-                                const TreeLimits& limits, int channel, int lock, const Work& work) {
+                                std::uint64_t max_file_bytes, int channel, int lock,
+                                const Work& work) {
   const int kept[] = {STDERR_FILENO, archive.get(), folder.get(), channel, lock};
   if (!sys::close_all_but(kept)) ::_exit(1);
-  auto reply = work_confined(archive.get(), std::move(folder), limits, channel, work);
+  auto reply = work_confined(archive.get(), std::move(folder), max_file_bytes, channel, work);
   auto told = reply ? tell(channel, *reply) : std::move(reply).error();
   if (!told) told = tell(channel, failed(told.error()));
   ::_exit(told ? 0 : 1);
@@ -124,13 +126,14 @@ Error crashed(sys::Child& child) {
 
 // The closing reply of a process that ended well.
 template <class Closing>
-Result<Closing> unpacked(sys::UniqueFd archive, sys::UniqueFd folder, const TreeLimits& limits,
+Result<Closing> unpacked(sys::UniqueFd archive, sys::UniqueFd folder, std::uint64_t max_file_bytes,
                          const OnProgress& progress, const UnpackContext& context,
                          const Work& work) {
   auto [ours, theirs] = TRY(sys::seqpacket_pair());
   sys::Child child = TRY(sys::fork_child());
   if (!child.valid())
-    unpacker_main(std::move(archive), std::move(folder), limits, theirs.get(), context.lock, work);
+    unpacker_main(std::move(archive), std::move(folder), max_file_bytes, theirs.get(), context.lock,
+                  work);
   theirs.reset();
   archive.reset();
   for (;;) {
@@ -160,9 +163,14 @@ Result<TarCounts> unpack(sys::UniqueFd archive, sys::UniqueFd root, const TreeLi
   const Work work = [&](int stream, sys::UniqueFd folder, const OnProgress& tell_job) {
     return unpack_tree(stream, std::move(folder), limits, tell_job);
   };
-  return TRY(unpacked<Imported>(std::move(archive), std::move(root), limits, progress, context,
-                                work))
+  return TRY(unpacked<Imported>(std::move(archive), std::move(root), limits.max_file_bytes,
+                                progress, context, work))
       .dropped;
+}
+
+ImageImported believed(ImageImported said) {
+  said.layers.clear();
+  return said;
 }
 
 Result<ImageImported> unpack_image(sys::UniqueFd archive, sys::UniqueFd stage,
@@ -171,8 +179,9 @@ Result<ImageImported> unpack_image(sys::UniqueFd archive, sys::UniqueFd stage,
   const Work work = [&](int stream, sys::UniqueFd folder, const OnProgress& tell_job) {
     return unpack_layers(stream, folder.get(), request, tell_job);
   };
-  return unpacked<ImageImported>(std::move(archive), std::move(stage), request.limits, progress,
-                                 context, work);
+  const std::uint64_t longest = archive_limits(request.limits, request.format).max_file_bytes;
+  return believed(TRY(unpacked<ImageImported>(std::move(archive), std::move(stage), longest,
+                                              progress, context, work)));
 }
 
 }  // namespace tare::snapshot

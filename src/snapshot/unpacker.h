@@ -26,8 +26,11 @@ struct UnpackContext {
 // lock, and stderr.
 Result<TarCounts> unpack(sys::UniqueFd archive, sys::UniqueFd root, const TreeLimits& limits,
                          const OnProgress& progress, const UnpackContext& context);
+// What of an unpacker's answer counts, should an archive have taken it over: not its layers. Those
+// are what lies in the folder.
+ImageImported believed(ImageImported said);
 // The same for an archive that may be an image (image/image_import.h says what lies in `stage`
-// then). The answer's layers are not filled in.
+// then). The answer has no layers.
 Result<ImageImported> unpack_image(sys::UniqueFd archive, sys::UniqueFd stage,
                                    const ImportImage& request, const OnProgress& progress,
                                    const UnpackContext& context);

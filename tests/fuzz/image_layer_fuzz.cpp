@@ -65,8 +65,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   lower.push_back(folders.open("lower"));
   const LowerView below(std::move(lower));
   const sys::UniqueFd upper = folders.open("upper");
-  const auto applied = apply_layer(blob.get(), Compression::any, sha256_text(bytes), upper.get(),
-                                   below, kLimits, nullptr);
+  const LayerBlob layer{.fd = blob.get(),
+                        .compression = Compression::any,
+                        .diff_id = sha256_text(bytes),
+                        .max_stream_bytes = stream_limit(kLimits)};
+  const auto applied = apply_layer(layer, upper.get(), below, kLimits, nullptr);
   CHECK(sys::list_dir(folders.top.get(), ".").value().size() == 2);
   CHECK(sys::list_dir(folders.top.get(), "lower").value().size() == 2);
   if (!applied) return 0;

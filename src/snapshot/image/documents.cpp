@@ -83,6 +83,21 @@ Result<Json> parse(std::string_view text, std::string_view what) {
   return parse_json(text, {.max_bytes = kMaxImageDocumentBytes}).context(what);
 }
 
+// As a container's own environment has it when a name is there again.
+void keep_last_of_each(std::vector<std::string>& env) {
+  const auto name_of = [](std::string_view variable) {
+    return variable.substr(0, variable.find('='));
+  };
+  std::vector<std::string> kept;
+  for (std::size_t i = 0; i < env.size(); ++i) {
+    const bool again = std::any_of(
+        env.begin() + static_cast<std::ptrdiff_t>(i) + 1, env.end(),
+        [&](const std::string& later) { return name_of(later) == name_of(env[i]); });
+    if (!again) kept.push_back(env[i]);
+  }
+  env = std::move(kept);
+}
+
 Result<model::ImageConfig> read_inner_config(const Node& node) {
   model::ImageConfig config;
   Fields fields(node);
@@ -92,6 +107,7 @@ Result<model::ImageConfig> read_inner_config(const Node& node) {
   fields.optional("User", config.user, text(model::kMaxImageUserBytes));
   fields.optional("WorkingDir", config.workdir, text(kMaxPathBytes));
   TRY(fields.finish());
+  keep_last_of_each(config.env);
   return config;
 }
 

@@ -66,6 +66,14 @@ TEST(ImageDocuments, a_configuration_may_have_null_for_what_it_does_not_say) {
   EXPECT_EQ(read->diff_ids, std::vector{kDigest});
 }
 
+TEST(ImageDocuments, of_a_variable_that_is_there_again_the_last_counts) {
+  const auto read = parse_image_document(
+      R"({"architecture":"amd64","os":"linux","config":{"Env":["A=1","B=2","A=3","a.b-c=4","B="]},)"
+      R"("rootfs":{"type":"layers","diff_ids":[]}})");
+  ASSERT_EQ(why(read), "");
+  EXPECT_EQ(read->config.env, (std::vector<std::string>{"A=3", "a.b-c=4", "B="}));
+}
+
 TEST(ImageDocuments, wrong_ones_are_refused_by_name) {
   const std::string layers = manifest(kConfig, kZstdLayer, R"(,"manifests":[])");
   EXPECT_THAT(why(parse_image_manifest(layers)), HasSubstr("manifests"));

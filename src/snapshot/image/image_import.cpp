@@ -14,6 +14,8 @@ namespace tare::snapshot {
 namespace {
 
 constexpr int kFolder = O_RDONLY | O_DIRECTORY;
+// Folders that are gone through to see what the layers below have: some minutes of work.
+constexpr std::uint64_t kMaxLookupSteps = 100'000'000;
 
 Result<sys::UniqueFd> make_root(int stage, const std::string& name) {
   TRY(sys::make_dir_at(stage, name, 0700));
@@ -41,23 +43,23 @@ class ImageImport {
   const TreeLimits& limits_;
   const OnProgress& progress_;
   sys::UniqueFd archive_root_;
-  std::uint64_t entries_ = 0, bytes_ = 0;
+  std::uint64_t entries_ = 0, length_ = 0, streamed_ = 0;  // of all layers so far
+  mutable LookupBudget lookups_{kMaxLookupSteps};
   UnpackedImage out_;
 };
 
 Result<ImageKind> ImageImport::unpack_archive(int archive, ImageFormat format) {
   archive_root_ = TRY(make_root(stage_, std::string(kArchiveStage)));
-  TreeWriter writer(TRY(sys::open_at(archive_root_.get(), ".", kFolder)), limits_);
+  const TreeLimits limits = archive_limits(limits_, format);
+  TreeWriter writer(TRY(sys::open_at(archive_root_.get(), ".", kFolder)), limits);
   EntryMetadata root;
   root.mtime_s = kImplicitMtime;
   TRY(writer.add_folder(kRootPath, root));  // the archive's own entry for it, if any, comes later
-  std::optional<Error> foreign;             // whose blobs an image's archive has is all the same
-  TarStream stream = TRY(TarStream::open(archive, stream_limit(limits_)));
-  const TarRules rules{.foreign_owner = format == ImageFormat::tree ? nullptr : &foreign};
-  out_.dropped = TRY(import_tar(stream, writer, limits_, rules, progress_));
+  TreeRules tree{limits_, {}};
+  TarStream stream = TRY(TarStream::open(archive, stream_limit(limits)));
+  const TarRules rules{.tree = format == ImageFormat::tree ? nullptr : &tree};
+  out_.dropped = TRY(import_tar(stream, writer, limits, rules, progress_));
   TRY(writer.finish());
-  entries_ = writer.entries();
-  bytes_ = writer.bytes();
   out_.kind = format == ImageFormat::tree ? ImageKind::tree
                                           : ImageLayout(archive_root_.get()).kind();
   if (out_.kind == ImageKind::tree && format == ImageFormat::image) {
@@ -65,7 +67,7 @@ Result<ImageKind> ImageImport::unpack_archive(int archive, ImageFormat format) {
                  "archive: it is no image: neither oci-layout and index.json nor manifest.json is "
                  "in it"};
   }
-  if (out_.kind == ImageKind::tree && foreign) return std::move(*foreign);
+  if (out_.kind == ImageKind::tree && tree.fault) return std::move(*tree.fault);
   if (out_.kind == ImageKind::tree) out_.stages.emplace_back(kArchiveStage);
   return out_.kind;
 }
@@ -74,25 +76,28 @@ Result<LowerView> ImageImport::layers_so_far() const {
   std::vector<sys::UniqueFd> roots;
   for (auto name = out_.stages.rbegin(); name != out_.stages.rend(); ++name)
     roots.push_back(TRY(sys::open_beneath(stage_, *name + "/root", kFolder)));
-  return LowerView(std::move(roots));
+  return LowerView(std::move(roots), false, &lookups_);
 }
 
 Result<> ImageImport::apply(std::size_t number, sys::UniqueFd blob, const LayerSource& layer) {
   const std::string name = std::to_string(number);
   const sys::UniqueFd root = TRY(make_root(stage_, name));
   const TreeLimits left{.max_entries = limits_.max_entries - entries_,
-                        .max_bytes = limits_.max_bytes - bytes_,
+                        .max_bytes = limits_.max_bytes - length_,
                         .max_file_bytes = limits_.max_file_bytes};
   const OnProgress in_all = [this](std::uint64_t entries, std::uint64_t bytes) -> Result<> {
-    return progress_ ? progress_(entries_ + entries, bytes_ + bytes) : ok();
+    return progress_ ? progress_(entries_ + entries, length_ + bytes) : ok();
   };
   const LowerView lower = TRY(layers_so_far());
-  const Compression compression = layer.file.empty() ? layer.blob.type.compression
-                                                     : Compression::any;
-  const AppliedLayer applied = TRY(
-      apply_layer(blob.get(), compression, layer.diff_id, root.get(), lower, left, in_all));
+  const LayerBlob packed{
+      .fd = blob.get(),
+      .compression = layer.file.empty() ? layer.blob.type.compression : Compression::any,
+      .diff_id = layer.diff_id,
+      .max_stream_bytes = stream_limit(limits_) - streamed_};
+  const AppliedLayer applied = TRY(apply_layer(packed, root.get(), lower, left, in_all));
   entries_ += applied.entries;
-  bytes_ += applied.bytes;
+  length_ += applied.length;
+  streamed_ += applied.stream_bytes;
   out_.dropped.devices += applied.dropped.devices;
   out_.dropped.specials += applied.dropped.specials;
   out_.dropped.xattrs += applied.dropped.xattrs;
@@ -113,8 +118,7 @@ Result<> ImageImport::resolve_user() {
 }
 
 Result<> ImageImport::unpack_image(const ImageLayout& layout, const ChosenImage& image) {
-  entries_ = bytes_ = 0;  // the archive itself is thrown away
-  out_.dropped = {};
+  out_.dropped = {};  // the archive itself is thrown away
   for (std::size_t i = 0; i < image.layers.size(); ++i) {
     const LayerSource& layer = image.layers[i];
     const auto context = "layer " + std::to_string(i + 1) + " of the image";
@@ -128,6 +132,12 @@ Result<> ImageImport::unpack_image(const ImageLayout& layout, const ChosenImage&
 }
 
 }  // namespace
+
+TreeLimits archive_limits(const TreeLimits& limits, ImageFormat format) {
+  if (format == ImageFormat::tree) return limits;
+  const std::uint64_t all = stream_limit(limits);
+  return {.max_entries = limits.max_entries, .max_bytes = all, .max_file_bytes = all};
+}
 
 Result<UnpackedImage> import_image(int archive, int stage, ImageFormat format,
                                    const ImageWish& wish, const TreeLimits& limits,

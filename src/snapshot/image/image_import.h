@@ -5,7 +5,8 @@
 //
 // An archive that has oci-layout and index.json at its top is an OCI layout, one with manifest.json
 // an image as `docker save` writes it; ImageFormat says when to look. Hostile: runs in the unpacker
-// (unpacker.h). Errors: Errc::invalid or exhausted naming the fault. Threads: one.
+// (unpacker.h). What it costs is bounded by the limits, whatever the archive says. Errors:
+// Errc::invalid or exhausted naming the fault. Threads: one.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +37,11 @@ struct UnpackedImage {
 // The folder of the archive itself.
 inline constexpr std::string_view kArchiveStage = "0";
 
-// `stage` is empty. `limits` are for all layers together, and for the archive itself again.
+// Of the archive itself: its files are layers, as long as all that is in them.
+TreeLimits archive_limits(const TreeLimits& limits, ImageFormat format);
+
+// `stage` is empty. `limits` are for all layers together; so is a bound on what their streams have,
+// however often one of them is named.
 Result<UnpackedImage> import_image(int archive, int stage, ImageFormat format,
                                    const ImageWish& wish, const TreeLimits& limits,
                                    const OnProgress& progress);

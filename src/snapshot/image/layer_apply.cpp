@@ -60,27 +60,56 @@ class Marks {
   Result<> hide_all_in(const std::string& folder);
 
  private:
-  Result<bool> reaches(const std::string& path) const;
+  Result<bool> reaches(const std::string& path);
+  Result<bool> leads_on(const std::string& folder, const std::string& path) const;
+  void forget_below(const std::string& path);
+
+  // A folder on the way to the path before, and whether the layers below have anything in it.
+  struct Step {
+    std::string folder;
+    bool leads_on = false;
+  };
 
   const LowerView own_;
   const LowerView& lower_;
   TreeWriter& writer_;
   PathSet hidden_;
+  std::vector<Step> way_;
 };
 
-// False: nothing of the layers below can be there. An error: a symlink is on the way.
-Result<bool> Marks::reaches(const std::string& path) const {
-  for (std::size_t slash = path.find('/'); slash != std::string::npos;
+bool is_at_or_below(std::string_view path, std::string_view folder) {
+  return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
+}
+
+// False: nothing of the layers below can be there. An error: a symlink is on the way. Paths come in
+// their order: what is known of the way to the one before is mostly that of the next.
+Result<bool> Marks::reaches(const std::string& path) {
+  while (!way_.empty() && (path == way_.back().folder || !is_at_or_below(path, way_.back().folder)))
+    way_.pop_back();
+  std::size_t from = way_.empty() ? 0 : way_.back().folder.size() + 1;
+  if (!way_.empty() && !way_.back().leads_on) return false;
+  for (std::size_t slash = path.find('/', from); slash != std::string::npos;
        slash = path.find('/', slash + 1)) {
-    const std::string folder = path.substr(0, slash);
-    if (hidden_.contains(folder)) return false;
-    const Seen own = TRY(own_.seen(folder));
-    if (own.kind == Seen::Kind::other) return in_the_way(path);
-    const Seen below = TRY(lower_.seen(folder));
-    if (own.kind == Seen::Kind::nothing && below.kind == Seen::Kind::other) return in_the_way(path);
-    if (below.kind != Seen::Kind::folder) return false;
+    std::string folder = path.substr(0, slash);
+    const bool on = TRY(leads_on(folder, path));
+    way_.push_back({std::move(folder), on});
+    if (!on) return false;
   }
   return true;
+}
+
+Result<bool> Marks::leads_on(const std::string& folder, const std::string& path) const {
+  if (hidden_.contains(folder)) return false;
+  const Seen own = TRY(own_.seen(folder));
+  if (own.kind == Seen::Kind::other) return in_the_way(path);
+  const Seen below = TRY(lower_.seen(folder));
+  if (own.kind == Seen::Kind::nothing && below.kind == Seen::Kind::other) return in_the_way(path);
+  return below.kind == Seen::Kind::folder;
+}
+
+// It is hidden from now on.
+void Marks::forget_below(const std::string& path) {
+  while (!way_.empty() && is_at_or_below(way_.back().folder, path)) way_.pop_back();
 }
 
 Result<> Marks::hide(const std::string& path) {
@@ -89,6 +118,7 @@ Result<> Marks::hide(const std::string& path) {
   if (own.kind == Seen::Kind::folder) return hide_all_in(path);
   if (own.kind == Seen::Kind::other || !TRY(lower_.shows(path))) return ok();
   if (!hidden_.insert(path).second) return ok();
+  forget_below(path);
   return writer_.add_whiteout(path);
 }
 
@@ -112,20 +142,19 @@ Result<> check_diff_id(Sha256& hash, const std::string& diff_id) {
 
 }  // namespace
 
-Result<AppliedLayer> apply_layer(int blob, Compression compression, const std::string& diff_id,
-                                 int root, const LowerView& lower, const TreeLimits& limits,
-                                 const OnProgress& progress) {
+Result<AppliedLayer> apply_layer(const LayerBlob& blob, int root, const LowerView& lower,
+                                 const TreeLimits& limits, const OnProgress& progress) {
   TreeWriter writer(TRY(sys::open_at(root, ".", kFolder)), limits);
   const auto implicit = [&](const std::string& path) { return inherited(lower, path); };
   writer.on_implicit_folder(implicit);
   TRY(writer.add_folder(kRootPath, TRY(implicit(std::string(kRootPath)))));
 
   Sha256 hash;
-  TarStream stream = TRY(TarStream::open(blob, stream_limit(limits), compression, &hash));
+  TarStream stream = TRY(TarStream::open(blob.fd, blob.max_stream_bytes, blob.compression, &hash));
   LayerMarks marks;
   AppliedLayer applied;
   applied.dropped = TRY(import_tar(stream, writer, limits, {.marks = &marks}, progress));
-  TRY(check_diff_id(hash, diff_id));
+  TRY(check_diff_id(hash, blob.diff_id));
   applied.empty = marks.headers == 0;
 
   std::vector<sys::UniqueFd> own;
@@ -135,7 +164,8 @@ Result<AppliedLayer> apply_layer(int blob, Compression compression, const std::s
   for (const std::string& folder : marks.opaque) TRY(whiteouts.hide_all_in(folder));
   TRY(writer.finish());
   applied.entries = writer.entries();
-  applied.bytes = writer.bytes();
+  applied.length = writer.length();
+  applied.stream_bytes = stream.total();
   return applied;
 }
 

@@ -22,13 +22,20 @@ namespace tare::snapshot {
 
 struct AppliedLayer {
   TarCounts dropped;
-  bool empty = false;  // the archive had no entry
-  std::uint64_t entries = 0, bytes = 0;
+  bool empty = false;                     // the archive had no entry
+  std::uint64_t entries = 0, length = 0;  // of its files, holes included
+  std::uint64_t stream_bytes = 0;
+};
+
+struct LayerBlob {
+  int fd = -1;
+  Compression compression = Compression::any;
+  std::string diff_id;
+  std::uint64_t max_stream_bytes = 0;  // unpacked
 };
 
 // Below `root`, which is empty. `lower`: the layers below.
-Result<AppliedLayer> apply_layer(int blob, Compression compression, const std::string& diff_id,
-                                 int root, const LowerView& lower, const TreeLimits& limits,
-                                 const OnProgress& progress);
+Result<AppliedLayer> apply_layer(const LayerBlob& blob, int root, const LowerView& lower,
+                                 const TreeLimits& limits, const OnProgress& progress);
 
 }  // namespace tare::snapshot

@@ -119,8 +119,10 @@ Result<std::string> ImageLayout::read_document(const Descriptor& descriptor) con
 
 Result<sys::UniqueFd> ImageLayout::open_layer(const Descriptor& descriptor) const {
   sys::UniqueFd file = TRY(open_blob(descriptor));
+  if (verified_.contains(descriptor.digest)) return file;
   if (TRY(digest_of(file.get())) != descriptor.digest)
     return bad_blob(descriptor.digest, "its content has another digest");
+  verified_.insert(descriptor.digest);
   return file;
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -28,7 +29,8 @@ class ImageLayout {
 
   Result<std::string> read_top(const std::string& name) const;            // one of those three
   Result<std::string> read_document(const Descriptor& descriptor) const;  // verified
-  Result<sys::UniqueFd> open_layer(const Descriptor& descriptor) const;   // verified
+  // Verified, the first time.
+  Result<sys::UniqueFd> open_layer(const Descriptor& descriptor) const;
   // Of `docker save`: names instead of descriptors. A name that is a digest is verified.
   Result<std::string> read_saved(const std::string& name) const;
   Result<sys::UniqueFd> open_saved(const std::string& name) const;
@@ -38,6 +40,7 @@ class ImageLayout {
   Result<sys::UniqueFd> open_blob(const Descriptor& descriptor) const;
 
   int folder_;
+  mutable std::set<std::string> verified_;  // an image may name one blob very often
 };
 
 }  // namespace tare::snapshot
