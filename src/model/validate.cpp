@@ -110,10 +110,10 @@ Result<> check_env_name(std::string_view field, std::string_view name) {
   };
   const bool starts_well = !name.empty() && letter(name.front());
   for (const char c : name) {
-    if (starts_well && (letter(c) || (c >= '0' && c <= '9'))) continue;
+    if (starts_well && (letter(c) || (c >= '0' && c <= '9') || c == '.' || c == '-')) continue;
     return field_error(field,
-                       fmt::format("{} cannot be the name of a variable: use letters, digits "
-                                   "and _, not starting with a digit",
+                       fmt::format("{} cannot be the name of a variable: use letters, digits, "
+                                   "_ . and -, starting with a letter or _",
                                    quote(name)));
   }
   if (name.empty()) return field_error(field, "a variable needs a name");

@@ -17,7 +17,8 @@ Result<> validate(const RunRequest& request);
 Result<> check_argv(std::string_view field, const std::vector<std::string>& argv);
 // "NAME=value": see check_env_name; no NUL, no name twice; count and total bounded.
 Result<> check_env(std::string_view field, const std::vector<std::string>& env);
-// A letter or _, then letters, digits and _; not TARE_..., which Tare sets itself.
+// A letter or _, then letters, digits, _ . and - (images have such); not TARE_..., which Tare sets
+// itself.
 Result<> check_env_name(std::string_view field, std::string_view name);
 
 }  // namespace tare::model
