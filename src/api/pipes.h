@@ -2,17 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
 
 #include "base/result.h"
 #include "fiber/context.h"
 #include "http/exchange.h"
 
 namespace tare::api {
-
-// Gives `bytes` to the program; `pipe` does not block. False: it reads no more.
-Result<bool> write_pipe(int pipe, std::string_view bytes, std::uint64_t& given,
-                        const fiber::Context& ctx);
 
 // Gives the whole body of the request to it, or as much as it reads.
 Result<> copy_body(http::Exchange& exchange, int pipe, std::uint64_t& given,

@@ -3,10 +3,11 @@
 // goes into its stdin (docs/decisions/0009-registries.md).
 #include <fmt/format.h>
 
-#include "base/bytes.h"
 #include "base/text.h"
 #include "host/environments.h"
 #include "host/image_limits.h"
+#include "host/pipe_write.h"
+#include "host/registry_run.h"
 #include "snapshot/client.h"
 #include "sys/entries.h"
 #include "sys/files.h"
@@ -16,37 +17,18 @@ namespace tare::host {
 namespace {
 
 constexpr std::size_t kMaxProgramBytes = std::size_t{64} << 20;
-constexpr const char* kProgram = "tare-registry";
-// Inputs are not programs: it is copied.
-constexpr const char* kScript = R"sh(
-set -eu
-cp /input/tare-registry /tmp/tare-registry
-chmod 755 /tmp/tare-registry
-exec /tmp/tare-registry "$@"
-)sh";
-constexpr model::Limits kRegistryLimits = {
-    .memory_bytes = 512 * kMiB,
-    .cpu_millis = 1000,
-    .pids = 32,
-    .disk_bytes = 256 * kMiB,
-    .disk_inodes = 1000,
-    .output_bytes = 0,
-    .time_ms = 2 * 60 * 60 * 1000,
-    .open_files = 64,
-};
-
 // Read, hashed and stored on a thread that may wait for it: it is large.
 Result<model::InputFile> registry_program(runs::Blobs& blobs, fiber::Offload& offload,
                                           const fiber::Context& ctx) {
   std::string program, digest;
   TRY(offload.run(
       [&]() -> Result<> {
-        program = TRY(sys::read_program_beside(kProgram, kMaxProgramBytes));
+        program = TRY(sys::read_program_beside(kRegistryProgram, kMaxProgramBytes));
         digest = sha256_text(program);
         return ok();
       },
       ctx));
-  if (blobs.renew(digest)) return model::InputFile{kProgram, digest, program.size()};
+  if (blobs.renew(digest)) return model::InputFile{kRegistryProgram, digest, program.size()};
   auto writer = TRY(blobs.create(digest, kMaxProgramBytes));
   TRY(offload.run(
       [&]() -> Result<> {
@@ -55,27 +37,7 @@ Result<model::InputFile> registry_program(runs::Blobs& blobs, fiber::Offload& of
         return ok();
       },
       ctx));
-  return model::InputFile{kProgram, digest, program.size()};
-}
-
-model::RunRequest registry_run(std::string_view verb, const RegistryPlace& place,
-                               const std::string& platform, model::InputFile program) {
-  model::RunRequest request;
-  request.environment = "host";
-  request.argv = {"sh",
-                  "-c",
-                  kScript,
-                  kProgram,
-                  std::string(verb),
-                  place.image.text(),
-                  platform.empty() ? "-" : platform};
-  if (place.insecure_http) request.argv.emplace_back("--insecure-http");
-  request.user = "root";
-  request.profile = "build";
-  request.limits = kRegistryLimits;
-  request.with_stdin = true;
-  request.inputs = {std::move(program)};
-  return request;
+  return model::InputFile{kRegistryProgram, digest, program.size()};
 }
 
 // The first line of tare-registry's stdin.
@@ -85,6 +47,13 @@ std::string credentials_line(const RegistryPlace& place) {
   if (!place.password.empty()) line["password"] = place.password;
   if (!place.authority.empty()) line["authority"] = place.authority;
   return to_text(Json(std::move(line))) + "\n";
+}
+
+// One that reads no more says why itself.
+Result<> give_credentials(int pipe, const std::string& line, const fiber::Context& ctx) {
+  std::uint64_t given = 0;
+  TRY(write_pipe(pipe, line, given, ctx));
+  return ok();
 }
 
 }  // namespace
@@ -103,18 +72,21 @@ Result<BuildAnswer> Environments::pull(PullRequest request, runs::Blobs& blobs,
   environment.reproducible = !request.from.image.digest.empty();  // a tag may move
 
   NewRun wanted;
-  wanted.request = registry_run("pull", request.from, request.platform,
-                                TRY(registry_program(blobs, deps_.offload, ctx)));
+  wanted.request = registry_run("pull", request.from.image, request.from.insecure_http,
+                                request.platform, TRY(registry_program(blobs, deps_.offload, ctx)));
   wanted.purpose = Purpose::build;
   wanted.image = std::move(environment);
+  // Somebody may have taken the name meanwhile.
+  wanted.condition = [name = request.name](runs::Store& store) {
+    return refuse_if_taken(store, name);
+  };
   wanted.archive = snapshot::ImportImage{.format = snapshot::ImageFormat::image,
                                          .platform = request.platform,
                                          .limits = kImportLimits,
                                          .timeout_ms = kImportTimeoutMs};
   wanted.feed = [line = credentials_line(request.from)](sys::UniqueFd pipe,
-                                                        const fiber::Context&) -> Result<> {
-    TRY(sys::set_nonblocking(pipe.get(), false));
-    return sys::write_all(pipe.get(), line);
+                                                        const fiber::Context& task) {
+    return give_credentials(pipe.get(), line, task);
   };
   auto created = TRY(runs_.create(std::move(wanted)));
   return BuildAnswer{.ready = {}, .build = std::move(created.run), .ref = request.name};
@@ -130,13 +102,14 @@ Result<model::Run> Environments::push(std::string_view reference, RegistryPlace 
                                             quote(environment.name))};
   }
   NewRun wanted;
-  wanted.request = registry_run("push", to, {}, TRY(registry_program(blobs, deps_.offload, ctx)));
+  wanted.request = registry_run("push", to.image, to.insecure_http, {},
+                                TRY(registry_program(blobs, deps_.offload, ctx)));
   wanted.purpose = Purpose::build;
   wanted.feed = [this, environment, line = credentials_line(to)](
                     sys::UniqueFd pipe, const fiber::Context& task) -> Result<> {
     const auto reading = deps_.layers.read();  // it does not go before it has been read
-    TRY(sys::set_nonblocking(pipe.get(), false));
-    TRY(sys::write_all(pipe.get(), line));
+    TRY(give_credentials(pipe.get(), line, task));
+    TRY(sys::set_nonblocking(pipe.get(), false));  // for the store, which may wait
     TRY(write_archive(environment, ExportRequest{}, std::move(pipe), task));
     return ok();
   };

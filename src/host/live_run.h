@@ -102,6 +102,8 @@ struct LiveRun {
   // Of one whose stdout is an image's archive: how it is stored. Not set: a plain tar.
   std::optional<snapshot::ImportImage> archive;
   StdinFeed feed;  // of a build with stdin
+  // Not empty: what it was given by the tared that began it is gone with that one, and why it ends.
+  std::string orphaned;
 
   // After a change that those who wait for output or room in the log must know of, too.
   void notify() {

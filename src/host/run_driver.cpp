@@ -96,6 +96,7 @@ Result<bool> RunDriver::to_be_launched_again(LiveRun& live) const {
 }
 
 Result<> RunDriver::launch(LiveRun& live, const fiber::Context& ctx) const {
+  if (!live.orphaned.empty()) return Error{Errc::internal, live.orphaned};
   LaunchParts parts = TRY(prepare_launch(live, deps_));
   if (live.kill_wanted) return Error{Errc::cancelled, "killed before it was launched"};
   live.launched = true;
@@ -124,7 +125,9 @@ Result<> RunDriver::take_up(LiveRun& live, const fiber::Context& ctx) const {
         return store.append_event(kTenant, id, event);
       },
       [](auto) {});
-  if (live.purpose == Purpose::build) {
+  if (!live.orphaned.empty()) {
+    fail(live, Error{Errc::internal, live.orphaned}, ctx);
+  } else if (live.purpose == Purpose::build) {
     fail(live, Error{Errc::internal, "tared was restarted while it built: build it again"}, ctx);
   }
   if (live.kill_wanted || live.discarded)

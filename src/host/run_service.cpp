@@ -99,6 +99,7 @@ Result<runs::CreatedRun> RunService::create(NewRun wanted) {
 
   auto created = deps_.records.run([&, run = live->run, launching = launching_event()](
                                        runs::Store& store) -> Result<runs::CreatedRun> {
+    if (wanted.condition) TRY(wanted.condition(store));
     auto made = TRY(store.create_run(run, wanted.request_digest));
     if (made.existed) return made;
     if (live->image) TRY(record_build(store, *live->image, run.id));

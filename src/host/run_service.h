@@ -9,6 +9,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -36,6 +37,8 @@ struct NewRun {
   model::OwnLayers own = {};                                    // of a session that is a fork
   std::optional<snapshot::ImportImage> archive = std::nullopt;  // as LiveRun::archive
   StdinFeed feed = nullptr;                                     // as LiveRun::feed
+  // Looked at in the transaction that records it.
+  std::function<Result<>(runs::Store&)> condition = nullptr;
 };
 
 class RunService final : public LauncherEvents {
@@ -107,6 +110,7 @@ class RunService final : public LauncherEvents {
   void start_queued();
   void launch_queued(const LivePtr& live);
   Result<model::Run> end_queued(const LivePtr& live);
+  void end_orphan(const LivePtr& live);
   Result<model::Run> end_without_sandbox(const LivePtr& live, const model::RunEvent& end);
   void send_later(sandbox::ToLauncher message);
 

@@ -1,6 +1,7 @@
 // RunService: what the launcher says, and what is left after a restart of it or of tared.
 #include <algorithm>
 
+#include "host/registry_run.h"
 #include "host/run_events.h"
 #include "host/run_service.h"
 #include "sandbox/seccomp/names.h"
@@ -21,8 +22,9 @@ void RunService::take_up(Leftovers left) {
     table_[live->run.id] = live;
     const auto runner = left.runners.find(live->run.id);
     if (runner != left.runners.end()) live->runner = runner->second;
+    live->orphaned = orphaned_by_restart(live->run.request);
     if (live->run.state == model::RunState::queued) {
-      queue_.push_back(live);
+      live->orphaned.empty() ? queue_.push_back(live) : end_orphan(live);
       continue;
     }
     if (live->hibernates()) {
@@ -44,6 +46,17 @@ void RunService::take_up(Leftovers left) {
     }
     for (const auto& [call, count] : launch.denied) live->denied[call] = {count, count};
   }
+}
+
+// One that waited: it need not come to its turn to end.
+void RunService::end_orphan(const LivePtr& live) {
+  drivers_.spawn([this, live](const fiber::Context&) {
+    const Error why{Errc::internal, live->orphaned};
+    if (auto ended = end_without_sandbox(live, ended_early(why, deps_.clock.wall_ms())); !ended) {
+      deps_.log.error("end could not be recorded", ended.error(), {{"run", live->run.id}});
+      queue_.push_back(live);  // it ends as soon as it is launched
+    }
+  });
 }
 
 // Its Launch was for the launcher process that is there now, and that one has not received it: what
