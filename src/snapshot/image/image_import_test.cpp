@@ -24,7 +24,7 @@ using testing::HasSubstr;
 
 constexpr TreeLimits kSmall = {.max_entries = 100, .max_bytes = 4 << 20, .max_file_bytes = 1 << 20};
 
-std::string quoted(std::string_view text) { return "\"" + std::string(text) + "\""; }
+std::string in_quotes(std::string_view text) { return "\"" + std::string(text) + "\""; }
 
 // An OCI layout as an archive.
 class Layout {
@@ -34,7 +34,7 @@ class Layout {
     const std::string name = "blobs/sha256/" + digest.substr(digest.find(':') + 1);
     if (names_.insert(name).second) entries_ += tar_entry({.name = name, .content = content});
     return R"({"mediaType":"application/vnd.oci.image.)" + std::string(type) +
-           R"(.v1+json","digest":)" + quoted(digest) + R"(,"size":)" +
+           R"(.v1+json","digest":)" + in_quotes(digest) + R"(,"size":)" +
            std::to_string(content.size()) + "}";
   }
   std::string layer(const std::string& content) {
@@ -44,11 +44,11 @@ class Layout {
   std::string archive(const std::vector<std::string>& layers) {
     std::string diff_ids, list;
     for (const std::string& content : layers) {
-      diff_ids += (diff_ids.empty() ? "" : ",") + quoted(sha256_text(content));
+      diff_ids += (diff_ids.empty() ? "" : ",") + in_quotes(sha256_text(content));
       list += (list.empty() ? "" : ",") + layer(content);
     }
     const std::string config = blob(
-        R"({"architecture":)" + quoted(own_platform().architecture) +
+        R"({"architecture":)" + in_quotes(own_platform().architecture) +
             R"(,"os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[)" + diff_ids +
             "]}}",
         "config");
