@@ -2,13 +2,11 @@
 without passwords and TLS; skopeo is the other client."""
 
 import contextlib
-import http.server
 import json
 import os
 import shutil
 import socket
 import subprocess
-import threading
 import unittest
 
 import harness
@@ -27,7 +25,6 @@ def free_port():
         return probe.getsockname()[1]
 
 
-@unittest.skipIf(MISSING, f"not installed: {', '.join(MISSING)}")
 class RegistryTest(ImagesTest):
     LAYERS = [images.tree_tar({"a/b": b"b", "a/c": b"c", "bin/x": (0o4755, b"x" * 100_000)}),
               images.tar_of(entry("a/.wh.b"), entry("a/d", b"d"))]
@@ -46,10 +43,7 @@ class RegistryTest(ImagesTest):
             (folder / "htpasswd").write_text(hashed)
             config["auth"] = {"htpasswd": {"realm": "r", "path": str(folder / "htpasswd")}}
         if tls:
-            tool("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                 "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", folder / "key", "-out",
-                 folder / "cert", "-days", "2", "-subj", "/CN=registry", "-addext",
-                 "subjectAltName=IP:127.0.0.1")
+            self.make_certificate(folder)
             config["http"]["tls"] = {"certificate": str(folder / "cert"),
                                      "key": str(folder / "key")}
         (folder / "config.yml").write_text(json.dumps(config))
@@ -60,6 +54,12 @@ class RegistryTest(ImagesTest):
                 yield f"127.0.0.1:{port}"
             finally:
                 process.terminate()
+
+    @staticmethod
+    def make_certificate(folder):
+        tool("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+             "-nodes", "-keyout", folder / "key", "-out", folder / "cert", "-days", "2", "-subj",
+             "/CN=registry", "-addext", "subjectAltName=IP:127.0.0.1")
 
     @staticmethod
     def listens(port):
@@ -81,6 +81,7 @@ class RegistryTest(ImagesTest):
         return path
 
 
+@unittest.skipIf(MISSING, f"not installed: {', '.join(MISSING)}")
 class Registries(RegistryTest):
     def test_an_environment_comes_back_from_a_registry_with_the_same_digest(self):
         mine = self.environment()
@@ -165,95 +166,6 @@ class Registries(RegistryTest):
                 self.assertIn(words, result.stderr.decode().lower())
             listed = self.home.request("GET", "/v1/environments").json["environments"]
             self.assertNotIn("ready", [one["state"] for one in listed if one["name"] == "none"])
-
-
-class Lying(RegistryTest):
-    """A registry that lies."""
-
-    def serve(self, answers):
-        """{path: (status, headers, body)}; what was asked with which credentials is kept."""
-        self.asked = asked = []
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self):
-                asked.append((self.headers["Host"], self.path, self.headers["Authorization"]))
-                status, headers, body = answers.get(self.path, (404, {}, b""))
-                self.send_response(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        self.addCleanup(server.server_close)
-        self.addCleanup(server.shutdown)
-        return f"127.0.0.1:{server.server_address[1]}"
-
-    def answers(self, spoil=lambda files: None):
-        layout = images.Layout()
-        manifest = layout.image([images.tar_of(entry("f", b"f" * 5000))], {"Cmd": ["x"]})
-        spoil(layout.files)
-        found = {"/v2/": (200, {}, b"{}")}
-        for name, content in layout.files.items():
-            digest = "sha256:" + name.rpartition("/")[2]
-            found[f"/v2/a/blobs/{digest}"] = (200, {}, content)
-            if digest == manifest["digest"]:
-                found["/v2/a/manifests/1"] = (200, {"Content-Type": images.MANIFEST}, content)
-        return found
-
-    def refused(self, answers, words, *options):
-        layers = self.home.path / "store/layers"
-        before = list(layers.iterdir())
-        at = self.serve(answers)
-        result = self.home.tare("env", "pull", f"{at}/a:1", "--name", "lie", "--insecure-http",
-                                *options)
-        self.assertNotEqual(result.returncode, 0)
-        self.assertIn(words, result.stderr.decode())
-        self.assertEqual(list(layers.iterdir()), before)
-
-    def test_blobs_that_are_not_what_was_said_are_refused(self):
-        def change(files, spoil):
-            for name in [one for one in files if len(files[one]) > 3000]:
-                files[name] = spoil(files[name])
-        for words, spoil in (("another digest", lambda c: c[:-1] + b"x"),
-                             ("longer", lambda c: c + b"x"), ("shorter", lambda c: c[:-1])):
-            with self.subTest(words=words):
-                self.refused(self.answers(lambda files: change(files, spoil)), words)
-
-    def test_credentials_do_not_follow_a_redirect_to_another_host(self):
-        answers = self.answers()
-        elsewhere = self.serve(dict(answers))
-        theirs = self.asked
-        protected = dict(answers)
-        protected["/v2/"] = (401, {"WWW-Authenticate": "Basic realm=x"}, b"")
-        for path in [one for one in answers if "blobs" in one]:
-            protected[path] = (307, {"Location": f"http://{elsewhere}{path}"}, b"")
-        at = self.serve(protected)
-        self.home.must("env", "pull", f"{at}/a:1", "--name", "moved", "--insecure-http",
-                       "--credentials", self.credentials())
-        self.addCleanup(self.home.tare, "env", "rm", "moved")
-        self.assertEqual({one[2] for one in theirs}, {None})
-        self.assertIn("Basic", self.asked[-1][2])
-
-    def test_a_token_is_fetched_where_the_challenge_says(self):
-        answers = self.answers()
-        at = self.serve(answers)
-        tokens = "/token?service=s&scope=repository%3Aa%3Apull"
-        answers[tokens] = (200, {}, json.dumps({"token": "t0ken"}).encode())
-        answers["/v2/"] = (401, {"WWW-Authenticate":
-                                 f'Bearer realm="http://{at}/token",service="s"'}, b"")
-        self.home.must("env", "pull", f"{at}/a:1", "--name", "tok", "--insecure-http",
-                       "--credentials", self.credentials())
-        self.addCleanup(self.home.tare, "env", "rm", "tok")
-        self.assertIn("Basic", next(one[2] for one in self.asked if one[1] == tokens))
-        self.assertEqual({one[2] for one in self.asked if "/a/" in one[1]}, {"Bearer t0ken"})
 
 
 if __name__ == "__main__":
