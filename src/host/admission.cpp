@@ -6,6 +6,7 @@
 
 #include "base/text.h"
 #include "model/limits_json.h"
+#include "model/profile.h"
 #include "model/validate.h"
 
 namespace tare::host {
@@ -28,6 +29,15 @@ void give_runner(model::RunRequest& request, const model::Runner& runner) {
   request.runner_digest = runner.digest;
   const auto& entry = runner.manifest.entry;
   request.argv.insert(request.argv.begin(), entry.begin(), entry.end());
+}
+
+// Who the image says, unless nobody can be that here.
+Result<std::string> image_user(const model::ImageConfig& config) {
+  std::string user = config.sandbox_user();
+  if (model::ids_of_user(user)) return user;
+  return field_error("user", fmt::format("is needed: the image's own, {}, is {}, and ids above {} "
+                                         "are reserved; say agent or root",
+                                         quote(config.user), user, model::kMaxUserId));
 }
 
 }  // namespace
@@ -120,8 +130,11 @@ Result<model::RunRequest> Admission::ad_hoc(const RunWish& wish) {
   }
   request.env = merge_env(config.env, wish.env);
   request.cwd = config.workdir;
-  if (!config.user.empty()) request.user = config.sandbox_user();
-  if (wish.user) request.user = *wish.user;
+  if (wish.user) {
+    request.user = *wish.user;
+  } else if (!config.user.empty()) {
+    request.user = TRY(image_user(config));
+  }
   if (wish.profile) request.profile = *wish.profile;
   request.limits = TRY(limits_over(wish, model::Limits{}));
   if (!wish.runner.empty()) {

@@ -12,6 +12,7 @@ namespace tare::host {
 namespace {
 
 constexpr std::string_view kPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+static_assert(model::kMaxUserId < sandbox::kInitUid);
 constexpr std::size_t kHostnameIdBytes = 8;
 constexpr std::size_t kMachineIdBytes = 32;  // the end of a digest: 128 bits
 
@@ -48,9 +49,13 @@ model::Run with_runner(model::Run run, const std::optional<model::SessionRunner>
 std::vector<std::string> environment_variables(const model::RunRequest& request,
                                                std::string_view run_id) {
   std::map<std::string, std::string, std::less<>> variables = {
-      {"HOME", "/home/agent"}, {"LANG", "C.UTF-8"},    {"PATH", std::string(kPath)},
-      {"TZ", "UTC"},           {"USER", request.user},
+      {"HOME", "/home/agent"},
+      {"LANG", "C.UTF-8"},
+      {"PATH", std::string(kPath)},
+      {"TZ", "UTC"},
   };
+  // One that is only a number has the name that the image says, or none.
+  if (model::is_named_user(request.user)) variables["USER"] = request.user;
   for (const std::string& variable : request.env) {
     const std::size_t equals = variable.find('=');
     CHECK(equals != std::string::npos);  // model::validate has looked
@@ -93,7 +98,9 @@ Result<model::SandboxSpec> sandbox_spec(const model::Run& run, Purpose purpose) 
   spec.argv = request.argv;
   spec.env = environment_variables(request, run.id);
   if (!request.cwd.empty()) spec.cwd = request.cwd;
-  spec.uid = spec.gid = TRY(model::uid_of_user(request.user));
+  const model::UserIds ids = TRY(model::ids_of_user(request.user));
+  spec.uid = ids.uid;
+  spec.gid = ids.gid;
   spec.with_stdin = request.with_stdin;
   spec.with_input = !request.inputs.empty();
   spec.profile = TRY(model::profile_from(request.profile));

@@ -4,6 +4,7 @@
 
 #include "base/limits.h"
 #include "base/text.h"
+#include "model/profile.h"
 #include "model/validate.h"
 
 namespace tare::model {
@@ -41,7 +42,7 @@ std::vector<std::string> ImageConfig::command() const {
 
 std::string ImageConfig::sandbox_user() const {
   if (user.empty()) return {};
-  return uid == 0 ? "root" : "agent";
+  return user_of_ids({uid, gid});
 }
 
 Result<> check_image_config(const ImageConfig& config) {

@@ -31,7 +31,7 @@ struct ImageConfig {
   bool empty() const { return *this == ImageConfig{}; }
   // What it starts, entrypoint and cmd; empty when it names no program.
   std::vector<std::string> command() const;
-  // Who that is in a sandbox: "" when it says none, "root" for uid 0, else "agent".
+  // Who that is in a sandbox (model/profile.h): "" when it says none.
   std::string sandbox_user() const;
 
   friend bool operator==(const ImageConfig&, const ImageConfig&) = default;

@@ -54,9 +54,10 @@ TEST(ImageConfig, comes_back_from_json) {
   EXPECT_EQ(config.command(), (std::vector<std::string>{"e", ""}));
 }
 
-TEST(ImageConfig, uid_0_is_root_another_agent_and_none_is_not_said) {
-  EXPECT_EQ((ImageConfig{.user = "x", .uid = 0}).sandbox_user(), "root");
-  EXPECT_EQ((ImageConfig{.user = "x", .uid = 65'535}).sandbox_user(), "agent");
+TEST(ImageConfig, its_user_is_who_runs_its_programs) {
+  EXPECT_EQ((ImageConfig{.user = "x"}).sandbox_user(), "root");
+  EXPECT_EQ((ImageConfig{.user = "x", .uid = 1000, .gid = 1000}).sandbox_user(), "agent");
+  EXPECT_EQ((ImageConfig{.user = "x", .uid = 999, .gid = 5}).sandbox_user(), "999:5");
   EXPECT_EQ(ImageConfig{}.sandbox_user(), "");
 }
 

@@ -111,7 +111,7 @@ struct RunRequest {
   std::string runner_digest = {};
   std::vector<std::string> argv = {};
   std::vector<std::string> env = {};  // "NAME=value"
-  std::string user = "agent";         // "agent" or "root"
+  std::string user = "agent";         // or "root", or an image's "UID:GID"
   std::string cwd = {};               // absolute; "" for /home/agent
   std::string profile = "default";    // "strict", "default" or "build"
   std::vector<InputFile> inputs = {};

@@ -4,11 +4,14 @@
 #include "base/limits.h"
 #include "base/time_text.h"
 #include "model/environment.h"
+#include "model/profile.h"
 #include "model/runner.h"
 
 namespace tare::model {
 
 namespace {
+
+constexpr std::size_t kMaxUserBytes = 16;
 
 Json text_list(const std::vector<std::string>& items) {
   JsonArray array;
@@ -28,6 +31,12 @@ Result<std::string> read_run_id(const Node& node) {
   std::string id = TRY(read_text(node, kRunIdBytes, 0));
   if (!is_run_id(id)) return node.expected("a run id");
   return id;
+}
+
+Result<std::string> read_user(const Node& node) {
+  std::string user = TRY(read_text(node, kMaxUserBytes, 1));
+  if (!ids_of_user(user)) return node.expected("agent, root or UID:GID");
+  return user;
 }
 
 }  // namespace
@@ -131,7 +140,7 @@ Result<RunRequest> read_run_request(const Node& node) {
                   integer<std::uint64_t>(0, LimitBounds::kTimeMaxMs));
   fields.optional("on_idle", request.on_idle, parsed(on_idle_from));
   fields.optional("forked_from", request.forked_from, read_run_id);
-  fields.optional("user", request.user, choice({"agent", "root"}));
+  fields.optional("user", request.user, read_user);
   fields.optional("cwd", request.cwd, text(kMaxPathBytes));
   fields.optional("profile", request.profile, choice({"strict", "default", "build"}));
   fields.optional("inputs", request.inputs, list_of(read_input_file, kMaxInputFiles));

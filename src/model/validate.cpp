@@ -162,8 +162,8 @@ Result<> validate(const RunRequest& request) {
   if (!request.session && request.idle_timeout_ms > 0)
     return field_error("idle_timeout_ms", "is only for a session");
   TRY(check_env("env", request.env));
-  if (const auto uid = uid_of_user(request.user); !uid) {
-    return field_error("user", uid.error().message);
+  if (const auto ids = ids_of_user(request.user); !ids) {
+    return field_error("user", ids.error().message);
   }
   if (!request.cwd.empty() && (request.cwd.front() != '/' || has_nul(request.cwd)))
     return field_error("cwd", quote(request.cwd) + " is not an absolute path");

@@ -142,9 +142,15 @@ TEST(Profile, words_turn_into_values_and_back) {
     EXPECT_EQ(profile_from(to_string(profile)).value(), profile);
   }
   EXPECT_EQ(to_string(Profile::standard), "default");
-  EXPECT_EQ(uid_of_user("agent").value(), 1000U);
-  EXPECT_EQ(uid_of_user("root").value(), 0U);
-  EXPECT_FALSE(uid_of_user("").ok());
+  EXPECT_EQ(ids_of_user("agent").value(), (UserIds{1000, 1000}));
+  EXPECT_EQ(ids_of_user("root").value(), (UserIds{0, 0}));
+  for (const UserIds ids : {UserIds{0, 0}, UserIds{1000, 1000}, UserIds{0, 5}, UserIds{999, 0},
+                            UserIds{1, 1}, UserIds{65'532, 65'532}})
+    EXPECT_EQ(ids_of_user(user_of_ids(ids)).value(), ids);
+  for (const char* text :
+       {"", ":", "999", "999:", ":999", "65533:1", "1:65533", "65534:65534", "-1:0", "01:1", "1:1 ",
+        "+1:1", "0:0", "1000:1000", "1:1:1", "4294967296:1", "daemon"})
+    EXPECT_FALSE(ids_of_user(text).ok()) << text;
 }
 
 }  // namespace
