@@ -59,6 +59,7 @@ struct LiveRun {
   std::map<std::string, Denied> denied;
   std::optional<End> ended;
   std::optional<std::string> lost;  // no more will come, and why
+  bool output_taken = false;        // it has ended, and all that it said is in the log
 
   // Of a session that hibernates: it is being frozen, or its sandbox (of an earlier tared) is still
   // there; why it could not be woken the last time; how many sandboxes it has had that are gone.

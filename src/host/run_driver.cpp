@@ -54,6 +54,8 @@ Result<model::RunEvent> RunDriver::story(LiveRun& live, const fiber::Context& ct
     }
     TRY(watch(live, ctx));
   } while (TRY(to_be_launched_again(live)));
+  live.output_taken = true;
+  live.changed.notify_all();
   if (live.is_half_changed()) TRY(keep_discarded(live, ctx));
   if (live.hibernates()) return model::RunEvent();  // its end is another one
   TRY(live.purpose == Purpose::run ? collect(live, ctx) : commit(live, ctx));

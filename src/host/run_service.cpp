@@ -187,7 +187,7 @@ std::vector<std::shared_ptr<LiveRun>> RunService::sessions() const {
 // Its sandbox is gone. What was asked meanwhile is done now.
 void RunService::rest(const LivePtr& live) {
   live->driven = live->launched = live->reattached = live->output_limit_hit = false;
-  live->discarded = false;
+  live->discarded = live->output_taken = false;
   live->started.reset();
   live->ended.reset();
   live->lost.reset();

@@ -101,6 +101,13 @@ Result<> RunnerSwap::try_in_scratch(const LiveRun& live, const model::Runner& ru
   const auto patience = std::chrono::milliseconds(runner.manifest.handshake_ms) + kScratchPatience;
   const auto created = TRY(runs_.create(std::move(scratch)));
   const std::string& id = created.run.id;
+  // A good answer is known before the run's end is on the disk; why one is bad is told there.
+  if (const auto tried = runs_.live(id)) {
+    const auto over = [&] { return tried->output_taken || tried->ended_durably(); };
+    (void)tried->changed.wait_until(over, ctx_.with_timeout(patience));
+    if (tried->ended && tried->log && judge(tried->ended->message.outcome, *tried->log->log))
+      return ok();
+  }
   const model::Run run = TRY(runs_.wait(id, ctx_.with_timeout(patience)));
   if (!model::is_terminal(run.state)) (void)runs_.kill(id);
   const auto log = TRY(deps_.logs.open(id, false));
