@@ -1,5 +1,5 @@
-"""Registries that lie, hang, and ask for what is not theirs (ATTACKS.md S16); and tared restarted while
-an image is moved."""
+"""Registries that lie, hang, and ask for what is not theirs (ATTACKS.md S16); and tared restarted
+while an image is moved."""
 
 import base64
 import contextlib
@@ -16,8 +16,8 @@ from images import entry
 from registry_test import PASSWORD, USER, RegistryTest
 
 
-class Lying(RegistryTest):
-    """A registry that lies."""
+class Served(RegistryTest):
+    """A registry that says what the test says."""
 
     def serve(self, answers, tls=False):
         """{path: (status, headers, body), or a function of the request that gives it}; what was
@@ -47,6 +47,7 @@ class Lying(RegistryTest):
 
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.daemon_threads = True
+        server.handle_error = lambda *_: None  # who asked has gone
         if tls:
             self.make_certificate(self.folder)
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -57,6 +58,8 @@ class Lying(RegistryTest):
         self.addCleanup(server.shutdown)
         return f"127.0.0.1:{server.server_address[1]}"
 
+
+class Lying(Served):
     def answers(self, spoil=lambda files: None):
         layout = images.Layout()
         manifest = layout.image([images.tar_of(entry("f", b"f" * 5000))], {"Cmd": ["x"]})
@@ -239,7 +242,7 @@ class Lying(RegistryTest):
         self.assertEqual({one[2] for one in self.asked if "/a/" in one[1]}, {"Bearer t0ken"})
 
 
-class Restarts(Lying):
+class Restarts(Served):
     """Of tared, while an image is moved: what went into the stdin of its run is gone with it."""
 
     def setUp(self):

@@ -1,0 +1,183 @@
+"""Environments as images and back: the same to the last byte, and skopeo, umoci and runc agree."""
+
+import json
+import random
+import shutil
+import unittest
+
+import images
+from images import entry, folder, hardlink, symlink
+from images_test import SHELL, USERS, ImagesTest, tool
+from layers import programs
+
+
+class RoundTrip(ImagesTest):
+    NAMES = ["a", "b", "a b", "a-b", "ä", "x" * 255, "new\nline", "\\x41", "=", "..a", ".wh", "-",
+             "\udcff\udcfe", "%41", "a=b", "y" * 100, "z" * 101]
+
+    def forget(self, below, path):
+        for one in [one for one in below if one == path or one.startswith(path + "/")]:
+            del below[one]
+
+    def random_layer(self, chance, below):
+        """Entries of one layer; `below` is {path: is it a folder} of what is there, kept true."""
+        entries, folders, parents = [folder(".", mode=0o755)], {""}, set()
+        for path in chance.sample(sorted(below), min(len(below), chance.randrange(4))):
+            parent, _, name = path.rpartition("/")
+            if path in below and len(name.encode(errors="surrogateescape")) < 250:
+                entries.append(entry((parent + "/" if parent else "") + ".wh." + name))
+                self.forget(below, path)
+                parents.add(parent)
+        files, made = [], set()
+        for _ in range(chance.randrange(1, 25)):
+            parent = chance.choice(sorted(folders))
+            path = (parent + "/" if parent else "") + chance.choice(self.NAMES)
+            above = any(one == path or one.startswith(path + "/") for one in parents)
+            if path in made or above or path.count("/") > 6:
+                continue
+            made.add(path)
+            owner = {"uid": chance.randrange(65_536), "gid": chance.randrange(65_536),
+                     "mtime": chance.randrange(2**32)}
+            mode = chance.randrange(0o10000)
+            xattrs = {f"user.{chance.choice(['a', 'b c', 'ü'])}": chance.choice(["", "v", "w" * 99])
+                      for _ in range(chance.randrange(2))}
+            kind = chance.randrange(5)
+            if kind < 2:
+                entries.append(folder(path, mode=mode, xattrs=xattrs, **owner))
+                folders.add(path)
+                below[path] = True
+                continue
+            self.forget(below, path)
+            below[path] = False
+            if kind == 2:
+                target = chance.choice(["a", "/etc/passwd", "../" * 9 + "x", "\udcff", "t" * 300])
+                entries.append(symlink(path, target, **owner))
+            elif kind == 3 and files:
+                entries.append(hardlink(path, chance.choice(files)))
+            else:
+                content = chance.randbytes(chance.choice([0, 1, 511, 512, 513, 70_000]))
+                entries.append(entry(path, content, mode=mode, xattrs=xattrs, **owner))
+                files.append(path)
+        return entries
+
+    def test_random_trees_come_back_with_the_same_digest(self):
+        for seed in range(12):
+            chance, below = random.Random(seed), {}
+            layers = [images.tar_of(*self.random_layer(chance, below))
+                      for _ in range(chance.randrange(1, 5))]
+            config = {"Cmd": ["ü", "\n"], "Env": ["A=" + "x" * seed]} if seed % 2 else {}
+            with self.subTest(seed=seed):
+                made = self.imported(images.oci_archive(layers, config), f"r{seed}")
+                for format in ("oci-archive", "docker-archive", "oci"):
+                    path = self.exported(f"r{seed}", format)
+                    again = self.imported(path, f"r{seed}-{format}")
+                    self.assertEqual(again["digest"], made["digest"])
+                    self.assertEqual(again["layers"], made["layers"])
+                tar = self.exported(f"r{seed}", "tar")
+                self.imported(tar, f"f{seed}", "--format", "tar")
+                same = self.home.must("env", "diff", f"r{seed}", f"f{seed}", "--json").stdout
+                self.assertEqual(json.loads(same)["changes"], [])
+                if seed < 3:
+                    self.through_skopeo(f"r{seed}", made["digest"])
+
+    def through_skopeo(self, name, digest):
+        source = f"oci-archive:{self.folder}/{name}-oci-archive"
+        for kind in ("docker-archive", "dir", "oci"):
+            there, back = self.folder / f"{name}-{kind}-x", self.folder / f"{name}-{kind}-y"
+            tool("skopeo", "copy", source, f"{kind}:{there}")
+            tool("skopeo", "copy", f"{kind}:{there}", f"oci-archive:{back}")
+            self.assertEqual(self.imported(back, f"{name}-{kind}-z")["digest"], digest)
+
+    def test_the_same_environment_gives_the_same_bytes(self):
+        self.imported(images.oci_archive([images.tree_tar({"a/b": b"c"})]), "one")
+        self.home.must("env", "tag", "one", "two")
+        self.addCleanup(self.home.tare, "env", "rm", "two")
+        for format in ("oci-archive", "docker-archive", "tar"):
+            self.assertEqual(self.exported("one", format).read_bytes(),
+                             self.exported("two", format).read_bytes())
+
+    def changed(self, base, name, command):
+        """Frozen above it, after a command of root's."""
+        session = self.home.must("session", "new", "--env", base, "--user",
+                                 "root").stdout.decode().split()[0]
+        self.home.must("session", "exec", session, "--", "/bin/sh", "-c", command)
+        self.home.must("env", "freeze", session, "--name", name)
+        self.home.must("session", "kill", session)
+        self.addCleanup(self.home.tare, "env", "rm", name)
+
+    def test_what_no_image_can_hold_is_refused_and_leaves_no_file(self):
+        long = "n" * 253
+        tree = images.tree_tar({**programs("sh", "rm"), f"srv/{long}": b""})
+        self.imported(images.oci_archive([tree]), "base")
+        self.changed("base", "marked", "echo x > /srv/.wh.x")
+        self.changed("base", "hiding", f"rm /srv/{long}")
+        for name, words in (("marked", "its name would hide another"),
+                            ("hiding", "too long for an OCI whiteout")):
+            for format in ("oci-archive", "oci", "docker-archive"):
+                there = self.folder / "none"
+                result = self.home.tare("env", "export", name, there, "--format", format)
+                self.assertNotEqual(result.returncode, 0)
+                self.assertIn(words, result.stderr.decode())
+                self.assertIn("--format tar", result.stderr.decode())
+                self.assertEqual([one for one in self.folder.rglob("*none*") if one.is_file()], [])
+                self.assertFalse(there.is_file() or (there / "index.json").exists())
+        self.assertIn("srv/.wh.x", self.seen("marked"))
+        self.assertNotIn(f"srv/{long}", self.seen("hiding"))
+
+    def test_an_export_is_its_owners_alone(self):
+        self.imported(images.oci_archive([images.tar_of(entry("s", b"secret", mode=0o600))]), "own")
+        for format in ("oci-archive", "docker-archive", "tar"):
+            self.assertEqual(self.exported("own", format).stat().st_mode & 0o777, 0o600)
+        for path in self.exported("own", "oci").rglob("*"):
+            self.assertEqual(path.stat().st_mode & 0o077, 0, path)
+
+
+@unittest.skipUnless(shutil.which("skopeo"), "skopeo is not installed")
+class Skopeo(ImagesTest):
+    def test_it_reads_what_is_exported(self):
+        config = {"Entrypoint": ["/e"], "Env": ["A=b"], "User": "7", "WorkingDir": "/w"}
+        self.imported(images.oci_archive([images.tree_tar({"f": b"f"})], config), "one")
+        for transport, format in (("oci-archive", "oci-archive"), ("oci", "oci"),
+                                  ("docker-archive", "docker-archive")):
+            path = self.exported("one", format)
+            inspected = json.loads(tool("skopeo", "inspect", "--config", f"{transport}:{path}"))
+            self.assertEqual(inspected["config"], config)
+            self.assertEqual(inspected["architecture"], images.MACHINE)
+        path = self.exported("one", "docker-archive", "--ref", "me/one:2")
+        self.assertEqual(json.loads(tool("skopeo", "list-tags", f"docker-archive:{path}"))["Tags"],
+                         ["me/one:2"])
+
+
+@unittest.skipUnless(shutil.which("umoci") and shutil.which("runc"), "umoci or runc is missing")
+class Runc(ImagesTest):
+    def test_an_exported_environment_runs_under_runc(self):
+        tree = images.tree_tar({**SHELL, "etc/passwd": USERS, "srv/here": b"1", "srv/gone": b""})
+        upper = images.tar_of(entry("srv/.wh.gone"), entry("srv/there", b"2"))
+        config = {"Cmd": ["/bin/sh", "-c", "echo $GREETING; pwd; ls; cat here there"],
+                  "Env": ["GREETING=hello", "PATH=/bin"], "WorkingDir": "/srv"}
+        self.imported(images.oci_archive([tree, upper], config), "box")
+        self.assertEqual(self.under_runc("box"), "hello\n/srv\nhere\nthere\n12")
+
+    def under_runc(self, name):
+        """What it says."""
+        layout, bundle = self.exported(name, "oci"), self.folder / "bundle"
+        tool("umoci", "unpack", "--image", f"{layout}:latest", bundle)
+        spec = json.loads((bundle / "config.json").read_text())
+        spec["process"]["terminal"] = False
+        spec["linux"].pop("resources", None)
+        spec["linux"]["cgroupsPath"] = f"/{self.home.tag}-runc"
+        (bundle / "config.json").write_text(json.dumps(spec))
+        root = self.folder / "runc"
+        return tool("runc", "--root", root, "run", "--bundle", bundle, self.home.tag)
+
+    def test_its_user_and_entrypoint_are_those_under_runc(self):
+        tree = images.tree_tar({**SHELL, "etc/passwd": USERS, "srv/here": b"1"})
+        config = {"Entrypoint": ["/bin/sh", "-c"], "Cmd": ["id -u; id -g; pwd"], "User": "node",
+                  "Env": ["PATH=/bin"], "WorkingDir": "/srv"}
+        self.imported(images.oci_archive([tree], config), "box")
+        ours = self.home.must("run", "--env", "box").stdout.decode()
+        self.assertEqual((self.under_runc("box"), ours), ("1234\n55\n/srv\n",) * 2)
+
+
+if __name__ == "__main__":
+    unittest.main()
