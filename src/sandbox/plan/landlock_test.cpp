@@ -71,6 +71,15 @@ TEST(LandlockSteps, an_agent_has_its_own_folders_and_root_its_copy_of_everything
   EXPECT_EQ(all.at("/") & (kDevices | kIoctl), 0U);
 }
 
+TEST(LandlockSteps, an_images_user_is_walled_in_as_the_agent_is) {
+  for (const auto& [uid, gid] : {std::pair{1U, 0U}, {999U, 999U}, {65'532U, 65'532U}}) {
+    BaseKind kind;
+    kind.uid = uid;
+    kind.gid = gid;
+    EXPECT_EQ(landlock_steps(kind, 6), landlock_steps(BaseKind{}, 6)) << uid;
+  }
+}
+
 TEST(LandlockSteps, only_a_build_shares_abstract_sockets_with_others_and_is_scoped) {
   BaseKind build = root();
   build.network = model::Network::host;

@@ -1,0 +1,83 @@
+// An image's archive as a folder: of the documents in the input, divided by NUL, the first is
+// index.json and manifest.json, and all are blobs. Whatever they say, what is chosen keeps its
+// bounds. And the same input as a stream into a person's folder (tare env export --format oci):
+// nothing is made outside it.
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/check.h"
+#include "base/hash.h"
+#include "base/random.h"
+#include "cli/image_folder.h"
+#include "snapshot/image/choose.h"
+#include "sys/entries.h"
+#include "sys/files.h"
+
+namespace {
+
+using namespace tare;
+using namespace tare::snapshot;
+
+constexpr int kFolder = O_RDONLY | O_DIRECTORY;
+
+struct Folders {
+  Folders() {
+    char name[] = "/tmp/tare_fuzz_XXXXXX";
+    CHECK(::mkdtemp(name) != nullptr);
+    path = name;
+    top = sys::open_at(sys::kCwd, path, kFolder).value();
+    CHECK(sys::make_dir_at(top.get(), "out", 0755).ok());
+  }
+  ~Folders() { (void)sys::remove_tree_at(sys::kCwd, path); }
+  std::string path;
+  sys::UniqueFd top;
+};
+
+void put(int folder, const std::string& name, std::string_view text) {
+  const auto file = sys::open_at(folder, name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  if (file) CHECK(sys::write_all(file->get(), text).ok());
+}
+
+void choose(const Folders& folders, std::string_view text) {
+  if (sys::exists_at(folders.top.get(), "in"))
+    CHECK(sys::remove_tree_at(folders.top.get(), "in").ok());
+  for (const char* name : {"in", "in/blobs", "in/blobs/sha256"})
+    CHECK(sys::make_dir_at(folders.top.get(), name, 0755).ok());
+  const sys::UniqueFd in = sys::open_at(folders.top.get(), "in", kFolder).value();
+  put(in.get(), "oci-layout", R"({"imageLayoutVersion":"1.0.0"})");
+  const std::string_view first = text.substr(0, text.find('\0'));
+  put(in.get(), "index.json", first);
+  put(in.get(), "manifest.json", first);
+  for (int i = 0; i < 16 && !text.empty(); ++i) {
+    const std::string_view one = text.substr(0, text.find('\0'));
+    text.remove_prefix(std::min(one.size() + 1, text.size()));
+    const std::string digest = sha256_text(one);
+    put(in.get(), "blobs/sha256/" + digest.substr(digest.find(':') + 1), one);
+    put(in.get(), std::to_string(i) + ".json", one);
+  }
+  const ImageLayout layout(in.get());
+  for (const auto& chosen : {choose_oci(layout, {}), choose_saved(layout, {})}) {
+    if (!chosen) continue;
+    CHECK(chosen->layers.size() <= kMaxImageLayers);
+    CHECK(chosen->layers.size() == chosen->document.diff_ids.size());
+  }
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  static const Folders folders;
+  static SystemRandom random;
+  choose(folders, text);
+  auto out = cli::OutputFolder::open(folders.path + "/out", random).value();
+  cli::FolderWriter writer(out);
+  if (writer.write(text)) (void)writer.finish();
+  CHECK(sys::list_dir(folders.top.get(), ".").value().size() == 2);
+  return 0;
+}
