@@ -33,6 +33,13 @@ class FolderWriterTest : public testing::Test {
     return tar_header(header) + content + tar_padding(content.size());
   }
 
+  static std::string folder_entry(const std::string& name) {
+    TarHeader header;
+    header.name = name;
+    header.type = TarType::folder;
+    return tar_header(header);
+  }
+
   fs::path base_;
   SystemRandom random_;
   std::optional<OutputFolder> folder_;
@@ -40,7 +47,8 @@ class FolderWriterTest : public testing::Test {
 
 TEST_F(FolderWriterTest, what_comes_in_any_pieces_is_the_same_folder_and_its_owners_alone) {
   const std::string content(1000, 'x');
-  const std::string archive = entry("oci-layout", "{}") + entry("blobs/sha256/a", content) +
+  const std::string archive = entry("oci-layout", "{}") + folder_entry("blobs/") +
+                              folder_entry("blobs/sha256/") + entry("blobs/sha256/a", content) +
                               std::string(kTarEndBytes, '\0');
   for (const std::size_t piece : {std::size_t{1}, std::size_t{511}, archive.size()}) {
     FolderWriter writer(*folder_);
@@ -55,7 +63,7 @@ TEST_F(FolderWriterTest, what_comes_in_any_pieces_is_the_same_folder_and_its_own
 
 TEST_F(FolderWriterTest, a_layer_of_many_gigabytes_is_begun) {
   TarHeader header;
-  header.name = "blobs/sha256/long";
+  header.name = "long";
   header.size = std::uint64_t{20} << 30;
   FolderWriter writer(*folder_);
   EXPECT_TRUE(writer.write(tar_header(header) + std::string(5000, 'x')).ok());

@@ -37,7 +37,7 @@ class Bombs(HostileTest):
             info.size = size
             head = info.tobuf(tarfile.GNU_FORMAT)
             with self.subTest(size=size):
-                self.refused(head, words)
+                self.refused(head, words, options=("--format", "tar"))
                 self.refused(images.oci_archive([head]), "layer 1", words)
 
     def test_S17_a_sparse_file_of_an_exabyte_is_refused(self):
