@@ -225,6 +225,10 @@ class Programs(ImagesTest):
         said = self.home.must("session", "exec", session, "--", "/bin/sh", "-c",
                               "id -u; cat kept; echo x > /home/agent/x").stdout
         self.assertEqual(said, b"1234\nkept\n")
+        self.home.must("session", "hibernate", session)
+        said = self.home.must("session", "exec", session, "--", "/bin/sh", "-c",
+                              "id -u; cat /home/agent/x; echo y > /home/agent/x").stdout
+        self.assertEqual(said, b"1234\nx\n", "and after it has slept")
         self.home.must("session", "kill", session)
         said = self.home.tare("run", "--env", "owned", "--user", "agent", "--", "/bin/id", "-u")
         self.assertEqual(said.returncode, 125, "agent may not enter /srv")
