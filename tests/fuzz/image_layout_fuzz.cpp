@@ -31,7 +31,7 @@ struct Folders {
     CHECK(::mkdtemp(name) != nullptr);
     path = name;
     top = sys::open_at(sys::kCwd, path, kFolder).value();
-    CHECK(sys::make_dir_at(top.get(), "out", 0755).ok());
+    for (const char* one : {"in", "out"}) CHECK(sys::make_dir_at(top.get(), one, 0755).ok());
   }
   ~Folders() { (void)sys::remove_tree_at(sys::kCwd, path); }
   std::string path;
@@ -46,8 +46,7 @@ void put(int folder, const std::string& name, std::string_view text) {
 void choose(const Folders& folders, std::string_view text) {
   const std::string_view begin = text.substr(0, text.find('\0'));
   if (!parse_image_index(begin) && !parse_saved_images(begin)) return;  // a folder costs much
-  if (sys::exists_at(folders.top.get(), "in"))
-    CHECK(sys::remove_tree_at(folders.top.get(), "in").ok());
+  CHECK(sys::remove_tree_at(folders.top.get(), "in").ok());
   for (const char* name : {"in", "in/blobs", "in/blobs/sha256"})
     CHECK(sys::make_dir_at(folders.top.get(), name, 0755).ok());
   const sys::UniqueFd in = sys::open_at(folders.top.get(), "in", kFolder).value();
