@@ -4,10 +4,12 @@ links (S9, S10), against the real programs."""
 import gzip
 import hashlib
 import io
+import lzma
 import subprocess
 import tarfile
 import time
 import unittest
+import zlib
 
 import harness
 import images
@@ -106,6 +108,19 @@ class Bombs(HostileTest):
     def children(pid):
         return [int(child) for child in
                 harness.read_text(f"/proc/{pid}/task/{pid}/children").split()]
+
+    def test_S17_what_wants_more_memory_than_it_may_have_is_refused(self):
+        """xz whose header asks for a dictionary of 4 GiB."""
+        archive = images.tar_of(entry("f", b"f"))
+        packed = bytearray(lzma.compress(archive, format=lzma.FORMAT_XZ))
+        self.imported(bytes(packed), "modest")
+        self.before = self.everything()
+        block = 12  # after the stream's header: size, flags, LZMA2, one byte of properties, ...
+        end = block + (packed[block] + 1) * 4 - 4
+        self.assertEqual(packed[block + 2:block + 4], b"\x21\x01")
+        packed[block + 4] = 40
+        packed[end:end + 4] = zlib.crc32(packed[block:end]).to_bytes(4, "little")
+        self.refused(bytes(packed), "emory")
 
     def test_S17_the_json_in_a_bomb_is_bounded(self):
         archive = images.tar_of(entry("oci-layout", images.LAYOUT),

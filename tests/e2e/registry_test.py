@@ -26,7 +26,7 @@ def free_port():
 
 
 class RegistryTest(ImagesTest):
-    LAYERS = [images.tree_tar({"a/b": b"b", "a/c": b"c", "bin/x": (0o4755, b"x" * 100_000)}),
+    LAYERS = [images.tree_tar({"a/b": b"b", "a/c": b"c", "bin/x": (0o4755, b"x" * 3_000_000)}),
               images.tar_of(entry("a/.wh.b"), entry("a/d", b"d"))]
     CONFIG = {"Entrypoint": ["/bin/x"], "Env": ["A=b"], "User": "0"}
 
@@ -116,7 +116,10 @@ class Registries(RegistryTest):
     def test_tls_and_a_password(self):
         mine = self.environment()
         with self.registry(protected=True, tls=True) as at:
-            image, ca = f"{at}/a:1", self.folder / "registry/cert"
+            image = f"{at}/a:1"
+            # More than a pipe holds: tared waits for it without stopping.
+            ca = self.file("ca", (self.folder / "registry/cert").read_bytes() * 300)
+            self.assertGreater(ca.stat().st_size, 150_000)
             trusted = ("--ca", ca)
             path = self.credentials()
             for options, words in (((), "certificate"), (trusted, "--credentials FILE"),
