@@ -9,7 +9,7 @@ import unittest
 
 import harness
 import images
-from images import entry, folder
+from images import entry, folder, symlink
 from layers import programs
 
 SHELL = programs("sh", "id", "env", "cat", "ls", "true")
@@ -264,6 +264,22 @@ class Programs(ImagesTest):
             'entry = ["/bin/sh", "-c", "pwd; echo $GREETING"]\n')
         self.home.must("agent", "apply", self.folder)
         self.assertEqual(self.home.must("run", "who").stdout, b"/srv\nhello\n")
+
+    def test_a_folder_that_it_lacks_is_made_as_runc_makes_it(self):
+        made = self.box("lacking", {"Cmd": ["/bin/sh", "-c", "pwd; ls -n /srv/made"],
+                                    "WorkingDir": "/srv/made/here/"})
+        self.assertEqual(len(made["layers"]), 2)
+        said = self.home.must("run", "--env", "lacking").stdout
+        self.assertRegex(said, rb"^/srv/made/here\n.*drwxr-xr-x +\S+ +0 +0 .* here\n$")
+        again = self.imported(self.exported("lacking"), "again")
+        self.assertEqual(again["digest"], made["digest"])
+        for there in ("/", "/srv", "/srv/here", "/none/../srv", ""):
+            self.assertEqual(len(self.box("has", {"WorkingDir": there})["layers"]), 1)
+            self.home.must("env", "rm", "has")
+        # A way through a link is the image's own affair, and stays a link.
+        tree = images.tar_of(folder("d"), symlink("l", "d"))
+        self.assertEqual(len(self.imported(images.oci_archive([tree], {"WorkingDir": "/l/x"}),
+                                           "linked")["layers"]), 1)
 
     def test_an_image_without_a_program_wants_one(self):
         self.box("quiet", {})

@@ -2,12 +2,16 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <optional>
 
+#include "base/hash.h"
+#include "base/tar_header.h"
 #include "snapshot/image/layer_apply.h"
 #include "snapshot/image/users.h"
 #include "snapshot/tar_stream.h"
 #include "sys/files.h"
+#include "sys/memfd.h"
 
 namespace tare::snapshot {
 
@@ -36,6 +40,8 @@ class ImageImport {
 
  private:
   Result<> apply(std::size_t number, sys::UniqueFd blob, const LayerSource& layer);
+  Result<bool> lacks_folder(const std::string& path) const;
+  Result<> make_workdir();
   Result<LowerView> layers_so_far() const;
   Result<> resolve_user();
 
@@ -117,6 +123,36 @@ Result<> ImageImport::resolve_user() {
   return ok();
 }
 
+// False also when a symlink or file is on the way: what is meant is the image's own affair then.
+Result<bool> ImageImport::lacks_folder(const std::string& path) const {
+  const LowerView view = TRY(layers_so_far());
+  for (std::size_t slash = 0; slash != std::string::npos;) {
+    slash = path.find('/', slash + 1);
+    const auto kind = TRY(view.seen(path.substr(0, slash))).kind;
+    if (kind == LowerView::Seen::Kind::nothing) return true;
+    if (kind == LowerView::Seen::Kind::other) return false;
+  }
+  return false;
+}
+
+// One that is not there is made, as other programs make it when they begin to run the image: a
+// layer of its own, which an export has, too.
+Result<> ImageImport::make_workdir() {
+  const auto path = clean_entry_path(
+      out_.config.workdir.substr(std::min<std::size_t>(1, out_.config.workdir.size())));
+  if (out_.config.workdir.empty() || !path || *path == kRootPath) return ok();
+  if (out_.stages.size() >= kMaxImageLayers || !TRY(lacks_folder(*path))) return ok();
+  TarHeader folder;
+  folder.name = *path + "/";
+  folder.type = TarType::folder;
+  folder.mode = 0755;
+  folder.mtime_s = static_cast<std::uint64_t>(kImplicitMtime);
+  const std::string layer = tar_header(folder) + std::string(kTarEndBytes, '\0');
+  sys::UniqueFd blob = TRY(sys::sealed_memfd("workdir", layer, false));
+  const LayerSource source{.blob = {}, .file = "WorkingDir", .diff_id = sha256_text(layer)};
+  return apply(kMaxImageLayers + 1, std::move(blob), source).context("WorkingDir");
+}
+
 Result<> ImageImport::unpack_image(const ImageLayout& layout, const ChosenImage& image) {
   out_.dropped = {};  // the archive itself is thrown away
   for (std::size_t i = 0; i < image.layers.size(); ++i) {
@@ -128,6 +164,7 @@ Result<> ImageImport::unpack_image(const ImageLayout& layout, const ChosenImage&
   }
   if (out_.stages.empty()) return Error{Errc::invalid, "image: it has no files"};
   out_.config = image.document.config;
+  TRY(make_workdir());
   return resolve_user();
 }
 

@@ -1,7 +1,8 @@
 // An archive of any kind becomes trees of layers in a staging folder:
 //
 //   stage/0/root        the archive itself, unpacked like any tar stream; of a plain one: the layer
-//   stage/<n>/root      layer n of the image in it, lowest is 1
+//   stage/<n>/root      layer n of the image in it, lowest is 1; above them its WorkingDir, when
+//                       none of them has it
 //
 // An archive that has oci-layout and index.json at its top is an OCI layout, one with manifest.json
 // an image as `docker save` writes it; ImageFormat says when to look. Hostile: runs in the unpacker
