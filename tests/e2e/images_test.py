@@ -270,7 +270,7 @@ class Programs(ImagesTest):
                                     "WorkingDir": "/srv/made/here/"})
         self.assertEqual(len(made["layers"]), 2)
         said = self.home.must("run", "--env", "lacking").stdout
-        self.assertRegex(said, rb"^/srv/made/here\n.*drwxr-xr-x +\S+ +0 +0 .* here\n$")
+        self.assertRegex(said, rb"^/srv/made/here\ntotal \d+\ndrwxr-xr-x +\S+ +0 +0 .* here\n$")
         again = self.imported(self.exported("lacking"), "again")
         self.assertEqual(again["digest"], made["digest"])
         for there in ("/", "/srv", "/srv/here", "/none/../srv", ""):
