@@ -5,17 +5,21 @@
 
 The function is called with the input (or with nothing, if it takes nothing): /input/input.json
 if there is one, else what is on stdin, as JSON, else None. What it returns is the run's result.
-Exit status: 0; 1 when the function failed; 2 when it could not be called at all.
+Exit status: 0; 1 when the function failed, or a thread or task that nobody waited for; 2 when it
+could not be called at all; 130 when it was interrupted; what the agent gave to sys.exit().
 See docs/runners.md. Python 3.9 and later, the standard library only.
 """
 
 import asyncio
+import atexit
 import importlib.util
 import inspect
 import json
 import os
+import select
 import stat
 import sys
+import threading
 import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -26,7 +30,7 @@ import tare  # noqa: E402
 
 INPUT = "/input/input.json"
 PROTOCOL = 1
-FAILED, NOT_CALLED = 1, 2
+FAILED, NOT_CALLED, INTERRUPTED = 1, 2, 130
 
 
 class EntryError(Exception):
@@ -43,17 +47,24 @@ def handshake():
     return 0
 
 
+# ---- The entry and its input ----
+
 def load(entry):
     """The function that FILE:FUNCTION names."""
     path, colon, name = entry.rpartition(":")
     if not colon or not path or not name:
         raise EntryError(f"entry {entry!r}: write FILE:FUNCTION, such as main.py:handler")
     path = os.path.abspath(path)
-    sys.path.insert(1, os.path.dirname(path))
+    if not os.path.isfile(path):
+        raise EntryError(f"entry {entry!r}: there is no file {path}")
+    # Its neighbours can be imported, and what is below the agent's own folder.
+    sys.path[1:1] = list(dict.fromkeys([os.path.dirname(path), os.getcwd()]))
     module_name = os.path.splitext(os.path.basename(path))[0]
+    if module_name in sys.modules:  # json.py is not what others get by `import json`
+        module_name = "agent_" + module_name
     spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None or not os.path.isfile(path):
-        raise EntryError(f"entry {entry!r}: there is no Python file {path}")
+    if spec is None:
+        raise EntryError(f"entry {entry!r}: {path} does not end in .py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
     spec.loader.exec_module(module)
@@ -79,11 +90,17 @@ def read_input():
 
 
 def parse(text, where):
+    def refuse(name):
+        raise ValueError(f"{name} is no number of JSON's")
     try:
-        return json.loads(text)
+        return json.loads(text, parse_constant=refuse)
     except ValueError as error:
         raise InputError(f"{where} is no JSON: {error}") from None
+    except RecursionError:
+        raise InputError(f"{where} is nested too deeply") from None
 
+
+# ---- The call ----
 
 def call(function, value):
     takes_nothing = not takes(function, value) and takes(function)
@@ -92,6 +109,7 @@ def call(function, value):
         return result
 
     async def wait():
+        asyncio.get_running_loop().set_exception_handler(of_the_loop)
         return await result
     return asyncio.run(wait())
 
@@ -106,29 +124,107 @@ def takes(function, *arguments):
     return True
 
 
+# ---- What nobody waits for ----
+
+unnoticed = []  # errors of threads, and of the event loop's tasks and callbacks
+
+
+def of_the_loop(loop, context):
+    loop.default_exception_handler(context)
+    if context.get("exception") is not None:
+        unnoticed.append(context["exception"])
+
+
+def of_a_thread(arguments, default=threading.excepthook):
+    default(arguments)
+    if arguments.exc_value is not None and not isinstance(arguments.exc_value, SystemExit):
+        unnoticed.append(arguments.exc_value)
+
+
+def at_the_end(ended):
+    """When all threads are through, too. The status that Python is ending with is `ended`'s."""
+    status = ended.get("status")
+    if unnoticed and status == 0:
+        report(unnoticed[0])
+        status = FAILED
+    tare.close()
+    if status != ended.get("status"):
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except Exception:  # closed, or not even one
+                pass
+        os._exit(status)  # the only way to change it now
+
+
+# ---- Failures ----
+
 def own_frames_gone(trace):
     """Where the agent's code begins: nobody has to read through ours."""
-    while trace is not None and trace.tb_frame.f_code.co_filename in OURS:
+    begin = trace
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename in MAIN:
+            begin = trace.tb_next
         trace = trace.tb_next
-    return trace
+    while begin is not None and begin.tb_frame.f_code.co_filename in OURS:
+        begin = begin.tb_next
+    return begin
 
 
-OURS = {os.path.abspath(__file__), __file__, "<frozen importlib._bootstrap>",
-        "<frozen importlib._bootstrap_external>"}
+MAIN = {os.path.abspath(__file__), __file__}
+OURS = {tare.__file__, "<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>"}
+
+
+def message_of(error):
+    if isinstance(error, SystemExit) and (error.code is None or isinstance(error.code, int)):
+        return f"sys.exit({error.code})"
+    try:
+        return str(error) or repr(error)
+    except Exception:
+        return "its message could not be made"
+
+
+def report(error):
+    """Tells Tare; the text for people."""
+    trace = own_frames_gone(error.__traceback__)
+    text = "".join(traceback.format_exception(type(error), error, trace))
+    told = trace is not None or isinstance(error, SyntaxError)
+    tare.report_error(type(error).__name__, message_of(error), text if told else "")
+    return text
 
 
 def fail(error, status):
-    trace = own_frames_gone(error.__traceback__)
-    text = "".join(traceback.format_exception(type(error), error, trace))
-    sys.stdout.flush()
-    sys.stderr.write(text)
-    tare.report_error(type(error).__name__, str(error), text if trace is not None else "")
+    """First what Tare is told: streams may be full, closed, or the agent's own."""
+    text = report(error)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:
+            pass
+    write_all(2, text.encode("utf-8", "backslashreplace"))
     return status
 
 
-def main(arguments):
-    if arguments == ["--handshake"]:
-        return handshake()
+def write_all(fd, data):
+    while data:
+        try:
+            data = data[os.write(fd, data):]
+        except BlockingIOError:
+            select.select([], [fd], [])
+        except OSError:
+            return  # nobody reads it
+
+
+def leave(error, status):
+    """The agent's sys.exit(): its status, unless it has kept its entry from being called."""
+    if status == NOT_CALLED:
+        return fail(error, error.code if isinstance(error.code, int) and error.code else status)
+    if error.code not in (None, 0):
+        report(error)
+    return error.code
+
+
+def run(arguments):
     status = NOT_CALLED
     try:
         if not arguments:
@@ -140,9 +236,24 @@ def main(arguments):
         result = call(function, value)
         if result is not None:
             tare.result(result)
-    except Exception as error:  # the agent's own, whatever it is
+    except SystemExit as error:
+        return leave(error, status)
+    except KeyboardInterrupt as error:
+        return fail(error, INTERRUPTED)
+    except BaseException as error:  # the agent's own, whatever it is
         return fail(error, status)
     return 0
+
+
+def main(arguments):
+    if arguments == ["--handshake"]:
+        return handshake()
+    ended = {}
+    atexit.register(at_the_end, ended)
+    threading.excepthook = of_a_thread
+    status = run(arguments)
+    ended["status"] = 0 if status is None else status
+    return status
 
 
 if __name__ == "__main__":

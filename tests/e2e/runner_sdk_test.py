@@ -92,8 +92,8 @@ export const handler = (value) => ({ module: true, runner: tare.runner, value })
 """
 
 
-class Sdk:
-    """What both runners do. A class of its own, so that it is not run for itself."""
+class Calls:
+    """An agent with one of the runners is called; what it reports."""
 
     name, interpreter, file, source = "", "", "", ""
     environment = "host"
@@ -134,6 +134,10 @@ class Sdk:
         answer = json.loads(result.stdout)
         return result.returncode, answer.get("report", {}), answer
 
+
+class Sdk(Calls):
+    """What both runners do. A class of its own, so that it is not run for itself."""
+
     def test_a_function_gets_its_input_reports_and_returns(self):
         status, report, answer = self.call("double", {"n": 21}, None, None, "x", "y")
         self.assertEqual(status, 0, answer)
@@ -173,7 +177,10 @@ class Sdk:
         self.assertIn(self.file, error["traceback"])
         self.assertNotIn("/opt/tare/runner", error["traceback"])
         self.assertIn("no 3", answer["stderr"])
-        self.assertEqual(self.call("exits")[0], 7)
+        self.assertNotIn("node:", error["traceback"])
+        status, report, _ = self.call("exits")
+        self.assertEqual((status, report["error"]["kind"]), (7, self.exit_kind))
+        self.assertIn("exit(7)", report["error"]["message"])
 
     def test_what_cannot_be_called_or_kept_says_why(self):
         for entry, why in (("absent", "no function absent"), ("Deep", "no function Deep")):
@@ -184,7 +191,10 @@ class Sdk:
             self.assertIn(why, report["error"]["message"])
         status, report, _ = self.call("double", {"n": 1}, {"broken" + self.file[-3:]: "(((\n"})
         self.assertEqual((status, report["error"]["kind"]), (2, "SyntaxError"))
-        self.assertEqual(self.call("no_json", 1)[0], 1)
+        self.assertRegex(report["error"]["message"], rf"\(.*broken{self.file[-3:]}\W.*[12]\)$")
+        status, report, _ = self.call("no_json", 1)
+        self.assertEqual((status, report["error"]["kind"]), (1, "ReportError"))
+        self.assertRegex(report["error"]["message"], "the result is no JSON: .*(set|function)")
         status, report, _ = self.call("too_much", 1)
         self.assertEqual(status, 1)
         self.assertIn("tare.artifact()", report["error"]["message"])
@@ -200,6 +210,7 @@ class Sdk:
 
 class Python(Sdk, harness.TareTest):
     name, interpreter, file, source, error = "python", "python3", "main.py", PYTHON, "ValueError"
+    exit_kind = "SystemExit"
 
     def test_a_child_of_the_agents_has_nothing_to_report_with(self):
         self.assertEqual(self.call("child", 1)[1]["result"], ["0", "1", "2", "3"])
@@ -207,6 +218,7 @@ class Python(Sdk, harness.TareTest):
 
 class Node(Sdk, harness.TareTest):
     name, interpreter, file, source, error = "node", "node", "main.js", NODE, "RangeError"
+    exit_kind = "Exit"
 
     def test_an_ecmascript_module_imports_the_sdk_too(self):
         status, report, answer = self.call("handler", 5, {"main.mjs": MODULE})
