@@ -139,7 +139,7 @@ Result<> swap_session_runner(Services& services, Exchange& exchange) {
 Result<> end_session(Services& services, Exchange& exchange) {
   const std::string id = TRY(run_id_of(exchange));
   TRY(session_of(services, id));
-  const auto [run, ended] = TRY(services.runs.kill(id));
+  const auto [run, ended] = TRY(services.sessions.end(id, exchange.context()));
   return reply_json(exchange, ended ? 200 : 202, model::to_json(run));
 }
 

@@ -119,16 +119,6 @@ Result<int> run_command(const SessionForkCommand& command, App& app, const fiber
 
 Result<int> run_command(const SessionKillCommand& command, App& app, const fiber::Context& ctx) {
   return for_each_run(command.ids, app, ctx, [&](const std::string& id) -> Result<> {
-    // What is in /output is collected from a sandbox: one that sleeps, and may have something
-    // there, is woken for that. One that cannot be is ended all the same.
-    const Json session = TRY(app.client.get("/v1/sessions/" + id, ctx)).body;
-    const bool sleeps = text_at(session, {"state"}) == "hibernated" && session.is_object() &&
-                        session.as_object().contains("own_layers");
-    if (sleeps) {
-      auto awake = app.client.post_and_wait("/v1/sessions/" + id + "/wake", ctx);
-      if (!awake)
-        app.note(fmt::format("{}: /output is not kept: {}", id, awake.error().message), ctx);
-    }
     TRY(app.client.remove("/v1/sessions/" + id, ctx));
     return ok();
   });

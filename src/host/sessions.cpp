@@ -99,6 +99,20 @@ Result<std::vector<model::Run>> Sessions::fork(const std::string& id, std::size_
   return forks;
 }
 
+void Sessions::wake_for_output(LiveRun& live, const fiber::Context& ctx) {
+  if (!live.hibernates() || live.driven || live.run.own.scratch.empty()) return;
+  const std::string& id = live.run.id;
+  if (auto awake = runs_.running(id, ctx); !awake && !live.is_over())
+    deps_.log.warning("/output of a session is lost",
+                      {{"run", id}, {"error", awake.error().message}});
+}
+
+Result<std::pair<model::Run, bool>> Sessions::end(const std::string& id,
+                                                  const fiber::Context& ctx) {
+  if (const auto live = runs_.live(id)) wake_for_output(*live, ctx);
+  return runs_.kill(id);
+}
+
 // ---- of which nothing is wanted
 
 void Sessions::keep(const fiber::Context& ctx) {
@@ -137,7 +151,11 @@ void Sessions::on_idle(const std::shared_ptr<LiveRun>& live) {
 }
 
 void Sessions::on_age(const std::shared_ptr<LiveRun>& live) {
-  tasks_.spawn([this, live](const fiber::Context&) {
+  if (live->ending_by_age) return;
+  live->ending_by_age = true;
+  tasks_.spawn([this, live](const fiber::Context& ctx) {
+    wake_for_output(*live, ctx);  // for a moment: its time is over
+    live->ending_by_age = false;
     if (auto ended = runs_.end_by_age(live); !ended)
       deps_.log.error("end could not be recorded", ended.error(), {{"run", live->run.id}});
   });

@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -38,12 +39,17 @@ class Sessions {
   Result<std::vector<model::Run>> fork(const std::string& id, std::size_t count,
                                        const fiber::Context& ctx);
 
+  // As RunService::kill(). One that sleeps with files of its own is woken for it: what is in its
+  // /output is collected from a sandbox. One that cannot be woken ends all the same.
+  Result<std::pair<model::Run, bool>> end(const std::string& id, const fiber::Context& ctx);
+
   // Until ctx ends: sees to idle timeouts, and to the age of those that sleep.
   void keep(const fiber::Context& ctx);
 
  private:
   Result<std::shared_ptr<LiveRun>> live_session(const std::string& id, const fiber::Context& ctx);
   Result<> put_to_sleep(LiveRun& live, const std::string& why, const fiber::Context& ctx);
+  void wake_for_output(LiveRun& live, const fiber::Context& ctx);
   void look_at(const std::shared_ptr<LiveRun>& live);
   void on_idle(const std::shared_ptr<LiveRun>& live);
   void on_age(const std::shared_ptr<LiveRun>& live);

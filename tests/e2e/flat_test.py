@@ -109,12 +109,32 @@ class Reproducible(EnvironmentsTest):
         (folder / "work.sh").write_text(f"# {number}\ncat /srv/data | sha256sum\n")
         self.home.must("agent", "apply", folder)
 
+    def deploy(self, version):
+        """Another runner, for all runs of the agent."""
+        folder = self.folder / f"runner-{version}"
+        folder.mkdir()
+        (folder / "runner.toml").write_text(
+            f'name = "other"\nversion = "{version}"\nentry = ["sh", "/opt/tare/runner/main.sh"]\n'
+            'handshake = ["echo", \'{"tare_runner":1}\']\n')
+        (folder / "main.sh").write_text(f"# {version}\ncat /srv/data | sha256sum\n")
+        self.home.must("runner", "add", folder)
+        if version == 0:
+            agent = self.folder / "loaded"
+            agent.mkdir()
+            (agent / "agent.toml").write_text('name = "loaded"\nenvironment = "box"\n'
+                                              'runner = "other"\nentry = "x"\n')
+            self.home.must("agent", "apply", agent)
+        else:
+            self.home.must("runner", "use", f"other@{version}", "--agent", "loaded")
+
     def test_a_run_sees_the_same_files_whatever_happened_in_between(self):
         digest = json.loads(self.home.must("env", "show", "box", "--json").stdout)["digest"]
         seen, said = set(), set()
-        for i in range(6):
+        for i in range(10):
             self.apply(i)
+            self.deploy(i)
             said.add(self.home.must("run", "reader").stdout)
+            said.add(self.home.must("run", "loaded").stdout)
             seen.add(self.home.must("run", "--env", "box", "--", "sh", "-c", TREE).stdout)
             if i == 2:
                 harness.sigkill(self.home.program_pid("tared"))

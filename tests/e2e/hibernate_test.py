@@ -154,9 +154,25 @@ class Hibernate(Sleeper):
 
     def test_its_time_goes_on_while_it_sleeps(self):
         session = self.new("--timeout", "3s")
+        self.sh(session, "echo kept >/output/o")
         self.hibernate(session)
         self.home.wait_ended(session)
         self.assertEqual(self.home.inspect(session)["outcome"]["reason"], "timeout")
+        self.assertIn("o", self.home.must("artifacts", session).stdout.decode().split())
+
+    def test_over_http_what_is_in_its_output_is_kept_too(self):
+        session = self.new()
+        self.sh(session, "echo kept >/output/o")
+        self.hibernate(session)
+        self.assertEqual(self.home.request("DELETE", f"/v1/sessions/{session}").status, 202)
+        self.home.wait_ended(session)
+        self.assertIn("o", self.home.must("artifacts", session).stdout.decode().split())
+        # Nothing of its own, nothing to be woken for.
+        session = self.new()
+        self.hibernate(session)
+        self.assertEqual(self.home.request("DELETE", f"/v1/sessions/{session}").status, 202)
+        self.home.wait_ended(session)
+        self.assertEqual(self.events(session).count("launching"), 1)
 
 
 class OnAnEnvironment(Sleeper, layers.EnvironmentsTest):
