@@ -27,7 +27,7 @@ constexpr int kFolder = O_RDONLY | O_DIRECTORY;
 
 struct Folders {
   Folders() {
-    char name[] = "/tmp/tare_fuzz_XXXXXX";
+    char name[] = "/dev/shm/tare_fuzz_XXXXXX";  // what is written is synced
     CHECK(::mkdtemp(name) != nullptr);
     path = name;
     top = sys::open_at(sys::kCwd, path, kFolder).value();
