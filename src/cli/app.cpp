@@ -52,6 +52,14 @@ Result<std::string> resolve_run(App& app, const std::string& text, const fiber::
   return found.front();
 }
 
+Result<> wait_ended(App& app, const std::string& id, const fiber::Context& ctx) {
+  const auto answer = TRY(app.client.get(run_path(id, "/wait?timeout_ms=30000"), ctx));
+  const Json* ended_ms = answer.body.is_object() ? answer.body.as_object().if_contains("ended_ms")
+                                                 : nullptr;
+  if (ended_ms == nullptr) app.note(id + " is still ending", ctx);
+  return ok();
+}
+
 Result<int> for_each_run(const std::vector<std::string>& ids, App& app, const fiber::Context& ctx,
                          const std::function<Result<>(const std::string& id)>& act) {
   int status = kExitOk;

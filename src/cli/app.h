@@ -43,6 +43,10 @@ Result<std::string> resolve_run(App& app, const std::string& text, const fiber::
 Result<int> for_each_run(const std::vector<std::string>& ids, App& app, const fiber::Context& ctx,
                          const std::function<Result<>(const std::string& id)>& act);
 
+// Until it has ended, and its record and files are there; for half a minute at most, then it is
+// said.
+Result<> wait_ended(App& app, const std::string& id, const fiber::Context& ctx);
+
 // "/v1/runs/run_...".
 std::string run_path(std::string_view id, std::string_view rest = "");
 

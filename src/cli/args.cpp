@@ -321,14 +321,16 @@ Result<Command> Grammar::help() const {
     return Command(HelpCommand{Grammar(unused).app_.help()});
   }
   const CLI::App* at = &app_;
+  std::string before;  // what is typed in front of its name
   for (const auto& name : raw_.help_path) {
     const auto all = at->get_subcommands(
         [&](const CLI::App* sub) { return sub->get_name() == name; });
     if (all.empty())
       return Error{Errc::invalid, fmt::format("help: there is no command {}", quote(name))};
+    before += (before.empty() ? "" : " ") + at->get_name();
     at = all.front();
   }
-  return Command(HelpCommand{at->help("tare " + at->get_name())});
+  return Command(HelpCommand{at->help(before)});
 }
 
 Result<Command> Grammar::parse(std::vector<std::string> arguments, bool has_command) {

@@ -147,7 +147,9 @@ TEST(Args, help_is_a_command_and_an_option) {
     EXPECT_THAT(text, testing::HasSubstr("--timeout"));
     EXPECT_THAT(text, testing::HasSubstr("Example:"));
   }
-  EXPECT_THAT(command_of<HelpCommand>({"help", "env", "build"}).text, testing::HasSubstr("SOURCE"));
+  const std::string build = command_of<HelpCommand>({"help", "env", "build"}).text;
+  EXPECT_THAT(build, testing::HasSubstr("SOURCE"));
+  EXPECT_EQ(build, command_of<HelpCommand>({"env", "build", "--help"}).text);
 }
 
 TEST(Args, each_command_shows_an_example_in_its_help) {

@@ -145,7 +145,7 @@ Result<int> run_command(const ArtifactsCommand& command, App& app, const fiber::
 Result<int> run_command(const KillCommand& command, App& app, const fiber::Context& ctx) {
   return for_each_run(command.ids, app, ctx, [&](const std::string& id) -> Result<> {
     TRY(app.client.post_empty(run_path(id, "/kill"), ctx));
-    return ok();
+    return wait_ended(app, id, ctx);
   });
 }
 

@@ -100,9 +100,16 @@ TEST(KillCommand, goes_on_after_a_failure_and_exits_with_its_status) {
   std::vector<std::string> killed;
   FakeTared fake(
       {run_list({"run_01aaaaaaaaaaaaaaaaaaaaaaab", "run_01bbbbbbbbbbbbbbbbbbbbbbbc"}),
-       {.method = Method::post, .path = "/v1/runs/{id}/kill", .handler = [&](Exchange& ex) {
-          killed.push_back(ex.parameter("id"));
-          return reply_json(ex, 202, JsonObject{});
+       {.method = Method::post,
+        .path = "/v1/runs/{id}/kill",
+        .handler =
+            [&](Exchange& ex) {
+              killed.push_back(ex.parameter("id"));
+              return reply_json(ex, 202, JsonObject{});
+            }},
+       {.method = Method::get, .path = "/v1/runs/{id}/wait", .handler = [&](Exchange& ex) {
+          EXPECT_EQ(killed.back(), ex.parameter("id"));
+          return reply_json(ex, 200, JsonObject{{"ended_ms", 1}});
         }}});
   EXPECT_EQ(status_of(fake, KillCommand{{"ab", "nothing", "bc"}}), kExitNotFound);
   EXPECT_EQ(killed.size(), 2u);

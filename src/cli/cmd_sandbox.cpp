@@ -7,6 +7,7 @@
 #include "cli/daemons.h"
 #include "cli/exit_status.h"
 #include "cli/render.h"
+#include "sys/files.h"
 #include "sys/spawn.h"
 
 namespace tare::cli {
@@ -90,8 +91,10 @@ Result<int> run_command(const BenchCommand& command, App&, const fiber::Context&
   sys::SpawnOptions options{
       .program = program, .argv = {std::string(kBench)}, .env = child_environment()};
   options.env.push_back("TARE_BIN_DIR=" + program.substr(0, program.rfind('/')));
-  options.out = STDOUT_FILENO;
-  options.err = STDERR_FILENO;
+  const sys::UniqueFd out = TRY(sys::dup_fd(STDOUT_FILENO));  // spawn() takes none below 3
+  const sys::UniqueFd err = TRY(sys::dup_fd(STDERR_FILENO));
+  options.out = out.get();
+  options.err = err.get();
   auto& argv = options.argv;
   if (!command.only.empty()) argv.insert(argv.end(), {"--only", command.only});
   if (command.count) argv.insert(argv.end(), {"--n", std::to_string(*command.count)});

@@ -120,7 +120,7 @@ Result<int> run_command(const SessionForkCommand& command, App& app, const fiber
 Result<int> run_command(const SessionKillCommand& command, App& app, const fiber::Context& ctx) {
   return for_each_run(command.ids, app, ctx, [&](const std::string& id) -> Result<> {
     TRY(app.client.remove("/v1/sessions/" + id, ctx));
-    return ok();
+    return wait_ended(app, id, ctx);
   });
 }
 

@@ -116,6 +116,19 @@ Result<std::vector<model::Environment>> Environments::list(std::string_view sour
   return all;
 }
 
+// A name stands for what it was given to, until somebody says otherwise.
+Result<> Environments::refuse_if_others(const std::string& name, const std::string& source) {
+  const auto there = deps_.records.run(
+      [&](runs::Store& store) { return store.get_environment(kTenant, name); });
+  if (!there && there.error().code != Errc::not_found) return there.error();
+  if (!there || there->source == source || there->state == EnvironmentState::failed) return ok();
+  return Error{Errc::conflict,
+               fmt::format("environment {} is there already, of {}: choose another name, or "
+                           "replace it with --rebuild",
+                           quote(name), there->source),
+               0, "name"};
+}
+
 Result<BuildAnswer> Environments::build(const BuildRequest& request) {
   const EnvironmentSource source = TRY(model::parse_environment_source(request.source));
   if (source.kind == EnvironmentSource::Kind::host) return BuildAnswer{.ready = host_environment()};
@@ -128,6 +141,7 @@ Result<BuildAnswer> Environments::build(const BuildRequest& request) {
   if (const auto build = runs_.build_of(text)) {
     return BuildAnswer{.ready = {}, .build = build->run, .ref = build->image->name};
   }
+  if (!request.rebuild) TRY(refuse_if_others(name, text));
   for (model::Environment one : TRY(list(text))) {
     if (request.rebuild || one.state != EnvironmentState::ready) continue;
     if (one.name == name) return BuildAnswer{.ready = std::move(one)};

@@ -128,6 +128,7 @@ class Environments {
   Result<std::shared_ptr<LiveRun>> freezable(const std::string& session);
   Result<model::Environment> name_again(std::string_view reference, const std::string& name,
                                         const std::string& source);
+  Result<> refuse_if_others(const std::string& name, const std::string& source);
   Result<BuildAnswer> start_build(const model::EnvironmentSource& source, const std::string& name);
   model::Environment host_environment() const;
 

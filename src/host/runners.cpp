@@ -230,12 +230,13 @@ Result<model::Rollout> Runners::back(const std::string& agent, const fiber::Cont
     const model::Agent found = TRY(agent_with_runner(store, agent));
     const std::string own = TRY(model::parse_runner_ref(found.manifest.runner)).name;
     TRY(agent_for(store, agent, own));
-    const auto newest = TRY(store.rollouts(kTenant, agent, 2));
+    const auto before = model::rollout_before(
+        TRY(store.rollouts(kTenant, agent, runs::kMaxRollouts)));
     // Of another runner, from before agent.toml named this one, there is nothing to go back to.
-    if (newest.size() < 2 || TRY(model::parse_runner_ref(newest[1].runner)).name != own)
+    if (!before || TRY(model::parse_runner_ref(before->runner)).name != own)
       return Error{Errc::conflict,
                    fmt::format("agent {} had no other version of {} before", agent, own)};
-    model::Rollout next = newest[1];
+    model::Rollout next = *before;
     for (const std::string* one : {&next.runner, &next.rest}) {
       if (!one->empty()) TRY(find_runner(store, TRY(model::parse_runner_ref(*one))));
     }

@@ -40,7 +40,7 @@ class Runners {
   // From the next run on `runner` has `percent` of the agent's runs.
   Result<model::Rollout> use(const model::RunnerRef& runner, const std::string& agent,
                              std::uint32_t percent, const fiber::Context& ctx);
-  // What held before the newest holds again.
+  // What held before the newest holds again; once more, what held before that.
   Result<model::Rollout> back(const std::string& agent, const fiber::Context& ctx);
   // Newest first.
   Result<std::vector<model::Rollout>> history(const std::string& agent);

@@ -1,5 +1,7 @@
 #include "model/rollout.h"
 
+#include <algorithm>
+
 #include "base/decode.h"
 #include "base/hash.h"
 #include "base/time_text.h"
@@ -40,6 +42,21 @@ Rollout next_rollout(const Rollout& now, std::string runner, std::uint32_t perce
   return next;
 }
 
+std::optional<Rollout> rollout_before(const std::vector<Rollout>& history) {
+  if (history.empty()) return std::nullopt;
+  const auto numbered = [&](std::uint64_t sequence) {
+    return std::ranges::find(history, sequence, &Rollout::sequence);
+  };
+  const Rollout& newest = history.front();
+  const std::uint64_t now = newest.restores == 0 ? newest.sequence : newest.restores;
+  auto found = numbered(now - 1);
+  if (found != history.end() && found->restores != 0) found = numbered(found->restores);
+  if (found == history.end()) return std::nullopt;
+  Rollout before = *found;
+  before.restores = found->sequence;
+  return before;
+}
+
 Json to_json(const Rollout& rollout) {
   JsonObject object{{"sequence", rollout.sequence},
                     {"at_ms", rollout.at_ms},
@@ -47,6 +64,7 @@ Json to_json(const Rollout& rollout) {
                     {"runner", rollout.runner},
                     {"percent", rollout.percent}};
   if (!rollout.rest.empty()) object["rest"] = rollout.rest;
+  if (rollout.restores != 0) object["restores"] = rollout.restores;
   return object;
 }
 
@@ -59,6 +77,7 @@ Result<Rollout> rollout_from_json(const Json& json) {
   fields.required("runner", rollout.runner, parsed(version_of_runner));
   fields.required("percent", rollout.percent, integer<std::uint32_t>(1, kWhole));
   fields.optional("rest", rollout.rest, parsed(version_of_runner));
+  fields.optional("restores", rollout.restores, integer<std::uint64_t>(1, kMaxCount));
   TRY(fields.finish());
   if ((rollout.percent == kWhole) != rollout.rest.empty())
     return node.refuse("`rest` is for less than 100 percent");

@@ -6,8 +6,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
 #include "base/result.h"
@@ -20,6 +22,7 @@ struct Rollout {
   std::string runner;           // "python@1.2"
   std::uint32_t percent = 100;  // of the runs; the rest have `rest`
   std::string rest;             // as `runner`; "" with 100
+  std::uint64_t restores = 0;   // the number of the earlier one that holds again; 0: it is new
 
   friend bool operator==(const Rollout&, const Rollout&) = default;
 };
@@ -31,6 +34,10 @@ std::string choose_runner(const Rollout& rollout, std::string_view agent, std::s
 // What follows `now` when `runner` is to have `percent` of the runs: the rest have what all had, or
 // what the rest had.
 Rollout next_rollout(const Rollout& now, std::string runner, std::uint32_t percent);
+
+// What held before the newest: also of one that went back itself, so that going back twice is two
+// steps. `history`: newest first. Nullopt: there is none.
+std::optional<Rollout> rollout_before(const std::vector<Rollout>& history);
 
 Json to_json(const Rollout& rollout);
 Result<Rollout> rollout_from_json(const Json& json);

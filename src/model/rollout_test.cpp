@@ -42,7 +42,7 @@ TEST(Rollout, a_percentage_is_kept_and_those_that_had_it_keep_it_when_it_grows) 
 }
 
 TEST(Rollout, which_runs_have_it_differs_between_agents) {
-  const Rollout rollout{1, 0, "p@2", 50, "p@1"};
+  const Rollout rollout{1, 0, "p@2", 50, "p@1", 0};
   std::size_t differ = 0;
   for (const std::string& id : many_ids())
     differ += choose_runner(rollout, "a", id) != choose_runner(rollout, "b", id) ? 1 : 0;
@@ -50,7 +50,7 @@ TEST(Rollout, which_runs_have_it_differs_between_agents) {
 }
 
 TEST(Rollout, the_rest_stay_with_what_they_have) {
-  const Rollout first{1, 0, "p@1", 100, ""};
+  const Rollout first{1, 0, "p@1", 100, "", 0};
   const Rollout tenth = next_rollout(first, "p@2", 10);
   EXPECT_EQ(tenth.rest, "p@1");
   const Rollout half = next_rollout(tenth, "p@2", 50);
@@ -62,15 +62,40 @@ TEST(Rollout, the_rest_stay_with_what_they_have) {
   EXPECT_EQ(next_rollout(all, "p@3", 10).rest, "p@2");
 }
 
+TEST(Rollout, going_back_twice_is_two_steps_and_never_forwards) {
+  std::vector<Rollout> history;  // newest first
+  const auto add = [&](Rollout one) {
+    one.sequence = history.size() + 1;
+    history.insert(history.begin(), one);
+  };
+  EXPECT_FALSE(rollout_before(history));
+  add({0, 0, "p@1", 100, "", 0});
+  EXPECT_FALSE(rollout_before(history));
+  add({0, 0, "p@2", 10, "p@1", 0});
+  add({0, 0, "p@2", 100, "", 0});
+  add(*rollout_before(history));
+  EXPECT_EQ(history.front().percent, 10U);
+  add(*rollout_before(history));
+  EXPECT_EQ(history.front().runner, "p@1");
+  EXPECT_EQ(history.front().restores, 1U);
+  EXPECT_FALSE(rollout_before(history));
+  add({0, 0, "p@3", 100, "", 0});
+  add(*rollout_before(history));
+  EXPECT_EQ(history.front().runner, "p@1");
+  EXPECT_FALSE(rollout_before(history));
+}
+
 TEST(Rollout, comes_back_from_its_record_and_a_damaged_one_is_refused) {
-  for (const Rollout& rollout : {Rollout{3, 7, "p@2", 10, "p@1"}, Rollout{1, 0, "p@1", 100, ""}}) {
+  for (const Rollout& rollout :
+       {Rollout{3, 7, "p@2", 10, "p@1", 0}, Rollout{1, 0, "p@1", 100, "", 0}}) {
     const auto back = rollout_from_json(to_json(rollout));
     ASSERT_TRUE(back.ok()) << back.error().message;
     EXPECT_EQ(*back, rollout);
   }
   for (const Rollout& damaged :
-       {Rollout{1, 0, "p", 100, ""}, Rollout{1, 0, "p@1", 0, "p@1"}, Rollout{1, 0, "p@1", 50, ""},
-        Rollout{1, 0, "p@1", 100, "p@2"}, Rollout{0, 0, "p@1", 100, ""}}) {
+       {Rollout{1, 0, "p", 100, "", 0}, Rollout{1, 0, "p@1", 0, "p@1", 0},
+        Rollout{1, 0, "p@1", 50, "", 0}, Rollout{1, 0, "p@1", 100, "p@2", 0},
+        Rollout{0, 0, "p@1", 100, "", 0}}) {
     EXPECT_FALSE(rollout_from_json(to_json(damaged)).ok());
   }
 }

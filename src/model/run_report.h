@@ -25,7 +25,7 @@ namespace tare::model {
 
 inline constexpr std::size_t kMaxReportLineBytes = std::size_t{256} << 10;
 inline constexpr std::size_t kMaxReportedArtifacts = 256;
-inline constexpr std::size_t kMaxReportDepth = 24;  // of a value; it is kept within other JSON
+inline constexpr std::size_t kMaxReportDepth = 24;  // of a line, its own braces included
 inline constexpr std::size_t kMaxErrorKindBytes = 256;
 inline constexpr std::size_t kMaxTracebackBytes = std::size_t{64} << 10;
 inline constexpr std::size_t kMaxReportMessageBytes = 4096;

@@ -120,6 +120,8 @@ class Runners(layers.EnvironmentsTest):
         history = json.loads(history.stdout)
         self.assertEqual([entry["runner"] for entry in history["history"]],
                          ["rolled@1", "rolled@2", "rolled@1"])
+        self.assert_reason(self.home.tare("runner", "back", "--agent", "keeper"), 73,
+                           ".*no other version of rolled before")
         self.home.down()
         self.home.up()
         self.assertEqual(run(), "1 rolled@1: main:handler x\n")
