@@ -35,9 +35,12 @@ Result<> set_filters(archive* reader, Compression compression) {
 void ArchiveFree::operator()(archive* reader) const { archive_read_free(reader); }
 
 Error archive_error(archive* reader, std::string_view what) {
-  const char* text = archive_error_string(reader);
-  return Error{Errc::invalid,
-               std::string(what) + ": " + (text != nullptr ? text : "damaged archive")};
+  const char* said = archive_error_string(reader);
+  std::string text = said != nullptr ? said : "damaged archive";
+  if (text == "Unrecognized archive format")  // libarchive's words
+    text =
+        "is no archive: an OCI or docker archive or a tar expected, plain or in gzip, zstd or xz";
+  return Error{Errc::invalid, std::string(what) + ": " + text};
 }
 
 TarStream::TarStream(ArchiveReader reader, std::uint64_t max_bytes, Sha256* hash)

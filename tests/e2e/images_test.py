@@ -184,6 +184,12 @@ class Importing(ImagesTest):
         self.refused(archive, "several", '"a"', '"b"')
         self.imported(archive, "b", "--ref", "b")
         self.assertIn("keep/c", self.seen("b"))
+        # One that is alone has its name, too.
+        saved = images.docker_archive([self.UPPER], tags=["mine:1", "mine:2"])
+        self.imported(saved, "second", "--ref", "mine:2")
+        for one in (saved, images.docker_archive([self.UPPER], tags=["mine:1"])):
+            self.refused(one, 'named "nosuch"', '"mine:1"', options=("--ref", "nosuch"))
+        self.refused(b"root:x:0:0\n" * 100, "is no archive", "docker archive")
 
 
 class Programs(ImagesTest):

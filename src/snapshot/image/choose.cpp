@@ -49,7 +49,9 @@ Result<Candidate> only_one(const std::vector<Candidate>& all, const ImageWish& w
     if (!same && is_wanted(one, platform, wish.reference)) wanted.push_back(one);
   }
   if (wanted.size() == 1) return wanted.front();
-  if (all.size() == 1 && all.front().platform == Platform{}) return all.front();  // it says none
+  const bool is_named = wish.reference.empty() || all.front().reference == wish.reference;
+  if (all.size() == 1 && all.front().platform == Platform{} && is_named)
+    return all.front();  // it says none
   const std::string what = platform.text() +
                            (wish.reference.empty() ? "" : " named " + quote(wish.reference));
   if (wanted.empty()) {
@@ -142,12 +144,11 @@ Result<ChosenImage> choose_saved(const ImageLayout& layout, const ImageWish& wis
   for (std::size_t i = 0; i < saved.size(); ++i) {
     if (i >= kMaxVisitedDocuments) return Error{Errc::exhausted, "manifest.json: too many images"};
     documents.push_back(TRY(parse_image_document(TRY(layout.read_saved(saved[i].config)))));
-    const std::vector<std::string> none = {""};
-    for (const std::string& tag : saved[i].tags.empty() ? none : saved[i].tags) {
-      if (!wish.reference.empty() && tag != wish.reference) continue;
-      all.push_back({{}, documents[i].platform, tag, i});
-      break;  // one name of an image is enough
-    }
+    const std::vector<std::string>& tags = saved[i].tags;
+    // One name of an image is enough: the one that is asked for, where it has that.
+    const bool named = std::ranges::find(tags, wish.reference) != tags.end();
+    const std::string tag = named ? wish.reference : tags.empty() ? "" : tags.front();
+    all.push_back({{}, documents[i].platform, tag, i});
   }
   const Candidate one = TRY(only_one(all, wish));
   const SavedImage& chosen = saved[one.number];
