@@ -151,8 +151,7 @@ Result<fiber::Signals> block_signals() {
 Result<int> run_command(const ExecCommand& command, App& app, const fiber::Context& ctx) {
   if (command.terminal && !command.detach && !sys::is_terminal(STDIN_FILENO)) {
     return Error{Errc::invalid,
-                 "a shell, as -t, needs a terminal on our stdin; without one use `session "
-                 "exec -i`"};
+                 "-t needs a terminal on our stdin, and so does a shell; without one use -i alone"};
   }
   const std::string id = TRY(resolve_run(app, command.session, ctx));
   auto signals = TRY(block_signals());

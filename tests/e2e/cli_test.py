@@ -156,6 +156,10 @@ class NoDaemon(harness.TareTest):
             self.assert_reason(result, 69, r"no daemon at .*tared\.sock")
             self.assertEqual(result.stdout, b"")
 
+    def test_bench_needs_none_and_prints_its_rows(self):
+        row = self.home.must("bench", "--only", "kill_reap", "--n", "2", "--json").stdout
+        self.assertEqual(json.loads(row)["name"], "kill_reap")
+
     def test_help_and_version_need_none(self):
         for arguments in (["help"], ["help", "run"], ["run", "--help"], ["version"]):
             result = self.home.must(*arguments)
