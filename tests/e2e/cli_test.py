@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import stat
 import unittest
@@ -26,7 +27,11 @@ class Cli(harness.TareTest):
         self.assertRegex(run, r"^run_[0-9a-hjkmnp-tv-z]{26}$")
         with self.home.popen("logs", "-f", run) as follower:
             self.assertEqual(follower.stdout.readline(), b"begun\n")
-            self.assertRegex(self.home.must("ps").stdout.decode(), rf"(?m)^{run} .* running ")
+            # Its start is recorded while it runs already. (A failure in here would wait for the
+            # follower for ever.)
+            listed = lambda: re.search(rf"(?m)^{run} .* running ",
+                                       self.home.must("ps").stdout.decode())
+            harness.wait_until(listed, "a run that is listed as running")
             self.assertEqual(self.home.inspect(run)["state"], "running")
             self.assertEqual(self.home.must("logs", run).stdout, b"begun\n")
             self.home.must("kill", run)
