@@ -51,14 +51,20 @@ Poller::Poller(sys::UniqueFd epoll, sys::UniqueFd wake)
 
 Poller::~Poller() = default;
 
-Result<> Poller::add(int fd, Source& source) {
+Result<> Poller::set(int operation, int fd, std::uint32_t events, Source& source) {
   epoll_event event{};
-  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  event.events = events;
   event.data.ptr = &source;
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
-    return sys_error(errno, "epoll_ctl add");
-  }
+  if (::epoll_ctl(epoll_.get(), operation, fd, &event) != 0) return sys_error(errno, "epoll_ctl");
   return {};
+}
+
+Result<> Poller::add(int fd, Source& source) {
+  return set(EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLRDHUP | EPOLLET, source);
+}
+
+Result<> Poller::tell_writable(int fd, Source& source) {
+  return set(EPOLL_CTL_MOD, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, source);
 }
 
 void Poller::remove(int fd) {
@@ -67,17 +73,15 @@ void Poller::remove(int fd) {
 }
 
 Result<> Poller::arm(Foreign& foreign, int operation) {
-  epoll_event event{};
-  event.events = EPOLLONESHOT;
-  if (!foreign.readers.empty()) event.events |= EPOLLIN | EPOLLRDHUP;
-  if (!foreign.writers.empty()) event.events |= EPOLLOUT;
-  event.data.ptr = static_cast<Source*>(&foreign);
-  if (::epoll_ctl(epoll_.get(), operation, foreign.fd, &event) == 0) return {};
-  if (errno == EPERM) {
+  std::uint32_t events = EPOLLONESHOT;
+  if (!foreign.readers.empty()) events |= EPOLLIN | EPOLLRDHUP;
+  if (!foreign.writers.empty()) events |= EPOLLOUT;
+  auto armed = set(operation, foreign.fd, events, foreign);
+  if (!armed && armed.error().sys == EPERM) {
     return Error{Errc::invalid, "descriptor cannot be waited for (a regular file is always ready)",
                  EPERM};
   }
-  return sys_error(errno, "epoll_ctl");
+  return armed;
 }
 
 Result<> Poller::want(int fd, Direction direction, WaitLink& link) {

@@ -33,7 +33,11 @@ class Poller {
   static Result<std::unique_ptr<Poller>> create();
   ~Poller();
 
+  // Tells when it can be read, ends or breaks.
   Result<> add(int fd, Source& source);
+  // From here on also when it can be written, at once if it can be now. Not from the beginning: the
+  // other end of a UNIX socket would wake this loop with every message that it reads.
+  Result<> tell_writable(int fd, Source& source);
   void remove(int fd);
 
   enum class Direction : std::uint8_t { in, out };
@@ -49,6 +53,7 @@ class Poller {
  private:
   struct Foreign;
   Poller(sys::UniqueFd epoll, sys::UniqueFd wake);
+  Result<> set(int operation, int fd, std::uint32_t events, Source& source);
   Result<> arm(Foreign& foreign, int operation);
 
   sys::UniqueFd epoll_;

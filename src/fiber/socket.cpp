@@ -55,9 +55,20 @@ struct Socket::Impl final : Poller::Source {
     return {};
   }
 
-  Result<> wait(Waiter*& slot, const Context& ctx) {
-    CHECK(slot == nullptr);  // one reader and one writer at a time
+  Result<> wait_readable(const Context& ctx) {
     TRY(watch());
+    return wait(reader, ctx);
+  }
+
+  Result<> wait_writable(const Context& ctx) {
+    TRY(watch());
+    if (!writing_watched) TRY(scheduler->poller().tell_writable(fd.get(), *this));
+    writing_watched = true;
+    return wait(writer, ctx);
+  }
+
+  static Result<> wait(Waiter*& slot, const Context& ctx) {
+    CHECK(slot == nullptr);  // one reader and one writer at a time
     Waiter waiter;
     slot = &waiter;
     auto woken = waiter.wait(ctx);
@@ -91,6 +102,7 @@ struct Socket::Impl final : Poller::Source {
   sys::UniqueFd fd;
   Peer peer;
   Scheduler* scheduler = nullptr;  // null: not registered
+  bool writing_watched = false;
   Waiter* reader = nullptr;
   Waiter* writer = nullptr;
   Hangup hangup = Hangup::none;
@@ -130,7 +142,7 @@ Result<std::size_t> Socket::read_some(std::span<char> buffer, const Context& ctx
     }
     if (errno == EINTR) continue;
     if (errno != EAGAIN) return sys_error(errno, "read from socket");
-    TRY(impl_->wait(impl_->reader, ctx));
+    TRY(impl_->wait_readable(ctx));
   }
 }
 
@@ -152,7 +164,7 @@ Result<> Socket::write_parts(std::span<const std::string_view> parts, const Cont
     if (sent < 0) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN) return sys_error(errno, "write to socket");
-      TRY(impl_->wait(impl_->writer, ctx));
+      TRY(impl_->wait_writable(ctx));
       continue;
     }
     offset += static_cast<std::size_t>(sent);
