@@ -138,13 +138,18 @@ function(tare_module name)
   endif()
 endfunction()
 
-# tare_program(tared SOURCES main.cpp DEPS host LIBS ...): one of the programs in build/bin.
+# tare_program(tared SOURCES main.cpp DEPS host LIBS ...): one of the programs in build/bin. WHOLE links the C library
+# in, too, for a program that starts often: nothing is left to be loaded. It cannot use name services (getpwnam,
+# getaddrinfo).
 function(tare_program name)
-  cmake_parse_arguments(P "" "" "SOURCES;DEPS;LIBS" ${ARGN})
+  cmake_parse_arguments(P "WHOLE" "" "SOURCES;DEPS;LIBS" ${ARGN})
   add_executable(${name} ${P_SOURCES})
   list(TRANSFORM P_DEPS PREPEND tare_)
   target_link_libraries(${name} PRIVATE ${P_DEPS} ${P_LIBS})
-  if(NOT TARE_SANITIZE_FLAGS)
+  if(P_WHOLE AND NOT TARE_SANITIZE_FLAGS)
+    # bfd: a program that Debian's mold (1.10) links with -static-pie ends with SIGSEGV before main().
+    target_link_options(${name} PRIVATE -static-pie -fuse-ld=bfd -Wl,--gc-sections)
+  elseif(NOT TARE_SANITIZE_FLAGS)
     target_link_options(${name} PRIVATE -static-libstdc++ -static-libgcc -Wl,--as-needed)
   endif()
 endfunction()

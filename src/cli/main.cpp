@@ -49,12 +49,13 @@ int print_help(const HelpCommand& help) {
   return printed ? kExitOk : refuse(printed.error());
 }
 
+// Does not return when a command was run. What is left then is memory, descriptors and connections:
+// the kernel takes them back in one go, and the caller waits for it.
 int run(const Invocation& invocation) {
   RealClock clock;
   SystemRandom random;
   auto client = Client::create(invocation.target);
   if (!client) return refuse(client.error());
-  int status = kExitSoftware;
   auto looped = fiber::run_fiber([&](const fiber::Context& ctx) -> Result<> {
     // In here: the connections it keeps must not outlive the loop.
     App app{.target = invocation.target,
@@ -63,10 +64,9 @@ int run(const Invocation& invocation) {
             .random = random};
     auto done = std::visit([&](const auto& command) { return run_command(command, app, ctx); },
                            invocation.command);
-    status = done ? *done : report(app, done.error(), ctx);
-    return ok();
+    ::_exit(done ? *done : report(app, done.error(), ctx));
   });
-  return looped ? status : refuse(looped.error());
+  return refuse(looped.error());
 }
 
 }  // namespace

@@ -7,34 +7,74 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <optional>
+
+#include "sys/files.h"
+#include "sys/spawn.h"
 
 namespace tare::sys {
 
-Result<SystemUser> find_user(std::string_view name) {
-  const std::string text(name);
-  std::array<char, 16384> buffer;
+namespace {
+
+constexpr std::size_t kMaxEntryBytes = std::size_t{16} << 10;
+
+// The first entry in the form of passwd(5) that fits.
+template <class Fits>
+std::optional<SystemUser> first_entry(std::FILE* file, const Fits& fits) {
+  std::array<char, kMaxEntryBytes> buffer;
   passwd entry = {};
   passwd* found = nullptr;
-  const int error = ::getpwnam_r(text.c_str(), &entry, buffer.data(), buffer.size(), &found);
-  if (error != 0) return sys_error(error, "getpwnam " + text);
-  if (found == nullptr) {
-    return Error{Errc::not_found,
-                 "system user '" + text + "' does not exist; create it with: useradd --system " +
-                     "--user-group --no-create-home --shell /usr/sbin/nologin " + text};
+  while (::fgetpwent_r(file, &entry, buffer.data(), buffer.size(), &found) == 0) {
+    if (fits(*found)) return SystemUser{found->pw_name, found->pw_uid, found->pw_gid};
   }
-  return SystemUser{text, entry.pw_uid, entry.pw_gid};
+  return std::nullopt;
+}
+
+using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+// Users that are not in the file: of LDAP, systemd and the like. `key` is a name or a number.
+Result<std::string> ask_name_service(const std::string& key) {
+  Pipe pipe = TRY(make_pipe());
+  Process getent = TRY(spawn({.program = "/usr/bin/getent",
+                              .argv = {"getent", "--", "passwd", key},
+                              .env = {},
+                              .out = pipe.write.get()}));
+  pipe.write.reset();
+  auto text = read_all(pipe.read.get(), kMaxEntryBytes);
+  TRY(getent.reap());
+  return text;
+}
+
+template <class Fits>
+std::optional<SystemUser> look_up(const std::string& key, const Fits& fits) {
+  if (const File file(std::fopen("/etc/passwd", "re"), &std::fclose); file != nullptr) {
+    if (auto user = first_entry(file.get(), fits)) return user;
+  }
+  auto text = ask_name_service(key);
+  if (!text || text->empty()) return std::nullopt;
+  const File file(::fmemopen(text->data(), text->size(), "r"), &std::fclose);
+  return file != nullptr ? first_entry(file.get(), fits) : std::nullopt;
+}
+
+}  // namespace
+
+Result<SystemUser> find_user(std::string_view name) {
+  const std::string text(name);
+  auto user = look_up(text, [&](const passwd& entry) { return text == entry.pw_name; });
+  if (user) return std::move(*user);
+  return Error{Errc::not_found,
+               "system user '" + text + "' does not exist; create it with: useradd --system " +
+                   "--user-group --no-create-home --shell /usr/sbin/nologin " + text};
 }
 
 Result<SystemUser> own_user() {
-  std::array<char, 16384> buffer;
-  passwd entry = {};
-  passwd* found = nullptr;
-  const int error = ::getpwuid_r(::geteuid(), &entry, buffer.data(), buffer.size(), &found);
-  if (error != 0) return sys_error(error, "getpwuid");
-  if (found == nullptr) {
-    return Error{Errc::not_found, "uid " + std::to_string(::geteuid()) + " has no user name"};
-  }
-  return SystemUser{entry.pw_name, ::geteuid(), ::getegid()};
+  const uid_t uid = ::geteuid();
+  auto user = look_up(std::to_string(uid),
+                      [&](const passwd& entry) { return entry.pw_uid == uid; });
+  if (!user) return Error{Errc::not_found, "uid " + std::to_string(uid) + " has no user name"};
+  return SystemUser{std::move(user->name), uid, ::getegid()};
 }
 
 Result<> become(const SystemUser& user) {

@@ -1,4 +1,8 @@
 // System users by name, and becoming one for good.
+//
+// A user is looked for in /etc/passwd (passwd(5)), then by getent(1), which knows the name services
+// that are set up (nsswitch.conf(5)). Not by getpwnam(3): a program that is linked whole cannot
+// load those.
 #pragma once
 
 #include <sys/types.h>
@@ -16,7 +20,7 @@ struct SystemUser {
   gid_t gid = 0;
 };
 
-Result<SystemUser> find_user(std::string_view name);  // getpwnam_r; not_found names the fix
+Result<SystemUser> find_user(std::string_view name);  // not_found names the fix
 
 // The calling user.
 Result<SystemUser> own_user();
