@@ -231,6 +231,7 @@ void cli_row(const Options& options) {
           {daemon.tare(), "--home", daemon.home(), "run", "--env", "host", "--", "/bin/true"});
     });
     if (!peers.has_bubblewrap()) continue;
+    let_pool_fill();  // for the peer, too, processors have gone to sleep, and nobody else works
     bubblewrap.samples.measure([] {
       return run_program({"bwrap",     "--unshare-all", "--ro-bind", "/usr",      "/usr",
                           "--symlink", "usr/bin",       "/bin",      "--symlink", "usr/lib",
