@@ -95,9 +95,7 @@ Result<> diff_environments(Services& services, Exchange& exchange) {
   add_changes(diff.changes, out);
   if (diff.debian) out["debian"] = packages_json(*diff.debian);
   out["python"] = packages_json(diff.python);
-  JsonArray notes;
-  for (const std::string& note : diff.notes) notes.emplace_back(note);
-  out["notes"] = std::move(notes);
+  out["notes"] = text_list(diff.notes);
   return reply_json(exchange, 200, Json(std::move(out)));
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <vector>
 
 #include <fmt/core.h>
 #include <boost/json/basic_parser_impl.hpp>
@@ -231,6 +230,13 @@ Result<Json> parse_json(std::string_view text, JsonLimits limits) {
     return not_json(text, used, refusal.empty() ? ec.message() : refusal);
   }
   return parser.handler().take();
+}
+
+JsonArray text_list(const std::vector<std::string>& texts) {
+  JsonArray list;
+  list.reserve(texts.size());
+  for (const std::string& text : texts) list.emplace_back(text);
+  return list;
 }
 
 std::string to_text(const Json& value) { return written(value, Form::compact); }

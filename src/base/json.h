@@ -9,6 +9,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -29,6 +30,8 @@ struct JsonLimits {
 };
 
 Result<Json> parse_json(std::string_view text, JsonLimits limits = {});
+
+JsonArray text_list(const std::vector<std::string>& texts);
 
 // One line without spaces, keys in the order they were added.
 std::string to_text(const Json& value);

@@ -155,14 +155,11 @@ Result<int> run_command(const EnvBuildCommand& command, App& app, const fiber::C
 }
 
 Result<int> run_command(const EnvBuildFromCommand& command, App& app, const fiber::Context& ctx) {
-  JsonArray argv, env;
-  for (const std::string& argument : command.argv) argv.emplace_back(argument);
-  for (const std::string& variable : command.env) env.emplace_back(variable);
   JsonObject body{{"from", command.from},
                   {"name", command.name},
-                  {"argv", std::move(argv)},
+                  {"argv", text_list(command.argv)},
                   {"limits", limits_json(command.limits)}};
-  if (!env.empty()) body["env"] = std::move(env);
+  if (!command.env.empty()) body["env"] = text_list(command.env);
   if (command.network) body["network"] = true;
   if (command.rebuild) body["rebuild"] = true;
   return build(body, command.json, app, ctx);

@@ -126,10 +126,8 @@ Result<int> Attended::follow(bool with_stdin, bool keep_open) {
 }
 
 Json exec_request(const ExecCommand& command) {
-  JsonArray argv, env;
-  for (const std::string& argument : command.argv) argv.emplace_back(argument);
-  for (const std::string& variable : command.env) env.emplace_back(variable);
-  JsonObject body{{"argv", std::move(argv)}, {"attach", !command.detach}};
+  JsonArray env = text_list(command.env);
+  JsonObject body{{"argv", text_list(command.argv)}, {"attach", !command.detach}};
   if (!command.cwd.empty()) body["cwd"] = command.cwd;
   if (command.terminal) {
     const auto size = sys::terminal_size(STDIN_FILENO).value_or(sys::TerminalSize{24, 80});

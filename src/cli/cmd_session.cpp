@@ -24,9 +24,7 @@ Json session_request(const SessionNewCommand& command) {
     body["agent"] = command.agent;
     if (command.version != 0) body["version"] = command.version;
   }
-  JsonArray env;
-  for (const std::string& variable : command.env) env.emplace_back(variable);
-  if (!env.empty()) body["env"] = std::move(env);
+  if (!command.env.empty()) body["env"] = text_list(command.env);
   if (command.user) body["user"] = *command.user;
   if (command.profile) body["profile"] = *command.profile;
   if (command.idle_ms) body["idle_timeout_ms"] = *command.idle_ms;

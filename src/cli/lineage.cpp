@@ -92,9 +92,7 @@ std::string lineage_text(const std::vector<Ancestor>& roots) {
 JsonArray lineage_json(const std::vector<Ancestor>& roots) {
   JsonArray out;
   for (const Ancestor& one : roots) {
-    JsonArray names;
-    for (const std::string& name : one.names) names.emplace_back(name);
-    out.push_back(JsonObject{{"names", std::move(names)},
+    out.push_back(JsonObject{{"names", text_list(one.names)},
                              {"digest", one.digest},
                              {"layers", one.layers.size()},
                              {"size_bytes", one.size_bytes},

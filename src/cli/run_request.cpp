@@ -10,12 +10,6 @@ void add(JsonObject& object, std::string_view key, const std::optional<T>& value
   if (value) object[key] = *value;
 }
 
-JsonArray texts(const std::vector<std::string>& items) {
-  JsonArray out;
-  for (const std::string& item : items) out.emplace_back(item);
-  return out;
-}
-
 }  // namespace
 
 JsonObject limits_json(const LimitOptions& limits) {
@@ -41,8 +35,8 @@ Json run_request(const RunCommand& command, const std::vector<LocalFile>& inputs
     body["agent"] = command.agent;
     if (command.version != 0) body["version"] = command.version;
   }
-  if (!command.argv.empty()) body["argv"] = texts(command.argv);
-  if (!command.env.empty()) body["env"] = texts(command.env);
+  if (!command.argv.empty()) body["argv"] = text_list(command.argv);
+  if (!command.env.empty()) body["env"] = text_list(command.env);
   add(body, "user", command.user);
   add(body, "profile", command.profile);
   if (JsonObject limits = limits_json(command.limits); !limits.empty())

@@ -119,12 +119,6 @@ void read_common(Fields& fields, AgentManifest& manifest) {
   fields.optional("profile", manifest.profile, choice({"strict", "default", "build"}));
 }
 
-Json text_list(const std::vector<std::string>& items) {
-  JsonArray array;
-  for (const std::string& item : items) array.emplace_back(item);
-  return array;
-}
-
 // One text with a runner, argv without.
 Result<> check_entry(const Node& root, const AgentManifest& manifest) {
   const Json& entry = root.value().as_object().at("entry");

@@ -147,12 +147,6 @@ std::string digest_of_layers(const std::vector<std::string>& layers) {
 
 namespace {
 
-JsonArray digests_json(const std::vector<std::string>& digests) {
-  JsonArray list;
-  for (const std::string& digest : digests) list.emplace_back(digest);
-  return list;
-}
-
 // The flat layers stand for some of the layers, and for nothing more.
 Result<> check_flat(const Environment& environment) {
   if (environment.flat_depth <= environment.layers.size() &&
@@ -176,16 +170,15 @@ Json to_json(const Environment& environment) {
   JsonObject object{
       {"tenant", environment.tenant},         {"name", environment.name},
       {"source", environment.source},         {"state", to_string(environment.state)},
-      {"digest", environment.digest},         {"layers", digests_json(environment.layers)},
+      {"digest", environment.digest},         {"layers", text_list(environment.layers)},
       {"size_bytes", environment.size_bytes}, {"files", environment.files},
       {"created_ms", environment.created_ms}, {"reproducible", environment.reproducible},
   };
   if (environment.created_ms != 0) object["created_at"] = format_utc(environment.created_ms);
   if (!environment.flat.empty()) {
-    object["flat"] = digests_json(environment.flat);
+    object["flat"] = text_list(environment.flat);
     object["flat_depth"] = environment.flat_depth;
-    if (!environment.flat_older.empty())
-      object["flat_older"] = digests_json(environment.flat_older);
+    if (!environment.flat_older.empty()) object["flat_older"] = text_list(environment.flat_older);
   }
   if (!environment.config.empty()) object["config"] = to_json(environment.config);
   if (!environment.build.empty()) object["build"] = environment.build;

@@ -8,12 +8,6 @@ namespace tare::model {
 
 namespace {
 
-JsonArray texts(const std::vector<std::string>& items) {
-  JsonArray out;
-  for (const std::string& item : items) out.emplace_back(item);
-  return out;
-}
-
 auto count() { return integer<std::uint64_t>(0, kMaxCount); }
 
 Result<std::optional<TerminalSize>> read_terminal(const Node& node) {
@@ -40,8 +34,8 @@ Result<TerminalSize> read_terminal_size(const Node& node) {
 }
 
 Json to_json(const ExecRequest& request) {
-  JsonObject out{{"argv", texts(request.argv)},
-                 {"env", texts(request.env)},
+  JsonObject out{{"argv", text_list(request.argv)},
+                 {"env", text_list(request.env)},
                  {"cwd", request.cwd},
                  {"stdin", request.with_stdin},
                  {"attach", request.attach}};

@@ -15,12 +15,6 @@ bool is_plain(std::string_view text) {
   return text.find('\0') == std::string_view::npos && is_utf8(text);
 }
 
-Json texts(const std::vector<std::string>& list) {
-  JsonArray out;
-  for (const std::string& text : list) out.emplace_back(text);
-  return out;
-}
-
 void add_line(std::string& out, std::string_view key, std::string_view value) {
   out += fmt::format("{} {}:{}\n", key, value.size(), value);
 }
@@ -71,9 +65,9 @@ Result<> check_image_config(const ImageConfig& config) {
 
 Json to_json(const ImageConfig& config) {
   JsonObject out;
-  if (!config.entrypoint.empty()) out["entrypoint"] = texts(config.entrypoint);
-  if (!config.cmd.empty()) out["cmd"] = texts(config.cmd);
-  if (!config.env.empty()) out["env"] = texts(config.env);
+  if (!config.entrypoint.empty()) out["entrypoint"] = text_list(config.entrypoint);
+  if (!config.cmd.empty()) out["cmd"] = text_list(config.cmd);
+  if (!config.env.empty()) out["env"] = text_list(config.env);
   if (!config.user.empty()) {
     out["user"] = config.user;
     out["uid"] = config.uid;

@@ -13,13 +13,6 @@ namespace {
 
 constexpr std::size_t kMaxUserBytes = 16;
 
-Json text_list(const std::vector<std::string>& items) {
-  JsonArray array;
-  array.reserve(items.size());
-  for (const std::string& item : items) array.emplace_back(item);
-  return array;
-}
-
 auto count() { return integer<std::uint64_t>(0, kMaxCount); }
 
 // The time as text, where there is one.

@@ -65,12 +65,6 @@ void read_common(Fields& fields, RunnerManifest& manifest) {
   fields.optional("needs", manifest.needs, list_of(read_word, kMaxRunnerWords));
 }
 
-Json text_list(const std::vector<std::string>& items) {
-  JsonArray array;
-  for (const std::string& item : items) array.emplace_back(item);
-  return array;
-}
-
 }  // namespace
 
 Result<RunnerManifest> parse_runner_toml(std::string_view text, std::string file_name) {

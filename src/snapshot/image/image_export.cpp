@@ -36,12 +36,6 @@ Result<Blob> measured(const StoredLayer& layer, const OnProgress& progress) {
   return blob;
 }
 
-Json texts(const std::vector<std::string>& list) {
-  JsonArray out;
-  for (const std::string& text : list) out.emplace_back(text);
-  return out;
-}
-
 JsonObject descriptor(std::string_view type, const Blob& blob) {
   return {{"mediaType", type}, {"digest", blob.digest}, {"size", blob.size}};
 }
@@ -54,9 +48,9 @@ JsonObject platform_json() {
 std::string config_document(const ImageToExport& image, const std::vector<Blob>& layers) {
   JsonObject config;
   if (!image.config.user.empty()) config["User"] = image.config.user;
-  if (!image.config.env.empty()) config["Env"] = texts(image.config.env);
-  if (!image.config.entrypoint.empty()) config["Entrypoint"] = texts(image.config.entrypoint);
-  if (!image.config.cmd.empty()) config["Cmd"] = texts(image.config.cmd);
+  if (!image.config.env.empty()) config["Env"] = text_list(image.config.env);
+  if (!image.config.entrypoint.empty()) config["Entrypoint"] = text_list(image.config.entrypoint);
+  if (!image.config.cmd.empty()) config["Cmd"] = text_list(image.config.cmd);
   if (!image.config.workdir.empty()) config["WorkingDir"] = image.config.workdir;
   JsonArray diff_ids, history;
   for (const Blob& layer : layers) {
@@ -179,7 +173,7 @@ Result<std::string> write_docker(const ImageToExport& image, const std::vector<B
   JsonArray names;
   for (const Blob& layer : layers) names.emplace_back(hex_of(layer) + ".tar");
   JsonObject one{{"Config", config_name}};
-  one["RepoTags"] = image.reference.empty() ? Json(nullptr) : texts({image.reference});
+  one["RepoTags"] = image.reference.empty() ? Json(nullptr) : Json(text_list({image.reference}));
   one["Layers"] = std::move(names);
   TRY(archive.add_file("manifest.json", to_text(JsonArray{std::move(one)})));
   TRY(archive.add_file(config_name, config));
