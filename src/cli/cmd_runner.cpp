@@ -31,12 +31,6 @@ std::string reference_of(const Json& runner) {
   return printable(text_at(runner, {"name"})) + "@" + printable(text_at(runner, {"version"}));
 }
 
-// What Python leaves behind when it is tried out: not a part of the runner.
-bool is_compiled(std::string_view name) {
-  return name.find("__pycache__/") != std::string_view::npos || name.ends_with(".pyc") ||
-         name.ends_with(".pyo");
-}
-
 // A folder; or the name of a runner that comes with Tare.
 Result<std::string> runner_folder(const std::string& text) {
   if (text.find('/') != std::string::npos || sys::exists_at(sys::kCwd, text + "/runner.toml"))
@@ -51,7 +45,7 @@ Result<std::vector<LocalFile>> runner_files(const std::string& directory) {
   const auto folder = TRY(sys::open_directory(directory));
   for (const std::string& name : TRY(sys::list_dir(folder.get(), "."))) {
     for (LocalFile& file : TRY(find_files(name, name, kMaxAgentFiles, directory))) {
-      if (!is_compiled(file.name)) out.push_back(std::move(file));
+      if (!model::is_compiled(file.name)) out.push_back(std::move(file));
     }
   }
   if (out.size() <= kMaxAgentFiles) return out;

@@ -16,12 +16,6 @@ namespace {
 
 constexpr std::string_view kManifestName = "runner.toml";
 
-// Python would take it for the source beside it, whatever that says by now.
-bool is_compiled(std::string_view path) {
-  return path.ends_with(".pyc") || path.ends_with(".pyo") ||
-         path.find("__pycache__/") != std::string_view::npos;
-}
-
 Result<model::Runner> find_runner(runs::Store& store, const model::RunnerRef& ref) {
   return store.get_runner(kTenant, ref.name, ref.version);
 }
@@ -100,7 +94,7 @@ Result<> check_runner_files(const std::vector<UploadedFile>& files) {
   for (std::size_t i = 0; i < files.size(); ++i) {
     const std::string field = fmt::format("files[{}].path", i);
     TRY(model::check_relative_path(field, files[i].path));
-    if (is_compiled(files[i].path)) {
+    if (model::is_compiled(files[i].path)) {
       return field_error(
           field, quote(files[i].path) + " is compiled code, which may be another's: leave it out");
     }

@@ -22,14 +22,6 @@ namespace {
 
 using B = LimitBounds;
 
-// The refusal of a check, moved to the place where the value was written.
-Result<> placed(const Node& node, Result<> checked) {
-  if (checked) return checked;
-  std::string_view why = checked.error().message;
-  if (!checked.error().field.empty()) why.remove_prefix(checked.error().field.size() + 2);
-  return node.refuse(why);
-}
-
 Result<std::string> read_name(const Node& node) {
   std::string name = TRY(read_text(node, kMaxArgBytes, 0));
   TRY(placed(node, check_name("name", name)));

@@ -17,13 +17,6 @@ namespace {
 
 constexpr std::size_t kMaxWordBytes = 64;
 
-Result<> placed(const Node& node, Result<> checked) {
-  if (checked) return checked;
-  std::string_view why = checked.error().message;
-  if (!checked.error().field.empty()) why.remove_prefix(checked.error().field.size() + 2);
-  return node.refuse(why);
-}
-
 Result<std::string> read_runner_name(const Node& node) {
   std::string name = TRY(read_text(node, kMaxNameBytes, 0));
   TRY(placed(node, check_name("name", name)));
@@ -118,6 +111,11 @@ bool is_runner_version(std::string_view text) {
   if (text.empty() || text.size() > kMaxRunnerVersionBytes || !plain(text.front())) return false;
   return std::ranges::all_of(
       text, [&](char c) { return plain(c) || c == '.' || c == '_' || c == '+' || c == '-'; });
+}
+
+bool is_compiled(std::string_view path) {
+  return path.ends_with(".pyc") || path.ends_with(".pyo") ||
+         path.find("__pycache__/") != std::string_view::npos;
 }
 
 Result<RunnerRef> parse_runner_ref(std::string_view text) {

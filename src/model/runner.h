@@ -85,6 +85,10 @@ Result<RunnerRef> read_runner_ref(const Node& node);
 // Letters, digits, . _ + -; begins with a letter or digit.
 bool is_runner_version(std::string_view text);
 
+// A file that Python leaves behind when a runner is tried out. Not a part of the runner: it would
+// be taken for the source beside it, whatever that says by now.
+bool is_compiled(std::string_view path);
+
 // The handshake's output: one line {"tare_runner": <protocol>, ...} and nothing else. Hostile.
 Result<> read_handshake(std::string_view output);
 

@@ -147,6 +147,13 @@ Result<> check_env(std::string_view field, const std::vector<std::string>& env) 
   return check_total(field, env, kMaxEnvBytes);
 }
 
+Result<> placed(const Node& node, Result<> checked) {
+  if (checked) return checked;
+  std::string_view why = checked.error().message;
+  if (!checked.error().field.empty()) why.remove_prefix(checked.error().field.size() + 2);
+  return node.refuse(why);
+}
+
 Result<> validate(const RunRequest& request) {
   TRY(check_agent(request));
   TRY(check_environment(request));

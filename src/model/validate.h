@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/decode.h"
 #include "base/result.h"
 #include "model/run.h"
 
@@ -20,5 +21,8 @@ Result<> check_env(std::string_view field, const std::vector<std::string>& env);
 // A letter or _, then letters, digits, _ . and - (images have such); not TARE_..., which Tare sets
 // itself.
 Result<> check_env_name(std::string_view field, std::string_view name);
+
+// The refusal of such a check, moved to the place where the value was written.
+Result<> placed(const Node& node, Result<> checked);
 
 }  // namespace tare::model
