@@ -5,7 +5,6 @@
 #include "api/handlers.h"
 #include "api/uploaded_files.h"
 #include "base/decode.h"
-#include "base/ids.h"
 #include "base/limits.h"
 #include "model/agent.h"
 
@@ -25,12 +24,6 @@ Result<AgentApply> read_apply(const Node& node) {
   fields.optional("files", apply.files, list_of(read_uploaded_file, kMaxAgentFiles));
   TRY(fields.finish());
   return apply;
-}
-
-Result<std::string> agent_name(Exchange& exchange) {
-  const std::string& name = exchange.parameter("name");
-  TRY(check_name("name", name));
-  return name;
 }
 
 }  // namespace
@@ -55,12 +48,12 @@ Result<> list_agents(Services& services, Exchange& exchange) {
 }
 
 Result<> get_agent(Services& services, Exchange& exchange) {
-  const std::string name = TRY(agent_name(exchange));
+  const std::string name = TRY(agent_name_of(exchange));
   return reply_json(exchange, 200, model::to_json(TRY(services.agents.get(name, std::nullopt))));
 }
 
 Result<> get_agent_version(Services& services, Exchange& exchange) {
-  const std::string name = TRY(agent_name(exchange));
+  const std::string name = TRY(agent_name_of(exchange));
   const std::string& text = exchange.parameter("version");
   std::uint32_t version = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), version);

@@ -84,4 +84,10 @@ Result<std::string> run_id_of(http::Exchange& exchange) {
   return id;
 }
 
+Result<std::string> agent_name_of(http::Exchange& exchange) {
+  const std::string& name = exchange.parameter("name");
+  TRY(check_name("name", name));
+  return name;
+}
+
 }  // namespace tare::api

@@ -32,5 +32,7 @@ Result<std::vector<model::RunState>> states_of(std::string_view text);
 
 // The path's run id, of the right form (else not_found: there is no such run).
 Result<std::string> run_id_of(http::Exchange& exchange);
+// The path's name of an agent.
+Result<std::string> agent_name_of(http::Exchange& exchange);
 
 }  // namespace tare::api

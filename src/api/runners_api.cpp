@@ -3,7 +3,6 @@
 #include "api/handlers.h"
 #include "api/uploaded_files.h"
 #include "base/decode.h"
-#include "base/ids.h"
 #include "base/limits.h"
 #include "model/runner.h"
 
@@ -29,12 +28,6 @@ Result<model::RunnerRef> runner_of(Exchange& exchange, bool with_version) {
   std::string text = exchange.parameter("name");
   if (with_version) text += "@" + exchange.parameter("version");
   return model::parse_runner_ref(text);
-}
-
-Result<std::string> agent_name(Exchange& exchange) {
-  const std::string& name = exchange.parameter("name");
-  TRY(check_name("name", name));
-  return name;
 }
 
 }  // namespace
@@ -75,7 +68,7 @@ Result<> remove_runner(Services& services, Exchange& exchange) {
 }
 
 Result<> get_agent_runner(Services& services, Exchange& exchange) {
-  const std::string agent = TRY(agent_name(exchange));
+  const std::string agent = TRY(agent_name_of(exchange));
   JsonArray history;
   for (const model::Rollout& rollout : TRY(services.runners.history(agent)))
     history.push_back(model::to_json(rollout));
@@ -83,7 +76,7 @@ Result<> get_agent_runner(Services& services, Exchange& exchange) {
 }
 
 Result<> use_agent_runner(Services& services, Exchange& exchange) {
-  const std::string agent = TRY(agent_name(exchange));
+  const std::string agent = TRY(agent_name_of(exchange));
   const Json body = TRY(read_json(exchange));
   const RunnerUse use = TRY(read_use(Node(body)));
   const auto rollout = TRY(
@@ -92,7 +85,7 @@ Result<> use_agent_runner(Services& services, Exchange& exchange) {
 }
 
 Result<> roll_back_agent_runner(Services& services, Exchange& exchange) {
-  const std::string agent = TRY(agent_name(exchange));
+  const std::string agent = TRY(agent_name_of(exchange));
   return reply_json(exchange, 200,
                     model::to_json(TRY(services.runners.back(agent, exchange.context()))));
 }
