@@ -6,7 +6,6 @@
 
 #include "base/text.h"
 #include "host/uploaded_files.h"
-#include "model/relative_path.h"
 
 namespace tare::host {
 
@@ -22,14 +21,14 @@ bool belongs_to(std::string_view path, std::string_view entry) {
 
 Result<> match_files(const std::vector<std::string>& entries,
                      const std::vector<UploadedFile>& files) {
+  TRY(check_upload_paths(files));
   for (std::size_t i = 0; i < files.size(); ++i) {
-    const std::string field = fmt::format("files[{}].path", i);
-    TRY(model::check_relative_path(field, files[i].path));
     const auto owner = std::find_if(entries.begin(), entries.end(), [&](const std::string& entry) {
       return belongs_to(files[i].path, entry);
     });
     if (owner == entries.end()) {
-      return field_error(field, quote(files[i].path) + " is not among `files` of agent.toml");
+      return field_error(fmt::format("files[{}].path", i),
+                         quote(files[i].path) + " is not among `files` of agent.toml");
     }
   }
   for (const std::string& entry : entries) {
@@ -39,13 +38,6 @@ Result<> match_files(const std::vector<std::string>& entries,
     if (file == files.end()) {
       return field_error("files", quote(entry) + " is named by agent.toml and was not sent");
     }
-  }
-  std::vector<std::string_view> paths;
-  for (const UploadedFile& file : files) paths.push_back(file.path);
-  if (const auto clash = model::find_path_clash(paths)) {
-    return field_error(
-        fmt::format("files[{}].path", clash->second),
-        quote(paths[clash->second]) + " is there twice, or is a folder of another file");
   }
   return ok();
 }
@@ -61,10 +53,10 @@ Result<runs::StoredAgent> Agents::apply(std::string_view manifest, std::vector<U
   const auto environment = TRY(environments_.resolve(agent.manifest.environment));
   agent.environment_digest = environment.digest;
   agent.environment_layers = environment.layers;
-  std::sort(files.begin(), files.end(),
-            [](const auto& a, const auto& b) { return a.path < b.path; });
-  if (!files.empty())
-    agent.files_digest = TRY(import_uploads(deps_, snapshot::FilesOf::agent, files, ctx));
+  if (!files.empty()) {
+    agent.files_digest = TRY(
+        import_uploads(deps_, snapshot::FilesOf::agent, std::move(files), ctx));
+  }
   agent.created_ms = deps_.clock.wall_ms();
   return deps_.records.run([&](runs::Store& store) -> Result<runs::StoredAgent> {
     if (!agent.manifest.runner.empty()) TRY(runners_.begin(store, agent));

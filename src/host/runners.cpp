@@ -7,7 +7,6 @@
 #include "base/ids.h"
 #include "base/text.h"
 #include "host/launch_parts.h"
-#include "model/relative_path.h"
 #include "sys/files.h"
 
 namespace tare::host {
@@ -90,22 +89,14 @@ Result<model::SandboxSpec> example_spec(const model::Agent& agent, const model::
 }  // namespace
 
 Result<> check_runner_files(const std::vector<UploadedFile>& files) {
-  std::vector<std::string_view> paths;
+  TRY(check_upload_paths(files));
   for (std::size_t i = 0; i < files.size(); ++i) {
-    const std::string field = fmt::format("files[{}].path", i);
-    TRY(model::check_relative_path(field, files[i].path));
-    if (model::is_compiled(files[i].path)) {
-      return field_error(
-          field, quote(files[i].path) + " is compiled code, which may be another's: leave it out");
-    }
-    paths.push_back(files[i].path);
-  }
-  if (const auto clash = model::find_path_clash(paths)) {
+    if (!model::is_compiled(files[i].path)) continue;
     return field_error(
-        fmt::format("files[{}].path", clash->second),
-        quote(paths[clash->second]) + " is there twice, or is a folder of another file");
+        fmt::format("files[{}].path", i),
+        quote(files[i].path) + " is compiled code, which may be another's: leave it out");
   }
-  if (std::ranges::find(paths, kManifestName) == paths.end())
+  if (std::ranges::find(files, kManifestName, &UploadedFile::path) == files.end())
     return field_error("files", "runner.toml is missing: it names the runner");
   return ok();
 }

@@ -2,9 +2,25 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "base/text.h"
+#include "model/relative_path.h"
 
 namespace tare::host {
+
+Result<> check_upload_paths(const std::vector<UploadedFile>& files) {
+  std::vector<std::string_view> paths;
+  for (const UploadedFile& file : files) {
+    TRY(model::check_relative_path(fmt::format("files[{}].path", paths.size()), file.path));
+    paths.push_back(file.path);
+  }
+  const auto clash = model::find_path_clash(paths);
+  if (!clash) return ok();
+  return field_error(
+      fmt::format("files[{}].path", clash->second),
+      quote(paths[clash->second]) + " is there twice, or is a folder of another file");
+}
 
 Result<std::string> import_uploads(const RunDeps& deps, snapshot::FilesOf of,
                                    std::vector<UploadedFile> files, const fiber::Context& ctx) {

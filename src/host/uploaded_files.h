@@ -1,7 +1,8 @@
 // Files that a client has uploaded as blobs, and names: an agent's, a runner's. As a layer in the
 // store.
 //
-// Errors: not_found for a blob that is not there, naming the file. Loop thread only.
+// Errors: Errc::invalid for a path; not_found for a blob that is not there, naming the file. Loop
+// thread only.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,10 @@ struct UploadedFile {
   std::uint32_t mode = 0644;
   std::string digest;  // of a blob
 };
+
+// Their paths are such as a file below a folder of ours can have, each once and none the folder of
+// another. Pure.
+Result<> check_upload_paths(const std::vector<UploadedFile>& files);
 
 // The layer's digest. The same for the same files in another order. The caller has published
 // (layer_gate.h).
