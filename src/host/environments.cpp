@@ -14,6 +14,8 @@ namespace {
 using model::EnvironmentSource;
 using model::EnvironmentState;
 
+constexpr std::string_view kOrRebuild = "choose another name, or replace it with --rebuild";
+
 // The key under which an environment is looked up: canonical where there is a canonical form.
 std::string key_of(const EnvironmentSource& source) { return source.text(); }
 
@@ -51,6 +53,20 @@ Result<> refuse_if_agents_need(runs::Store& store, const model::Environment& env
     return Error{Errc::conflict, fmt::format("environment {} is needed by version {} of agent {}",
                                              quote(environment.name), agent.version, agent.name)};
   });
+}
+
+// A name stands for what it was given to, until somebody says otherwise.
+Result<> refuse_if_others(runs::Store& store, const std::string& name, const std::string& source) {
+  const auto there = store.get_environment(kTenant, name);
+  if (there && there->source == source) return ok();
+  return refuse_if_taken(store, name, kOrRebuild);
+}
+
+Result<> refuse_while_built(runs::Store& store, const std::string& name) {
+  const auto there = store.get_environment(kTenant, name);
+  if (!there || there->state != EnvironmentState::building) return ok();
+  return Error{Errc::conflict,
+               fmt::format("{} is being built: `tare logs -f {}`", quote(name), there->build)};
 }
 
 }  // namespace
@@ -116,19 +132,6 @@ Result<std::vector<model::Environment>> Environments::list(std::string_view sour
   return all;
 }
 
-// A name stands for what it was given to, until somebody says otherwise.
-Result<> Environments::refuse_if_others(const std::string& name, const std::string& source) {
-  const auto there = deps_.records.run(
-      [&](runs::Store& store) { return store.get_environment(kTenant, name); });
-  if (!there && there.error().code != Errc::not_found) return there.error();
-  if (!there || there->source == source || there->state == EnvironmentState::failed) return ok();
-  return Error{Errc::conflict,
-               fmt::format("environment {} is there already, of {}: choose another name, or "
-                           "replace it with --rebuild",
-                           quote(name), there->source),
-               0, "name"};
-}
-
 Result<BuildAnswer> Environments::build(const BuildRequest& request) {
   const EnvironmentSource source = TRY(model::parse_environment_source(request.source));
   if (source.kind == EnvironmentSource::Kind::host) return BuildAnswer{.ready = host_environment()};
@@ -141,7 +144,9 @@ Result<BuildAnswer> Environments::build(const BuildRequest& request) {
   if (const auto build = runs_.build_of(text)) {
     return BuildAnswer{.ready = {}, .build = build->run, .ref = build->image->name};
   }
-  if (!request.rebuild) TRY(refuse_if_others(name, text));
+  if (!request.rebuild) {
+    TRY(deps_.records.run([&](runs::Store& store) { return refuse_if_others(store, name, text); }));
+  }
   for (model::Environment one : TRY(list(text))) {
     if (request.rebuild || one.state != EnvironmentState::ready) continue;
     if (one.name == name) return BuildAnswer{.ready = std::move(one)};
@@ -183,19 +188,10 @@ Result<BuildAnswer> Environments::build_from(const BuildFromRequest& request) {
   environment.state = EnvironmentState::building;
   environment.created_ms = deps_.clock.wall_ms();
   environment.online_build = request.network;
-  const auto there = deps_.records.run(
-      [&](runs::Store& store) { return store.get_environment(kTenant, request.name); });
-  if (there && there->state == EnvironmentState::building) {
-    return Error{Errc::conflict, fmt::format("{} is being built: `tare logs -f {}`",
-                                             quote(request.name), there->build)};
-  }
-  if (there && there->state == EnvironmentState::ready && !request.rebuild) {
-    return Error{Errc::conflict,
-                 fmt::format("environment {} is there already: choose another "
-                             "name, or `--rebuild`",
-                             quote(request.name)),
-                 0, "name"};
-  }
+  TRY(deps_.records.run([&](runs::Store& store) -> Result<> {
+    TRY(refuse_while_built(store, request.name));
+    return request.rebuild ? ok() : refuse_if_taken(store, request.name, kOrRebuild);
+  }));
   NewRun wanted;
   wanted.request.environment = base.reference;
   wanted.request.environment_digest = base.digest;
@@ -219,13 +215,14 @@ Result<> check_environment_name(const std::string& name) {
   return field_error("name", quote(name) + " has a meaning of its own; take another");
 }
 
-Result<> refuse_if_taken(runs::Store& store, const std::string& name) {
+Result<> refuse_if_taken(runs::Store& store, const std::string& name, std::string_view fix) {
   const auto there = store.get_environment(kTenant, name);
   if (!there && there.error().code != Errc::not_found) return there.error();
   if (!there || there->state == model::EnvironmentState::failed) return ok();
-  return Error{Errc::conflict,
-               fmt::format("environment {} is there already: choose another name", quote(name)), 0,
-               "name"};
+  return Error{
+      Errc::conflict,
+      fmt::format("environment {} is there already, of {}: {}", quote(name), there->source, fix), 0,
+      "name"};
 }
 
 Result<model::Environment> Environments::tag(std::string_view reference, const std::string& name) {

@@ -75,8 +75,9 @@ struct BuildAnswer {
 
 // One that people may give: not `host`, nor the source or digest of another.
 Result<> check_environment_name(const std::string& name);
-// Conflict when it stands for one already.
-Result<> refuse_if_taken(runs::Store& store, const std::string& name);
+// Conflict when it stands for one already that is ready or being built. `fix`: what can be done.
+Result<> refuse_if_taken(runs::Store& store, const std::string& name,
+                         std::string_view fix = "choose another name");
 
 class Environments {
  public:
@@ -128,7 +129,6 @@ class Environments {
   Result<std::shared_ptr<LiveRun>> freezable(const std::string& session);
   Result<model::Environment> name_again(std::string_view reference, const std::string& name,
                                         const std::string& source);
-  Result<> refuse_if_others(const std::string& name, const std::string& source);
   Result<BuildAnswer> start_build(const model::EnvironmentSource& source, const std::string& name);
   model::Environment host_environment() const;
 

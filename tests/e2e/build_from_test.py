@@ -36,7 +36,8 @@ class BuildFrom(layers.EnvironmentsTest):
         self.home.must("env", "verify", "app")
         # The same commands once more: the same bytes but for times, and a name that is taken.
         again = self.build("app", "true")
-        self.assertIn(b"is there already", again.stderr)
+        self.assertIn(b"is there already, of from:box: choose another name, or replace it with "
+                      b"--rebuild", again.stderr)
         rebuilt = self.build("app", "echo other >/opt/new", "--rebuild")
         self.assert_status(rebuilt, 0)
         self.assertEqual(self.run_in("app", "cat /opt/*"), "kept\nother\nold\n")
