@@ -7,6 +7,17 @@ namespace {
 
 constexpr std::size_t kMaxDifferenceBytes = 16 * 1024;
 
+void put_layers(WireWriter& w, const std::vector<LayerInfo>& layers, std::size_t most) {
+  w.count("layers", layers.size(), most);
+  for (const LayerInfo& layer : layers) put(w, layer);
+}
+Result<std::vector<LayerInfo>> take_layers(WireReader& r, std::size_t most) {
+  std::vector<LayerInfo> layers;
+  const std::size_t count = TRY(r.count("layers", most, kMaxDigestBytes + 20));
+  for (std::size_t i = 0; i < count; ++i) layers.push_back(TRY(take_layer(r)));
+  return layers;
+}
+
 void put(WireWriter& w, const Progress& m) {
   w.u64(m.entries);
   w.u64(m.bytes);
@@ -76,14 +87,12 @@ Result<Reply> take_verified(WireReader& r) {
 Result<Reply> take_layer_info(WireReader& r) { return Reply(TRY(take_layer(r))); }
 
 void put(WireWriter& w, const LayerPage& m) {
-  w.count("layers", m.layers.size(), kMaxLayersPerPage);
-  for (const LayerInfo& layer : m.layers) put(w, layer);
+  put_layers(w, m.layers, kMaxLayersPerPage);
   w.boolean(m.more);
 }
 Result<Reply> take_layer_page(WireReader& r) {
   LayerPage m;
-  const std::size_t layers = TRY(r.count("layers", kMaxLayersPerPage, kMaxDigestBytes + 20));
-  for (std::size_t i = 0; i < layers; ++i) m.layers.push_back(TRY(take_layer(r)));
+  m.layers = TRY(take_layers(r, kMaxLayersPerPage));
   m.more = TRY(r.boolean("more"));
   return Reply(std::move(m));
 }
@@ -108,16 +117,14 @@ void put(WireWriter& w, const Opened& m) { w.u64(m.size); }
 Result<Reply> take_opened(WireReader& r) { return Reply(Opened{TRY(r.u64("size"))}); }
 
 void put(WireWriter& w, const ImageImported& m) {
-  w.count("layers", m.layers.size(), kMaxImageLayers);
-  for (const LayerInfo& layer : m.layers) put(w, layer);
+  put_layers(w, m.layers, kMaxImageLayers);
   w.enumerator(m.kind);
   put_config(w, m.config);
   put(w, m.dropped);
 }
 Result<Reply> take_image_imported(WireReader& r) {
   ImageImported m;
-  const std::size_t layers = TRY(r.count("layers", kMaxImageLayers, kMaxDigestBytes + 20));
-  for (std::size_t i = 0; i < layers; ++i) m.layers.push_back(TRY(take_layer(r)));
+  m.layers = TRY(take_layers(r, kMaxImageLayers));
   m.kind = TRY(r.enumerator("kind", ImageKind::docker));
   m.config = TRY(take_config(r));
   m.dropped = TRY(take_counts(r));
