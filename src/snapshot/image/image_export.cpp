@@ -94,12 +94,10 @@ class ArchiveOut {
   Result<> write(std::span<const std::byte> bytes);
   Result<> write(std::string_view text) { return write(std::as_bytes(std::span(text))); }
   std::uint64_t bytes() const { return bytes_; }
-  std::string digest() { return digest_text(hash_.finish()); }
 
  private:
   int out_;
   const OnProgress& progress_;
-  Sha256 hash_;
   std::uint64_t bytes_ = 0;
 };
 
@@ -113,7 +111,6 @@ TarHeader plain(const std::string& name, std::uint64_t size) {
 
 Result<> ArchiveOut::write(std::span<const std::byte> bytes) {
   TRY(sys::write_all(out_, bytes).context("the archive could not be written"));
-  hash_.update(bytes);
   bytes_ += bytes.size();
   return ok();
 }
@@ -184,9 +181,13 @@ Result<std::string> write_docker(const ImageToExport& image, const std::vector<B
 
 Result<std::string> write_tree(const ImageToExport& image, ArchiveOut& archive,
                                const OnProgress& progress) {
-  const ByteSink sink = [&](std::span<const std::byte> bytes) { return archive.write(bytes); };
+  Sha256 hash;
+  const ByteSink sink = [&](std::span<const std::byte> bytes) {
+    hash.update(bytes);
+    return archive.write(bytes);
+  };
   TRY(write_merged_tar(image.layers, sink, progress));
-  return archive.digest();
+  return digest_text(hash.finish());
 }
 
 }  // namespace
