@@ -81,21 +81,12 @@ class UpperCopy {
   std::map<std::pair<dev_t, ino_t>, std::string> linked_;
 };
 
-std::string child_of(const std::string& folder, const std::string& name) {
-  return folder == kRootPath ? name : folder + "/" + name;
-}
-
-// `path` is `folder`, or below it.
-bool is_within(std::string_view path, std::string_view folder) {
-  return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
-}
-
 bool UpperCopy::is_left_out(std::string_view path) const {
-  const auto within = [path](std::string_view one) { return is_within(path, one); };
+  const auto within = [path](std::string_view one) { return is_at_or_below(path, one); };
   if (std::ranges::any_of(request_.without, within)) return true;
   if (request_.only.empty() || path == kRootPath) return false;
   // The folders on the way are kept.
-  const auto leads_to = [path](std::string_view one) { return is_within(one, path); };
+  const auto leads_to = [path](std::string_view one) { return is_at_or_below(one, path); };
   return std::ranges::none_of(request_.only, within) &&
          std::ranges::none_of(request_.only, leads_to);
 }
@@ -125,8 +116,7 @@ Result<EntryMetadata> UpperCopy::metadata(const WalkStep& step, const struct sta
                          .mtime_s = status.st_mtim.tv_sec,
                          .xattrs = {}};
   if (fd < 0) return metadata;
-  for (sys::Xattr& xattr : TRY(sys::xattrs_fd(fd, kXattrPrefix)))
-    if (is_kept_xattr(xattr.name)) metadata.xattrs.push_back(std::move(xattr));
+  metadata.xattrs = TRY(kept_xattrs(fd));
   return metadata;
 }
 
@@ -145,7 +135,7 @@ Result<> UpperCopy::add_folder(const WalkStep& step) {
   PathSet below = TRY(lower_.names_in(step.path));
   if (below.empty()) return ok();
   for (const std::string& name : TRY(sys::list_dir(step.folder, "."))) below.erase(name);
-  for (const std::string& name : below) TRY(hide(child_of(step.path, name)));
+  for (const std::string& name : below) TRY(hide(join_entry_path(step.path, name)));
   return ok();
 }
 

@@ -5,20 +5,10 @@
 
 namespace tare::snapshot {
 
-namespace {
-
-bool is_below(std::string_view path, std::string_view folder) {
-  if (folder == kRootPath) return path != kRootPath;
-  return path.size() > folder.size() && path.starts_with(folder) && path[folder.size()] == '/';
-}
-
-}  // namespace
-
 // Takes out what lower layers have below the path, and at it.
 void MergedTree::hide(const std::string& path) {
   auto at = entries_.lower_bound(path);
-  if (at != entries_.end() && at->first == path) at = entries_.erase(at);
-  while (at != entries_.end() && is_below(at->first, path)) at = entries_.erase(at);
+  while (at != entries_.end() && is_at_or_below(at->first, path)) at = entries_.erase(at);
 }
 
 void MergedTree::lay(const Manifest& layer) {

@@ -54,6 +54,17 @@ std::pair<std::string, std::string> split_entry_path(std::string_view path) {
   return {std::string(path.substr(0, slash)), std::string(path.substr(slash + 1))};
 }
 
+std::string join_entry_path(std::string_view folder, std::string_view name) {
+  std::string path;
+  if (folder != kRootPath) path.append(folder).push_back('/');
+  return path.append(name);
+}
+
+bool is_at_or_below(std::string_view path, std::string_view folder) {
+  if (folder == kRootPath) return true;
+  return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
+}
+
 std::strong_ordering compare_entry_paths(std::string_view a, std::string_view b) {
   if (a == b) return std::strong_ordering::equal;
   if (a == kRootPath) return std::strong_ordering::less;

@@ -32,6 +32,11 @@ Result<> check_entry_path(std::string_view path);
 // "a/b/c" is {"a/b", "c"}; "a" is {".", "a"}. Not for the root.
 std::pair<std::string, std::string> split_entry_path(std::string_view path);
 
+// The other way round.
+std::string join_entry_path(std::string_view folder, std::string_view name);
+
+bool is_at_or_below(std::string_view path, std::string_view folder);
+
 // The order of a manifest: a folder before what is in it, names of one folder by their bytes.
 std::strong_ordering compare_entry_paths(std::string_view a, std::string_view b);
 

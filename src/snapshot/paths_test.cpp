@@ -79,9 +79,18 @@ TEST(EntryPath, a_folders_content_follows_it_directly) {
   }
 }
 
-TEST(EntryPath, splits_at_the_last_component) {
+TEST(EntryPath, splits_at_the_last_component_and_is_joined_again) {
   EXPECT_EQ(split_entry_path("a"), std::pair(std::string("."), std::string("a")));
   EXPECT_EQ(split_entry_path("a/b/c"), std::pair(std::string("a/b"), std::string("c")));
+  EXPECT_EQ(join_entry_path(".", "a"), "a");
+  EXPECT_EQ(join_entry_path("a/b", "c"), "a/b/c");
+}
+
+TEST(EntryPath, is_below_a_folder_that_it_begins_with_up_to_a_slash) {
+  for (const char* path : {"a/b", "a/b/c"}) EXPECT_TRUE(is_at_or_below(path, "a/b")) << path;
+  for (const char* path : {".", "a", "a/bc", "a/b.c", "b"})
+    EXPECT_FALSE(is_at_or_below(path, "a/b")) << path;
+  for (const char* path : {".", "a", "..a"}) EXPECT_TRUE(is_at_or_below(path, kRootPath)) << path;
 }
 
 }  // namespace

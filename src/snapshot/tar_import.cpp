@@ -196,7 +196,7 @@ Result<> TarImport::add_whiteout(archive_entry* entry, const std::string& path) 
   const std::string hidden = name.substr(kWhiteout.size());
   if (hidden.empty() || hidden == "." || hidden == "..")
     return refused(path, "is a whiteout of no name");
-  rules_.marks->hidden.insert(parent == kRootPath ? hidden : parent + "/" + hidden);
+  rules_.marks->hidden.insert(join_entry_path(parent, hidden));
   return ok();
 }
 

@@ -165,7 +165,7 @@ class Edited {
       if (one.type == EntryType::directory && path != kRootPath) folders.push_back(path);
     folder = folders[random_.below(folders.size())];
     const std::string name(1, static_cast<char>('a' + random_.below(5)));
-    return folder == kRootPath ? name : folder + "/" + name;
+    return join_entry_path(folder, name);
   }
   template <class Tree>
   static void cut(Tree& tree, const std::string& path) {

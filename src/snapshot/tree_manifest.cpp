@@ -16,6 +16,12 @@ bool is_kept_xattr(std::string_view name) {
   return name.starts_with(kXattrPrefix) && !name.starts_with(kOverlayXattrPrefix);
 }
 
+Result<std::vector<sys::Xattr>> kept_xattrs(int fd) {
+  auto all = TRY(sys::xattrs_fd(fd, kXattrPrefix));
+  std::erase_if(all, [](const sys::Xattr& xattr) { return !is_kept_xattr(xattr.name); });
+  return all;
+}
+
 namespace {
 
 constexpr std::size_t kReadBytes = 256 * 1024;
@@ -49,12 +55,11 @@ class TreeManifest {
   std::uint64_t told_entries_ = 0, told_bytes_ = 0;
 };
 
-Result<std::vector<ManifestXattr>> kept_xattrs(int fd) {
-  std::vector<ManifestXattr> kept;
-  for (auto& xattr : TRY(sys::xattrs_fd(fd, kXattrPrefix))) {
-    if (is_kept_xattr(xattr.name)) kept.push_back({std::move(xattr.name), std::move(xattr.value)});
-  }
-  return kept;
+Result<std::vector<ManifestXattr>> attributes_of(int fd) {
+  std::vector<ManifestXattr> out;
+  for (sys::Xattr& xattr : TRY(kept_xattrs(fd)))
+    out.push_back({std::move(xattr.name), std::move(xattr.value)});
+  return out;
 }
 
 Error refused(const WalkStep& step, std::string_view why) {
@@ -78,7 +83,7 @@ Result<> TreeManifest::add(const WalkStep& step) {
   set_metadata(entry, step.status);
   if (step.kind == WalkStep::Kind::leaf) return add_leaf(step, std::move(entry));
   entry.type = EntryType::directory;
-  entry.xattrs = TRY(kept_xattrs(step.folder));
+  entry.xattrs = TRY(attributes_of(step.folder));
   return put(entry);
 }
 
@@ -116,7 +121,7 @@ Result<> TreeManifest::add_file(const WalkStep& step, ManifestEntry entry) {
   set_metadata(entry, status);
   entry.type = EntryType::file;
   entry.size = static_cast<std::uint64_t>(status.st_size);
-  entry.xattrs = TRY(kept_xattrs(fd.get()));
+  entry.xattrs = TRY(attributes_of(fd.get()));
   TRY(refuse_secrets(entry));  // the names first: they are in what else is said
   entry.content = TRY(hash(step.path, fd.get(), entry.size));
   return writer_.add(entry);

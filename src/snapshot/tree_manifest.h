@@ -9,10 +9,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "base/result.h"
 #include "snapshot/manifest.h"
 #include "snapshot/needles.h"
+#include "sys/entries.h"
 
 namespace tare::snapshot {
 
@@ -24,6 +26,7 @@ using OnProgress = std::function<Result<>(std::uint64_t entries, std::uint64_t b
 inline constexpr std::string_view kXattrPrefix = "user.";
 inline constexpr std::string_view kOverlayXattrPrefix = "user.overlay.";
 bool is_kept_xattr(std::string_view name);
+Result<std::vector<sys::Xattr>> kept_xattrs(int fd);
 
 Result<ManifestSummary> write_manifest_of(int root, const ManifestWriter::Sink& sink,
                                           const OnProgress& progress,

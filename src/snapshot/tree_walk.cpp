@@ -57,7 +57,7 @@ Result<std::optional<WalkStep>> TreeWalk::next() {
 
 Result<std::optional<WalkStep>> TreeWalk::visit(Folder& folder, const std::string& name) {
   WalkStep step;
-  step.path = folder.path == kRootPath ? name : folder.path + "/" + name;
+  step.path = join_entry_path(folder.path, name);
   step.name = name;
   step.parent = folder.fd.get();
   auto status = sys::stat_at(step.parent, name);

@@ -21,10 +21,6 @@ Error in_the_way(std::string_view path) {
                                   "layer below"};
 }
 
-std::string child_of(const std::string& folder, const std::string& name) {
-  return folder == kRootPath ? name : folder + "/" + name;
-}
-
 EntryMetadata implicit_folder() {
   EntryMetadata metadata;
   metadata.mtime_s = kImplicitMtime;
@@ -37,9 +33,7 @@ Result<EntryMetadata> metadata_of(int folder) {
                          .uid = status.st_uid,
                          .gid = status.st_gid,
                          .mtime_s = status.st_mtim.tv_sec,
-                         .xattrs = {}};
-  for (sys::Xattr& xattr : TRY(sys::xattrs_fd(folder, kXattrPrefix)))
-    if (is_kept_xattr(xattr.name)) metadata.xattrs.push_back(std::move(xattr));
+                         .xattrs = TRY(kept_xattrs(folder))};
   return metadata;
 }
 
@@ -76,10 +70,6 @@ class Marks {
   PathSet hidden_;
   std::vector<Step> way_;
 };
-
-bool is_at_or_below(std::string_view path, std::string_view folder) {
-  return path.starts_with(folder) && (path.size() == folder.size() || path[folder.size()] == '/');
-}
 
 // False: nothing of the layers below can be there. An error: a symlink is on the way. Paths come in
 // their order: what is known of the way to the one before is mostly that of the next.
@@ -129,7 +119,8 @@ Result<> Marks::hide_all_in(const std::string& folder) {
   if (own == Seen::Kind::other || (own == Seen::Kind::nothing && below == Seen::Kind::other))
     return in_the_way(folder);
   if (below != Seen::Kind::folder) return ok();
-  for (const std::string& name : TRY(lower_.names_in(folder))) TRY(hide(child_of(folder, name)));
+  for (const std::string& name : TRY(lower_.names_in(folder)))
+    TRY(hide(join_entry_path(folder, name)));
   return ok();
 }
 

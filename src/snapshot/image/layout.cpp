@@ -62,7 +62,7 @@ std::string resolved(const std::string& path, std::string_view target) {
     at = split_entry_path(at).first;
     target.remove_prefix(3);
   }
-  const std::string joined = at == kRootPath ? std::string(target) : at + "/" + std::string(target);
+  const std::string joined = join_entry_path(at, target);
   return check_entry_path(joined) ? joined : std::string();
 }
 

@@ -107,7 +107,7 @@ Result<> TarOut::add_whiteout(const std::string& path) {
                                     ": it is hidden, and its name is too long for an OCI whiteout; "
                                     "export with --format tar"};
   }
-  if (parent != kRootPath) header.name = parent + "/" + header.name;
+  header.name = join_entry_path(parent, header.name);
   header.mode = 0;
   header.mtime_s = static_cast<std::uint64_t>(kImplicitMtime);
   return sink_(bytes_of(tar_header(header)));
