@@ -12,6 +12,7 @@ namespace tare {
 namespace {
 
 constexpr std::string_view kPrefix = "sha256:";
+static_assert(kDigestTextBytes == kPrefix.size() + 2 * sizeof(Sha256Digest));
 
 // -1 for anything but a lower-case hex digit: a digest has one spelling only.
 int hex_value(char c) {
@@ -67,8 +68,7 @@ Result<Sha256Digest> parse_digest(std::string_view text) {
                              quote(text))};
   };
   Sha256Digest out{};
-  if (!text.starts_with(kPrefix) || text.size() != kPrefix.size() + 2 * out.size())
-    return refused();
+  if (!text.starts_with(kPrefix) || text.size() != kDigestTextBytes) return refused();
   const std::string_view hex = text.substr(kPrefix.size());
   for (std::size_t i = 0; i < out.size(); ++i) {
     const int high = hex_value(hex[2 * i]);

@@ -37,6 +37,7 @@ Sha256Digest sha256(std::string_view data);
 std::string to_hex(std::span<const std::uint8_t> bytes);
 
 // "sha256:<64 hex>".
+inline constexpr std::size_t kDigestTextBytes = 71;
 std::string digest_text(const Sha256Digest& digest);
 // digest_text(sha256(data)).
 std::string sha256_text(std::string_view data);

@@ -42,7 +42,7 @@ Result<TreeLimits> take_limits(WireReader& r) {
 }
 
 Result<std::string> take_digest(WireReader& r) {
-  std::string digest = TRY(r.text("digest", kMaxDigestBytes));
+  std::string digest = TRY(r.text("digest", kDigestTextBytes));
   if (!is_digest(digest))
     return Error{Errc::invalid, "message field digest: \"sha256:\" and 64 hex digits expected"};
   return digest;
@@ -60,7 +60,7 @@ Result<std::uint64_t> take_timeout(WireReader& r) {
 
 void put_digests(WireWriter& w, const std::vector<std::string>& layers, std::size_t most) {
   w.count("layers", layers.size(), most);
-  for (const std::string& layer : layers) w.text("digest", layer, kMaxDigestBytes);
+  for (const std::string& layer : layers) w.text("digest", layer, kDigestTextBytes);
 }
 Result<std::vector<std::string>> take_digests(WireReader& r, std::size_t most) {
   std::vector<std::string> layers;
@@ -108,7 +108,7 @@ Result<TarCounts> take_counts(WireReader& r) {
 }
 
 void put(WireWriter& w, const LayerInfo& layer) {
-  w.text("digest", layer.digest, kMaxDigestBytes);
+  w.text("digest", layer.digest, kDigestTextBytes);
   w.u64(layer.entries);
   w.u64(layer.bytes);
 }

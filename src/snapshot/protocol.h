@@ -49,7 +49,6 @@ inline constexpr std::size_t kMaxLeftOut = 64;            // paths in Freeze
 inline constexpr std::size_t kMaxOpaqueBytes = 16 << 20;  // of the list beside it
 inline constexpr std::size_t kMaxListedSkips = 64;  // names in Collected; the counts are complete
 inline constexpr std::size_t kMaxSkippedPathBytes = 512;  // a longer one is cut
-inline constexpr std::size_t kMaxDigestBytes = 71;        // "sha256:<64 hex>"
 inline constexpr std::size_t kMaxFailureBytes = 4096;
 inline constexpr std::uint64_t kMaxOpenedFileBytes = std::uint64_t{32} << 20;
 

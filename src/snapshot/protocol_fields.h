@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/hash.h"
 #include "base/result.h"
 #include "base/wire.h"
 #include "snapshot/protocol.h"

@@ -13,7 +13,7 @@ void put_layers(WireWriter& w, const std::vector<LayerInfo>& layers, std::size_t
 }
 Result<std::vector<LayerInfo>> take_layers(WireReader& r, std::size_t most) {
   std::vector<LayerInfo> layers;
-  const std::size_t count = TRY(r.count("layers", most, kMaxDigestBytes + 20));
+  const std::size_t count = TRY(r.count("layers", most, kDigestTextBytes + 20));
   for (std::size_t i = 0; i < count; ++i) layers.push_back(TRY(take_layer(r)));
   return layers;
 }
@@ -133,7 +133,7 @@ Result<Reply> take_image_imported(WireReader& r) {
 
 void put(WireWriter& w, const Exported& m) {
   w.u64(m.bytes);
-  w.text("digest", m.digest, kMaxDigestBytes);
+  w.text("digest", m.digest, kDigestTextBytes);
 }
 Result<Reply> take_exported(WireReader& r) {
   Exported m;

@@ -69,17 +69,17 @@ Result<Request> take_collect(WireReader& r) {
   return Request(std::move(m));
 }
 
-void put(WireWriter& w, const VerifyLayer& m) { w.text("digest", m.digest, kMaxDigestBytes); }
+void put(WireWriter& w, const VerifyLayer& m) { w.text("digest", m.digest, kDigestTextBytes); }
 Result<Request> take_verify(WireReader& r) { return Request(VerifyLayer{TRY(take_digest(r))}); }
-void put(WireWriter& w, const StatLayer& m) { w.text("digest", m.digest, kMaxDigestBytes); }
+void put(WireWriter& w, const StatLayer& m) { w.text("digest", m.digest, kDigestTextBytes); }
 Result<Request> take_stat(WireReader& r) { return Request(StatLayer{TRY(take_digest(r))}); }
-void put(WireWriter& w, const RemoveLayer& m) { w.text("digest", m.digest, kMaxDigestBytes); }
+void put(WireWriter& w, const RemoveLayer& m) { w.text("digest", m.digest, kDigestTextBytes); }
 Result<Request> take_remove(WireReader& r) { return Request(RemoveLayer{TRY(take_digest(r))}); }
 
-void put(WireWriter& w, const ListLayers& m) { w.text("after", m.after, kMaxDigestBytes); }
+void put(WireWriter& w, const ListLayers& m) { w.text("after", m.after, kDigestTextBytes); }
 Result<Request> take_list(WireReader& r) {
   ListLayers m;
-  m.after = TRY(r.text("after", kMaxDigestBytes));
+  m.after = TRY(r.text("after", kDigestTextBytes));
   if (!m.after.empty() && !is_digest(m.after))
     return Error{Errc::invalid, "message field after: not a digest"};
   return Request(std::move(m));
@@ -125,12 +125,12 @@ Result<Request> take_freeze(WireReader& r) {
   return Request(std::move(m));
 }
 
-void put(WireWriter& w, const OpenManifest& m) { w.text("digest", m.digest, kMaxDigestBytes); }
+void put(WireWriter& w, const OpenManifest& m) { w.text("digest", m.digest, kDigestTextBytes); }
 Result<Request> take_open_manifest(WireReader& r) {
   return Request(OpenManifest{TRY(take_digest(r))});
 }
 void put(WireWriter& w, const OpenFile& m) {
-  w.text("digest", m.digest, kMaxDigestBytes);
+  w.text("digest", m.digest, kDigestTextBytes);
   w.bytes("path", m.path, kMaxEntryPathBytes);
 }
 Result<Request> take_open_file(WireReader& r) {

@@ -7,8 +7,6 @@ namespace tare::sandbox {
 
 namespace {
 
-constexpr std::size_t kDigestBytes = 71;  // "sha256:" and 64 hex digits
-
 void put_limits(WireWriter& out, const model::Limits& limits) {
   out.u64(limits.memory_bytes);
   out.u32(limits.cpu_millis);
@@ -66,25 +64,25 @@ std::string key_of(const SandboxBase& base) {
 }
 
 void put_base(WireWriter& out, const SandboxBase& base) {
-  out.text("plan", base.plan, kDigestBytes);
+  out.text("plan", base.plan, kDigestTextBytes);
   out.boolean(base.host_root);
   out.boolean(base.output_in_root);
   out.count("layers", base.layers.size(), kMaxLayers);
-  for (const std::string& digest : base.layers) out.text("layers", digest, kDigestBytes);
+  for (const std::string& digest : base.layers) out.text("layers", digest, kDigestTextBytes);
   out.enumerator(base.network);
   put_limits(out, base.limits);
-  out.text("runner", base.runner, kDigestBytes);
+  out.text("runner", base.runner, kDigestTextBytes);
 }
 
 Result<SandboxBase> take_base(WireReader& in) {
   SandboxBase base;
-  base.plan = TRY(in.text("plan", kDigestBytes));
+  base.plan = TRY(in.text("plan", kDigestTextBytes));
   if (!is_digest(base.plan)) return Error{Errc::invalid, "plan: not a digest"};
   base.host_root = TRY(in.boolean("host_root"));
   base.output_in_root = TRY(in.boolean("output_in_root"));
-  const std::size_t layers = TRY(in.count("layers", kMaxLayers, 4 + kDigestBytes));
+  const std::size_t layers = TRY(in.count("layers", kMaxLayers, 4 + kDigestTextBytes));
   for (std::size_t i = 0; i < layers; ++i) {
-    std::string digest = TRY(in.text("layers", kDigestBytes));
+    std::string digest = TRY(in.text("layers", kDigestTextBytes));
     if (!is_digest(digest)) return Error{Errc::invalid, "layers: not a digest"};
     base.layers.push_back(std::move(digest));
   }
@@ -92,7 +90,7 @@ Result<SandboxBase> take_base(WireReader& in) {
     return Error{Errc::invalid, "layers: none, and not host_root"};
   base.network = TRY(in.enumerator("network", model::Network::host));
   base.limits = TRY(take_limits(in));
-  base.runner = TRY(in.text("runner", kDigestBytes));
+  base.runner = TRY(in.text("runner", kDigestTextBytes));
   if (!base.runner.empty() && !is_digest(base.runner))
     return Error{Errc::invalid, "runner: not a digest"};
   return base;

@@ -12,7 +12,6 @@ namespace {
 constexpr std::size_t kMaxOutcomeText = kMaxMessageBytes;
 constexpr std::size_t kMaxModeBytes = 16;
 constexpr std::size_t kMaxVersionBytes = 64;
-constexpr std::size_t kMaxDigestBytes = 71;  // "sha256:" and 64 hex digits
 
 template <class... Handlers>
 struct Overloaded : Handlers... {
@@ -125,7 +124,7 @@ Result<std::string> encode(const ToLauncher& message) {
                  [&](const PrepareMessage& m) { put_base(out, m.base); },
                  [&](const SwapMessage& m) {
                    put_id(out, m.id);
-                   out.text("runner", m.runner, kMaxDigestBytes);
+                   out.text("runner", m.runner, kDigestTextBytes);
                  },
                  [&](const auto& m) { put_exec(out, m); },
              },
@@ -223,7 +222,7 @@ Result<ToLauncher> take_to_launcher(WireReader& in) {
     case 12: return ToLauncher(GoOnMessage{TRY(take_id(in))});
     case 13: return ToLauncher(PrepareMessage{TRY(take_base(in))});
     case 14: {
-      SwapMessage swap{TRY(take_id(in)), TRY(in.text("runner", kMaxDigestBytes))};
+      SwapMessage swap{TRY(take_id(in)), TRY(in.text("runner", kDigestTextBytes))};
       if (!is_digest(swap.runner)) return Error{Errc::invalid, "runner: not a digest"};
       return ToLauncher(std::move(swap));
     }

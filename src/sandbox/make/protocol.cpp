@@ -8,7 +8,6 @@ namespace tare::sandbox {
 namespace {
 
 constexpr std::size_t kMaxCgroupName = 32;
-constexpr std::size_t kDigestBytes = 71;  // "sha256:" and 64 hex digits
 
 Result<MakeOrder> take_make(WireReader& in) {
   MakeOrder order;
@@ -31,7 +30,7 @@ Result<SwapOrder> take_swap(WireReader& in) {
   SwapOrder order = TRY(take_order<SwapOrder>(in));
   order.uid_base = TRY(in.u32("uid_base"));
   order.pid = TRY(in.u32("pid"));
-  order.runner = TRY(in.text("runner", kDigestBytes));
+  order.runner = TRY(in.text("runner", kDigestTextBytes));
   if (!is_digest(order.runner)) return Error{Errc::invalid, "runner: not a digest"};
   return order;
 }
@@ -59,7 +58,7 @@ void put(WireWriter& out, const SwapOrder& order) {
   out.text("cgroup", order.cgroup, kMaxCgroupName);
   out.u32(order.uid_base);
   out.u32(order.pid);
-  out.text("runner", order.runner, kDigestBytes);
+  out.text("runner", order.runner, kDigestTextBytes);
 }
 template <class Answer>
 void put_answer(WireWriter& out, const Answer& answer) {
