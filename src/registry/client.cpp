@@ -220,17 +220,10 @@ Result<> RegistryClient::put_blob(const std::string& digest, std::uint64_t size,
 
 Result<> RegistryClient::put_manifest(const std::string& version, const std::string& type,
                                       const std::string& text) {
-  std::size_t at = 0;
-  const Source source = [&](std::span<char> into) -> Result<std::size_t> {
-    const std::size_t n = std::min(into.size(), text.size() - at);
-    std::copy_n(text.begin() + static_cast<std::ptrdiff_t>(at), n, into.begin());
-    at += n;
-    return n;
-  };
   const HttpResponse done = TRY(call({.method = "PUT",
                                       .url = url("manifests/" + version),
                                       .headers = {"Content-Type: " + type},
-                                      .body = source,
+                                      .body = source_of(text),
                                       .body_bytes = text.size()}));
   return done.good() ? ok() : Result<>(refusal(done, reference_.text()));
 }

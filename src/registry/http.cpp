@@ -33,6 +33,14 @@ std::string part_of(CURLU* url, CURLUPart part) {
 
 }  // namespace
 
+Source source_of(std::string_view text) {
+  return [text](std::span<char> into) mutable -> Result<std::size_t> {
+    const std::size_t n = text.copy(into.data(), into.size());
+    text.remove_prefix(n);
+    return n;
+  };
+}
+
 std::string HttpResponse::header(const std::string& name) const {
   const auto found = headers.find(name);
   return found == headers.end() ? std::string() : found->second;

@@ -21,6 +21,8 @@ namespace tare::registry {
 
 using Sink = std::function<Result<>(std::string_view)>;
 using Source = std::function<Result<std::size_t>(std::span<char>)>;  // 0 at the end
+// The text must outlive it.
+Source source_of(std::string_view text);
 
 struct HttpRequest {
   std::string method = "GET";

@@ -105,16 +105,8 @@ Result<> Push::run(const model::ImageReference& reference) {
     TRY(archive_.read_exactly(tar_padding(heads.header().size).size()));
   }
   if (!image_ || config_.empty()) return Error{Errc::invalid, "archive: no image is in it"};
-  if (!TRY(client_.has_blob(image_->config.digest))) {
-    std::size_t at = 0;
-    TRY(client_.put_blob(image_->config.digest, config_.size(),
-                         [&](std::span<char> into) -> Result<std::size_t> {
-                           const std::size_t n = std::min(into.size(), config_.size() - at);
-                           std::copy_n(config_.data() + at, n, into.begin());
-                           at += n;
-                           return n;
-                         }));
-  }
+  if (!TRY(client_.has_blob(image_->config.digest)))
+    TRY(client_.put_blob(image_->config.digest, config_.size(), source_of(config_)));
   TRY(client_.put_manifest(reference.tag, std::string(snapshot::kOciManifestType), manifest_));
   std::printf("%s@%s\n", reference.text().c_str(), manifest_digest_.c_str());
   return ok();
