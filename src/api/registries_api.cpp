@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t kMaxUserBytes = 1024;
 constexpr std::size_t kMaxPasswordBytes = std::size_t{16} << 10;
-// With the rest of the line it must fit into a pipe, which is written without waiting.
+// A few certificates. With the rest of the line it must be less than tare-registry reads as one.
 constexpr std::size_t kMaxAuthorityBytes = std::size_t{32} << 10;
 
 void add_place(Fields& fields, host::RegistryPlace& place) {
