@@ -23,6 +23,7 @@ constexpr unsigned kFileMode = 0600, kFolderMode = 0700;
 Result<FolderReader> FolderReader::open(const std::string& folder) {
   FolderReader reader;
   reader.folder_ = folder;
+  reader.directory_ = TRY(sys::open_directory(folder));
   reader.files_ = TRY(find_files(".", ".", kMaxLayoutFiles, folder));
   const bool layout = std::ranges::any_of(
       reader.files_, [](const LocalFile& file) { return file.name == "./index.json"; });
@@ -38,8 +39,7 @@ Result<FolderReader> FolderReader::open(const std::string& folder) {
 Result<bool> FolderReader::begin_next() {
   if (next_ == files_.size()) return false;
   const LocalFile& local = files_[next_++];
-  const auto directory = TRY(sys::open_directory(folder_));
-  file_ = TRY(sys::open_beneath(directory.get(), local.path, O_RDONLY | O_NOFOLLOW));
+  file_ = TRY(sys::open_beneath(directory_.get(), local.path, O_RDONLY | O_NOFOLLOW));
   size_ = static_cast<std::uint64_t>(TRY(sys::stat_fd(file_.get())).st_size);
   offset_ = 0;
   TarHeader header;

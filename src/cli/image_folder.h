@@ -15,6 +15,7 @@
 #include "base/tar_header.h"
 #include "cli/output_folder.h"
 #include "cli/uploads.h"
+#include "sys/fd.h"
 
 namespace tare::cli {
 
@@ -29,6 +30,7 @@ class FolderReader {
   Result<bool> begin_next();
 
   std::string folder_;
+  sys::UniqueFd directory_;
   std::vector<LocalFile> files_;
   std::size_t next_ = 0;
   std::string pending_;  // heads, padding, the end
