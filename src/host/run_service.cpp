@@ -51,8 +51,7 @@ std::set<std::string, std::less<>> RunService::layers_in_use() const {
   for (const auto& [id, live] : table_) {
     for (std::string& layer : layers_of(live->run)) digests.insert(std::move(layer));
     digests.insert(live->run.request.runner_digest);
-    if (live->runner) digests.insert(live->runner->digest);
-    if (live->runner) digests.insert(live->runner->before_digest);
+    if (live->runner) digests.insert({live->runner->digest, live->runner->before_digest});
   }
   return digests;
 }
