@@ -88,7 +88,8 @@ class Grammar {
                   return add_to(parent, std::move(name), std::move(what), example, make);
                 },
             .add_json = [this](CLI::App* command) { json_flag(command); },
-            .add_limits = [this](CLI::App* command) { add_limit_options(command); }};
+            .add_limits = [this](CLI::App* command) { add_limit_options(command); },
+            .add_rights = [this](CLI::App* command) { add_rights_options(command); }};
   }
   struct Group {
     std::vector<std::string_view> commands;  // one that is left out is found, only later
@@ -98,6 +99,7 @@ class Grammar {
   void add_daemon_commands();
   void add_run_commands();
   void add_limit_options(CLI::App* run);
+  void add_rights_options(CLI::App* run);
   void add_session_group() { add_session_commands(app_, raw_, subgrammar()); }
   void add_sandbox_commands();
   void add_run_list_commands();
@@ -194,6 +196,7 @@ void Grammar::add_run_commands() {
                   "The same key gives the same run, however often it is sent")
       ->type_name("TEXT");
   add_limit_options(run);
+  add_rights_options(run);
 }
 
 void Grammar::add_limit_options(CLI::App* run) {
@@ -207,6 +210,9 @@ void Grammar::add_limit_options(CLI::App* run) {
   run->add_option("--output-limit", raw_.output, "Bytes of stdout and stderr; it is killed beyond")
       ->type_name("SIZE");
   run->add_option("--open-files", raw_.open_files, "Open files per process")->type_name("N");
+}
+
+void Grammar::add_rights_options(CLI::App* run) {
   run->add_option("--user", raw_.user, "With --env: agent (default) or root")
       ->type_name("USER")
       ->check(CLI::IsMember({"agent", "root"}));

@@ -51,6 +51,8 @@ struct DoctorCommand {
 struct LimitOptions {
   std::optional<std::uint64_t> memory_bytes, disk_bytes, disk_inodes, output_bytes, time_ms;
   std::optional<std::uint32_t> cpu_millis, pids, open_files;
+
+  friend bool operator==(const LimitOptions&, const LimitOptions&) = default;
 };
 
 struct EnvBuildCommand {

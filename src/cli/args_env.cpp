@@ -11,10 +11,11 @@ constexpr const char* kEnvText = "Name, digest or source";
 
 Result<Command> make_env_build(const Raw& raw) {
   const auto refuse = [](const char* text) { return Error{Errc::invalid, text}; };
+  const LimitOptions limits = TRY(limits_of(raw));
   if (!raw.base) {
     if (raw.source.empty()) return refuse("env build needs a SOURCE, or --from ENV -- COMMAND");
-    if (!raw.command.empty() || raw.network || !raw.variables.empty())
-      return refuse("a COMMAND, --network and --env-var are for --from ENV");
+    if (!raw.command.empty() || raw.network || !raw.variables.empty() || limits != LimitOptions{})
+      return refuse("a COMMAND, --network, --env-var and limits are for --from ENV");
     return Command(EnvBuildCommand{raw.source, raw.name, raw.rebuild, raw.json});
   }
   if (!raw.source.empty()) return refuse("env build takes a SOURCE or --from ENV, not both");
@@ -29,7 +30,7 @@ Result<Command> make_env_build(const Raw& raw) {
         "COMMAND ...");
   }
   for (const auto& text : raw.variables) build.env.push_back(TRY(variable_of(text)));
-  build.limits = TRY(limits_of(raw));
+  build.limits = limits;
   build.network = raw.network;
   build.rebuild = raw.rebuild;
   build.json = raw.json;

@@ -26,6 +26,7 @@ void split_remote(const std::string& text, std::string& session, std::string& pa
 }
 
 Result<Command> make_new(const Raw& raw) {
+  if (raw.profile == kExplain) return Command(ProfilesCommand{raw.json});
   SessionNewCommand command;
   TRY(split_version(raw.agent, command.agent, command.version));
   if (raw.environment && !command.agent.empty())
@@ -248,6 +249,7 @@ void add_session_commands(CLI::App& app, Raw& raw, const Subgrammar& grammar) {
       ->type_name("hibernate|kill")
       ->check(CLI::IsMember({"hibernate", "kill"}));
   grammar.add_limits(fresh);
+  grammar.add_rights(fresh);
   grammar.add_json(fresh);
   auto* list = grammar.add(*session, "list", "List the sessions that live", "tare session list",
                            [](const Raw& from) -> Result<Command> {

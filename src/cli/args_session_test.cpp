@@ -40,6 +40,7 @@ TEST(SessionArgs, new_is_a_session_of_the_host_unless_told_otherwise) {
   EXPECT_EQ(parsed<SessionNewCommand>({"new", "agent@3"}).version, 3U);
   EXPECT_THAT(refused({"new", "agent", "--env", "py"}), HasSubstr("not both"));
   EXPECT_THAT(refused({"new", "agent", "--user", "root"}), HasSubstr("--user"));
+  parsed<ProfilesCommand>({"new", "--profile"});  // alone, it explains them
 }
 
 TEST(SessionArgs, exec_takes_what_is_behind_the_dashes_as_it_is) {

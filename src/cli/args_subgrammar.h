@@ -23,6 +23,7 @@ struct Subgrammar {
   AddCommand add;
   std::function<void(CLI::App*)> add_json;
   std::function<void(CLI::App*)> add_limits;
+  std::function<void(CLI::App*)> add_rights;  // --user, --profile: see kExplain
 };
 
 }  // namespace tare::cli

@@ -226,6 +226,10 @@ TEST(Args, a_wrong_command_line_is_refused_with_the_fix) {
       {{"kill"}, "ID"},
       {{"env"}, ""},
       {{"env", "build"}, "SOURCE"},
+      {{"env", "build", "debian:bookworm", "--mem", "1G"}, "limits are for --from ENV"},
+      {{"env", "build", "--from", "b", "--name", "n", "--user", "root", "--", "id"}, "--user"},
+      {{"env", "build", "--from", "b", "--name", "n", "--profile", "build", "--", "id"},
+       "--profile"},
       {{"agent", "apply"}, "DIR"},
       {{"help", "nonsense"}, "nonsense"},
   };
