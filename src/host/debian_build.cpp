@@ -105,14 +105,14 @@ Result<model::RunRequest> debian_build(const model::EnvironmentSource& source) {
   return request;
 }
 
-std::string debian_build_failure(std::string_view stderr_end, int exit_code) {
+std::string build_failure(std::string_view verb, std::string_view stderr_end, int exit_code) {
   auto errors = error_lines(stderr_end);
   if (errors.empty()) {
-    return fmt::format("the build failed with status {}; see its log", exit_code);
+    return fmt::format("the {} failed with status {}; see its log", verb, exit_code);
   }
   const std::size_t more = errors.size() > kMostErrors ? errors.size() - kMostErrors : 0;
   errors.resize(errors.size() - more);
-  return fmt::format("the build failed: {}{}", fmt::join(errors, "; "),
+  return fmt::format("the {} failed: {}{}", verb, fmt::join(errors, "; "),
                      more > 0 ? fmt::format("; and {} more errors", more) : std::string());
 }
 

@@ -27,8 +27,9 @@ inline constexpr model::Limits kBuildLimits = {
 
 Result<model::RunRequest> debian_build(const model::EnvironmentSource& source);
 
-// Why it ended with that status, in one line: apt's errors, such as "E: Unable to locate package
-// x", from the end of what it said on stderr.
-std::string debian_build_failure(std::string_view stderr_end, int exit_code);
+// Why a program of ours that was to `verb` ("build", "pull") ended with that status, in one line:
+// its errors, such as apt's "E: Unable to locate package x", from the end of what it said on
+// stderr.
+std::string build_failure(std::string_view verb, std::string_view stderr_end, int exit_code);
 
 }  // namespace tare::host

@@ -52,17 +52,19 @@ model::RunRequest registry_run(std::string_view verb, const model::ImageReferenc
 }
 
 // Not by the script: an earlier version's may have been another.
-bool is_registry_run(const model::RunRequest& request) {
+std::string registry_verb(const model::RunRequest& request) {
   const auto& argv = request.argv;
-  return request.environment == kEnvironment && request.profile == kProfile && request.with_stdin &&
-         argv.size() > kVerbAt && argv[kNameAt] == kRegistryProgram &&
-         (argv[kVerbAt] == "pull" || argv[kVerbAt] == "push") && request.inputs.size() == 1 &&
-         request.inputs.front().name == kRegistryProgram;
+  const bool is_one = request.environment == kEnvironment && request.profile == kProfile &&
+                      request.with_stdin && argv.size() > kVerbAt &&
+                      argv[kNameAt] == kRegistryProgram &&
+                      (argv[kVerbAt] == "pull" || argv[kVerbAt] == "push") &&
+                      request.inputs.size() == 1 && request.inputs.front().name == kRegistryProgram;
+  return is_one ? argv[kVerbAt] : std::string();
 }
 
 std::string orphaned_by_restart(const model::RunRequest& request) {
-  if (!is_registry_run(request)) return {};
-  return "tared was restarted while it " + request.argv[kVerbAt] + "ed: try again";
+  const std::string verb = registry_verb(request);
+  return verb.empty() ? verb : "tared was restarted while it " + verb + "ed: try again";
 }
 
 }  // namespace tare::host

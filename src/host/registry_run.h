@@ -19,7 +19,8 @@ inline constexpr const char* kRegistryProgram = "tare-registry";
 model::RunRequest registry_run(std::string_view verb, const model::ImageReference& image,
                                bool insecure_http, const std::string& platform,
                                model::InputFile program);
-bool is_registry_run(const model::RunRequest& request);
+// "pull" or "push"; "" of any other run.
+std::string registry_verb(const model::RunRequest& request);
 // Why such a run that an earlier tared began cannot go on; "" for any other run.
 std::string orphaned_by_restart(const model::RunRequest& request);
 

@@ -15,25 +15,25 @@ model::RunRequest request(std::string_view verb) {
 
 TEST(RegistryRun, one_is_known_by_its_request) {
   for (const char* verb : {"pull", "push"}) {
-    EXPECT_TRUE(is_registry_run(request(verb)));
+    EXPECT_EQ(registry_verb(request(verb)), verb);
     EXPECT_TRUE(model::validate(request(verb)).ok());
     EXPECT_NE(orphaned_by_restart(request(verb)), "");
   }
 }
 
 TEST(RegistryRun, a_run_that_only_looks_a_little_like_one_is_none) {
-  EXPECT_FALSE(is_registry_run(model::RunRequest()));
+  EXPECT_EQ(registry_verb(model::RunRequest()), "");
   EXPECT_EQ(orphaned_by_restart(model::RunRequest()), "");
-  EXPECT_FALSE(is_registry_run(request("help")));
+  EXPECT_EQ(registry_verb(request("help")), "");
   model::RunRequest other = request("push");
   other.with_stdin = false;
-  EXPECT_FALSE(is_registry_run(other));
+  EXPECT_EQ(registry_verb(other), "");
   other = request("push");
   other.inputs.clear();
-  EXPECT_FALSE(is_registry_run(other));
+  EXPECT_EQ(registry_verb(other), "");
   other = request("push");
   other.profile = "default";
-  EXPECT_FALSE(is_registry_run(other));
+  EXPECT_EQ(registry_verb(other), "");
 }
 
 TEST(RegistryRun, what_it_may_say_is_bounded) {

@@ -8,6 +8,7 @@
 #include "host/image_record.h"
 #include "host/launch_parts.h"
 #include "host/outcome_text.h"
+#include "host/registry_run.h"
 #include "host/run_driver.h"
 #include "host/run_events.h"
 #include "host/run_reports.h"
@@ -38,6 +39,11 @@ std::string last_words(const runs::OutputLog& log) {
   const auto bytes = std::as_writable_bytes(std::span(text));
   text.resize(log.read_at(runs::Stream::err, there.length - size, bytes).value_or(0));
   return text;
+}
+
+std::string failure_of_build(const LiveRun& live, int exit_code) {
+  const std::string verb = registry_verb(live.run.request);
+  return build_failure(verb.empty() ? "build" : verb, last_words(*live.log->log), exit_code);
 }
 
 bool is_empty_folder(int folder) {
@@ -218,7 +224,7 @@ model::RunEvent RunDriver::ending(LiveRun& live) const {
     if (!live.ended->message.in_base) failed_step += static_cast<std::uint32_t>(plans.base.size());
   }
   outcome.message = build_failed && live.log && live.purpose == Purpose::build
-                        ? debian_build_failure(last_words(*live.log->log), outcome.exit_code)
+                        ? failure_of_build(live, outcome.exit_code)
                         : outcome_text(outcome, live.run.request, steps, failed_step);
   outcome.message = runs::one_line(outcome.message);
   event.outcome = std::move(outcome);

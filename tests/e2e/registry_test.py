@@ -166,6 +166,8 @@ class Registries(RegistryTest):
                 result = self.home.tare("env", "pull", image, "--name", "none")
                 self.assertNotEqual(result.returncode, 0)
                 self.assertIn(words, result.stderr.decode().lower())
+                if "/" in image:  # else none was begun
+                    self.assertIn("the pull failed: E: ", result.stderr.decode())
             listed = self.home.request("GET", "/v1/environments").json["environments"]
             self.assertNotIn("ready", [one["state"] for one in listed if one["name"] == "none"])
 
