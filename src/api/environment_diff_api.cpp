@@ -55,6 +55,22 @@ JsonArray packages_json(const std::vector<snapshot::PackageChange>& packages) {
   return out;
 }
 
+// The fields that differ, with what each side has.
+JsonArray config_json(const model::ImageConfig& from, const model::ImageConfig& to) {
+  const Json before = model::to_json(from), after = model::to_json(to);
+  JsonArray out;
+  for (const char* name : {"entrypoint", "cmd", "env", "user", "uid", "gid", "workdir"}) {
+    const Json* had = before.get_object().if_contains(name);
+    const Json* has = after.get_object().if_contains(name);
+    if (had == has || (had != nullptr && has != nullptr && *had == *has)) continue;
+    JsonObject change{{"name", name}};
+    if (had != nullptr) change["before"] = *had;
+    if (has != nullptr) change["after"] = *has;
+    out.push_back(std::move(change));
+  }
+  return out;
+}
+
 void add_changes(const std::vector<snapshot::TreeChange>& changes, JsonObject& out) {
   std::uint64_t counts[3] = {}, bytes_before = 0, bytes_after = 0;
   std::size_t path_bytes = 0;
@@ -95,6 +111,7 @@ Result<> diff_environments(Services& services, Exchange& exchange) {
   add_changes(diff.changes, out);
   if (diff.debian) out["debian"] = packages_json(*diff.debian);
   out["python"] = packages_json(diff.python);
+  out["config"] = config_json(before.config, after.config);
   out["notes"] = text_list(diff.notes);
   return reply_json(exchange, 200, Json(std::move(out)));
 }

@@ -167,11 +167,11 @@ void add_looking(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
 }
 
 void add_comparing(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
-  auto* diff = grammar.add(
-      env, "diff", "Say what FROM and TO differ in: packages, files added, removed and changed",
-      "tare env diff py py-2026", [](const Raw& r) -> Result<Command> {
-        return Command(EnvDiffCommand{r.from, r.to, r.json});
-      });
+  auto* diff = grammar.add(env, "diff",
+                           "Say what FROM and TO differ in: configuration, packages, files",
+                           "tare env diff py py-2026", [](const Raw& r) -> Result<Command> {
+                             return Command(EnvDiffCommand{r.from, r.to, r.json});
+                           });
   diff->add_option("FROM", raw.from, kEnvText)->required();
   diff->add_option("TO", raw.to, kEnvText)->required();
   grammar.add_json(diff);

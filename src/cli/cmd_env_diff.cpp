@@ -10,7 +10,7 @@
 namespace tare::cli {
 namespace {
 
-constexpr std::size_t kMaxPathShown = 200;
+constexpr std::size_t kMaxPathShown = 200, kMaxValueShown = 400;
 
 char sign_of(bool before, bool after) { return before && after ? '~' : after ? '+' : '-'; }
 
@@ -18,16 +18,24 @@ bool has(const Json& value, std::string_view key) {
   return value.is_object() && value.get_object().contains(key);
 }
 
-std::string packages_text(std::string_view what, const JsonArray& packages) {
-  if (packages.empty()) return {};
+// A version of a package, or a field of a configuration.
+std::string value_text(const Json& change, std::string_view side) {
+  const Json& value = change.get_object().at(side);
+  if (value.is_array()) return command_text(value.get_array(), kMaxValueShown);
+  return value.is_string() ? printable(std::string(value.get_string()), kMaxValueShown)
+                           : to_text(value);
+}
+
+std::string changes_text(std::string_view what, const JsonArray& changes) {
+  if (changes.empty()) return {};
   Table table({std::string(what)});
-  for (const Json& package : packages) {
-    const bool before = has(package, "before"), after = has(package, "after");
-    std::string versions = printable(text_at(package, {before ? "before" : "after"}));
-    if (before && after) versions += " -> " + printable(text_at(package, {"after"}));
-    table.add(
-        {fmt::format("  {} {}", sign_of(before, after), printable(text_at(package, {"name"}))),
-         std::move(versions)});
+  for (const Json& change : changes) {
+    const bool before = has(change, "before"), after = has(change, "after");
+    if (!before && !after) continue;
+    std::string values = value_text(change, before ? "before" : "after");
+    if (before && after) values += " -> " + value_text(change, "after");
+    table.add({fmt::format("  {} {}", sign_of(before, after), printable(text_at(change, {"name"}))),
+               std::move(values)});
   }
   return table.text();
 }
@@ -60,8 +68,9 @@ std::vector<std::string> change_row(const Json& change) {
 }
 
 std::string diff_text(const Json& diff) {
-  std::string text = packages_text("Debian packages", array_at(diff, "debian")) +
-                     packages_text("Python packages", array_at(diff, "python"));
+  std::string text = changes_text("Configuration", array_at(diff, "config")) +
+                     changes_text("Debian packages", array_at(diff, "debian")) +
+                     changes_text("Python packages", array_at(diff, "python"));
   const JsonArray& changes = array_at(diff, "changes");
   if (!changes.empty()) {
     Table rows({fmt::format("Files: {} added, {} removed, {} changed; {} -> {}",

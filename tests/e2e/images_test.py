@@ -304,6 +304,12 @@ class Programs(ImagesTest):
                                             {"Env": ["A=b"]}, {"WorkingDir": "/"}))]
         self.assertEqual({one["layers"][0] for one in said}, {plain["digest"]})
         self.assertEqual(len({one["digest"] for one in said}), 5)
+        told = self.home.must("env", "diff", "c0", "c2").stdout.decode()
+        self.assertEqual([line.split() for line in told.splitlines()],
+                         [["Configuration"], ["+", "entrypoint", "a"], "~ cmd a b -> b".split()])
+        diff = json.loads(self.home.must("env", "diff", "c3", "plain", "--json").stdout)
+        self.assertEqual(diff["config"], [{"name": "env", "before": ["A=b"]}])
+        self.assertEqual(diff["changes"], [])
 
     def test_what_cannot_be_kept_is_refused(self):
         tree = images.tree_tar({"f": b"f"})
