@@ -5,8 +5,6 @@
 
 #include <pthread.h>
 
-#include "sys/scheduling.h"
-
 namespace tare::sql {
 
 GroupCommitter::GroupCommitter(Database& database, Options options)
@@ -50,7 +48,6 @@ void GroupCommitter::enqueue(std::unique_ptr<JobBase> job, bool soon) {
 
 void GroupCommitter::serve() {
   pthread_setname_np(pthread_self(), "tare-sql");
-  sys::ask_for_short_slices();  // a run waits for it, beside a loop that has other things to do
   while (true) {
     Batch batch = next_batch();
     if (batch.empty()) return;
