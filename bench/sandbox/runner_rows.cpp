@@ -19,17 +19,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// An agent whose runner has two versions, which both execute `program` and nothing else.
+// An agent whose runner has versions that execute `program` and nothing else.
 class RunnerFolders {
  public:
-  explicit RunnerFolders(const std::string& program) {
-    for (const char* version : {"1", "2"}) {
-      const fs::path folder = root_ / version;
-      fs::create_directories(folder);
-      std::ofstream(folder / "runner.toml")
-          << fmt::format("name = \"bench\"\nversion = \"{}\"\nentry = [\"{}\"]\n", version, program)
-          << "handshake = [\"echo\", '{\"tare_runner\":1}']\n";
-    }
+  explicit RunnerFolders(std::string program) : program_(std::move(program)) {
+    fs::create_directories(root_);
     std::ofstream(root_ / "agent.toml")
         << "name = \"bench\"\nenvironment = \"host\"\nrunner = \"bench\"\nentry = \"x\"\n";
   }
@@ -37,16 +31,24 @@ class RunnerFolders {
   RunnerFolders& operator=(const RunnerFolders&) = delete;
   ~RunnerFolders() { fs::remove_all(root_); }
 
-  bool apply(const Daemon& daemon) const {
-    const auto tare = [&](const std::string& noun, const std::string& verb,
-                          const fs::path& folder) {
-      return run_program({daemon.tare(), "--home", daemon.home(), noun, verb, folder.string()});
-    };
-    return tare("runner", "add", root_ / "1") && tare("agent", "apply", root_) &&
-           tare("runner", "add", root_ / "2");
+  bool apply(const Daemon& daemon) const { return tare(daemon, "agent", "apply", root_); }
+
+  bool add(const Daemon& daemon, int version) const {
+    const fs::path folder = root_ / std::to_string(version);
+    fs::create_directories(folder);
+    std::ofstream(folder / "runner.toml")
+        << fmt::format("name = \"bench\"\nversion = \"{}\"\nentry = [\"{}\"]\n", version, program_)
+        << "handshake = [\"echo\", '{\"tare_runner\":1}']\n";
+    return tare(daemon, "runner", "add", folder);
   }
 
  private:
+  static bool tare(const Daemon& daemon, const std::string& noun, const std::string& verb,
+                   const fs::path& folder) {
+    return run_program({daemon.tare(), "--home", daemon.home(), noun, verb, folder.string()});
+  }
+
+  std::string program_;
   fs::path root_ = fs::path("/tmp") / fmt::format("tare-bench-runner-{}", ::getpid());
 };
 
@@ -56,7 +58,8 @@ std::string id_in(const std::string& json) {
 }
 
 // A live session's runner is exchanged: all of it, from the request to the answer, with the trial
-// in a scratch sandbox and the handshake inside.
+// in a scratch sandbox and the handshake inside. Between two versions, which a session of `host`
+// tries each time.
 void swap_row(const Options& options, Daemon& daemon) {
   const std::string body = R"({"environment":"host","runner":"bench@1"})";
   const std::string id = id_in(daemon.ask("POST", "/v1/sessions", body));
@@ -107,7 +110,7 @@ void runner_rows(const Options& options) {
   const RunnerFolders folders(clock.path());
   Samples changed;
   Peer same{"no change", {}};
-  if (!folders.apply(daemon)) ++changed.failed;
+  if (!folders.add(daemon, 1) || !folders.apply(daemon)) ++changed.failed;
   const std::string body = R"({"agent":"bench"})";
   const auto run = [&](Samples& samples) {
     const std::uint64_t sent = RealClock().monotonic_us();
@@ -122,11 +125,15 @@ void runner_rows(const Options& options) {
     const std::string chosen = fmt::format(R"({{"runner":"bench@{}"}})", version);
     return !daemon.ask("POST", "/v1/agents/bench/runner", chosen).empty();
   };
+  // Each time a version that nothing has ever run with; the peer comes after a request, too.
   for (int i = 0; i < options.n; ++i) {
+    const int version = 2 + i;
+    if (!folders.add(daemon, version)) ++changed.failed;
     ::usleep(30'000);  // the pool is refilled in quiet moments, for both alike
+    (void)daemon.ask("GET", "/v1/agents/bench/runner", "");
     run(same.samples);
     ::usleep(30'000);
-    if (!use(1 + i % 2)) ++changed.failed;
+    if (!use(version)) ++changed.failed;
     run(changed);  // the very next thing
   }
   print_row(options, "runner_change", changed, &same);

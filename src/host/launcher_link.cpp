@@ -19,6 +19,7 @@ using namespace std::chrono_literals;
 
 constexpr fiber::Duration kGreetingTimeout = 10s;
 constexpr fiber::Duration kPoolTimeout = 1s;
+constexpr fiber::Duration kPrepareTimeout = 1s;  // making one takes ten milliseconds
 constexpr fiber::Duration kFirstRetry = 5ms;
 constexpr fiber::Duration kLastRetry = 100ms;
 constexpr std::string_view kGone = "tare-launcher died; its sandboxes ended with it";
@@ -133,6 +134,10 @@ Result<> LauncherLink::dispatch(sys::Message message) {
     if (const auto waiting = swapping_.find(swapped->id); waiting != swapping_.end())
       waiting->second = std::move(*swapped);
     swapping_changed_.notify_all();
+  } else if (const auto* prepared = std::get_if<sandbox::PreparedMessage>(&decoded)) {
+    if (const auto waiting = preparing_.find(prepared->number); waiting != preparing_.end())
+      waiting->second = prepared->ready;
+    preparing_changed_.notify_all();
   } else if (!dispatch_exec(decoded, message.fds)) {
     return Error{Errc::internal, "tare-launcher: greeted twice"};
   }
@@ -212,6 +217,20 @@ Result<> LauncherLink::swap(const std::string& run, const std::string& runner_di
   return Error{Errc::conflict, "its runner cannot be changed: " + result->error};
 }
 
+Result<bool> LauncherLink::prepare(const sandbox::SandboxBase& base, int plan,
+                                   const fiber::Context& ctx) {
+  const auto patient = ctx.with_timeout(kPrepareTimeout);
+  const std::uint64_t number = ++last_preparing_, connection = connection_;
+  auto& answer = preparing_[number];
+  const auto answered = [&] { return answer || connection_ != connection || !ready_; };
+  auto told = send(sandbox::PrepareMessage{number, base}, {&plan, 1}, patient);
+  if (told) told = preparing_changed_.wait_until(answered, patient);
+  const bool there = answer.value_or(false);
+  preparing_.erase(number);
+  if (!told) return std::move(told).error();
+  return there;
+}
+
 Result<> LauncherLink::send_now(const sandbox::ToLauncher& message, std::span<const int> fds,
                                 const fiber::Context& ctx) {
   const std::string bytes = TRY(sandbox::encode(message));
@@ -233,6 +252,7 @@ void LauncherLink::disconnected(const Error& why) {
   ready_ = false;
   stopping_changed_.notify_all();
   swapping_changed_.notify_all();
+  preparing_changed_.notify_all();
   status_ = {.connected = false, .pid = 0, .version = version, .detail = why.message};
   socket_.reset();
 }

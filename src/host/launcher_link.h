@@ -93,6 +93,9 @@ class LauncherLink {
   // whether the sandbox is lost.
   Result<> swap(const std::string& run, const std::string& runner_digest, bool& touched,
                 const fiber::Context& ctx);
+  // Has a sandbox made ahead of time, and waits until it is there. False: it is not, and why is
+  // the launcher's to know; no reason to wait any longer.
+  Result<bool> prepare(const sandbox::SandboxBase& base, int plan, const fiber::Context& ctx);
   // Which launcher process that is, as text; all zeros: none yet.
   std::string instance() const { return fmt::format("{:016x}", known_instance_); }
 
@@ -132,6 +135,10 @@ class LauncherLink {
   // By run; nullopt: not answered yet.
   std::map<std::string, std::optional<sandbox::SwappedMessage>, std::less<>> swapping_;
   fiber::Event swapping_changed_;
+  std::uint64_t last_preparing_ = 0;
+  // By number; nullopt: not answered yet.
+  std::map<std::uint64_t, std::optional<bool>> preparing_;
+  fiber::Event preparing_changed_;
 };
 
 }  // namespace tare::host

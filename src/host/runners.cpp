@@ -187,8 +187,9 @@ void Runners::make_ready(const std::string& agent, const model::RunnerRef& ref,
           return std::pair(TRY(agent_for(store, agent, ref.name)), TRY(find_runner(store, ref)));
         }));
     const SandboxOrder order = TRY(sandbox_order(TRY(example_spec(found, runner, deps_)), deps_));
-    const int plan = order.plan.get();
-    return deps_.launcher.send(sandbox::PrepareMessage{order.base}, {&plan, 1}, ctx);
+    return TRY(deps_.launcher.prepare(order.base, order.plan.get(), ctx))
+               ? ok()
+               : Result<>(Error{Errc::unavailable, "none can wait"});
   }();
   if (done) return;
   deps_.log.warning("no sandboxes were made ahead of time", {{"why", done.error().message}});
@@ -196,7 +197,7 @@ void Runners::make_ready(const std::string& agent, const model::RunnerRef& ref,
 
 Result<model::Rollout> Runners::use(const model::RunnerRef& ref, const std::string& agent,
                                     std::uint32_t percent, const fiber::Context& ctx) {
-  make_ready(agent, ref, ctx);  // while the disk is busy with what follows
+  make_ready(agent, ref, ctx);
   return deps_.records.run([&](runs::Store& store) -> Result<model::Rollout> {
     TRY(agent_for(store, agent, ref.name));
     const model::Runner runner = TRY(find_runner(store, ref));

@@ -75,6 +75,17 @@ class Runners(layers.EnvironmentsTest):
                          ("1", ["sh", "/opt/tare/runner/main.sh"]))
         self.assertIn("again@1", self.home.must("runner", "list").stdout.decode())
 
+    def test_the_first_run_with_a_version_that_was_never_used_finds_a_sandbox_ready(self):
+        self.add("1", "fresh")
+        self.assertEqual(self.apply("fresh", "fresh").returncode, 0)
+        for version in range(2, 8):
+            self.add(str(version), "fresh")
+            self.home.must("runner", "use", f"fresh@{version}", "--agent", "fresh")
+            run = self.home.must("run", "fresh", "-d").stdout.decode().strip()
+            self.home.must("logs", "-f", run)
+            events = {event["type"]: event["message"] for event in self.home.inspect(run)["events"]}
+            self.assertIn("a sandbox that was ready", events["started"])
+
     def test_what_is_wrong_is_said_with_its_place(self):
         folder = self.folder_of("1", "wrong")
         (folder / "runner.toml").write_text("name = \"wrong\"\nversion = \"a b\"\n")

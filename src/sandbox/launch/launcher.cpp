@@ -64,6 +64,7 @@ Result<> Launcher::run() {
     check_deadlines();
     if (makers_.broken()) return Error{Errc::unavailable, "no maker could be started"};
     if (!stopping_) fill_pool();
+    answer_expecting();
   }
   makers_.stop();
   return tools_.making.cgroups.remove();
@@ -135,6 +136,7 @@ void Launcher::accept_client() {
 
 void Launcher::drop_client() {
   client_.reset();
+  expecting_.clear();
   // Who stopped them is gone.
   for (const auto& [number, sandbox] : sandboxes_) go_on(*sandbox);
 }
@@ -170,7 +172,7 @@ void Launcher::on_message(ToLauncher message, std::vector<sys::UniqueFd> fds) {
   if (auto* order = std::get_if<LaunchMessage>(&message))
     return launch(std::move(*order), std::move(fds));
   if (const auto* expected = std::get_if<PrepareMessage>(&message))
-    return prepare(expected->base, std::move(fds[0]));
+    return prepare(*expected, std::move(fds[0]));
   if (on_exec_message(message, fds)) return;
   if (const auto* kill = std::get_if<KillMessage>(&message)) {
     if (Sandbox* sandbox = find(kill->id)) {

@@ -7,6 +7,7 @@
 // is served beside the first (the newer one replaces it: the old one is dead or about to be).
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -84,7 +85,8 @@ class [[nodiscard]] Launcher {
   void on_stopped(const Stopped& stopped, const std::vector<sys::UniqueFd>& fds);
   Result<> room_for(std::span<const sys::UniqueFd> received) const;
   void claim(Claim claim);
-  void prepare(const SandboxBase& base, sys::UniqueFd plan);
+  void prepare(const PrepareMessage& message, sys::UniqueFd plan);
+  void answer_expecting();
   void swap(const SwapMessage& message);
   void on_swapped(const Swapped& swapped);
   void claim_another(std::uint32_t number);
@@ -115,6 +117,7 @@ class [[nodiscard]] Launcher {
   bool stopping_ = false;
   const std::uint64_t instance_ = SystemRandom().next_u64();
   WarmPool pool_;
+  std::deque<std::pair<std::uint64_t, std::string>> expecting_;  // numbers and kinds of `prepare`
   PoolMessage counters_;
   std::uint32_t next_number_ = 1;
   std::map<std::uint32_t, std::unique_ptr<Sandbox>> sandboxes_;

@@ -33,9 +33,24 @@ void Launcher::claim(Claim claim) {
 }
 
 // The pool is filled before the launcher waits again.
-void Launcher::prepare(const SandboxBase& base, sys::UniqueFd plan) {
-  if (!pool_.expect(base, monotonic_us())) return;
-  pool_.keep_plan(key_of(base), std::move(plan));
+void Launcher::prepare(const PrepareMessage& message, sys::UniqueFd plan) {
+  const std::string key = key_of(message.base);
+  if (pool_.expect(message.base, monotonic_us())) pool_.keep_plan(key, std::move(plan));
+  expecting_.emplace_back(message.number, key);
+}
+
+// The oldest gives way: its tared has not waited for so long.
+void Launcher::answer_expecting() {
+  constexpr std::size_t kMostExpecting = 64;
+  const std::uint64_t now = monotonic_us();
+  std::size_t too_many = expecting_.size() - std::min(expecting_.size(), kMostExpecting);
+  std::erase_if(expecting_, [&](const auto& expected) {
+    auto ready = pool_.has_one(expected.second, now);
+    if (!ready && too_many > 0) ready = false;
+    if (too_many > 0) --too_many;
+    if (ready) send(PreparedMessage{expected.first, *ready});
+    return ready.has_value();
+  });
 }
 
 // One that waits, one that is just being made for the pool, or a new one.

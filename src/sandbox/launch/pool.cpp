@@ -55,6 +55,15 @@ std::optional<std::uint32_t> WarmPool::take(const SandboxBase& base, std::uint64
   return number;
 }
 
+std::optional<bool> WarmPool::has_one(const std::string& key, std::uint64_t now_us) const {
+  const auto found = kinds_.find(key);
+  if (found == kinds_.end()) return false;
+  const Kind& kind = found->second;
+  if (!kind.idle.empty()) return true;
+  const bool comes = kind.making > 0 || (kind.target > 0 && kind.retry_us <= now_us);
+  return comes ? std::nullopt : std::optional(false);
+}
+
 void WarmPool::making(const std::string& key) {
   if (const auto kind = kinds_.find(key); kind != kinds_.end()) ++kind->second.making;
 }

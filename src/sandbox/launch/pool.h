@@ -34,6 +34,8 @@ class WarmPool {
   // Launches of this kind are to come: as if there had been one. False: it cannot wait, or there is
   // no room for another kind.
   bool expect(const SandboxBase& base, std::uint64_t now_us);
+  // Whether one of this kind waits. Nothing: not yet, but it is to come.
+  std::optional<bool> has_one(const std::string& key, std::uint64_t now_us) const;
   // A sandbox of this kind is being made; is ready; will not come (any more).
   void making(const std::string& key);
   [[nodiscard]] bool ready(const std::string& key,

@@ -258,6 +258,20 @@ TEST_F(Pool, a_kind_that_is_expected_is_made_before_its_first_launch) {
   EXPECT_FALSE(WarmPool(0).expect(kind(1), now_us_));
 }
 
+TEST_F(Pool, whether_one_is_there_is_said_when_it_is_certain) {
+  const std::string key = key_of(kind(1));
+  EXPECT_EQ(pool_.has_one(key, now_us_), std::optional(false));  // nobody has asked for it
+  EXPECT_TRUE(pool_.expect(kind(1), now_us_));
+  EXPECT_EQ(pool_.has_one(key, now_us_), std::nullopt);  // it will be made
+  pool_.making(key);
+  EXPECT_EQ(pool_.has_one(key, now_us_), std::nullopt);
+  pool_.not_made(key, now_us_);
+  EXPECT_EQ(pool_.has_one(key, now_us_), std::optional(false));  // not soon
+  now_us_ += 10 * kSecond;
+  EXPECT_EQ(make_wanted(), 2);
+  EXPECT_EQ(pool_.has_one(key, now_us_), std::optional(true));
+}
+
 TEST_F(Pool, nothing_is_kept_with_the_hosts_network_or_on_a_disk_image) {
   SandboxBase network = kind(1);
   network.network = model::Network::host;

@@ -121,7 +121,10 @@ Result<std::string> encode(const ToLauncher& message) {
                  [&](const AskPoolMessage&) {},
                  [&](const StopMessage& m) { put_id(out, m.id); },
                  [&](const GoOnMessage& m) { put_id(out, m.id); },
-                 [&](const PrepareMessage& m) { put_base(out, m.base); },
+                 [&](const PrepareMessage& m) {
+                   out.u64(m.number);
+                   put_base(out, m.base);
+                 },
                  [&](const SwapMessage& m) {
                    put_id(out, m.id);
                    out.text("runner", m.runner, kDigestTextBytes);
@@ -189,6 +192,10 @@ Result<std::string> encode(const FromLauncher& message) {
                    out.text("error", m.error.substr(0, kMaxOutcomeText), kMaxOutcomeText);
                    out.boolean(m.touched);
                  },
+                 [&](const PreparedMessage& m) {
+                   out.u64(m.number);
+                   out.boolean(m.ready);
+                 },
                  [&](const auto& m) { put_exec(out, m); },
              },
              message);
@@ -220,7 +227,12 @@ Result<ToLauncher> take_to_launcher(WireReader& in) {
     case 10: return ToLauncher(TRY(taken_exec<ExecReleaseMessage>(in)));
     case 11: return ToLauncher(StopMessage{TRY(take_id(in))});
     case 12: return ToLauncher(GoOnMessage{TRY(take_id(in))});
-    case 13: return ToLauncher(PrepareMessage{TRY(take_base(in))});
+    case 13: {
+      PrepareMessage prepare;
+      prepare.number = TRY(in.u64("number"));
+      prepare.base = TRY(take_base(in));
+      return ToLauncher(std::move(prepare));
+    }
     case 14: {
       SwapMessage swap{TRY(take_id(in)), TRY(in.text("runner", kDigestTextBytes))};
       if (!is_digest(swap.runner)) return Error{Errc::invalid, "runner: not a digest"};
@@ -283,6 +295,12 @@ Result<FromLauncher> take_from_launcher(WireReader& in) {
       swapped.error = TRY(in.text("error", kMaxOutcomeText));
       swapped.touched = TRY(in.boolean("touched"));
       return FromLauncher(std::move(swapped));
+    }
+    case 12: {
+      PreparedMessage prepared;
+      prepared.number = TRY(in.u64("number"));
+      prepared.ready = TRY(in.boolean("ready"));
+      return FromLauncher(prepared);
     }
     default: return Error{Errc::invalid, "type: unknown message"};
   }

@@ -25,6 +25,7 @@
 //                    <-----------------  stopped + 2 fds
 //   go_on            ----------------->                     (also when this connection ends)
 //   prepare + plan   ----------------->                     (launches of this kind will come)
+//                    <-----------------  prepared           (one waits, or none will)
 //   swap             ----------------->                     (a live sandbox: another runner)
 //                    <-----------------  swapped
 //
@@ -50,7 +51,7 @@
 
 namespace tare::sandbox {
 
-inline constexpr std::uint32_t kLauncherProtocol = 8;
+inline constexpr std::uint32_t kLauncherProtocol = 9;
 
 // --- to the launcher ---
 
@@ -98,8 +99,10 @@ struct GoOnMessage {
   std::string id;
 };
 // Descriptor: the base plan. Sandboxes of the kind are made ahead of time, as if one had just been
-// launched. Not answered.
+// launched. Answered when one waits, which may take as long as the making of one, or longer in a
+// pool that is full.
 struct PrepareMessage {
+  std::uint64_t number = 0;  // comes back in the answer
   SandboxBase base;
 };
 // Another runner's layer takes the place of the one that it has; all its processes but tare-init
@@ -184,10 +187,15 @@ struct SwappedMessage {
   std::string error;
   bool touched = false;
 };
+// The answer to `prepare`.
+struct PreparedMessage {
+  std::uint64_t number = 0;
+  bool ready = false;  // false: none of the kind can wait, or the one that was made failed
+};
 using FromLauncher = std::variant<WelcomeMessage, LiveMessage, ListedMessage, StartedMessage,
                                   PoolMessage, EndedMessage, DeniedMessage, LiveExecMessage,
                                   ExecStartedMessage, ExecEndedMessage, StoppedMessage,
-                                  SwappedMessage>;
+                                  SwappedMessage, PreparedMessage>;
 
 Result<std::string> encode(const ToLauncher& message);
 Result<std::string> encode(const FromLauncher& message);

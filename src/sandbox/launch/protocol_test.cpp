@@ -93,9 +93,15 @@ TEST(Protocol, a_launch_with_a_runner_names_its_digest_and_has_a_pipe_to_report_
 }
 
 TEST(Protocol, what_is_to_be_prepared_comes_with_its_plan) {
-  const std::string bytes = encode(ToLauncher(PrepareMessage{launch().base})).value();
+  const std::string bytes = encode(ToLauncher(PrepareMessage{7, launch().base})).value();
   EXPECT_TRUE(decode_to_launcher(bytes, 1));
   EXPECT_FALSE(decode_to_launcher(bytes, 0));
+  EXPECT_EQ(std::get<PrepareMessage>(*decode_to_launcher(bytes, 1)).number, 7U);
+  const auto answer = decode_from_launcher(encode(FromLauncher(PreparedMessage{7, true})).value(),
+                                           0);
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ(std::get<PreparedMessage>(*answer).number, 7U);
+  EXPECT_TRUE(std::get<PreparedMessage>(*answer).ready);
 }
 
 TEST(Protocol, limits_outside_their_bounds_are_refused_by_name) {
