@@ -10,17 +10,14 @@ could not be called at all; 130 when it was interrupted; what the agent gave to 
 See docs/runners.md. Python 3.9 and later, the standard library only.
 """
 
-import asyncio
+# What most runs and a handshake do without is imported where it is used: asyncio alone takes longer
+# than all the rest.
 import atexit
-import importlib.util
-import inspect
 import json
 import os
-import select
 import stat
 import sys
 import threading
-import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Instead of this file's own folder: the agent sees the SDK, and nothing else of the runner.
@@ -62,6 +59,7 @@ def load(entry):
     module_name = os.path.splitext(os.path.basename(path))[0]
     if module_name in sys.modules:  # json.py is not what others get by `import json`
         module_name = "agent_" + module_name
+    import importlib.util
     spec = importlib.util.spec_from_file_location(module_name, path)
     if spec is None:
         raise EntryError(f"entry {entry!r}: {path} does not end in .py")
@@ -103,10 +101,12 @@ def parse(text, where):
 # ---- The call ----
 
 def call(function, value):
+    import inspect
     takes_nothing = not takes(function, value) and takes(function)
     result = function() if takes_nothing else function(value)
     if not inspect.isawaitable(result):
         return result
+    import asyncio
 
     async def wait():
         asyncio.get_running_loop().set_exception_handler(of_the_loop)
@@ -115,6 +115,7 @@ def call(function, value):
 
 
 def takes(function, *arguments):
+    import inspect
     try:
         inspect.signature(function).bind(*arguments)
     except TypeError:
@@ -186,6 +187,7 @@ def message_of(error):
 
 def report(error):
     """Tells Tare; the text for people."""
+    import traceback
     trace = own_frames_gone(error.__traceback__)
     text = "".join(traceback.format_exception(type(error), error, trace))
     told = trace is not None or isinstance(error, SyntaxError)
@@ -210,6 +212,7 @@ def write_all(fd, data):
         try:
             data = data[os.write(fd, data):]
         except BlockingIOError:
+            import select
             select.select([], [fd], [])
         except OSError:
             return  # nobody reads it
