@@ -30,8 +30,8 @@ class FreezeKill(EnvironmentsTest):
         return {one["name"] for one in all_of_them}
 
     def test_a_freeze_that_is_killed_at_any_moment_is_whole_or_not_there(self):
-        session = self.home.must("session", "new", "--env", "box", "--user",
-                                 "root").stdout.decode().strip()
+        session = self.home.must("session", "new", "--env", "box", "--user", "root", "--disk",
+                                 "512M").stdout.decode().strip()
         inside = ("session", "exec", session, "--", "sh", "-c")
         luck, longest, acknowledged = random.Random(3), 0.3, []
         for i in range(KILLS):
