@@ -1,6 +1,7 @@
 #include "sys/fork.h"
 
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -9,27 +10,48 @@
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <cstdint>
 #include <vector>
+
+#include "sys/retry.h"
 
 namespace tare::sys {
 
+namespace {
+
+// In the child, before anything else: until the parent has a hold on it.
+void wait_for(pid_t parent, const UniqueFd& held) {
+  // The parent may have died between fork and prctl: then its signal will never come.
+  if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || ::getppid() != parent) ::_exit(125);
+  std::uint64_t count = 0;
+  if (retry([&] { return ::read(held.get(), &count, sizeof count); }) != sizeof count) ::_exit(125);
+}
+
+Result<UniqueFd> take_hold(pid_t child, const UniqueFd& held) {
+  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
+  if (!pidfd.valid()) return sys_error(errno, "pidfd_open");
+  const std::uint64_t one = 1;
+  if (::write(held.get(), &one, sizeof one) != sizeof one) return sys_error(errno, "let it go on");
+  return pidfd;
+}
+
+}  // namespace
+
 Result<Child> fork_child() {
+  const UniqueFd held(::eventfd(0, EFD_CLOEXEC));
+  if (!held.valid()) return sys_error(errno, "eventfd");
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0) return sys_error(errno, "fork");
   if (pid == 0) {
-    // The parent may have died between fork and prctl: then its signal will never come.
-    if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0 || ::getppid() != parent) ::_exit(125);
+    wait_for(parent, held);
     return Child();
   }
-  const int pidfd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
-  if (pidfd < 0) {
-    const int error = errno;
-    (void)::kill(pid, SIGKILL);  // not reaped yet, so the number is still this child's
-    (void)::waitpid(pid, nullptr, 0);
-    return sys_error(error, "pidfd_open");
-  }
-  return Child(pid, UniqueFd(pidfd));
+  auto pidfd = take_hold(pid, held);
+  if (pidfd) return Child(pid, std::move(*pidfd));
+  (void)::kill(pid, SIGKILL);  // not reaped yet, so the number is still this child's
+  (void)::waitpid(pid, nullptr, 0);
+  return std::move(pidfd).error();
 }
 
 Result<> close_all_but(std::span<const int> kept) {

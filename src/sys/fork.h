@@ -1,8 +1,8 @@
 // A plain child process of a single-threaded program: fork(2) and a pidfd for it. The child dies
 // with its parent (PR_SET_PDEATHSIG; a parent that was already gone ends it at once). Unlike
 // clone_child it may go on with ordinary code: fork runs libc's own handlers, so allocation and
-// stdio are safe in the child. Sources: fork(2), pidfd_open(2), PR_SET_PDEATHSIG(2const). The
-// caller must be single-threaded.
+// stdio are safe in the child. Sources: fork(2), pidfd_open(2), eventfd(2),
+// PR_SET_PDEATHSIG(2const). The caller must be single-threaded.
 #pragma once
 
 #include <span>
@@ -14,7 +14,8 @@
 
 namespace tare::sys {
 
-// Returns an invalid Child in the child process.
+// Returns an invalid Child in the child process. After an error the child, if there was one, is
+// gone, and has not come back from this call: nothing was done in it.
 Result<Child> fork_child();
 
 // Closes every descriptor of the process but those named (-1 is passed over), also those not known
