@@ -208,7 +208,8 @@ TestLauncher::Live KillMatrix::begin(const Sweep& sweep, std::optional<Stepper>&
 Stepper::Over KillMatrix::over(const Sweep& sweep) {
   const bool for_pool = pool_ > 0 && !sweep.waiting;
   switch (sweep.who) {
-    case Stepped::launcher: break;
+    case Stepped::launcher:
+    case Stepped::helper: break;
     case Stepped::maker: return [](const Stop&) { return true; };
     case Stepped::init:
       // Prepared is all that it gets to be; or the program runs, which does not end.

@@ -5,6 +5,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "attacks.h"
 #include "runner_layer.h"
 #include "support/leaks.h"
@@ -42,7 +44,7 @@ class Swap : public ::testing::Test {
   }
   // Nobody makes anything, and nobody has anything to say.
   void settle() {
-    ::usleep(static_cast<useconds_t>(patience_ms(30)) * 1000);
+    ::usleep(static_cast<useconds_t>(patience_ms(60)) * 1000);
     while (launcher_.has_message()) (void)launcher_.next();
   }
   static std::string shown(TestSession& session) {
@@ -152,52 +154,95 @@ TEST_F(Swap, a_lost_tared_meanwhile_leaves_it_whole) {
   (void)session.kill();
 }
 
-// Held before each system call of the exchange, one after the other, and killed there. The session
-// goes on with the old runner and all that ran in it, or with the new one and nothing, or is ended.
-TEST_F(Swap, sigkill_of_the_maker_before_each_of_its_calls_leaves_no_half) {
-  constexpr int kMostCalls = 500;
-  int untouched = 0, ended = 0, calls = 0;
-  for (int number = 1; number < kMostCalls; ++number) {
-    TestSession session(launcher_, spec());
-    ExecHandle runs = session.start(shell_exec("echo up; read x; cat /opt/tare/runner/main.sh"),
-                                    true);
-    char up[3];
-    ASSERT_EQ(::read(runs.out.get(), up, 3), 3);
-    settle();
-    std::optional<Stepper> stepper(std::in_place, launcher_.pid(), Stepped::maker);
-    launcher_.send(sandbox::SwapMessage{session.id(), two_});
-    // Over when it asks for its next order.
-    const auto stop = stepper->run_to(number,
-                                      [](const Stop& held) { return held.call == SYS_recvmsg; });
-    if (stop) {
-      ASSERT_EQ(::kill(stop->pid, SIGKILL), 0);
-      EXPECT_TRUE(stepper->dies(20'000));
-    }
-    stepper.reset();
-    const auto answer = swapped();
-    calls = number;
-    if (!answer.error.empty() && answer.touched) {
-      ++ended;
-      const auto end = session.wait_end();
-      EXPECT_EQ(end.outcome.reason, EndReason::setup_failed) << stop->text();
-      EXPECT_THAT(end.outcome.message, HasSubstr("the runner could not be changed"));
-      continue;
-    }
-    if (!answer.error.empty()) {
-      ++untouched;
-      EXPECT_EQ(session.finish(std::move(runs), "go\n").out, "one\n") << stop->text();
-      EXPECT_EQ(shown(session), "one\n");
-    } else {
-      EXPECT_EQ(session.ended(runs.number).outcome.signal, SIGKILL);
-      EXPECT_EQ(shown(session), "two\n");
-    }
-    (void)session.kill();
-    if (!stop) break;  // it was not held any more: there is no such call
+// What is done to whoever is held before a system call of the exchange.
+struct Fault {
+  const char* name;
+  Stepped who;
+  int error;  // 0: it is killed; else the call fails with this errno
+};
+constexpr Fault kFaults[] = {
+    {"the_maker_is_killed", Stepped::maker, 0},
+    {"the_maker_is_refused_a_call", Stepped::maker, EIO},
+    {"the_process_that_mounts_is_killed", Stepped::helper, 0},
+    {"the_process_that_mounts_is_refused_a_call", Stepped::helper, EIO},
+    {"the_process_that_mounts_has_no_memory", Stepped::helper, ENOMEM},
+};
+
+class SwapFault : public Swap, public ::testing::WithParamInterface<Fault> {
+ protected:
+  struct Seen {
+    bool held = false;  // false: there is no call of that number
+    bool ended = false;
+  };
+  // At its `number`-th call.
+  Seen meet(int number);
+};
+
+SwapFault::Seen SwapFault::meet(int number) {
+  const Fault& fault = GetParam();
+  Seen seen;
+  TestSession session(launcher_, spec());
+  ExecHandle runs = session.start(shell_exec("echo up; read x; cat /opt/tare/runner/main.sh"),
+                                  true);
+  char up[3];
+  EXPECT_EQ(::read(runs.out.get(), up, 3), 3);
+  settle();
+  std::optional<Stepper> stepper(std::in_place, launcher_.pid(), fault.who);
+  launcher_.send(sandbox::SwapMessage{session.id(), two_});
+  // A maker is through when it asks for its next order.
+  const auto stop = stepper->run_to(number, [&](const Stop& held) {
+    return fault.who == Stepped::maker && held.call == SYS_recvmsg;
+  });
+  const bool through = fault.who == Stepped::maker && stop && stop->call == SYS_recvmsg;
+  seen.held = stop && !through;
+  // close(2) frees its descriptor whatever it answers.
+  const bool can_fail = stop && stop->call != SYS_close;
+  if (seen.held && fault.error != 0) {
+    if (can_fail) stepper->refuse(fault.error);
+  } else if (seen.held) {
+    EXPECT_EQ(::kill(stop->pid, SIGKILL), 0);
+    EXPECT_TRUE(stepper->dies(20'000));
   }
-  RecordProperty("calls", calls);
-  EXPECT_LT(calls, kMostCalls - 1);
-  EXPECT_GT(ended, 10);
+  stepper.reset();
+  const std::string where = stop ? stop->text() : "nowhere";
+  SCOPED_TRACE(where);
+  const auto answer = swapped();
+  if (!answer.error.empty() && answer.touched) {
+    seen.ended = true;
+    const auto end = session.wait_end();
+    EXPECT_EQ(end.outcome.reason, EndReason::setup_failed);
+    EXPECT_THAT(end.outcome.message, HasSubstr("the runner could not be changed"));
+    return seen;
+  }
+  if (!answer.error.empty()) {
+    EXPECT_EQ(session.finish(std::move(runs), "go\n").out, "one\n");
+    EXPECT_EQ(shown(session), "one\n");
+  } else {
+    EXPECT_EQ(session.ended(runs.number).outcome.signal, SIGKILL);
+    EXPECT_EQ(shown(session), "two\n");
+  }
+  (void)session.kill();
+  return seen;
 }
+
+// Before each system call of the exchange, one after the other. The session goes on with the old
+// runner and all that ran in it, or with the new one and nothing, or is ended.
+TEST_P(SwapFault, before_each_call_leaves_no_half) {
+  constexpr int kMostCalls = 500;
+  int number = 1, ended = 0;
+  for (; number < kMostCalls; ++number) {
+    const Seen seen = meet(number);
+    ended += seen.ended ? 1 : 0;
+    if (!seen.held) break;
+  }
+  RecordProperty("calls", number);
+  EXPECT_GT(number, 10);
+  EXPECT_LT(number, kMostCalls);
+  EXPECT_GT(ended, 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, SwapFault, ::testing::ValuesIn(kFaults),
+                         [](const auto& fault) { return std::string(fault.param.name); });
 
 TEST_F(Swap, sigkill_of_the_launcher_before_each_of_its_calls_ends_all_that_ran) {
   constexpr int kMostCalls = 200;

@@ -4,6 +4,7 @@
 #include <seccomp.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -69,7 +70,8 @@ std::vector<pid_t> makers_of(pid_t launcher) {
 }
 
 std::string Stop::text() const {
-  constexpr const char* kNames[] = {"tare-launcher", "a maker", "tare-init", "the program"};
+  constexpr const char* kNames[] = {"tare-launcher", "a maker", "tare-init", "the program",
+                                    "a maker's helper"};
   return std::string(kNames[static_cast<int>(who)]) + " before its call " + std::to_string(number) +
          ", " + name_of(call) + " (after " + name_of(earlier) + ")";
 }
@@ -203,7 +205,9 @@ void Stepper::follow() {
   must_trace(::ptrace(PTRACE_GETEVENTMSG, pid_, nullptr, &message), "PTRACE_GETEVENTMSG");
   const auto child = static_cast<pid_t>(message);
   if (expect({child}).what == Happened::death) return go_on(0);
-  const bool wanted = traced_ != who_ && (traced_ == Stepped::init || is_init(child));
+  const bool from_maker = traced_ == Stepped::maker;
+  const bool wanted = traced_ != who_ &&
+                      (!from_maker || is_init(child) == (who_ != Stepped::helper));
   if (!wanted) {
     (void)::ptrace(PTRACE_DETACH, child, nullptr, nullptr);
     return go_on(0);
@@ -213,7 +217,9 @@ void Stepper::follow() {
   (void)::ptrace(PTRACE_DETACH, parent, nullptr, nullptr);
   watched_ = {child};
   pid_ = child;
-  traced_ = traced_ == Stepped::maker ? Stepped::init : Stepped::program;
+  traced_ = !from_maker               ? Stepped::program
+            : who_ == Stepped::helper ? Stepped::helper
+                                      : Stepped::init;
   go_on(0);
 }
 
@@ -250,6 +256,18 @@ std::optional<Stop> Stepper::run_to(int number, const Over& over) {
 int Stepper::count(const Over& over) {
   (void)run_to(INT_MAX, over);
   return calls_;
+}
+
+void Stepper::refuse(int error) {
+  user_regs_struct registers = {};
+  must_trace(::ptrace(PTRACE_GETREGS, pid_, nullptr, &registers), "PTRACE_GETREGS");
+  registers.orig_rax = ~0ULL;  // no such call
+  must_trace(::ptrace(PTRACE_SETREGS, pid_, nullptr, &registers), "PTRACE_SETREGS");
+  must_trace(::ptrace(PTRACE_SYSCALL, pid_, nullptr, signal_), "PTRACE_SYSCALL");
+  if (expect({pid_}).what != Happened::call) give_up("what was refused a call is dead");
+  must_trace(::ptrace(PTRACE_GETREGS, pid_, nullptr, &registers), "PTRACE_GETREGS");
+  registers.rax = static_cast<unsigned long long>(-static_cast<long long>(error));
+  must_trace(::ptrace(PTRACE_SETREGS, pid_, nullptr, &registers), "PTRACE_SETREGS");
 }
 
 bool Stepper::dies(int timeout_ms) {

@@ -1,7 +1,8 @@
 // Holds a launcher, the maker that acts for it, the tare-init that is made, or the program of that,
 // just before one of its system calls: what dies then, dies at a known place. By ptrace alone:
 // nothing in the programs helps. One process is followed at a time: the launcher; whichever maker
-// acts first; the first tare-init that a maker makes; the first process that this makes. Between
+// acts first; the first tare-init that a maker makes; the first process that this makes; the first
+// process that a maker forks to do something for it (an exchange of runners). Between
 // two calls a process only changes its own memory, so "before each call" is every state that
 // anybody else can see.
 //
@@ -20,7 +21,7 @@
 
 namespace tare::testing {
 
-enum class Stepped { launcher, maker, init, program };
+enum class Stepped { launcher, maker, init, program, helper };
 
 struct Stop {
   Stepped who = Stepped::launcher;
@@ -40,7 +41,7 @@ struct Waiting {
 class [[nodiscard]] Stepper {
  public:
   // `launcher` is a child of this process; it and its makers are idle. Tracing `init` or `program`
-  // begins with the next sandbox that is made.
+  // begins with the next sandbox that is made, tracing `helper` with the next that is forked.
   Stepper(pid_t launcher, Stepped who);
   Stepper(Waiting process, Stepped who);
   Stepper(const Stepper&) = delete;
@@ -55,6 +56,8 @@ class [[nodiscard]] Stepper {
   // Until it is over. How many calls it made.
   int count(const Over& over);
 
+  // The call that it is held before is not made, and answers with this errno.
+  void refuse(int error);
   // Waits for the death of the held process, by somebody else's hand. False when it does not come.
   bool dies(int timeout_ms);
   void let_go();
