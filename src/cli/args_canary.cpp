@@ -10,10 +10,11 @@ void add_canary_commands(CLI::App& app, Raw& raw, const Subgrammar& grammar) {
   auto* add = grammar.add(
       canary, "add", "Register one, from stdin or a file; 16 to 4096 bytes",
       "tare canary add deploy-key <key\n"
-      "One line end at the end of stdin is left out.",
+      "One line end (\\n or \\r\\n) at the end, of stdin or of a file, is left out.",
       [](const Raw& r) -> Result<Command> { return Command(CanaryAddCommand{r.name, r.from}); });
   add->add_option("NAME", raw.name, "What a refusal calls it")->required();
-  add->add_option("--from-file", raw.from, "Read the value from FILE, as it is")->type_name("FILE");
+  add->add_option("--from-file", raw.from, "Read the value from FILE, not stdin")
+      ->type_name("FILE");
   grammar.add_json(grammar.add(
       canary, "list", "List their names", "tare canary list",
       [](const Raw& r) -> Result<Command> { return Command(CanaryListCommand{r.json}); }));

@@ -18,6 +18,7 @@ namespace tare::cli {
 namespace {
 
 constexpr std::size_t kMaxValueBytes = 4096;
+constexpr std::size_t kMaxReadBytes = kMaxValueBytes + 2;  // with a line end
 
 Error too_long() {
   return Error{Errc::invalid, "a canary has 16 to 4096 bytes; this is longer", 0, "value"};
@@ -31,23 +32,31 @@ Result<std::string> value_from_stdin(const fiber::Context& ctx) {
     const std::size_t n = TRY(input.read_some(buffer, ctx));
     if (n == 0) break;
     value.append(buffer.data(), n);
-    if (value.size() > kMaxValueBytes + 1) return too_long();
+    if (value.size() > kMaxReadBytes) return too_long();
   }
-  if (value.ends_with('\n')) value.pop_back();
   return value;
 }
 
 Result<std::string> value_from_file(const std::string& path) {
-  auto value = sys::read_file_at(sys::kCwd, path, kMaxValueBytes);
+  auto value = sys::read_file_at(sys::kCwd, path, kMaxReadBytes);
   if (!value && value.error().code == Errc::exhausted) return too_long();
+  return value;
+}
+
+// A line end at the end is the editor's or echo's, not the secret's: what holds the secret in the
+// midst of a line would not match.
+std::string without_line_end(std::string value) {
+  if (!value.ends_with('\n')) return value;
+  value.pop_back();
+  if (value.ends_with('\r')) value.pop_back();
   return value;
 }
 
 }  // namespace
 
 Result<int> run_command(const CanaryAddCommand& command, App& app, const fiber::Context& ctx) {
-  const std::string value = command.file.empty() ? TRY(value_from_stdin(ctx))
-                                                 : TRY(value_from_file(command.file));
+  const std::string value = without_line_end(
+      command.file.empty() ? TRY(value_from_stdin(ctx)) : TRY(value_from_file(command.file)));
   TRY(app.client.post("/v1/canaries",
                       JsonObject{{"name", command.name}, {"value_base64", base64_encode(value)}},
                       ctx));

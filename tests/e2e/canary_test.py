@@ -48,6 +48,29 @@ class Canary(EnvironmentsTest):
                          b"harmless\n")
         self.home.must("session", "kill", session)
 
+    def test_one_line_end_is_left_out_of_stdin_and_of_a_file_alike(self):
+        session = self.session()
+        self.inside(session, f"mkdir -p /srv; printf 'k={SECRET.decode()};' >/srv/one-line")
+        for number, end in enumerate((b"", b"\n", b"\r\n", b"\n\n", b"\r")):
+            file = self.folder / f"key{number}"
+            file.write_bytes(SECRET + end)
+            kept = SECRET + {b"\n\n": b"\n", b"\r": b"\r"}.get(end, b"")
+            for name, data, options in (("by-file", None, ("--from-file", file)),
+                                        ("by-stdin", SECRET + end, ())):
+                with self.subTest(end=end, name=name):
+                    self.assert_status(self.add(name, data, *options), 0)
+                    path = self.home.path / "state/canaries" / name
+                    self.assertEqual(path.read_bytes(), kept)
+                    refused = self.home.tare("env", "freeze", session, "--name", f"n{number}")
+                    self.assertEqual(refused.returncode, 73 if kept == SECRET else 0)
+                    self.home.must("canary", "rm", name)
+                    self.home.tare("env", "rm", f"n{number}")
+        longest = self.folder / "longest"
+        value = bytes(range(33, 127)) * 44
+        longest.write_bytes(value[:4096] + b"\r\n")
+        self.assert_status(self.add("long", None, "--from-file", longest), 0)
+        self.home.must("session", "kill", session)
+
     def test_a_value_is_kept_for_tared_alone_and_said_nowhere(self):
         file = self.folder / "key"
         file.write_bytes(SECRET + b"\n")
@@ -57,7 +80,7 @@ class Canary(EnvironmentsTest):
         self.home.up()
         self.assertEqual(self.names(), ["of-file", "of-stdin"])
         kept = self.home.path / "state/canaries/of-file"
-        self.assertEqual((kept.stat().st_mode & 0o7777, kept.read_bytes()), (0o600, SECRET + b"\n"))
+        self.assertEqual((kept.stat().st_mode & 0o7777, kept.read_bytes()), (0o600, SECRET))
         for name in ("log", "state"):
             for path in (self.home.path / name).iterdir():
                 if path.is_file():
