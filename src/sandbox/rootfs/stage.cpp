@@ -1,6 +1,10 @@
 #include "sandbox/rootfs/stage.h"
 
 #include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <utility>
 
 #include "base/check.h"
 #include "model/runner.h"
@@ -21,6 +25,24 @@ Result<std::string> attach(int mount, const std::string& name) {
   TRY(sys::attach_mount(mount, sys::kCwd, path));
   return path;
 }
+
+// In the stage while it lives, else in the root: a working directory would hold the stage's mount.
+class InStage {
+ public:
+  static Result<InStage> enter() {
+    if (::chdir(kStage) != 0) return sys_error(errno, "chdir to the stage");
+    return InStage();
+  }
+  InStage(InStage&& other) noexcept : there_(std::exchange(other.there_, false)) {}
+  InStage& operator=(InStage&&) = delete;
+  ~InStage() {
+    if (there_) CHECK(::chdir("/") == 0);
+  }
+
+ private:
+  InStage() = default;
+  bool there_ = true;
+};
 
 // In a user namespace of our own ids are those of the sandbox as they are, and what was mounted
 // below a folder of the host is locked to it.
@@ -56,13 +78,18 @@ std::vector<std::string> lower_paths(const StageParts& parts) {
 }
 
 Result<sys::UniqueFd> make_overlay(const StageParts& parts, const std::string& scratch) {
+  // fsconfig(2) takes 255 bytes, whatever the file system would: that is enough for kMaxLayers when
+  // each is named from where they are, by its number alone.
   std::string lower_option;
   int lowers = 0;
   for (const std::string& path : lower_paths(parts)) {
     const sys::UniqueFd tree = TRY(shown_to(parts.user_namespace, path, true).context("layer"));
     if (!lower_option.empty()) lower_option += ':';
-    lower_option += TRY(attach(tree.get(), std::to_string(lowers++)));
+    const std::string name = std::to_string(lowers++);
+    TRY(attach(tree.get(), name));
+    lower_option += name;
   }
+  const InStage here = TRY(InStage::enter());
   sys::FsContext overlay = TRY(sys::FsContext::create("overlay"));
   TRY(overlay.set("lowerdir", lower_option));
   TRY(overlay.set("upperdir", scratch + "/upper"));
