@@ -84,6 +84,7 @@ struct EnvImportCommand {
 struct EnvExportCommand {
   std::string ref, path;  // "-": stdout
   std::string format = "oci-archive", reference;
+  bool force = false;  // replace what is there
 };
 // How to get into a registry.
 struct RegistryOptions {

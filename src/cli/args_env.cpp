@@ -94,14 +94,17 @@ void add_archives(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
   import->add_option("--ref", raw.ref, "Of an archive with several images: which")
       ->type_name("NAME");
   grammar.add_json(import);
-  auto* out = grammar.add(env, "export",
-                          "Write an environment as an archive, for podman, docker, skopeo or tar",
-                          "tare env export py py.tar\n"
-                          "  tare env export py - --format docker-archive --ref py:1 | docker load",
-                          [](const Raw& r) -> Result<Command> {
-                            const std::string format = r.format.empty() ? "oci-archive" : r.format;
-                            return Command(EnvExportCommand{r.ref, r.path, format, r.name});
-                          });
+  auto* out = grammar.add(
+      env, "export", "Write an environment as an archive, for podman, docker, skopeo or tar",
+      "tare env export py py.tar\n"
+      "  tare env export py - --format docker-archive --ref py:1 | docker "
+      "load\n"
+      "What is there already stays, unless --force says otherwise; a FIFO or a "
+      "device is written\nthrough. The folder it is made in must be there.",
+      [](const Raw& r) -> Result<Command> {
+        const std::string format = r.format.empty() ? "oci-archive" : r.format;
+        return Command(EnvExportCommand{r.ref, r.path, format, r.name, r.force});
+      });
   out->add_option("ENV", raw.ref, kEnvText)->required();
   out->add_option("FILE", raw.path, "Where to; a folder for --format oci, - for stdout")
       ->required();
@@ -109,6 +112,7 @@ void add_archives(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
       ->type_name("FORMAT")
       ->check(CLI::IsMember({"oci-archive", "oci", "docker-archive", "tar"}));
   out->add_option("--ref", raw.name, "The image's name in the archive")->type_name("NAME");
+  out->add_flag("--force", raw.force, "Replace a file, or an OCI layout, that is there");
 }
 
 RegistryOptions registry_of(const Raw& r) {

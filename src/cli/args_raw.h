@@ -22,7 +22,7 @@ struct Raw {
   std::optional<std::uint16_t> port;
   std::uint32_t limit = 50;
   std::string system_user = "tare";
-  bool terminal = false, recursive = false, replace = false;
+  bool terminal = false, recursive = false, replace = false, force = false;
   std::string term, cwd, number, from, to, format, platform, path, image, credentials, authority;
   bool insecure_http = false;
   std::string source, name, ref, directory, agent, runner, id, out, key;

@@ -15,6 +15,7 @@
 #include "cli/environment_text.h"
 #include "cli/exit_status.h"
 #include "cli/image_folder.h"
+#include "cli/output_file.h"
 #include "cli/render.h"
 #include "fiber/wait.h"
 #include "http/url.h"
@@ -55,21 +56,49 @@ Result<http::BodySource> source_of(const std::string& path) {
   });
 }
 
-// The folder a file lies in, and its name.
-std::pair<std::string, std::string> split_path(const std::string& path) {
-  const std::filesystem::path whole(path);
-  const std::string parent = whole.parent_path().string();
-  return {parent.empty() ? "." : parent, whole.filename().string()};
+// A folder that is new, empty, or with --force a layout: nobody's files are mixed with ours, and
+// none is lost. Says whether it was made here.
+Result<bool> prepare_folder(const std::string& path, bool force) {
+  auto made = sys::make_dir_at(sys::kCwd, path, 0777);
+  if (made) return true;
+  if (made.error().code == Errc::not_found)
+    return Error{Errc::not_found,
+                 quote(path) + ": the folder above it is not there: make it first"};
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(path, ignored)) {
+    if (made.error().code != Errc::conflict) return std::move(made).error().context(quote(path));
+    return Error{Errc::conflict, quote(path) + " is there and is no folder: name another one"};
+  }
+  if (TRY(sys::list_dir(sys::kCwd, path).context(quote(path))).empty()) return false;
+  const std::filesystem::path folder(path);
+  const bool layout = std::filesystem::is_regular_file(folder / "oci-layout", ignored) &&
+                      std::filesystem::is_regular_file(folder / "index.json", ignored);
+  if (!layout) {
+    return Error{Errc::conflict,
+                 quote(path) + " is not empty, and no OCI layout: name a new or an empty folder"};
+  }
+  if (force) return false;
+  return Error{Errc::conflict, quote(path) +
+                                   " has an OCI layout already: name another folder, or "
+                                   "replace it with --force"};
+}
+
+Result<> receive_folder(const EnvExportCommand& command, const std::string& path, App& app,
+                        const fiber::Context& ctx) {
+  auto folder = TRY(OutputFolder::open(command.path, app.random));
+  FolderWriter writer(folder);
+  const auto sink = [&](std::string_view piece) { return writer.write(piece); };
+  TRY(app.client.receive(path, sink, ctx));
+  return writer.finish();
 }
 
 Result<int> export_to_folder(const EnvExportCommand& command, const std::string& path, App& app,
                              const fiber::Context& ctx) {
   if (command.path == "-") return Error{Errc::invalid, "--format oci makes a folder: name it"};
-  auto folder = TRY(OutputFolder::open(command.path, app.random));
-  FolderWriter writer(folder);
-  const auto sink = [&](std::string_view piece) { return writer.write(piece); };
-  TRY(app.client.receive(path, sink, ctx));
-  TRY(writer.finish());
+  const bool made = TRY(prepare_folder(command.path, command.force));
+  auto written = receive_folder(command, path, app, ctx);
+  if (!written && made) static_cast<void>(sys::remove_tree_at(sys::kCwd, command.path));
+  TRY(std::move(written));
   return kExitOk;
 }
 
@@ -92,16 +121,16 @@ Result<int> run_command(const EnvExportCommand& command, App& app, const fiber::
       query_of({{"format", to_folder ? "oci-archive" : command.format},
                 {"ref_name", command.reference}}));
   if (to_folder) return export_to_folder(command, path, app, ctx);
-  if (command.path == "-") {
+  if (command.path == "-" || is_our_stdout(command.path)) {
     if (::isatty(STDOUT_FILENO) == 1)
       return Error{Errc::invalid, "an archive is nothing for a terminal: name a file"};
     const auto sink = [&](std::string_view piece) { return app.out.write(piece, ctx); };
     TRY(app.client.receive(path, sink, ctx));
     return kExitOk;
   }
-  const auto [parent, name] = split_path(command.path);
-  auto folder = TRY(OutputFolder::open(parent, app.random));
-  auto file = TRY(folder.create_file(name));
+  const auto existing = command.force ? OutputFile::Existing::replace
+                                      : OutputFile::Existing::refuse;
+  auto file = TRY(OutputFile::open(command.path, existing, app.random));
   TRY(app.client.receive(path, [&](std::string_view piece) { return file.write(piece); }, ctx));
   TRY(file.commit(0600));  // it holds what only root may read in the environment
   return kExitOk;

@@ -1,5 +1,5 @@
-// tare session cp|ls|rm|mv: files of a live sandbox. Names from inside are hostile: what is fetched
-// is made by OutputFolder only.
+// tare session cp|ls|rm|mv: files of a live sandbox. Names from inside are hostile: what has one is
+// made by OutputFolder only.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -11,6 +11,7 @@
 #include "base/base64.h"
 #include "cli/commands.h"
 #include "cli/exit_status.h"
+#include "cli/output_file.h"
 #include "cli/output_folder.h"
 #include "cli/render.h"
 #include "cli/uploads.h"
@@ -57,13 +58,13 @@ class Fetch {
   Fetch(App& app, std::string id, const fiber::Context& ctx)
       : app_(app), id_(std::move(id)), ctx_(ctx) {}
 
-  Result<> file(const std::string& from, OutputFolder& into, const std::string& name,
-                unsigned mode) {
-    auto file = TRY(into.create_file(name));
+  // `into` is an OutputFile or one of an OutputFolder.
+  template <class File>
+  Result<> file(const std::string& from, File into, unsigned mode) {
     TRY(app_.client.receive(
         files_path(id_, "/content", from),
-        [&](std::string_view piece) { return file.write(piece); }, ctx_));
-    return file.commit(mode);
+        [&](std::string_view piece) { return into.write(piece); }, ctx_));
+    return into.commit(mode);
   }
 
   // Everything below it; what is neither file, folder nor a link that stays inside is told of.
@@ -90,7 +91,7 @@ class Fetch {
     const auto mode = static_cast<unsigned>(number_at(entry, {"mode"}));
     const std::string inside = joined_path(from, name);
     const std::string type = text_at(entry, {"type"});
-    if (type == "file") return file(inside, into, path, mode);
+    if (type == "file") return file(inside, TRY(into.create_file(path)), mode);
     if (type == "directory") {
       TRY(into.make_folder(path, mode | 0700));
       return folder(inside, into, path, depth + 1);
@@ -113,7 +114,7 @@ class Fetch {
 
 Result<int> fetch(const CopyCommand& command, const std::string& id, App& app,
                   const fiber::Context& ctx) {
-  if (command.to == "-") {
+  if (command.to == "-" || is_our_stdout(command.to)) {
     TRY(app.client.receive(
         files_path(id, "/content", command.from),
         [&](std::string_view piece) { return app.out.write(piece, ctx); }, ctx));
@@ -133,11 +134,8 @@ Result<int> fetch(const CopyCommand& command, const std::string& id, App& app,
   }
   const std::filesystem::path to = into_folder ? joined_path(command.to, last_name(command.from))
                                                : command.to;
-  const std::string parent = to.parent_path().empty() ? "." : to.parent_path().string();
-  if (!std::filesystem::is_directory(parent, ignored))
-    return Error{Errc::not_found, fmt::format("{}: there is no such folder here", parent)};
-  auto folder = TRY(OutputFolder::open(parent, app.random));
-  TRY(fetching.file(command.from, folder, to.filename().string(),
+  auto file = TRY(OutputFile::open(to.string(), OutputFile::Existing::replace, app.random));
+  TRY(fetching.file(command.from, std::move(file),
                     text_at(entry, {"type"}) == "file" ? mode : 0644));
   return kExitOk;
 }

@@ -13,6 +13,7 @@ namespace tare::cli {
 namespace {
 
 constexpr std::size_t kMaxLayoutFiles = 100'000;
+constexpr std::string_view kIndexName = "index.json";
 // It holds what nobody but root may read in the environment.
 constexpr unsigned kFileMode = 0600, kFolderMode = 0700;
 
@@ -90,7 +91,11 @@ Result<> FolderWriter::begin(const TarHeader& header) {
 }
 
 Result<> FolderWriter::end_file() {
-  TRY(file_->commit(kFileMode));
+  if (heads_.header().name == kIndexName) {
+    index_.emplace(std::move(*file_));
+  } else {
+    TRY(file_->commit(kFileMode));
+  }
   file_.reset();
   return ok();
 }
@@ -124,8 +129,8 @@ Result<> FolderWriter::write(std::string_view bytes) {
   return ok();
 }
 
-Result<> FolderWriter::finish() const {
-  if (ended_) return ok();
+Result<> FolderWriter::finish() {
+  if (ended_) return index_ ? index_->commit(kFileMode) : ok();
   return Error{Errc::unavailable, "the archive was cut short: try again"};
 }
 

@@ -2,7 +2,8 @@
 // read as such a stream, and such a stream written into a folder.
 //
 // The stream comes from tared; its names are checked all the same, and nothing is written outside
-// the folder (output_folder.h). Errors: Errc::invalid naming the file. Owner: one command.
+// the folder (output_folder.h). index.json comes last: a layout that is there is a whole one, the
+// old or the new. Errors: Errc::invalid naming the file. Owner: one command.
 #pragma once
 
 #include <cstdint>
@@ -43,8 +44,8 @@ class FolderWriter {
  public:
   explicit FolderWriter(OutputFolder& folder) : folder_(folder) {}
   Result<> write(std::string_view bytes);
-  // Refuses a stream that was cut short.
-  Result<> finish() const;
+  // Now it is a layout. Refuses a stream that was cut short.
+  Result<> finish();
 
  private:
   Result<> begin(const TarHeader& header);
@@ -54,6 +55,7 @@ class FolderWriter {
   std::string block_;  // the part of a block of a head that has come
   PlainTarHeads heads_;
   std::optional<OutputFolder::File> file_;
+  std::optional<OutputFolder::File> index_;  // whole, without its name yet
   std::uint64_t content_ = 0, padding_ = 0;  // still to come
   bool ended_ = false;
 };

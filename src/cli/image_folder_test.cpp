@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <sstream>
 
 #include <gtest/gtest.h>
 
@@ -59,6 +60,28 @@ TEST_F(FolderWriterTest, what_comes_in_any_pieces_is_the_same_folder_and_its_own
     EXPECT_EQ(fs::file_size(file), content.size());
     EXPECT_EQ(fs::status(file).permissions(), fs::perms(0600));
   }
+}
+
+TEST_F(FolderWriterTest, a_layout_that_is_there_is_whole_until_the_new_one_is) {
+  const fs::path index = base_ / "out/index.json";
+  std::ofstream(index) << "old";
+  const auto text = [&] {
+    std::ostringstream out;
+    out << std::ifstream(index).rdbuf();
+    return out.str();
+  };
+  const std::string archive = entry("index.json", "new") + entry("blob", "x");
+  {
+    FolderWriter cut(*folder_);
+    ASSERT_TRUE(cut.write(archive).ok());
+    EXPECT_FALSE(cut.finish().ok());
+  }
+  EXPECT_EQ(text(), "old");
+  FolderWriter writer(*folder_);
+  ASSERT_TRUE(writer.write(archive + std::string(kTarEndBytes, '\0')).ok());
+  EXPECT_EQ(text(), "old");
+  ASSERT_TRUE(writer.finish().ok());
+  EXPECT_EQ(text(), "new");
 }
 
 TEST_F(FolderWriterTest, a_layer_of_many_gigabytes_is_begun) {

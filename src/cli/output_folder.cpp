@@ -82,6 +82,17 @@ Result<OutputFolder::Place> OutputFolder::place_of(std::string_view path) const 
   return Place{std::move(parent).value(), std::string(path.substr(slash + 1))};
 }
 
+Result<OutputFolder::Place> OutputFolder::free_place(std::string_view path) const {
+  Place place = TRY(place_of(path));
+  const auto there = sys::stat_at(place.parent.get(), place.name);
+  if (there && !S_ISREG(there->st_mode) && !S_ISLNK(there->st_mode)) {
+    return Error{Errc::conflict, fmt::format("artifact {}: what has this name here is no file, and "
+                                             "is not replaced",
+                                             quote(path))};
+  }
+  return place;
+}
+
 std::string OutputFolder::temporary_name() {
   return fmt::format(".tare-{:016x}", random_->next_u64());
 }
@@ -94,7 +105,7 @@ Result<> OutputFolder::make_folder(std::string_view path, unsigned mode) {
 }
 
 Result<OutputFolder::File> OutputFolder::create_file(std::string_view path) {
-  Place place = TRY(place_of(path));
+  Place place = TRY(free_place(path));
   std::string temporary = temporary_name();
   auto fd = TRY(
       sys::open_at(place.parent.get(), temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600)
@@ -107,7 +118,7 @@ Result<> OutputFolder::make_symlink(std::string_view path, const std::string& ta
     return Error{Errc::denied, fmt::format("artifact {}: a link to {}, which may be outside",
                                            quote(path), quote(target))};
   }
-  const Place place = TRY(place_of(path));
+  const Place place = TRY(free_place(path));
   const std::string temporary = temporary_name();
   TRY(sys::make_symlink_at(place.parent.get(), temporary, target));
   auto renamed = sys::rename_at(place.parent.get(), temporary, place.parent.get(), place.name);

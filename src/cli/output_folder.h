@@ -4,9 +4,10 @@
 //
 // A name is resolved component by component below the folder's descriptor, through real folders
 // only: a symlink on the way (also one that was there before) is refused. Files appear by rename,
-// whole or not at all, and replace what had the name. A symlink is made only when following it can
-// not leave the folder. setuid, setgid and sticky bits are dropped. Errors: Errc::denied for a name
-// or link that would lead outside. Owner: one command; threads: one.
+// whole or not at all, and replace a file or link that had the name; a FIFO, a device or a socket
+// is never replaced. A symlink is made only when following it can not leave the folder. setuid,
+// setgid and sticky bits are dropped. Errors: Errc::denied for a name or link that would lead
+// outside. Owner: one command; threads: one.
 #pragma once
 
 #include <cstdint>
@@ -64,6 +65,8 @@ class OutputFolder {
     std::string name;
   };
   Result<Place> place_of(std::string_view path) const;
+  // For something that will be renamed to it.
+  Result<Place> free_place(std::string_view path) const;
   std::string temporary_name();
 
   sys::UniqueFd root_;

@@ -69,6 +69,13 @@ TEST_F(OutputFolderTest, an_existing_file_is_replaced_in_one_step) {
   EXPECT_EQ(text_of(base_ / "out/f"), "new");
 }
 
+TEST_F(OutputFolderTest, what_is_there_and_no_file_is_not_replaced) {
+  ASSERT_EQ(::mkfifo((base_ / "out/fifo").c_str(), 0600), 0);
+  EXPECT_EQ(put("fifo", "x").error().code, Errc::conflict);
+  EXPECT_EQ(folder_->make_symlink("fifo", "f").error().code, Errc::conflict);
+  EXPECT_TRUE(fs::is_fifo(fs::symlink_status(base_ / "out/fifo")));
+}
+
 TEST_F(OutputFolderTest, setuid_and_its_kin_are_dropped) {
   ASSERT_TRUE(put("tool", "x", 07755).ok());
   ASSERT_TRUE(folder_->make_folder("d", 07000).ok());

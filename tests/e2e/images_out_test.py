@@ -1,8 +1,11 @@
 """Environments as images and back: the same to the last byte, and skopeo, umoci and runc agree."""
 
 import json
+import os
 import random
 import shutil
+import stat
+import subprocess
 import unittest
 
 import images
@@ -123,6 +126,67 @@ class RoundTrip(ImagesTest):
                 self.assertFalse(there.is_file() or (there / "index.json").exists())
         self.assertIn("srv/.wh.x", self.seen("marked"))
         self.assertNotIn(f"srv/{long}", self.seen("hiding"))
+
+    def export(self, path, *options, **more):
+        return self.home.tare("env", "export", "own", path, *options, **more)
+
+    def test_what_has_the_name_already_is_left_alone_or_written_through(self):
+        self.imported(images.oci_archive([images.tar_of(entry("f", b"x" * 200_000))]), "own")
+        whole = self.exported("own").read_bytes()
+        fifo, full, shown = (self.folder / name for name in ("fifo", "full", "shown"))
+        os.mkfifo(fifo)
+        os.mknod(full, 0o600 | stat.S_IFCHR, os.makedev(1, 7))  # /dev/full
+        for path in (full, self.link("to-full", full)):
+            for options in ((), ("--force",)):
+                self.assert_reason(self.export(path, *options), 75, f'"{path}".*No space left')
+                self.assertTrue(stat.S_ISCHR(path.stat().st_mode))
+        for path in (fifo, self.link("to-fifo", fifo)):
+            with shown.open("wb") as file, subprocess.Popen(["cat", fifo], stdout=file):
+                self.assert_status(self.export(path), 0)
+            self.assertEqual(shown.read_bytes(), whole)
+            with subprocess.Popen(["head", "-c", "1", fifo], stdout=subprocess.DEVNULL):
+                self.assert_reason(self.export(path), 69, f'"{path}": its reader has gone')
+            self.assertTrue(path.is_fifo())
+        self.assertEqual(self.export("/dev/stdout").stdout, whole)
+        with shown.open("wb") as file:
+            self.assert_status(self.export("/dev/stdout", stdout=file), 0)
+        self.assertEqual(shown.read_bytes(), whole)
+        self.assert_reason(self.export(self.folder / "no/such"), 66, ".*there is no folder")
+        self.assertFalse((self.folder / "no").exists())
+
+    def link(self, name, target):
+        path = self.folder / name
+        path.symlink_to(target)
+        return path
+
+    def test_a_file_or_a_layout_is_replaced_on_request_alone(self):
+        self.imported(images.oci_archive([images.tar_of(entry("f", b"f"))]), "own")
+        whole = self.exported("own").read_bytes()
+        old = self.file("old", b"precious")
+        link = self.link("link", "old")
+        for path in (old, link):
+            self.assert_reason(self.export(path), 73, ".*exists.*--force")
+            self.assertEqual(old.read_bytes(), b"precious")
+        self.assert_status(self.export(link, "--force"), 0)
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(old.read_bytes(), whole)
+
+        layout = self.folder / "layout"
+        self.assert_status(self.export(layout, "--format", "oci"), 0)
+        self.assert_reason(self.export(layout, "--format", "oci"), 73, ".*--force")
+        self.assert_status(self.export(layout, "--format", "oci", "--force"), 0)
+        self.imported(layout, "again")
+        foreign = self.folder / "foreign"
+        foreign.mkdir()
+        (foreign / "index.json").write_text("mine")
+        for options in ((), ("--force",)):
+            refused = self.export(foreign, "--format", "oci", *options)
+            self.assert_reason(refused, 73, ".*is not empty, and no OCI layout")
+        self.assertEqual([(one.name, one.read_text()) for one in foreign.iterdir()],
+                         [("index.json", "mine")])
+        refused = self.export(self.folder / "no/layout", "--format", "oci")
+        self.assert_reason(refused, 66, ".*the folder above it is not there")
+        self.assert_reason(self.export(old, "--format", "oci"), 73, ".*is no folder")
 
     def test_an_export_is_its_owners_alone(self):
         self.imported(images.oci_archive([images.tar_of(entry("s", b"secret", mode=0o600))]), "own")

@@ -63,7 +63,7 @@ class ImagesTest(harness.TareTest):
 
     def exported(self, name, format="oci-archive", *options):
         path = self.folder / f"{name}-{format}"
-        self.home.must("env", "export", name, path, "--format", format, *options)
+        self.home.must("env", "export", name, path, "--format", format, "--force", *options)
         return path
 
     def seen(self, name):

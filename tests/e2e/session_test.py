@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import signal
+import stat
 import struct
 import subprocess
 import termios
@@ -194,6 +195,26 @@ class Session(harness.TareTest):
         self.assertEqual(out, b"#!/bin/sh\necho ran\n")
         self.home.must("session", "cp", "-", f"{self.session}:piped", data=b"from a pipe")
         self.assertEqual(self.sh("cat piped").stdout, b"from a pipe")
+
+    def test_what_is_no_file_here_is_never_replaced(self):
+        self.sh("mkdir -p n; echo new >n/name; seq 100000 >n/long")
+        fifo, link, full = (self.folder / name for name in ("name", "link", "full"))
+        os.mkfifo(fifo)
+        link.symlink_to(fifo)
+        os.mknod(full, 0o600 | stat.S_IFCHR, os.makedev(1, 7))  # /dev/full
+        for path in (fifo, link, self.folder):
+            with subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE) as reader:
+                self.home.must("session", "cp", f"{self.session}:n/name", path)
+                self.assertEqual(reader.stdout.read(), b"new\n")
+        result = self.home.tare("session", "cp", f"{self.session}:n/long", full)
+        self.assert_reason(result, 75, '.*full".*No space left')
+        (self.folder / "n").mkdir()
+        os.mkfifo(self.folder / "n/name")
+        result = self.home.tare("session", "cp", f"{self.session}:n", self.folder)
+        self.assert_reason(result, 73, '.*"name".*is no file')
+        for path in (fifo, self.folder / "n/name"):
+            self.assertTrue(stat.S_ISFIFO(path.lstat().st_mode), path)
+        self.assertTrue(link.is_symlink() and stat.S_ISCHR(full.stat().st_mode))
 
     def test_what_is_listed_moved_and_removed(self):
         self.sh("mkdir -p d/e; touch d/f; ln -s f d/l")
