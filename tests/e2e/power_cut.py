@@ -14,7 +14,6 @@ import ctypes
 import errno
 import multiprocessing
 import os
-import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -62,7 +61,11 @@ class Server:
             if answer is None:
                 continue
             code, body = (answer, b"") if isinstance(answer, int) else (0, answer)
-            os.writev(self.fuse, [OUT_HEADER.pack(OUT_HEADER.size + len(body), code, unique), body])
+            try:
+                os.writev(self.fuse,
+                          [OUT_HEADER.pack(OUT_HEADER.size + len(body), code, unique), body])
+            except FileNotFoundError:
+                pass  # who asked was killed meanwhile; what was asked for is done all the same
 
     def answer(self, operation, body):
         if operation == 26:  # INIT
@@ -105,9 +108,6 @@ class Disk:
     def __enter__(self):
         self.mount.mkdir()
         self.file.touch()
-        base = self.folder / "base.img"
-        with base.open("wb") as file:
-            file.truncate(self.size)
         try:
             self.start()
             subprocess.run(["mke2fs", "-q", "-t", "ext4", "-E", "nodiscard", self.loop], check=True)
@@ -150,8 +150,9 @@ class Disk:
     def after_cut(self, position, random):
         """An image: what is left when the power goes at that position, by the luck of `random`."""
         image = self.folder / "cut.img"
-        shutil.copyfile(self.folder / "base.img", image)
-        with self.log.open("rb") as log, image.open("r+b") as file:
+        image.unlink(missing_ok=True)  # what is mounted of the one before may linger, and write
+        with self.log.open("rb") as log, image.open("w+b") as file:
+            file.truncate(self.size)
             unflushed = []
             while log.tell() + RECORD.size <= position:
                 kind, offset, size = RECORD.unpack(log.read(RECORD.size))

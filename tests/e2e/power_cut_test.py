@@ -1,12 +1,13 @@
 """Power cuts: what was acknowledged is there whole, whatever the disk had not been told to keep.
 
-A session is frozen again and again on a home that lies on a disk of power_cut.py. Then, for
-moments of that story, the machine is started again from what the disk had: the journal is replayed,
-the daemons start, every environment is verified, and all that had been acknowledged by then must be
-there.
+A session is frozen again and again on a home that lies on a disk of power_cut.py; another one
+hibernates, is woken, changed and forked. Then, for moments of that story, the machine is started
+again from what the disk had: the journal is replayed, the daemons start, every environment is
+verified, and all that had been acknowledged by then must be there.
 TARE_CUTS=N: so many moments instead of a few.
 """
 
+import itertools
 import json
 import os
 import random
@@ -20,11 +21,14 @@ from power_cut import Disk, unmount
 
 CUTS = int(os.environ.get("TARE_CUTS", "6"))
 FREEZES = max(4, CUTS // 4)
+NIGHTS = max(3, CUTS // 8)
 MEGABYTES = 192
 
 
 class Story:
     """What was done on a disk, and what was acknowledged when: [(position, name, digest, sum)]."""
+
+    PROGRAMS = ("sh", "sleep", "cat", "head", "mkdir", "rm", "sha256sum")
 
     def __init__(self, disk, environment):
         self.disk, self.acknowledged = disk, []
@@ -32,24 +36,41 @@ class Story:
         self.home.environment.update(environment)
         self.home.up()
         self.home.down()
-        base = layers.make_layer(self.home, layers.programs("sh", "sleep", "cat", "head", "mkdir",
-                                                            "rm", "sha256sum"))
+        base = layers.make_layer(self.home, layers.programs(*self.PROGRAMS))
         layers.put_environment(self.home, "box", [base])
         os.sync()
         self.begin = disk.position()
         self.home.up()
-        session = self.home.must("session", "new", "--env", "box", "--user", "root",
-                                 "--mem", "512M", "--disk", "64M").stdout.decode().strip()
-        for i in range(FREEZES):
-            self.freeze(session, i)
-        self.end = disk.position()
-        self.home.must("session", "kill", session)
-        self.home.wait_ended(session)
+        self.tell()
         self.home.down()
 
+    def new(self):
+        return self.home.must("session", "new", "--env", "box", "--user", "root",
+                              "--mem", "512M", "--disk", "64M").stdout.decode().strip()
+
+    def sh(self, session, script):
+        done = self.home.must("session", "exec", session, "--", "sh", "-c", script)
+        return done.stdout.decode()
+
+    def tell(self):
+        session = self.new()
+        for i in range(FREEZES):
+            self.freeze(session, i)
+        self.end = self.disk.position()
+        self.kill(session)
+
+    def kill(self, *sessions):
+        self.home.must("session", "kill", *sessions)
+        for session in sessions:
+            self.home.wait_ended(session)
+
+    def moments(self):
+        """At each something was acknowledged."""
+        return [at for at, *_ in self.acknowledged]
+
     def freeze(self, session, i):
-        changed = self.home.must(
-            "session", "exec", session, "--", "sh", "-c",
+        changed = self.sh(
+            session,
             f"mkdir -p /srv/{i} && head -c {50_000 * (i + 1)} /dev/urandom >/srv/{i}/data && "
             f"rm -rf /srv/{i - 2} && cat /srv/*/data | sha256sum")
         name = f"frozen-{i}"
@@ -57,7 +78,7 @@ class Story:
         if answer.status != 201:
             raise AssertionError(answer.body)
         self.acknowledged.append(
-            (self.disk.position(), name, answer.json["digest"], changed.stdout))
+            (self.disk.position(), name, answer.json["digest"], changed))
 
     def losses(self, position, luck, with_runs=False):
         """Starts from what a cut there leaves; what is not as it must be, one line each."""
@@ -87,9 +108,78 @@ class Story:
                 found.append(f"{name} is not there: {shown.stderr.decode()}")
             elif with_runs:
                 seen = self.home.must("run", "--env", name, "--", "sh", "-c",
-                                      "cat /srv/*/data | sha256sum").stdout
+                                      "cat /srv/*/data | sha256sum").stdout.decode()
                 if seen != content:
                     found.append(f"{name} shows something else")
+        return found
+
+
+class Nights(Story):
+    """A session that sleeps, is woken, changed and forked.
+
+    self.kept: {session: [(asked, acknowledged, files)]}, positions and what it then had to wake
+    with. What is in it before it first slept is not kept over the loss of the machine.
+    """
+
+    FILES = "sha256sum /srv/*/* /tmp/* /output/* /etc/word 2>/dev/null"
+
+    def tell(self):
+        self.kept, session = {}, self.new()
+        for night in range(NIGHTS):
+            self.change(session, night)
+            self.sleep(session)
+            if night % 2 == 0:
+                self.fork(session)
+        forks = [one for one in self.kept if one != session]
+        self.change(forks[0], NIGHTS)  # what was a copy goes on by itself
+        self.sleep(forks[0])
+        self.end = self.disk.position()
+        self.kill(*self.kept)
+
+    def change(self, session, night):
+        self.sh(session, f"""
+            mkdir -p /srv/{night}; head -c {40_000 * (night + 1)} /dev/urandom >/srv/{night}/data
+            echo {night} >>/etc/word; echo {night} >/srv/{night}/small; echo {night} >/tmp/{night}
+            echo {night} >/output/last
+            rm -rf /srv/{night - 1}/data /srv/{night - 2} /tmp/{night - 1}""")
+
+    def sleep(self, session):
+        files = self.sh(session, self.FILES)
+        asked = self.disk.position()
+        self.home.must("session", "hibernate", session)
+        self.kept.setdefault(session, []).append((asked, self.disk.position(), files))
+
+    def fork(self, session):
+        files = self.kept[session][-1][2]
+        asked = self.disk.position()
+        made = self.home.must("session", "fork", session, "-n", "2").stdout.decode().split()
+        for one in made:
+            self.kept[one] = [(asked, self.disk.position(), files)]
+
+    def moments(self):
+        return sorted({at for all in self.kept.values() for _, at, _ in all})
+
+    def losses_here(self, position, with_runs):
+        found = super().losses_here(position, with_runs)
+        if found:
+            return found
+        listed = json.loads(self.home.must("session", "list", "--json").stdout)
+        there = {one["id"]: one for one in listed["sessions"]}
+        for session, story in self.kept.items():
+            known = [files for _, at, files in story if at <= position]
+            allowed = known[-1:] + [files for asked, at, files in story if asked < position < at]
+            if session not in there:
+                if known:
+                    found.append(f"{session} is not there: {sorted(there)}")
+                continue
+            if not allowed:
+                continue
+            woken = self.home.tare("session", "exec", session, "--", "sh", "-c", self.FILES)
+            if woken.stdout.decode() not in allowed and (known or woken.returncode == 0):
+                found.append(f"{session} woke with {woken.stdout.decode()}, not {allowed}: "
+                             f"{woken.stderr.decode()}")
+        if there:
+            self.kill(*there)
         return found
 
 
@@ -101,17 +191,17 @@ class PowerCut(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder)
         os.chmod(self.folder, 0o755)
 
-    def story(self, environment=None):
+    def story(self, environment=None, kind=Story):
         """Told to its end on a disk, which is then taken away: its writes stay."""
         disk = Disk(self.folder, MEGABYTES)
         with disk:
-            story = Story(disk, environment or {})
+            story = kind(disk, environment or {})
         return story
 
     def test_what_was_acknowledged_is_there_whole_whenever_the_power_goes(self):
         story = self.story()
         luck = random.Random(4)
-        moments = [at for at, *_ in story.acknowledged]
+        moments = story.moments()
         luck.shuffle(moments)
         moments = moments[:CUTS // 2]
         moments += [luck.randrange(story.begin, story.end) for _ in range(CUTS - len(moments))]
@@ -119,18 +209,25 @@ class PowerCut(unittest.TestCase):
             with self.subTest(moment=moment):
                 self.assertEqual(story.losses(moment, luck, with_runs=number == 0), [])
 
+    def test_a_session_that_slept_or_was_forked_wakes_whole_whenever_the_power_goes(self):
+        story = self.story(kind=Nights)
+        luck = random.Random(6)
+        moments = luck.sample(story.moments(), min(len(story.moments()), max(3, CUTS // 2)))
+        moments += [luck.randrange(story.begin, story.end) for _ in range(CUTS // 3)]
+        for moment in moments:
+            with self.subTest(moment=moment):
+                self.assertEqual(story.losses(moment, luck), [])
+
     def test_a_store_or_a_daemon_that_forgot_to_sync_would_be_found(self):
-        for program in ("tare-store", "tared"):
-            with self.subTest(program=program):
+        for program, kind in itertools.product(("tare-store", "tared"), (Story, Nights)):
+            with self.subTest(program=program, kind=kind):
                 shutil.rmtree(self.folder)
                 os.mkdir(self.folder)
                 story = self.story({"LD_PRELOAD": str(harness.BIN / "tare-sync-shim.so"),
-                                    "TARE_SYNCS": "drop", "TARE_SYNCS_IN": program})
+                                    "TARE_SYNCS": "drop", "TARE_SYNCS_IN": program}, kind)
                 story.home.environment.pop("LD_PRELOAD")
                 luck = random.Random(5)
-                lost = [line for at, *_ in reversed(story.acknowledged)
-                        for line in story.losses(at, luck)]
-                self.assertNotEqual(lost, [])
+                self.assertTrue(any(story.losses(at, luck) for at in reversed(story.moments())))
 
 
 if __name__ == "__main__":
