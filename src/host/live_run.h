@@ -80,6 +80,7 @@ struct LiveRun {
 
   // What was asked, or went wrong on our side.
   bool kill_wanted = false;
+  std::string kill_why;  // "" when somebody asked for it
   bool output_limit_hit = false;
   std::optional<Error> fault;
 

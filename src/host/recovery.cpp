@@ -35,7 +35,10 @@ Launch launch_of(const std::vector<model::RunEvent>& events) {
   Launch launch;
   for (const model::RunEvent& event : events) {
     if (event.type == model::RunEventType::launching) launch.launcher = event.launcher;
-    if (event.type == model::RunEventType::kill_requested) launch.kill_requested = true;
+    if (event.type == model::RunEventType::kill_requested && !launch.kill_requested) {
+      launch.kill_requested = true;
+      launch.kill_why = event.message;
+    }
     if (event.type == model::RunEventType::denied) launch.denied[event.call] = event.count;
   }
   return launch;

@@ -20,6 +20,7 @@ namespace tare::host {
 struct Launch {
   std::string launcher;  // that was to be told; "" for a run that is still queued
   bool kill_requested = false;
+  std::string kill_why = {};
   std::map<std::string, std::uint64_t> denied = {};  // calls that are in its events
 };
 using Launches = std::map<std::string, Launch, std::less<>>;  // by run id

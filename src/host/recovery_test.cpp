@@ -29,6 +29,13 @@ TEST(Recovery, a_kill_that_was_acknowledged_is_not_forgotten) {
                   .kill_requested);
 }
 
+TEST(Recovery, the_first_reason_of_a_kill_is_its_reason) {
+  model::RunEvent idle = event(RunEventType::kill_requested), asked = idle;
+  idle.message = "idle for 1 s";
+  EXPECT_EQ(launch_of({idle, asked}).kill_why, "idle for 1 s");
+  EXPECT_EQ(launch_of({asked, idle}).kill_why, "");
+}
+
 TEST(Recovery, a_refused_call_that_is_in_an_event_is_not_told_again) {
   model::RunEvent first = event(RunEventType::denied);
   first.call = "ptrace";

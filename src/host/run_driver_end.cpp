@@ -226,6 +226,8 @@ model::RunEvent RunDriver::ending(LiveRun& live) const {
   outcome.message = build_failed && live.log && live.purpose == Purpose::build
                         ? failure_of_build(live, outcome.exit_code)
                         : outcome_text(outcome, live.run.request, steps, failed_step);
+  if (outcome.reason == EndReason::killed && !live.kill_why.empty())
+    outcome.message = "the session was ended: " + live.kill_why;
   outcome.message = runs::one_line(outcome.message);
   event.outcome = std::move(outcome);
   if (live.log) {

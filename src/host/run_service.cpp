@@ -267,6 +267,7 @@ Result<std::pair<model::Run, bool>> RunService::kill(const std::string& id, std:
   if (queued) queue_.erase(waiting);
   if (queued || (live->hibernates() && !live->driven))
     return std::pair(TRY(end_queued(live)), false);
+  if (!live->kill_wanted) live->kill_why = why;
   live->kill_wanted = true;
   live->notify();
   if (live->launched) {

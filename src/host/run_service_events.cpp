@@ -39,6 +39,7 @@ void RunService::take_up(Leftovers left) {
     const Launch& launch = left.launches[live->run.id];
     live->launcher = launch.launcher;
     live->kill_wanted = launch.kill_requested;
+    live->kill_why = launch.kill_why;
     if (live->is_half_changed() && !live->kill_wanted) {
       // By how much is not known: nothing may run in it any more.
       live->discarded = true;

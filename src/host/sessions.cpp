@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "fiber/timer.h"
+#include "host/outcome_text.h"
 #include "host/standing_upper.h"
 
 namespace tare::host {
@@ -136,7 +137,7 @@ void Sessions::on_idle(const std::shared_ptr<LiveRun>& live) {
   live->used_at = fiber::Clock::now();  // what fails is tried again after as long a time
   tasks_.spawn([this, live](const fiber::Context& ctx) {
     const std::string& id = live->run.id;
-    const auto why = fmt::format("idle for {} ms", live->run.request.idle_timeout_ms);
+    const auto why = "idle for " + time_text(live->run.request.idle_timeout_ms);
     Result<> done = ok();
     if (live->run.request.on_idle == model::OnIdle::kill) {
       auto killed = runs_.kill(id, why);

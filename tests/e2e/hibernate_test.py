@@ -162,10 +162,11 @@ class Hibernate(Sleeper):
 
     def test_one_that_is_idle_may_end_instead(self):
         idle = self.new("--idle", "1s", "--on-idle", "kill")
-        self.home.wait_ended(idle)
-        events = self.home.inspect(idle)["events"]
-        self.assertEqual([one["message"] for one in events if one["type"] == "kill_requested"],
-                         ["idle for 1000 ms"])
+        ended = self.home.wait_ended(idle)
+        self.assertEqual([one["message"] for one in ended["events"]
+                          if one["type"] == "kill_requested"], ["idle for 1 s"])
+        self.assertEqual((ended["outcome"]["reason"], ended["outcome"]["message"]),
+                         ("killed", "the session was ended: idle for 1 s"))
 
     def test_its_time_goes_on_while_it_sleeps(self):
         session = self.new("--timeout", "3s")
