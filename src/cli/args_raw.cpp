@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/text.h"
 #include "cli/quantity.h"
+#include "model/limits.h"
 
 namespace tare::cli {
 namespace {
@@ -85,13 +86,20 @@ Result<> split_version(std::string_view text, std::string& name, std::uint32_t& 
   return ok();
 }
 
+Result<std::uint64_t> parse_time(std::string_view text) {
+  const std::uint64_t ms = TRY(parse_duration(text));
+  if (ms <= model::LimitBounds::kTimeMaxMs) return ms;
+  return Error{Errc::invalid, quote(text) + " is too long: at most " +
+                                  format_duration(model::LimitBounds::kTimeMaxMs)};
+}
+
 Result<LimitOptions> limits_of(const Raw& raw) {
   LimitOptions limits;
   TRY(take(limits.memory_bytes, "--mem", raw.memory, parse_size));
   TRY(take(limits.disk_bytes, "--disk", raw.disk, parse_size));
   TRY(take(limits.output_bytes, "--output-limit", raw.output, parse_size));
   TRY(take(limits.cpu_millis, "--cpus", raw.cpus, parse_cpu_millis));
-  TRY(take(limits.time_ms, "--timeout", raw.time, parse_duration));
+  TRY(take(limits.time_ms, "--timeout", raw.time, parse_time));
   limits.disk_inodes = raw.inodes;
   limits.pids = raw.pids;
   limits.open_files = raw.open_files;

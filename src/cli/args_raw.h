@@ -38,6 +38,7 @@ struct Raw {
 inline constexpr std::string_view kExplain = "explain";
 
 // Pieces that several commands have.
+Result<std::uint64_t> parse_time(std::string_view text);  // ms; as long as a limit may be
 Result<LimitOptions> limits_of(const Raw& raw);
 Result<std::string> variable_of(const std::string& text);
 // "name" or "name@3".

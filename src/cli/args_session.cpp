@@ -25,6 +25,15 @@ void split_remote(const std::string& text, std::string& session, std::string& pa
   if (path.empty()) path = "/home/agent";
 }
 
+constexpr std::uint64_t kLeastIdleMs = 1000;  // as docs/api/openapi.yaml has it
+
+Result<std::uint64_t> parse_idle(std::string_view text) {
+  const std::uint64_t ms = TRY(parse_time(text));
+  if (ms >= kLeastIdleMs) return ms;
+  return Error{Errc::invalid,
+               quote(text) + " is too short: at least " + format_duration(kLeastIdleMs)};
+}
+
 Result<Command> make_new(const Raw& raw) {
   if (raw.profile == kExplain) return Command(ProfilesCommand{raw.json});
   SessionNewCommand command;
@@ -42,7 +51,7 @@ Result<Command> make_new(const Raw& raw) {
   command.user = raw.user;
   command.profile = raw.profile;
   command.json = raw.json;
-  if (raw.idle) command.idle_ms = TRY(parse_duration(*raw.idle).context("--idle"));
+  if (raw.idle) command.idle_ms = TRY(parse_idle(*raw.idle).context("--idle"));
   if (raw.on_idle && !raw.idle) return Error{Errc::invalid, "--on-idle needs --idle TIME"};
   command.kill_idle = raw.on_idle == "kill";
   return Command(std::move(command));

@@ -29,6 +29,13 @@ std::string refused(std::vector<std::string> arguments) {
   return invocation ? "" : invocation.error().message;
 }
 
+TEST(SessionArgs, a_time_that_cannot_be_is_refused_by_the_option_and_in_its_units) {
+  EXPECT_EQ(refused({"new", "--idle", "10ms"}), "--idle: \"10ms\" is too short: at least 1s");
+  EXPECT_EQ(refused({"new", "--idle", "31d"}), "--idle: \"31d\" is too long: at most 30d");
+  EXPECT_EQ(refused({"new", "--timeout", "31d"}), "--timeout: \"31d\" is too long: at most 30d");
+  EXPECT_EQ(parsed<SessionNewCommand>({"new", "--idle", "1s"}).idle_ms, 1000U);
+}
+
 TEST(SessionArgs, new_is_a_session_of_the_host_unless_told_otherwise) {
   EXPECT_EQ(parsed<SessionNewCommand>({"new"}).environment, "host");
   const auto full = parsed<SessionNewCommand>(
