@@ -81,9 +81,8 @@ void add_config(const Json& environment, Table& table) {
 }
 
 // A run that makes or moves an environment, watched to its end: its exit status, told if it failed.
-Result<int> attend_build(Foreground& foreground, const std::string& id, App& app,
+Result<int> attend_build(Foreground& foreground, const std::string& id, OutputSink& sink, App& app,
                          const fiber::Context& ctx) {
-  ProgressSink sink(app);
   auto run = foreground.attend(id, false, false, sink);
   if (!run && run.error().sys == EPIPE) return kExitBrokenPipe;
   if (foreground.interrupted() != 0) return 128 + foreground.interrupted();
@@ -113,7 +112,9 @@ Result<int> build(const JsonObject& body, bool json, App& app, const fiber::Cont
   const auto answer = TRY(app.client.post("/v1/environments", body, ctx));
   if (answer.status != 202) return print_built(json, app, answer.body, ctx);
 
-  const int status = TRY(attend_build(foreground, text_at(answer.body, {"build", "id"}), app, ctx));
+  ProgressSink sink(app);
+  const int status = TRY(
+      attend_build(foreground, text_at(answer.body, {"build", "id"}), sink, app, ctx));
   if (status != kExitOk) return status;
   const auto built = TRY(app.client.get(environment_path(text_at(answer.body, {"ref"})), ctx));
   return print_built(json, app, built.body, ctx);
@@ -127,7 +128,9 @@ Result<int> run_command(const EnvPullCommand& command, App& app, const fiber::Co
   body["name"] = command.name;
   if (!command.platform.empty()) body["platform"] = command.platform;
   const auto answer = TRY(app.client.post("/v1/images/pull", body, ctx));
-  const int status = TRY(attend_build(foreground, text_at(answer.body, {"build", "id"}), app, ctx));
+  TransferSink sink(app);
+  const int status = TRY(
+      attend_build(foreground, text_at(answer.body, {"build", "id"}), sink, app, ctx));
   if (status != kExitOk) return status;
   const auto built = TRY(app.client.get(environment_path(command.name), ctx));
   return print_built(command.json, app, built.body, ctx);
@@ -137,7 +140,8 @@ Result<int> run_command(const EnvPushCommand& command, App& app, const fiber::Co
   Foreground foreground(app, TRY(Foreground::block_signals()), ctx);
   const JsonObject body = TRY(registry_body(command.to));
   const auto answer = TRY(app.client.post(environment_path(command.ref) + "/push", body, ctx));
-  return attend_build(foreground, text_at(answer.body, {"push", "id"}), app, ctx);
+  TransferSink sink(app);
+  return attend_build(foreground, text_at(answer.body, {"push", "id"}), sink, app, ctx);
 }
 
 std::string built_line(const Json& environment) {
@@ -207,7 +211,8 @@ Result<int> run_command(const EnvShowCommand& command, App& app, const fiber::Co
   Table table({"name", printable(text_at(environment, {"name"}))});
   table.add({"source", printable(text_at(environment, {"source"}))});
   table.add({"state", printable(text_at(environment, {"state"}))});
-  table.add({"digest", digest.empty() ? "- (not reproducible)" : printable(digest)});
+  const bool ready = text_at(environment, {"state"}) == "ready";
+  table.add({"digest", !digest.empty() ? printable(digest) : ready ? "- (not reproducible)" : "-"});
   if (const auto size = number_at(environment, {"size_bytes"}); size > 0) {
     table.add({"size", format_size_rounded(size)});
     table.add({"files", std::to_string(number_at(environment, {"files"}))});

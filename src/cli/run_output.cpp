@@ -14,6 +14,8 @@
 namespace tare::cli {
 namespace {
 
+constexpr std::size_t kMaxHeldLineBytes = std::size_t{64} << 10;  // of TransferSink
+
 using model::FrameType;
 
 constexpr std::chrono::seconds kReconnectFor{60};
@@ -163,6 +165,16 @@ void StreamingSink::missing(FrameType stream, std::uint64_t bytes, const fiber::
 
 Result<> ProgressSink::write(FrameType, std::string_view bytes, const fiber::Context& ctx) {
   return app_.err.write(bytes, ctx);
+}
+
+Result<> TransferSink::write(FrameType stream, std::string_view bytes, const fiber::Context& ctx) {
+  for (const char c : bytes) {
+    line_ += c;
+    if (c != '\n' && line_.size() < kMaxHeldLineBytes) continue;
+    if (!line_.starts_with("E: ")) TRY(ProgressSink::write(stream, line_, ctx));
+    line_.clear();
+  }
+  return ok();
 }
 
 void ProgressSink::missing(FrameType stream, std::uint64_t bytes, const fiber::Context& ctx) {

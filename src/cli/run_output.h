@@ -40,7 +40,7 @@ class StreamingSink final : public OutputSink {
 };
 
 // Both to stderr: the progress of a build.
-class ProgressSink final : public OutputSink {
+class ProgressSink : public OutputSink {
  public:
   explicit ProgressSink(App& app) : app_(app) {}
   Result<> write(model::FrameType stream, std::string_view bytes,
@@ -49,6 +49,18 @@ class ProgressSink final : public OutputSink {
 
  private:
   App& app_;
+};
+
+// The same of a pull or push, whole lines, but not its reason to fail ("E: ..."), which the outcome
+// tells.
+class TransferSink final : public ProgressSink {
+ public:
+  using ProgressSink::ProgressSink;
+  Result<> write(model::FrameType stream, std::string_view bytes,
+                 const fiber::Context& ctx) override;
+
+ private:
+  std::string line_;
 };
 
 // Kept in memory for --json, the first kMaxCapturedBytes of each stream.

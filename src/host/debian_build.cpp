@@ -11,6 +11,9 @@ namespace tare::host {
 
 namespace {
 
+constexpr std::string_view kErrorMark = "E: ";
+constexpr std::string_view kBuild = "build";
+
 // $1: the suite, $2: packages, comma-separated, perhaps none. Says what it does on stderr; the
 // image goes to stdout.
 //
@@ -79,7 +82,7 @@ std::vector<std::string_view> error_lines(std::string_view text) {
   while (!text.empty()) {
     const std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(line.size() + 1, text.size()));
-    if (!line.starts_with("E: ")) continue;
+    if (!line.starts_with(kErrorMark)) continue;
     all.push_back(line);
     if (!is_echo(line)) causes.push_back(line);
   }
@@ -110,6 +113,8 @@ std::string build_failure(std::string_view verb, std::string_view stderr_end, in
   if (errors.empty()) {
     return fmt::format("the {} failed with status {}; see its log", verb, exit_code);
   }
+  if (verb != kBuild)  // a program of ours: "failed" says all that its mark does
+    for (std::string_view& error : errors) error.remove_prefix(kErrorMark.size());
   const std::size_t more = errors.size() > kMostErrors ? errors.size() - kMostErrors : 0;
   errors.resize(errors.size() - more);
   return fmt::format("the {} failed: {}{}", verb, fmt::join(errors, "; "),

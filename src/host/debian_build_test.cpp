@@ -37,7 +37,7 @@ TEST(DebianBuild, an_error_that_only_mmdebstrap_names_is_better_than_none) {
 }
 
 TEST(DebianBuild, what_failed_is_called_by_its_own_name) {
-  EXPECT_EQ(build_failure("pull", "E: no such image\n", 1), "the pull failed: E: no such image");
+  EXPECT_EQ(build_failure("pull", "E: no such image\n", 1), "the pull failed: no such image");
   EXPECT_EQ(build_failure("push", "", 1), "the push failed with status 1; see its log");
 }
 

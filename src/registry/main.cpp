@@ -4,7 +4,8 @@
 //   tare-registry push REFERENCE - [--insecure-http]            an oci-archive from stdin
 // The first line of stdin is JSON: {"user", "password", "authority"}, each may be left out. So no
 // credential is in an argument, a variable or a file. What it does is said on stderr; a failure is
-// one line that begins with "E: ", and status 1; no secret is in it.
+// one line that begins with "E: ", and a status as `tare` has it (cli/exit_status.h) where the
+// registry or the way to it is the reason, else 1; no secret is in it.
 #include <signal.h>
 #include <unistd.h>
 
@@ -62,6 +63,17 @@ std::string one_line(std::string text) {
   return text;
 }
 
+int status_of(Errc code) {
+  switch (code) {
+    case Errc::not_found: return 66;
+    case Errc::unavailable: return 69;
+    case Errc::exhausted:
+    case Errc::timeout: return 75;
+    case Errc::denied: return 77;
+    default: return 1;
+  }
+}
+
 }  // namespace
 }  // namespace tare::registry
 
@@ -77,5 +89,5 @@ int main(int argc, char** argv) {
   const auto done = tare::registry::run(verb, argv[2], argv[3], insecure);
   if (done) return 0;
   std::fprintf(stderr, "E: %s\n", tare::registry::one_line(done.error().message).c_str());
-  return 1;
+  return tare::registry::status_of(done.error().code);
 }

@@ -161,13 +161,20 @@ class Registries(RegistryTest):
     def test_what_is_not_there_is_said(self):
         self.environment()
         with self.registry() as at:
-            for image, words in ((f"{at}/none:1", "404"), ("127.0.0.1:1/a:1", "connect"),
-                                 ("alpine", "registry is not named")):
+            for image, status, words in (
+                    (f"{at}/none:1", 66, "answers 404"),
+                    ("127.0.0.1:1/a:1", 69, "failed to connect"),
+                    ("alpine", 64, "registry is not named")):
                 result = self.home.tare("env", "pull", image, "--name", "none")
-                self.assertNotEqual(result.returncode, 0)
-                self.assertIn(words, result.stderr.decode().lower())
+                self.assert_status(result, status)
+                said = result.stderr.decode().lower()
+                self.assertEqual(said.count(words), 1, said)
+                self.assertNotRegex(said, r"(^|[: ])e: ")
                 if "/" in image:  # else none was begun
-                    self.assertIn("the pull failed: E: ", result.stderr.decode())
+                    self.assertIn("the pull failed: ", said)
+            shown = self.home.must("env", "show", "none").stdout.decode()
+            self.assertRegex(shown, r"(?m)^state +failed$")
+            self.assertRegex(shown, r"(?m)^digest +-$")
             listed = self.home.request("GET", "/v1/environments").json["environments"]
             self.assertNotIn("ready", [one["state"] for one in listed if one["name"] == "none"])
 
