@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/check.h"
+
 namespace tare {
 namespace {
 
@@ -27,10 +29,11 @@ std::string base64_encode(std::string_view bytes) {
   return out;
 }
 
-Result<std::string> base64_decode(std::string_view text) {
+Result<std::size_t> base64_decode_to(std::string_view text, std::span<char> into) {
   const Error wrong{Errc::invalid, "not base64"};
   if (text.size() % 4 != 0) return wrong;
-  std::string out;
+  CHECK(into.size() >= text.size() / 4 * 3);
+  std::size_t size = 0;
   for (std::size_t i = 0; i < text.size(); i += 4) {
     std::uint32_t bits = 0;
     std::size_t digits = 0;
@@ -43,8 +46,14 @@ Result<std::string> base64_decode(std::string_view text) {
     if (digits < 2 || (digits < 4 && !last) || (digits == 2 && text[i + 3] != '=')) return wrong;
     if ((digits == 2 && (bits & 0xffff) != 0) || (digits == 3 && (bits & 0xff) != 0)) return wrong;
     for (std::size_t k = 0; k + 1 < digits; ++k)
-      out += static_cast<char>(bits >> (16 - 8 * k) & 0xff);
+      into[size++] = static_cast<char>(bits >> (16 - 8 * k) & 0xff);
   }
+  return size;
+}
+
+Result<std::string> base64_decode(std::string_view text) {
+  std::string out(text.size() / 4 * 3, '\0');
+  out.resize(TRY(base64_decode_to(text, out)));
   return out;
 }
 

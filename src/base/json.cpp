@@ -1,5 +1,7 @@
 #include "base/json.h"
 
+#include <string.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -7,6 +9,8 @@
 #include <fmt/core.h>
 #include <boost/json/basic_parser_impl.hpp>
 
+#include "base/secret.h"
+#include "base/secret_json.h"
 #include "base/text.h"
 
 namespace tare {
@@ -25,15 +29,19 @@ class Builder {
   static constexpr std::size_t max_string_size = std::size_t{1} << 30;
   static constexpr std::size_t max_key_size = std::size_t{1} << 20;
 
+  // Everything it makes, also on the way, is in that memory.
+  explicit Builder(boost::json::storage_ptr memory)
+      : memory_(std::move(memory)), text_(memory_), root_(memory_) {}
+
   Json take() { return std::move(root_); }
   // Why a callback said no; empty when the parser itself found the fault.
   const std::string& refusal() const { return refusal_; }
 
   bool on_document_begin(error_code&) { return true; }
   bool on_document_end(error_code&) { return true; }
-  bool on_object_begin(error_code&) { return open(Json(boost::json::object_kind)); }
+  bool on_object_begin(error_code&) { return open(Json(boost::json::object_kind, memory_)); }
   bool on_object_end(std::size_t, error_code&) { return close(); }
-  bool on_array_begin(error_code&) { return open(Json(boost::json::array_kind)); }
+  bool on_array_begin(error_code&) { return open(Json(boost::json::array_kind, memory_)); }
   bool on_array_end(std::size_t, error_code&) { return close(); }
 
   bool on_key_part(std::string_view part, std::size_t, error_code&) { return collect(part); }
@@ -42,13 +50,14 @@ class Builder {
     if (open_.back().container.get_object().contains(text_)) {
       return refuse(ec, fmt::format("the key {} is there twice", quote(text_)));
     }
-    open_.back().key = std::exchange(text_, {});
+    open_.back().key = text_;
+    text_.clear();
     return true;
   }
   bool on_string_part(std::string_view part, std::size_t, error_code&) { return collect(part); }
   bool on_string(std::string_view part, std::size_t, error_code&) {
     collect(part);
-    const bool added = add(Json(text_));
+    const bool added = add(Json(text_, memory_));
     text_.clear();
     return added;
   }
@@ -72,7 +81,7 @@ class Builder {
  private:
   struct Open {
     Json container;
-    std::string key;  // of the member whose value comes next
+    boost::json::string key;  // of the member whose value comes next
   };
 
   bool collect(std::string_view part) {
@@ -84,7 +93,7 @@ class Builder {
     return add(std::move(value));
   }
   bool open(Json container) {
-    open_.push_back(Open{std::move(container), {}});
+    open_.push_back(Open{std::move(container), boost::json::string(memory_)});
     return true;
   }
   bool close() {
@@ -108,8 +117,9 @@ class Builder {
     return false;
   }
 
+  boost::json::storage_ptr memory_;
   std::vector<Open> open_;
-  std::string text_;
+  boost::json::string text_;
   std::string refusal_;
   Json root_;
 };
@@ -212,16 +222,28 @@ std::string written(const Json& value, Form form) {
   return writer.take();
 }
 
-}  // namespace
+// Overwrites what is given back.
+class WipingMemory final : public boost::json::memory_resource {
+  void* do_allocate(std::size_t bytes, std::size_t align) override {
+    return below_->allocate(bytes, align);
+  }
+  void do_deallocate(void* memory, std::size_t bytes, std::size_t align) override {
+    ::explicit_bzero(memory, bytes);
+    below_->deallocate(memory, bytes, align);
+  }
+  bool do_is_equal(const memory_resource& other) const noexcept override { return this == &other; }
 
-Result<Json> parse_json(std::string_view text, JsonLimits limits) {
+  boost::json::storage_ptr below_;  // the default
+};
+
+Result<Json> parse(std::string_view text, JsonLimits limits, boost::json::storage_ptr memory) {
   if (text.size() > limits.max_bytes) {
     return Error{Errc::exhausted, fmt::format("JSON of {} bytes: at most {} are allowed",
                                               text.size(), limits.max_bytes)};
   }
   boost::json::parse_options options;
   options.max_depth = limits.max_depth;
-  boost::json::basic_parser<Builder> parser(options);
+  boost::json::basic_parser<Builder> parser(options, std::move(memory));
   error_code ec;
   const std::size_t used = parser.write_some(false, text.data(), text.size(), ec);
   if (!ec && used < text.size()) ec = boost::json::error::extra_data;
@@ -230,6 +252,17 @@ Result<Json> parse_json(std::string_view text, JsonLimits limits) {
     return not_json(text, used, refusal.empty() ? ec.message() : refusal);
   }
   return parser.handler().take();
+}
+
+}  // namespace
+
+Result<Json> parse_json(std::string_view text, JsonLimits limits) {
+  return parse(text, limits, {});
+}
+
+Result<Json> parse_secret_json(std::string_view text) {
+  static WipingMemory memory;
+  return parse(text, {.max_bytes = kMaxSecretBytes}, &memory);
 }
 
 JsonArray text_list(const std::vector<std::string>& texts) {

@@ -21,6 +21,8 @@ namespace tare {
 // finish(), so that the calls in between need no checks.
 class WireWriter {
  public:
+  // So that it does not grow, which leaves parts of it in memory that was given back.
+  void reserve(std::size_t bytes) { out_.reserve(bytes); }
   void u8(std::uint8_t value) { little_endian(value, 1); }
   void u16(std::uint16_t value) { little_endian(value, 2); }
   void u32(std::uint32_t value) { little_endian(value, 4); }
