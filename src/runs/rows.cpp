@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "base/base64.h"
 #include "base/ids.h"
 #include "base/text.h"
 #include "model/run_json.h"
@@ -121,6 +122,31 @@ Result<model::Rollout> read_rollout_columns(const sql::Row& row) {
   return rollout;
 }
 
+Result<> check_secret(const model::SealedSecret& secret) {
+  TRY(check_name("tenant", secret.tenant));
+  TRY(check_name("name", secret.name));
+  if (secret.version == 0) return contradiction("version is 0");
+  if (secret.rotated_ms < secret.created_ms) return contradiction("rotated_ms and created_ms");
+  if (secret.sealed.empty() || secret.sealed.size() > model::kMaxSealedBytes)
+    return contradiction("sealed is empty or too long");
+  return ok();
+}
+
+Result<model::SealedSecret> read_secret_columns(const sql::Row& row) {
+  model::SealedSecret secret;
+  secret.tenant = TRY(row.string(0));
+  secret.name = TRY(row.string(1));
+  secret.version = TRY(row.unsigned_integer(2));
+  secret.created_ms = TRY(row.unsigned_integer(3));
+  secret.rotated_ms = TRY(row.unsigned_integer(4));
+  const std::string_view sealed = TRY(row.text(5));
+  if (sealed.size() > (model::kMaxSealedBytes + 2) / 3 * 4)
+    return contradiction("sealed is too long");
+  secret.sealed = TRY(base64_decode(sealed).context("sealed"));
+  TRY(check_secret(secret));
+  return secret;
+}
+
 }  // namespace
 
 Result<RunRow> read_run_row(const sql::Row& row) {
@@ -154,6 +180,15 @@ Result<model::Rollout> read_rollout_row(const sql::Row& row) {
   return named(read_rollout_columns(row), fmt::format("rollout {}", sequence ? *sequence : -1));
 }
 
+Result<model::SealedSecret> read_secret_row(const sql::Row& row) {
+  return named(read_secret_columns(row),
+               fmt::format("table secrets, row {} {}", printable(row, 0), printable(row, 1)));
+}
+
+Result<std::string> to_stored(const model::SealedSecret& secret) {
+  TRY(check_secret(secret));
+  return base64_encode(secret.sealed);
+}
 Result<std::string> to_stored(const model::RunRequest& request) {
   return stored(request, model::read_run_request, "request");
 }

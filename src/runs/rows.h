@@ -15,6 +15,7 @@
 #include "model/rollout.h"
 #include "model/run.h"
 #include "model/runner.h"
+#include "model/secret.h"
 #include "sql/database.h"
 
 namespace tare::runs {
@@ -35,6 +36,8 @@ Result<model::Environment> read_environment_row(const sql::Row& row);  // tenant
 Result<model::Runner> read_runner_row(
     const sql::Row& row);  // tenant, name, version, digest, runner
 Result<model::Rollout> read_rollout_row(const sql::Row& row);  // sequence, rollout
+// tenant, name, version, created_ms, rotated_ms, sealed
+Result<model::SealedSecret> read_secret_row(const sql::Row& row);
 
 // The text for a row. Refused when it could not be read back as the same value.
 Result<std::string> to_stored(const model::RunRequest& request);
@@ -46,6 +49,9 @@ Result<std::string> to_stored(const model::Agent& agent);
 Result<std::string> to_stored(const model::Environment& environment);
 Result<std::string> to_stored(const model::Runner& runner);
 Result<std::string> to_stored(const model::Rollout& rollout);
+
+// The text of the column `sealed`; the whole is checked as a row would be.
+Result<std::string> to_stored(const model::SealedSecret& secret);
 
 // One line that a row can hold: control characters and what is not UTF-8 replaced, cut to
 // kMaxMessageBytes.

@@ -1,6 +1,6 @@
-// What is kept about runs, agents and environments: the interface. Every row belongs to a tenant,
-// and no call reaches another tenant's rows. A run changes only by an event (model::advance), and
-// the event and what it makes of the run are stored together or not at all.
+// What is kept about runs, agents, environments and secrets: the interface. Every row belongs to a
+// tenant, and no call reaches another tenant's rows. A run changes only by an event
+// (model::advance), and the event and what it makes of the run are stored together or not at all.
 //
 // Owner: tared. Threads: one, that of the database (sql/group_commit.h); calls block on the disk.
 // Each call is one transaction, or a part of the one that is open: durable when the outermost has
@@ -24,6 +24,7 @@
 #include "model/rollout.h"
 #include "model/run.h"
 #include "model/runner.h"
+#include "model/secret.h"
 #include "model/session_runner.h"
 
 namespace tare::runs {
@@ -74,6 +75,15 @@ struct AgentPage {
 struct StoredRunner {
   model::Runner runner;
   bool existed = false;  // that version is the same: nothing was stored
+};
+// A row that cannot be read keeps the others from nothing; it can be removed by its name.
+struct DamagedSecret {
+  std::string name;
+  Error error;
+};
+struct SecretRows {
+  std::vector<model::SealedSecret> secrets;  // by name
+  std::vector<DamagedSecret> damaged;
 };
 // Of one agent; the oldest go.
 inline constexpr std::uint64_t kMaxRollouts = 1000;
@@ -151,6 +161,13 @@ class Store {
       std::string_view tenant, std::string_view run_id) = 0;
   // "": nothing.
   virtual Result<std::string> get_report(std::string_view tenant, std::string_view run_id) = 0;
+
+  // Its version is 1. Conflict when there is one of that name; exhausted beyond model::kMaxSecrets.
+  virtual Result<> add_secret(const model::SealedSecret& secret) = 0;
+  // Replaces the one of that name, whose version is one less (conflict) and whose creation stays.
+  virtual Result<> rotate_secret(const model::SealedSecret& secret) = 0;
+  virtual Result<> delete_secret(std::string_view tenant, std::string_view name) = 0;
+  virtual Result<SecretRows> list_secrets(std::string_view tenant) = 0;
 };
 
 }  // namespace tare::runs

@@ -65,6 +65,10 @@ class SqliteStore final : public Store {
                               const model::SessionRunner& runner) override;
   Result<std::optional<model::SessionRunner>> get_session_runner(std::string_view tenant,
                                                                  std::string_view run_id) override;
+  Result<> add_secret(const model::SealedSecret& secret) override;
+  Result<> rotate_secret(const model::SealedSecret& secret) override;
+  Result<> delete_secret(std::string_view tenant, std::string_view name) override;
+  Result<SecretRows> list_secrets(std::string_view tenant) override;
 
  private:
   explicit SqliteStore(std::unique_ptr<sql::Sqlite> database) : database_(std::move(database)) {}
