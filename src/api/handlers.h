@@ -89,5 +89,9 @@ Result<> remove_environment(Services& services, Exchange& exchange);
 Result<> add_canary(Services& services, Exchange& exchange);
 Result<> list_canaries(Services& services, Exchange& exchange);
 Result<> remove_canary(Services& services, Exchange& exchange);
+Result<> set_secret(Services& services, Exchange& exchange);
+Result<> list_secrets(Services& services, Exchange& exchange);
+Result<> rotate_secret(Services& services, Exchange& exchange);
+Result<> remove_secret(Services& services, Exchange& exchange);
 
 }  // namespace tare::api

@@ -53,7 +53,8 @@ TEST(Routes, what_only_reads_needs_no_right_to_write) {
   for (const Row& row : rows()) {
     const bool reads = row.method == http::Method::get;
     const bool may_write = row.scope == Scope::runs_write || row.scope == Scope::agents_write ||
-                           row.scope == Scope::environments_write;
+                           row.scope == Scope::environments_write ||
+                           row.scope == Scope::secrets_write;
     EXPECT_FALSE(reads && may_write) << row.path;
     EXPECT_FALSE(row.method == http::Method::post && row.scope == Scope::runs_read) << row.path;
   }

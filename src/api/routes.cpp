@@ -145,6 +145,14 @@ constexpr Row kRows[] = {
      OPERATION(list_canaries)},
     {Method::del, "/v1/canaries/{name}", Scope::environments_write, Body::none, Pace::prompt,
      OPERATION(remove_canary)},
+    {Method::post, "/v1/secrets", Scope::secrets_write, Body::json, Pace::prompt,
+     OPERATION(set_secret)},
+    {Method::get, "/v1/secrets", Scope::secrets_read, Body::none, Pace::prompt,
+     OPERATION(list_secrets)},
+    {Method::put, "/v1/secrets/{name}", Scope::secrets_write, Body::json, Pace::prompt,
+     OPERATION(rotate_secret)},
+    {Method::del, "/v1/secrets/{name}", Scope::secrets_write, Body::none, Pace::prompt,
+     OPERATION(remove_secret)},
 };
 #undef OPERATION
 

@@ -21,7 +21,9 @@ enum class Scope : std::uint8_t {
   runners_read,
   runners_write,
   environments_read,
-  environments_write
+  environments_write,
+  secrets_read,
+  secrets_write
 };
 
 // What the request's body is.

@@ -5,7 +5,9 @@
 #include <algorithm>
 
 #include "base/ids.h"
+#include "base/secret.h"
 #include "base/text.h"
+#include "host/secrets.h"
 #include "sys/files.h"
 #include "sys/memfd.h"
 
@@ -48,7 +50,7 @@ Result<CanaryInfo> Canaries::add(const std::string& name, const std::string& val
                  "canary " + quote(name) + " has another value; `tare canary rm` removes it", 0,
                  "name"};
   }
-  if (canaries_.size() >= snapshot::kMaxNeedles)
+  if (canaries_.size() >= kMaxCanaries)
     return Error{Errc::exhausted, "there are 64 canaries, as many as may be"};
   TRY(sys::write_file_atomic(folder_.get(), name, value, 0600));
   Canary& canary = canaries_[name];
@@ -80,10 +82,16 @@ std::vector<snapshot::Needle> Canaries::secrets() const {
   return all;
 }
 
-Result<sys::UniqueFd> secrets_file(const SecretSource& source) {
-  const auto needles = source.secrets();
-  const std::string bytes = needles.empty() ? "" : TRY(snapshot::encode_needles(needles));
-  return sys::sealed_memfd("secrets", bytes, false);
+static_assert(kMaxCanaries + model::kMaxSecrets <= snapshot::kMaxNeedles);
+
+Result<sys::UniqueFd> KnownSecrets::file() const {
+  auto needles = TRY(vault_.needles());
+  for (snapshot::Needle& canary : canaries_.secrets()) needles.push_back(std::move(canary));
+  std::string bytes = needles.empty() ? "" : TRY(snapshot::encode_needles(needles));
+  auto file = sys::sealed_memfd("secrets", bytes, false);
+  for (snapshot::Needle& needle : needles) wipe(needle.value);
+  wipe(bytes);
+  return file;
 }
 
 }  // namespace tare::host

@@ -1,5 +1,5 @@
 // Secrets that must be in no environment, known by name: what a freeze looks for. A canary is one
-// that people register for that alone; the vault (a later issue) will be another source of them.
+// that people register for that alone; the vault's (secrets.h) are the others.
 //
 // Kept in state/canaries/<name>, 0600, tare's. Owner: main. Loop thread only; the files are small
 // and written by people's commands. Errors: Errc::conflict, not_found, invalid, exhausted (64 at
@@ -18,12 +18,9 @@
 
 namespace tare::host {
 
-// The port of whatever knows secrets.
-class SecretSource {
- public:
-  virtual ~SecretSource() = default;
-  virtual std::vector<snapshot::Needle> secrets() const = 0;
-};
+class Secrets;
+
+inline constexpr std::size_t kMaxCanaries = 64;
 
 struct CanaryInfo {
   std::string name;
@@ -31,7 +28,7 @@ struct CanaryInfo {
   std::uint64_t created_ms = 0;
 };
 
-class Canaries final : public SecretSource {
+class Canaries {
  public:
   // `state`: $TARE_HOME/state. What is there is read.
   static Result<Canaries> open(int state);
@@ -39,7 +36,7 @@ class Canaries final : public SecretSource {
   Result<CanaryInfo> add(const std::string& name, const std::string& value, const Clock& clock);
   std::vector<CanaryInfo> list() const;  // by name
   Result<> remove(const std::string& name);
-  std::vector<snapshot::Needle> secrets() const override;
+  std::vector<snapshot::Needle> secrets() const;
 
  private:
   struct Canary {
@@ -52,7 +49,16 @@ class Canaries final : public SecretSource {
   std::map<std::string, Canary, std::less<>> canaries_;
 };
 
-// Of all sources, in a sealed file, as the store takes them.
-Result<sys::UniqueFd> secrets_file(const SecretSource& source);
+// All that a freeze looks for.
+class KnownSecrets {
+ public:
+  KnownSecrets(const Canaries& canaries, Secrets& vault) : canaries_(canaries), vault_(vault) {}
+  // In a sealed file, as the store takes them. Its pages can be swapped out, as long as it is open.
+  Result<sys::UniqueFd> file() const;
+
+ private:
+  const Canaries& canaries_;
+  Secrets& vault_;
+};
 
 }  // namespace tare::host

@@ -58,7 +58,7 @@ TEST_F(CanariesTest, what_cannot_be_one_is_refused_and_its_value_not_told) {
     ASSERT_FALSE(refused.ok());
     EXPECT_THAT(refused.error().message, testing::Not(testing::HasSubstr(value)));
   }
-  for (std::size_t i = 0; i < snapshot::kMaxNeedles; ++i)
+  for (std::size_t i = 0; i < kMaxCanaries; ++i)
     ASSERT_TRUE(canaries.add("n" + std::to_string(i), kValue, clock_).ok());
   EXPECT_EQ(canaries.add("more", kValue, clock_).error().code, Errc::exhausted);
 }

@@ -75,8 +75,8 @@ std::string kernel_text() {
 // The services live on the root fiber's stack; leaving it cancels and awaits all that refers to
 // them.
 Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& relay,
-               runs::Blobs& blobs, Canaries& canaries, Leftovers left, const Sha256Digest& api_key,
-               fiber::Signals& signals, const fiber::Context& ctx) {
+               runs::Blobs& blobs, Canaries& canaries, Secrets& secrets, Leftovers left,
+               const Sha256Digest& api_key, fiber::Signals& signals, const fiber::Context& ctx) {
   TRY(learn_flat_layers(run_deps));
   RunService runs(run_deps, deps.random, ctx);
   ExecService execs(run_deps, runs, ctx);
@@ -90,10 +90,10 @@ Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& rel
   Agents agents(run_deps, environments, runners);
   Admission admission(run_deps, agents, environments, runners);
   Listeners& listeners = deps.prepared.listeners;
-  Services services{
-      run_deps,     runs,   execs,     sessions, files, environments, runners,
-      runner_swap,  agents, admission, canaries, blobs, api_key,      listeners.address(),
-      kernel_text()};
+  Services services{run_deps,     runs,    execs,       sessions, files,
+                    environments, runners, runner_swap, agents,   admission,
+                    canaries,     secrets, blobs,       api_key,  listeners.address(),
+                    kernel_text()};
   const http::Server server(surface_routes(services), surface_options(services));
 
   const BlobSweep sweep{blobs,
@@ -140,6 +140,8 @@ Result<> run_daemon(const DaemonDeps& deps) {
   Leftovers left = TRY(
       find_leftovers(*store, blobs, home.runs.get(), deps.clock.wall_ms(), deps.log));
 
+  runs::SecretRows secret_rows = TRY(store->list_secrets(kTenant));
+
   auto loop = TRY(fiber::Loop::create());
   fiber::Offload offload(kOffloadThreads, kOffloadQueue);
   Records records(*loop, *store);
@@ -151,12 +153,16 @@ Result<> run_daemon(const DaemonDeps& deps) {
   LayerGate layers;
   FlatChains flat;
   Canaries canaries = TRY(Canaries::open(home.state.get()));
-  const RunDeps run_deps{deps.config, deps.clock, deps.log, records,  launcher,
-                         store_link,  logs,       blobs,    offload,  filters,
-                         base_plans,  layers,     flat,     canaries, home.runs.get()};
+  Secrets secrets({records, deps.clock, deps.random, deps.log, home.state.get(), deps.vault_key},
+                  std::move(secret_rows));
+  const KnownSecrets known_secrets(canaries, secrets);
+  const RunDeps run_deps{deps.config, deps.clock, deps.log, records,       launcher,
+                         store_link,  logs,       blobs,    offload,       filters,
+                         base_plans,  layers,     flat,     known_secrets, home.runs.get()};
   Result<> served;
   loop->spawn([&](const fiber::Context& ctx) {
-    served = serve(deps, run_deps, relay, blobs, canaries, std::move(left), api_key, signals, ctx);
+    served = serve(deps, run_deps, relay, blobs, canaries, secrets, std::move(left), api_key,
+                   signals, ctx);
   });
   loop->run();
   deps.log.info("tared stopped");

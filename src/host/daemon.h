@@ -10,6 +10,7 @@
 #include "host/config.h"
 #include "host/home.h"
 #include "sys/fd.h"
+#include "vault/key.h"
 
 namespace tare::host {
 
@@ -20,6 +21,7 @@ struct DaemonDeps {
   Random& random;
   const Logger& log;
   const sys::UniqueFd& files_program;  // tare-files
+  const vault::Key* vault_key;         // the credential; nullptr: state/vault.key
 };
 Result<> run_daemon(const DaemonDeps& deps);
 

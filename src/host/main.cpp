@@ -11,6 +11,7 @@
 
 #include <charconv>
 #include <cstdio>
+#include <cstdlib>
 #include <optional>
 
 #include "base/limits.h"
@@ -66,6 +67,18 @@ void raise_open_files() {
   (void)::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// Each secret in use lies on locked pages of its own. As root there is no limit to what we may ask
+// for; else as much as we have: what cannot be locked is told when it happens.
+void raise_locked_memory() {
+  constexpr rlim_t kLockedBytes = rlim_t{64} << 20;
+  rlimit limit = {};
+  if (::getrlimit(RLIMIT_MEMLOCK, &limit) != 0) return;
+  rlimit wanted = {std::max(limit.rlim_max, kLockedBytes), std::max(limit.rlim_max, kLockedBytes)};
+  if (::setrlimit(RLIMIT_MEMLOCK, &wanted) == 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)::setrlimit(RLIMIT_MEMLOCK, &limit);
+}
+
 }  // namespace
 
 }  // namespace tare::host
@@ -82,10 +95,16 @@ int main(int argc, char** argv) {
   FdLogSink sink(STDERR_FILENO);
   const Logger log(sink, clock);
   host::raise_open_files();
-  // While we may still read where the programs are.
+  host::raise_locked_memory();
+  // While we may still read where the programs are, and what systemd shows to root alone.
   const auto files_program = host::load_files_program();
   if (!files_program) {
     log.error("tared cannot start", files_program.error());
+    return 1;
+  }
+  const auto vault_key = vault::read_credential(std::getenv("CREDENTIALS_DIRECTORY"));
+  if (!vault_key) {
+    log.error("tared cannot start", vault_key.error());
     return 1;
   }
   auto prepared = host::prepare_home(*config);
@@ -93,7 +112,8 @@ int main(int argc, char** argv) {
     log.error("tared cannot start", prepared.error());
     return 1;
   }
-  const auto served = host::run_daemon({*config, *prepared, clock, random, log, *files_program});
+  const auto served = host::run_daemon({*config, *prepared, clock, random, log, *files_program,
+                                        *vault_key ? &**vault_key : nullptr});
   if (!served) {
     log.error("tared cannot go on", served.error());
     return 1;

@@ -37,7 +37,7 @@ struct RunDeps {
   BasePlans& base_plans;
   LayerGate& layers;
   FlatChains& flat;
-  const SecretSource& secrets;
+  const KnownSecrets& secrets;
   int runs_dir;  // $TARE_HOME/runs
 };
 

@@ -16,6 +16,7 @@
 #include "host/runner_swap.h"
 #include "host/runners.h"
 #include "host/sandbox_files.h"
+#include "host/secrets.h"
 #include "host/sessions.h"
 #include "http/server.h"
 
@@ -33,6 +34,7 @@ struct Services {
   Agents& agents;
   Admission& admission;
   Canaries& canaries;
+  Secrets& secrets;
   runs::Blobs& blobs;
   Sha256Digest api_key;  // of the key in state/api_key
   std::string address;   // of the TCP listener

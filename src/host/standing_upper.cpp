@@ -93,7 +93,7 @@ Result<snapshot::Imported> StandingUpper::freeze(UpperPart part, const fiber::Co
                    .max_bytes = request.limits.disk_bytes,
                    .max_file_bytes = kMaxFrozenFileBytes};
   wanted.timeout_ms = kFreezeTimeoutMs;
-  const sys::UniqueFd secrets = TRY(secrets_file(deps_->secrets));
+  const sys::UniqueFd secrets = TRY(deps_->secrets.file());
   const int fds[] = {standing_.upper.get(), standing_.opaque.get(), secrets.get()};
   const bool was_there = !live_->is_over();
   auto frozen = snapshot::expect<snapshot::Imported>(deps_->store.call(wanted, fds, ctx));

@@ -55,6 +55,8 @@ Result<std::string> Exchange::read_all() {
   }
 }
 
+void Exchange::forget_body() { connection_.input_.forget_consumed(); }
+
 fiber::Context Exchange::write_context() const {
   const auto timeout = route_ != nullptr ? route_->write_timeout : std::chrono::milliseconds(0);
   return timeout.count() == 0 ? context_ : context_.with_timeout(timeout);

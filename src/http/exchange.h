@@ -60,6 +60,10 @@ class Exchange {
   // All of it; Route::max_body_bytes is the limit.
   Result<std::string> read_all();
 
+  // Overwrites what the connection still has of the body in its own memory. For bodies with
+  // secrets, when they have been read: the kernel's buffers are the kernel's.
+  void forget_body();
+
   // ---- the answer: either reply, or start, write..., finish
   Result<> reply(const Response& response);
   // Sends the head. With a length, exactly that many bytes must be written; without, the body is

@@ -2,6 +2,8 @@
 // private to src/http. Views into it are valid until the next fill().
 #pragma once
 
+#include <string.h>
+
 #include <cstddef>
 #include <cstring>
 #include <memory>
@@ -31,11 +33,18 @@ class InputBuffer {
     if (begin_ == end_) begin_ = end_ = 0;
   }
 
+  // Overwrites what was consumed and what is not filled: bodies with secrets in them.
+  void forget_consumed() {
+    ::explicit_bzero(bytes_.get(), begin_);
+    ::explicit_bzero(bytes_.get() + end_, capacity_ - end_);
+  }
+
   void grow(std::size_t capacity) {
     if (capacity <= capacity_) return;
     auto larger = std::make_unique_for_overwrite<char[]>(capacity);
     const auto kept = view();
     if (!kept.empty()) std::memcpy(larger.get(), kept.data(), kept.size());
+    ::explicit_bzero(bytes_.get(), capacity_);  // it may be the beginning of a secret
     end_ = kept.size();
     begin_ = 0;
     bytes_ = std::move(larger);

@@ -14,11 +14,13 @@ namespace {
 constexpr std::size_t kWindow = kMinNeedleBytes;  // no pattern is shorter
 constexpr std::size_t kBlock = 4;
 constexpr std::uint8_t kFarthest = kWindow - kBlock + 1;
+constexpr std::size_t kManyPatterns = 1024;
 
-std::size_t hash_of(const char* block) {
+// The first 32 - `drop` bits of Knuth's multiplicative hash.
+std::size_t hash_of(const char* block, unsigned drop) {
   std::uint32_t value = 0;
   std::memcpy(&value, block, kBlock);
-  return (value * 2'654'435'761U) >> 16U;  // Knuth's multiplicative hash
+  return (value * 2'654'435'761U) >> drop;
 }
 
 bool is_line_end(char c) { return c == '\n' || c == '\r'; }
@@ -65,6 +67,9 @@ Result<> check_needle(const Needle& needle) {
 
 Result<std::string> encode_needles(const std::vector<Needle>& needles) {
   WireWriter w;
+  std::size_t bytes = 4;
+  for (const Needle& needle : needles) bytes += 8 + needle.name.size() + needle.value.size();
+  w.reserve(bytes);  // no part of a value stays in memory that was given back
   w.count("needles", needles.size(), kMaxNeedles);
   for (const Needle& needle : needles) {
     w.text("name", needle.name, kMaxNeedleNameBytes);
@@ -103,8 +108,11 @@ NeedleSearch::NeedleSearch(std::vector<Needle> needles) : needles_(std::move(nee
         encoded.insert(base64_inside(value, skew, alphabet));
     for (const std::string& text : encoded) add(text, i, true);
   }
-  shift_.assign(kTable, kFarthest);
-  first_.assign(kTable, -1);
+  // So large that most of what is hashed is in no pattern: that is what can be skipped.
+  if (patterns_.size() > kManyPatterns) drop_ -= 2;
+  const std::size_t table = std::size_t{1} << (32 - drop_);
+  shift_.assign(table, kFarthest);
+  first_.assign(table, -1);
   next_.assign(patterns_.size(), -1);
   for (std::size_t i = 0; i < patterns_.size(); ++i)
     index(patterns_[i], static_cast<std::int32_t>(i));
@@ -117,10 +125,10 @@ void NeedleSearch::add(std::string bytes, std::size_t needle, bool with_line_end
 
 void NeedleSearch::index(const Pattern& pattern, std::int32_t number) {
   for (std::size_t at = 0; at + kBlock <= kWindow; ++at) {
-    std::uint8_t& shift = shift_[hash_of(pattern.bytes.data() + at)];
+    std::uint8_t& shift = shift_[hash_of(pattern.bytes.data() + at, drop_)];
     shift = std::min(shift, static_cast<std::uint8_t>(kWindow - kBlock - at));
   }
-  std::int32_t& first = first_[hash_of(pattern.bytes.data() + kWindow - kBlock)];
+  std::int32_t& first = first_[hash_of(pattern.bytes.data() + kWindow - kBlock, drop_)];
   next_[static_cast<std::size_t>(number)] = first;
   first = number;
 }
@@ -138,7 +146,7 @@ bool NeedleSearch::starts_with(std::string_view bytes, const Pattern& pattern) {
 const std::string* NeedleSearch::find(std::string_view bytes) const {
   if (patterns_.empty()) return nullptr;
   for (std::size_t at = kWindow - kBlock; at + kBlock <= bytes.size();) {
-    const std::size_t hash = hash_of(bytes.data() + at);
+    const std::size_t hash = hash_of(bytes.data() + at, drop_);
     const std::uint8_t shift = shift_[hash];
     if (shift != 0) {
       at += shift;

@@ -21,7 +21,7 @@
 
 namespace tare::snapshot {
 
-inline constexpr std::size_t kMaxNeedles = 64;
+inline constexpr std::size_t kMaxNeedles = 320;  // 64 canaries, 256 secrets of the vault
 inline constexpr std::size_t kMinNeedleBytes = 16, kMaxNeedleBytes = 4096;
 inline constexpr std::size_t kMaxNeedleNameBytes = 128;
 inline constexpr std::size_t kMinNeedleVariety = 6;  // different bytes: "aaaa..." is everywhere
@@ -59,10 +59,10 @@ class NeedleSearch {
   void index(const Pattern& pattern, std::int32_t number);
   static bool starts_with(std::string_view bytes, const Pattern& pattern);
 
-  static constexpr std::size_t kTable = std::size_t{1} << 16;
   std::vector<Needle> needles_;
   std::vector<Pattern> patterns_;
   std::size_t longest_ = 0;
+  unsigned drop_ = 16;               // of a hash's 32 bits
   std::vector<std::uint8_t> shift_;  // by hash of four bytes
   std::vector<std::int32_t> first_;  // by the same: patterns whose window ends so; -1: none
   std::vector<std::int32_t> next_;   // by pattern

@@ -83,7 +83,7 @@ TEST(Needles, the_longest_and_the_most_are_found_and_none_of_them_in_other_bytes
   for (std::uint64_t i = 0; i < kMaxNeedles; ++i)
     needles.push_back({"n" + std::to_string(i), random_bytes(i % 2 == 0 ? 4096 : 16, i + 10)});
   const NeedleSearch search(needles);
-  const std::string noise = random_bytes(1 << 20, 99);
+  const std::string noise = random_bytes(1 << 20, 9999);
   NeedleStream quiet(search);
   EXPECT_EQ(quiet.add(noise), nullptr);
   for (const Needle& needle : needles) {
