@@ -12,6 +12,7 @@
 #include "cli/args_env.h"
 #include "cli/args_raw.h"
 #include "cli/args_runner.h"
+#include "cli/args_secret.h"
 #include "cli/args_session.h"
 
 namespace tare::cli {
@@ -95,7 +96,7 @@ class Grammar {
     std::vector<std::string_view> commands;  // one that is left out is found, only later
     void (Grammar::*add)();
   };
-  static const std::array<Group, 10> kGroups;
+  static const std::array<Group, 11> kGroups;
   void add_daemon_commands();
   void add_run_commands();
   void add_limit_options(CLI::App* run);
@@ -105,6 +106,7 @@ class Grammar {
   void add_run_list_commands();
   void add_env_group() { add_env_commands(app_, raw_, subgrammar()); }
   void add_canary_group() { add_canary_commands(app_, raw_, subgrammar()); }
+  void add_secret_group() { add_secret_commands(app_, raw_, subgrammar()); }
   void add_agent_commands();
   void add_runner_group() { add_runner_commands(app_, raw_, subgrammar()); }
   void add_help();
@@ -115,7 +117,7 @@ class Grammar {
   std::vector<Entry> entries_;
 };
 
-const std::array<Grammar::Group, 10> Grammar::kGroups = {{
+const std::array<Grammar::Group, 11> Grammar::kGroups = {{
     {{"up", "down", "doctor", "version"}, &Grammar::add_daemon_commands},
     {{"run"}, &Grammar::add_run_commands},
     {{"posture", "bench"}, &Grammar::add_sandbox_commands},
@@ -123,6 +125,7 @@ const std::array<Grammar::Group, 10> Grammar::kGroups = {{
     {{"ps", "logs", "inspect", "artifacts", "kill", "rm"}, &Grammar::add_run_list_commands},
     {{"env"}, &Grammar::add_env_group},
     {{"canary"}, &Grammar::add_canary_group},
+    {{"secret"}, &Grammar::add_secret_group},
     {{"agent"}, &Grammar::add_agent_commands},
     {{"runner"}, &Grammar::add_runner_group},
     {{}, &Grammar::add_help},  // needs all of them

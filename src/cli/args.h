@@ -138,6 +138,19 @@ struct CanaryRemoveCommand {
   std::vector<std::string> names;
 };
 
+struct SecretSetCommand {
+  std::string name, file;  // "": stdin
+};
+struct SecretRotateCommand {
+  std::string name, file;
+};
+struct SecretListCommand {
+  bool json = false;
+};
+struct SecretRemoveCommand {
+  std::vector<std::string> names;
+};
+
 struct AgentApplyCommand {
   std::string directory;
   bool json = false;
@@ -321,7 +334,8 @@ using Command = std::variant<
     KillCommand, RemoveCommand, SessionNewCommand, SessionListCommand, SessionKillCommand,
     SessionHibernateCommand, SessionWakeCommand, SessionForkCommand, ExecCommand, AttachCommand,
     ExecListCommand, CopyCommand, FileListCommand, FileRemoveCommand, FileMoveCommand,
-    VersionCommand, HelpCommand, CanaryAddCommand, CanaryListCommand, CanaryRemoveCommand>;
+    VersionCommand, HelpCommand, CanaryAddCommand, CanaryListCommand, CanaryRemoveCommand,
+    SecretSetCommand, SecretRotateCommand, SecretListCommand, SecretRemoveCommand>;
 
 struct Invocation {
   Target target;

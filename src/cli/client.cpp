@@ -177,6 +177,14 @@ Result<Answer> Client::post(std::string path, const Json& body, const fiber::Con
                   ctx.with_timeout(kAnswerTimeout));
 }
 
+Result<Answer> Client::put_json(std::string path, const Json& body, const fiber::Context& ctx) {
+  return exchange({.method = http::Method::put,
+                   .target = std::move(path),
+                   .headers = {{"Content-Type", "application/json"}},
+                   .body = to_text(body)},
+                  ctx.with_timeout(kAnswerTimeout));
+}
+
 Result<Answer> Client::post_empty(std::string path, const fiber::Context& ctx) {
   return exchange({.method = http::Method::post, .target = std::move(path)},
                   ctx.with_timeout(kAnswerTimeout));

@@ -44,6 +44,7 @@ class Client {
   Result<bool> exists(std::string path, const fiber::Context& ctx);  // HEAD: 200 or 404
   // POSTs a body of any length. The server may answer before it has ended.
   Result<Answer> send(std::string path, http::BodySource source, const fiber::Context& ctx);
+  Result<Answer> put_json(std::string path, const Json& body, const fiber::Context& ctx);
   Result<Answer> put(std::string path, http::BodySource source, const fiber::Context& ctx);
   // GETs (or POSTs without a body, for) a body of any length. A pause of kStall without a byte
   // counts as a broken connection. What the sink returns as an error ends it and is returned as it

@@ -33,6 +33,10 @@ Result<int> run_command(const EnvVerifyCommand& command, App& app, const fiber::
 Result<int> run_command(const CanaryAddCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const CanaryListCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const CanaryRemoveCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const SecretSetCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const SecretRotateCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const SecretListCommand& command, App& app, const fiber::Context& ctx);
+Result<int> run_command(const SecretRemoveCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const AgentApplyCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const AgentListCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const AgentShowCommand& command, App& app, const fiber::Context& ctx);
