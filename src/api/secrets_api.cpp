@@ -2,8 +2,10 @@
 //
 // What a request brought is overwritten before it is answered: the body and the value lie in memory
 // of Secret's, the parser works in memory that is overwritten (secret_json.h), and so is the
-// connection's buffer. What cannot be reached from here: the kernel's socket buffers, and what a
-// function left on the stack (base64 digits in flight, texts of up to 14 bytes).
+// connection's buffer. What cannot be reached from here: the kernel's socket buffers, what a
+// function left on the stack (base64 digits in flight, texts of up to 14 bytes), and a body that
+// was refused before it was read (another Content-Type): the connection's next request overwrites
+// it.
 #include "api/answers.h"
 #include "api/handlers.h"
 #include "base/decode.h"

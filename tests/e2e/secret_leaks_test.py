@@ -53,6 +53,9 @@ class Nowhere(VaultTest):
         large = VALUE + os.urandom(60_000)
         self.assertEqual(self.home.request("POST", "/v1/secrets",
                                            body(large, name="large")).status, 201)
+        for wish, status in ((body(VALUE, name="api"), 409), (body(VALUE, name="No name"), 400),
+                             (body(VALUE, name="x", other=1), 400)):
+            self.assertEqual(self.home.request("POST", "/v1/secrets", wish).status, status)
         self.assert_on_no_disk(VALUE, "when it was set")
         self.assert_in_no_memory(VALUE, "when it was set")
         self.assert_status(self.rotate("api", OTHER), 0)
@@ -174,16 +177,37 @@ class SameUser(VaultTest):
         made = self.crash([*user, "sh", "-c", script], ready.exists)
         if len(made) < 2:
             self.skipTest("this host makes no core dumps in the working folder")
-        home = harness.Home()  # without the other daemons, which it waits for
-        self.addCleanup(home.close)
-        def answers():
-            try:
-                return home.request("GET", "/v1/secrets").status == 200
-            except OSError:
-                return False
-
+        home = self.other_home()
         self.assertEqual(self.crash([harness.BIN / "tared", "--home", home.path, "--port", "0"],
-                                    answers), [])
+                                    lambda: self.answers(home)), [])
+
+    def other_home(self):
+        """For a tared without the other daemons, which it waits for."""
+        home = harness.Home()
+        self.addCleanup(home.close)
+        return home
+
+    @staticmethod
+    def answers(home):
+        try:
+            return home.request("GET", "/v1/secrets").status == 200
+        except OSError:
+            return False
+
+    def test_memory_that_cannot_be_locked_is_told_once_and_stops_nobody(self):
+        home = self.other_home()
+        log = self.folder / "log"
+        command = ["setpriv", "--bounding-set=-sys_resource,-ipc_lock", harness.BIN / "tared",
+                   "--home", home.path, "--port", "0"]
+        with log.open("wb") as stderr, subprocess.Popen(
+                command, stderr=stderr,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))) as tared:
+            harness.wait_until(lambda: self.answers(home), "the start of tared")
+            for name in ("a", "b"):
+                answer = home.request("POST", "/v1/secrets", body(VALUE, name=name))
+                self.assertEqual(answer.status, 201)
+            tared.terminate()
+        self.assertEqual(log.read_text().count("could not be locked"), 1, log.read_text())
 
 
 if __name__ == "__main__":
