@@ -1,11 +1,10 @@
-// /v1/environments: building, listing, getting, naming, verifying.
+// /v1/environments: building, listing, getting, naming, sweeping.
 #include "api/answers.h"
 #include "api/handlers.h"
 #include "base/decode.h"
 #include "base/ids.h"
 #include "base/limits.h"
 #include "host/debian_build.h"
-#include "host/environment_verify.h"
 #include "host/layer_sweep.h"
 #include "http/url.h"
 #include "model/environment.h"
@@ -43,30 +42,6 @@ Result<host::BuildRequest> read_build(const Node& node) {
   if (!build.name.empty()) TRY(check_name("name", build.name));
   return build;
 }
-
-// The events of a verification, one JSON object a line.
-class VerifyEvents {
- public:
-  VerifyEvents(Exchange& exchange, Clock& clock) : exchange_(exchange), clock_(clock) {}
-
-  Result<> start() {
-    return exchange_.start(200, {{"Content-Type", "application/x-ndjson"}}, std::nullopt);
-  }
-  Result<> tell(const JsonObject& event) { return exchange_.write(to_text(Json(event)) + "\n"); }
-  void progress(const snapshot::Progress& done) {
-    const std::uint64_t now_us = clock_.monotonic_us();
-    if (now_us < told_us_ + kVerifyProgressEveryUs) return;
-    told_us_ = now_us;
-    // A client that is gone ends the request's context, and that the verification.
-    (void)tell({{"event", "progress"}, {"entries", done.entries}, {"bytes", done.bytes}});
-  }
-
- private:
-  static constexpr std::uint64_t kVerifyProgressEveryUs = 250'000;
-  Exchange& exchange_;
-  Clock& clock_;
-  std::uint64_t told_us_ = 0;
-};
 
 }  // namespace
 
@@ -134,37 +109,6 @@ Result<> tag_environment(Services& services, Exchange& exchange) {
 Result<> remove_environment(Services& services, Exchange& exchange) {
   TRY(services.environments.remove(exchange.parameter("ref"), exchange.context()));
   return exchange.reply({.status = 204});
-}
-
-Result<> verify_environment(Services& services, Exchange& exchange) {
-  const auto environment = TRY(services.environments.find(exchange.parameter("ref")));
-  VerifyEvents events(exchange, services.deps.clock);
-  bool started = false;
-  const host::VerifyWatcher watcher{
-      .on_layer = [&](const snapshot::LayerInfo& layer) -> Result<> {
-        if (!std::exchange(started, true)) TRY(events.start());
-        return events.tell({{"event", "layer"},
-                            {"digest", layer.digest},
-                            {"entries", layer.entries},
-                            {"bytes", layer.bytes}});
-      },
-      .on_progress = [&](const snapshot::Progress& done) { events.progress(done); },
-      .on_verified =
-          [&](const std::string& digest, const snapshot::Verified& verified) {
-            return events.tell({{"event", "verified"},
-                                {"digest", digest},
-                                {"intact", verified.intact},
-                                {"difference", verified.difference}});
-          }};
-  auto intact = host::verify_environment(environment, services.deps.store, watcher,
-                                         exchange.context());
-  if (!intact && !started) return std::move(intact).error();
-  if (!intact) {
-    return events.tell({{"event", "failed"},
-                        {"error", JsonObject{{"code", to_string(intact.error().code)},
-                                             {"message", intact.error().message}}}});
-  }
-  return events.tell({{"event", "done"}, {"intact", *intact}});
 }
 
 }  // namespace tare::api

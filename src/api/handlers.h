@@ -80,6 +80,7 @@ Result<> push_environment(Services& services, Exchange& exchange);
 Result<> list_environments(Services& services, Exchange& exchange);
 Result<> get_environment(Services& services, Exchange& exchange);
 Result<> verify_environment(Services& services, Exchange& exchange);
+Result<> verify_store(Services& services, Exchange& exchange);
 Result<> diff_environments(Services& services, Exchange& exchange);
 Result<> sweep_layers(Services& services, Exchange& exchange);
 Result<> fork_environment(Services& services, Exchange& exchange);

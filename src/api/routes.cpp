@@ -139,6 +139,8 @@ constexpr Row kRows[] = {
      Pace::long_poll, OPERATION(diff_environments)},
     {Method::post, "/v1/environments/{ref}/verify", Scope::environments_write, Body::none,
      Pace::follow, OPERATION(verify_environment)},
+    {Method::post, "/v1/layers/verify", Scope::environments_write, Body::none, Pace::follow,
+     OPERATION(verify_store)},
     {Method::post, "/v1/canaries", Scope::environments_write, Body::json, Pace::prompt,
      OPERATION(add_canary)},
     {Method::get, "/v1/canaries", Scope::environments_read, Body::none, Pace::prompt,

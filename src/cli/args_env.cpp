@@ -162,9 +162,10 @@ void add_looking(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
   grammar.add_json(show);
   auto* verify = grammar.add(
       env, "verify",
-      "Read all of an environment (none named: of every one) and say whether each byte, name and\n"
-      "mode is as its digest says; else what differs first, with exit status 70",
-      "tare env verify py",
+      "Read all of an environment and say whether each byte, name and mode is as its digest says;\n"
+      "else what differs first, with exit status 70. None named: all that is kept (environments,\n"
+      "runners, agents' files, sessions, uploads), what is missing and what does not belong there",
+      "tare env verify\n  tare env verify py",
       [](const Raw& r) -> Result<Command> { return Command(EnvVerifyCommand{r.ids, r.json}); });
   verify->add_option("ENV", raw.ids, kEnvText);
   grammar.add_json(verify);
@@ -185,11 +186,13 @@ void add_sweeping(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
   grammar.add_json(
       grammar.add(env, "tree", "Show which environments stand on which", "tare env tree",
                   [](const Raw& r) -> Result<Command> { return Command(EnvTreeCommand{r.json}); }));
-  auto* gc = grammar.add(
-      env, "gc",
-      "Remove the layers that no environment, no agent and no run needs; runs may go on and start",
-      "tare env gc --dry-run",
-      [](const Raw& r) -> Result<Command> { return Command(EnvGcCommand{r.dry_run, r.json}); });
+  auto* gc = grammar.add(env, "gc",
+                         "Remove the layers that no environment, runner, agent, session and run "
+                         "needs; runs may go on\n"
+                         "and start. What Tare has not made stays: `tare env verify` names it",
+                         "tare env gc --dry-run", [](const Raw& r) -> Result<Command> {
+                           return Command(EnvGcCommand{r.dry_run, r.json});
+                         });
   gc->add_flag("--dry-run", raw.dry_run, "Only say what would be removed");
   grammar.add_json(gc);
 }

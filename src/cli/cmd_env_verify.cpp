@@ -1,4 +1,5 @@
-// tare env verify.
+// tare env verify: of environments that are named, or of all that is kept.
+#include <functional>
 #include <map>
 
 #include <fmt/core.h>
@@ -16,12 +17,28 @@ constexpr std::uint64_t kProgressEveryUs = 2'000'000;
 constexpr std::size_t kMaxLineBytes = std::size_t{256} << 10;
 constexpr std::size_t kMaxDifferenceShown = 1000;
 
-// What one environment's verification has told, line by line.
+// What a verification tells, line by line; tells of its progress.
 class Verification {
  public:
-  Verification(std::string name, App& app, const fiber::Context& ctx)
-      : name_(std::move(name)), app_(app), ctx_(ctx), told_us_(app.clock.monotonic_us()) {}
+  // `what` is in the progress. `on_event` takes what is found: "verified" and "extra".
+  Verification(std::string what, App& app, const fiber::Context& ctx,
+               std::function<void(const Json&)> on_event)
+      : what_(std::move(what)),
+        app_(app),
+        ctx_(ctx),
+        on_event_(std::move(on_event)),
+        told_us_(app.clock.monotonic_us()) {}
 
+  Result<> carry_out(const std::string& path) {
+    TRY(app_.client.receive(
+        path, [&](std::string_view bytes) { return feed(bytes); }, ctx_, http::Method::post));
+    return ended_ ? ok() : Result<>(Error{Errc::internal, "the answer ended early"});
+  }
+  bool intact() const { return intact_; }
+  std::uint64_t entries() const { return entries_; }
+  std::uint64_t bytes() const { return bytes_; }
+
+ private:
   Result<> feed(std::string_view bytes) {
     rest_ += bytes;
     for (std::size_t end; (end = rest_.find('\n')) != std::string::npos;) {
@@ -31,13 +48,6 @@ class Verification {
     if (rest_.size() > kMaxLineBytes) return Error{Errc::internal, "an event is too long"};
     return ok();
   }
-  bool ended() const { return ended_; }
-  bool intact() const { return intact_; }
-  const JsonArray& layers() const { return layers_; }
-  std::uint64_t entries() const { return entries_; }
-  std::uint64_t bytes() const { return bytes_; }
-
- private:
   Result<> take(const Json& event) {
     const std::string kind = text_at(event, {"event"});
     if (kind == "layer") {
@@ -46,15 +56,13 @@ class Verification {
       bytes_ += number_at(event, {"bytes"});
     } else if (kind == "progress") {
       progress(event);
-    } else if (kind == "verified") {
-      layers_.push_back(JsonObject{{"digest", text_at(event, {"digest"})},
-                                   {"intact", flag_at(event, {"intact"})},
-                                   {"difference", text_at(event, {"difference"})}});
     } else if (kind == "failed") {
       return Error{Errc::internal, text_at(event, {"error", "message"})};
     } else if (kind == "done") {
       ended_ = true;
       intact_ = flag_at(event, {"intact"});
+    } else if (kind == "verified" || kind == "extra") {
+      on_event_(event);
     }
     return ok();
   }
@@ -62,43 +70,38 @@ class Verification {
     const std::uint64_t now_us = app_.clock.monotonic_us();
     if (now_us < told_us_ + kProgressEveryUs) return;
     told_us_ = now_us;
-    app_.note(fmt::format("{}: {} of {} read", printable(name_),
+    app_.note(fmt::format("{}: {} of {} read", printable(what_),
                           format_size_rounded(number_at(event, {"bytes"})),
                           format_size_rounded(number_at(layer_, {"bytes"}))),
               ctx_);
   }
 
-  std::string name_;
+  std::string what_;
   App& app_;
   const fiber::Context& ctx_;
+  std::function<void(const Json&)> on_event_;
   std::uint64_t told_us_;
   std::string rest_;
   Json layer_ = nullptr;
-  JsonArray layers_;
   std::uint64_t entries_ = 0, bytes_ = 0;
   bool ended_ = false, intact_ = false;
 };
 
-Result<JsonArray> chosen(const EnvVerifyCommand& command, App& app, const fiber::Context& ctx) {
-  JsonArray out;
-  for (const std::string& ref : command.refs) {
-    out.push_back(TRY(app.client.get("/v1/environments/" + http::percent_encode(ref), ctx)).body);
-  }
-  if (!command.refs.empty()) return out;
-  const auto all = TRY(app.client.get("/v1/environments", ctx));
-  for (const Json& one : array_at(all.body, "environments")) {
-    if (text_at(one, {"state"}) == "ready" && !array_at(one, "layers").empty()) out.push_back(one);
-  }
-  return out;
-}
+// ---- one environment
 
-std::string verdict(const std::string& name, const Verification& found) {
-  if (found.intact()) {
-    return fmt::format("{}: intact ({} files, {})\n", printable(name), found.entries(),
-                       format_size_rounded(found.bytes()));
+struct FoundEnvironment {
+  bool intact = false;
+  JsonArray layers = {};
+  std::uint64_t entries = 0, bytes = 0;
+};
+
+std::string verdict(const std::string& name, const FoundEnvironment& found) {
+  if (found.intact) {
+    return fmt::format("{}: intact ({} files, {})\n", printable(name), found.entries,
+                       format_size_rounded(found.bytes));
   }
   std::string text;
-  for (const Json& layer : found.layers()) {
+  for (const Json& layer : found.layers) {
     if (flag_at(layer, {"intact"})) continue;
     text += fmt::format("{}: DAMAGED: layer {}: {}\n", printable(name),
                         printable(text_at(layer, {"digest"})),
@@ -107,28 +110,35 @@ std::string verdict(const std::string& name, const Verification& found) {
   return text;
 }
 
-}  // namespace
+Result<FoundEnvironment> verify_environment(const std::string& name, App& app,
+                                            const fiber::Context& ctx) {
+  FoundEnvironment found;
+  Verification verification(name, app, ctx, [&](const Json& event) {
+    found.layers.push_back(JsonObject{{"digest", text_at(event, {"digest"})},
+                                      {"intact", flag_at(event, {"intact"})},
+                                      {"difference", text_at(event, {"difference"})}});
+  });
+  TRY(verification.carry_out("/v1/environments/" + http::percent_encode(name) + "/verify"));
+  found.intact = verification.intact();
+  found.entries = verification.entries();
+  found.bytes = verification.bytes();
+  return found;
+}
 
-Result<int> run_command(const EnvVerifyCommand& command, App& app, const fiber::Context& ctx) {
+Result<int> verify_named(const EnvVerifyCommand& command, App& app, const fiber::Context& ctx) {
   JsonArray report;
-  std::map<std::string, Verification> done;  // by digest: several names may have the same layers
+  std::map<std::string, FoundEnvironment> done;  // by digest: several names may have one
   bool intact = true;
-  for (const Json& environment : TRY(chosen(command, app, ctx))) {
-    const std::string name = text_at(environment, {"name"});
-    const std::string digest = text_at(environment, {"digest"});
-    const auto [it, fresh] = done.try_emplace(digest, name, app, ctx);
-    Verification& found = it->second;
-    if (fresh) {
-      TRY(app.client.receive(
-          "/v1/environments/" + http::percent_encode(name) + "/verify",
-          [&](std::string_view bytes) { return found.feed(bytes); }, ctx, http::Method::post));
-      if (!found.ended()) return Error{Errc::internal, "the answer ended early"};
-    }
-    intact = intact && found.intact();
-    report.push_back(JsonObject{{"name", name},
-                                {"digest", digest},
-                                {"intact", found.intact()},
-                                {"layers", found.layers()}});
+  for (const std::string& ref : command.refs) {
+    const auto environment = TRY(
+        app.client.get("/v1/environments/" + http::percent_encode(ref), ctx));
+    const std::string name = text_at(environment.body, {"name"});
+    const std::string digest = text_at(environment.body, {"digest"});
+    if (!done.contains(digest)) done[digest] = TRY(verify_environment(name, app, ctx));
+    const FoundEnvironment& found = done[digest];
+    intact = intact && found.intact;
+    report.push_back(JsonObject{
+        {"name", name}, {"digest", digest}, {"intact", found.intact}, {"layers", found.layers}});
     if (!command.json) TRY(app.print(verdict(name, found), ctx));
   }
   if (command.json) {
@@ -136,6 +146,91 @@ Result<int> run_command(const EnvVerifyCommand& command, App& app, const fiber::
                   ctx));
   }
   return intact ? kExitOk : kExitSoftware;
+}
+
+// ---- all that is kept
+
+std::string damage(const Json& found, const std::string& needed_by) {
+  return fmt::format("DAMAGED: {} {}{}: {}; {}", printable(text_at(found, {"kind"})),
+                     printable(text_at(found, {"digest"})), printable(needed_by),
+                     printable(text_at(found, {"difference"}), kMaxDifferenceShown),
+                     printable(text_at(found, {"fix"}), kMaxDifferenceShown));
+}
+
+// The verdicts, by what they belong to.
+class KeptReport {
+ public:
+  void take(const Json& event) {
+    JsonObject found = event.as_object();
+    found.erase("event");
+    if (text_at(event, {"event"}) == "extra") {
+      extra_.push_back(std::move(found));
+      return;
+    }
+    if (text_at(event, {"kind"}) == "upload") {
+      const JsonArray& owners = array_at(event, "needed_by");
+      add("uploads", event, owners.empty() ? "" : " (for " + text_at(owners[0], {}) + ")");
+    } else {
+      for (const Json& owner : array_at(event, "needed_by")) add(text_at(owner, {}), event);
+      if (array_at(event, "needed_by").empty()) add("no name", event);
+    }
+    objects_.push_back(std::move(found));
+  }
+
+  std::string text() const {
+    std::string out;
+    for (const auto& [owner, part] : parts_) {
+      for (const std::string& line : part.damages)
+        out += fmt::format("{}: {}\n", printable(owner), line);
+      if (part.damages.empty()) {
+        out += fmt::format("{}: intact ({} files, {})\n", printable(owner), part.files,
+                           format_size_rounded(part.bytes));
+      }
+    }
+    for (const Json& one : extra_) {
+      const bool stray = text_at(one, {"kind"}) == "stray";
+      out += fmt::format("{}: {}: {}\n", stray ? "EXTRA" : "unused",
+                         printable(text_at(one, {"path"}), kMaxDifferenceShown),
+                         printable(text_at(one, {"fix"}), kMaxDifferenceShown));
+    }
+    return out;
+  }
+  Json json(bool intact) && {
+    return JsonObject{
+        {"intact", intact}, {"objects", std::move(objects_)}, {"extra", std::move(extra_)}};
+  }
+
+ private:
+  struct Part {
+    std::uint64_t files = 0, bytes = 0;
+    std::vector<std::string> damages;
+  };
+  void add(const std::string& owner, const Json& found, const std::string& needed_by = {}) {
+    Part& part = parts_[owner];
+    part.files += text_at(found, {"kind"}) == "upload" ? 1 : number_at(found, {"entries"});
+    part.bytes += number_at(found, {"bytes"});
+    if (!flag_at(found, {"intact"})) part.damages.push_back(damage(found, needed_by));
+  }
+
+  std::map<std::string, Part> parts_;
+  JsonArray objects_, extra_;
+};
+
+Result<int> verify_all(const EnvVerifyCommand& command, App& app, const fiber::Context& ctx) {
+  KeptReport report;
+  Verification verification("the store", app, ctx, [&](const Json& event) { report.take(event); });
+  TRY(verification.carry_out("/v1/layers/verify"));
+  const bool intact = verification.intact();
+  const std::string text = command.json ? pretty_text(std::move(report).json(intact))
+                                        : report.text();
+  TRY(app.print(text, ctx));
+  return intact ? kExitOk : kExitSoftware;
+}
+
+}  // namespace
+
+Result<int> run_command(const EnvVerifyCommand& command, App& app, const fiber::Context& ctx) {
+  return command.refs.empty() ? verify_all(command, app, ctx) : verify_named(command, app, ctx);
 }
 
 }  // namespace tare::cli

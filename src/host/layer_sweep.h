@@ -1,5 +1,5 @@
-// Removing the layers that nothing needs: no environment, no version of an agent, no run that has
-// not ended. Safe while runs start and builds finish (layer_gate.h):
+// Removing the layers that nothing needs: what nobody names (named_layers.h). Safe while runs start
+// and builds finish (layer_gate.h):
 //
 //   nobody stores a layer meanwhile (one that was there unused could be what it got as its answer)
 //   list of all layers, less what is needed now      what is left nobody can come upon any more
@@ -14,28 +14,28 @@
 
 #include <cstdint>
 #include <functional>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "fiber/context.h"
 #include "host/layer_gate.h"
-#include "host/run_service.h"
+#include "host/named_layers.h"
 #include "snapshot/protocol.h"
 
 namespace tare::host {
-
-using LayerDigests = std::set<std::string, std::less<>>;
 
 // What the sweep works with.
 struct LayerSweep {
   LayerGate& gate;
   std::function<Result<std::vector<snapshot::LayerInfo>>(const fiber::Context&)> list;
-  std::function<Result<LayerDigests>()> needed;
+  std::function<Result<NamedLayers>()> named;
   std::function<Result<>(const std::string& digest, const fiber::Context&)> remove;
 };
 LayerSweep layer_sweep(const RunDeps& deps, RunService& runs);
+
+// All that the store has, in order.
+Result<std::vector<snapshot::LayerInfo>> list_layers(StoreLink& store, const fiber::Context& ctx);
 
 struct SweptLayers {
   std::vector<snapshot::LayerInfo> removed;  // or, of a dry run, what would be

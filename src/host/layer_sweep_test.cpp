@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "fiber/loop.h"
 #include "fiber/task_group.h"
 #include "fiber/timer.h"
@@ -32,9 +34,12 @@ class LayerSweepTest : public testing::Test {
               for (const std::string& digest : stored_) all.push_back({digest, 1, 10});
               return all;
             },
-            .needed = [this]() -> Result<LayerDigests> {
+            .named = [this]() -> Result<NamedLayers> {
               if (damaged_) return Error{Errc::internal, "a row cannot be read"};
-              return needed_;
+              NamedLayers named;
+              for (const std::string& digest : needed_)
+                named[digest].insert(Owner{Owner::Kind::environment, "box"});
+              return named;
             },
             .remove = [this](const std::string& digest, const fiber::Context& ctx) -> Result<> {
               TRY(fiber::sleep_for(1ms, ctx));
@@ -44,7 +49,7 @@ class LayerSweepTest : public testing::Test {
   }
 
   LayerGate gate_;
-  LayerDigests stored_ = {"a", "b", "c"}, needed_ = {"a"};
+  std::set<std::string, std::less<>> stored_ = {"a", "b", "c"}, needed_ = {"a"};
   bool damaged_ = false;
 };
 

@@ -59,6 +59,7 @@ Result<model::RunEvent> RunDriver::story(LiveRun& live, const fiber::Context& ct
   if (live.is_half_changed()) TRY(keep_discarded(live, ctx));
   if (live.hibernates()) return model::RunEvent();  // its end is another one
   TRY(live.purpose == Purpose::run ? collect(live, ctx) : commit(live, ctx));
+  TRY(name_missing_layer(live, ctx));
   return ending(live);
 }
 

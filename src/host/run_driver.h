@@ -41,6 +41,7 @@ class RunDriver {
   Result<> follow(LiveRun& live, const fiber::Context& ctx) const;
   void record_started(LiveRun& live) const;
   Result<> collect(LiveRun& live, const fiber::Context& ctx) const;
+  Result<> name_missing_layer(LiveRun& live, const fiber::Context& ctx) const;
   model::RunEvent ending(LiveRun& live) const;
   Result<> fall_asleep(LiveRun& live, std::optional<model::RunEvent> end,
                        const fiber::Context& ctx) const;

@@ -193,6 +193,29 @@ Result<> RunDriver::fall_asleep(LiveRun& live, std::optional<model::RunEvent> en
   return ok();
 }
 
+// A sandbox that could not be made: is it for want of a layer? The launcher only knows the step,
+// and tared cannot look into the store itself.
+Result<> RunDriver::name_missing_layer(LiveRun& live, const fiber::Context& ctx) const {
+  if (!live.ended || live.ended->message.outcome.reason != model::EndReason::setup_failed)
+    return ok();
+  std::vector<std::string> layers = deps_.flat.mounted(live.run);
+  const model::Run run = with_runner(live.run, live.runner);
+  if (!run.request.runner_digest.empty()) layers.push_back(run.request.runner_digest);
+  for (const std::string& digest : layers) {
+    const auto there = snapshot::expect<snapshot::LayerInfo>(
+        deps_.store.call(snapshot::StatLayer{digest}, {}, ctx));
+    if (!there && is_stop(there.error(), ctx)) return there.error();
+    if (there || there.error().code != Errc::not_found) continue;
+    live.ended->message.failed_step = 0;
+    live.ended->message.outcome.message = fmt::format(
+        "{} (store/layers/{}): put it back from a backup; `tare env verify` says what needs it and "
+        "how it can be made again",
+        there.error().message, digest.substr(std::string_view("sha256:").size()));
+    return ok();
+  }
+  return ok();
+}
+
 model::RunEvent RunDriver::ending(LiveRun& live) const {
   using model::EndReason;
   model::RunEvent event = event_at(model::RunEventType::ended, deps_.clock.wall_ms(), live.note);

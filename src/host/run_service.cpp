@@ -13,6 +13,13 @@ namespace {
 // How long a run that is being started is waited for.
 constexpr std::chrono::seconds kStartPatience{30};
 
+Error has_ended(const model::Run& run) {
+  const bool never_was = run.outcome && run.outcome->reason == model::EndReason::setup_failed;
+  return Error{Errc::conflict,
+               fmt::format("run {} has ended ({}{})", run.id, model::to_string(run.state),
+                           never_was ? ": " + run.outcome->message : "")};
+}
+
 }  // namespace
 
 RunService::RunService(const RunDeps& deps, Random& random, const fiber::Context& ctx)
@@ -46,14 +53,10 @@ std::string RunService::run_with_runner(std::string_view runner_digest) const {
   return {};
 }
 
-std::set<std::string, std::less<>> RunService::layers_in_use() const {
-  std::set<std::string, std::less<>> digests;
-  for (const auto& [id, live] : table_) {
-    for (std::string& layer : layers_of(live->run)) digests.insert(std::move(layer));
-    digests.insert(live->run.request.runner_digest);
-    if (live->runner) digests.insert({live->runner->digest, live->runner->before_digest});
-  }
-  return digests;
+std::vector<std::shared_ptr<const LiveRun>> RunService::unended() const {
+  std::vector<std::shared_ptr<const LiveRun>> all;
+  for (const auto& [id, live] : table_) all.push_back(live);
+  return all;
 }
 
 std::set<std::string, std::less<>> RunService::inputs_in_use() const {
@@ -229,19 +232,17 @@ Result<std::shared_ptr<LiveRun>> RunService::running(const std::string& id,
                                                      const fiber::Context& ctx) {
   const auto patient = ctx.with_timeout(kStartPatience);
   const auto live = this->live(id);
-  if (!live) {
-    const model::Run ended = TRY(get(id));  // not_found
-    return Error{Errc::conflict,
-                 fmt::format("run {} has ended ({})", id, model::to_string(ended.state))};
-  }
+  if (!live) return has_ended(TRY(get(id)));  // or not_found
   auto waited = live->changed.wait_until([&] { return !live->is_going(); }, patient);
   if (waited && !live->is_over()) TRY(wake(live));
+  // A sandbox that could not be made has ended, and what becomes of its session is not settled yet.
   const auto settled = [&] {
     const bool stays_asleep = live->hibernates() && !live->driven && !live->wake_fault.empty();
-    return live->started || live->is_over() || stays_asleep;
+    return live->started || live->kill_wanted || live->ended_durably() || stays_asleep;
   };
   if (waited) waited = live->changed.wait_until(settled, patient);
   if (!waited && waited.error().code != Errc::timeout) return std::move(waited).error();
+  if (live->ended_durably()) return has_ended(live->run);
   if (live->is_over()) return Error{Errc::conflict, fmt::format("run {} is ending", id)};
   if (!live->wake_fault.empty()) {
     return Error{Errc::conflict, fmt::format("session {} could not be woken, and sleeps on: {}", id,

@@ -78,8 +78,8 @@ class RunService final : public LauncherEvents {
   std::string run_in(std::string_view environment_digest) const;
   // The same of one with the runner of that digest.
   std::string run_with_runner(std::string_view runner_digest) const;
-  // The layers that runs which have not ended stand on.
-  std::set<std::string, std::less<>> layers_in_use() const;
+  // Runs and sessions that have not ended, by id.
+  std::vector<std::shared_ptr<const LiveRun>> unended() const;
   // The digests of the inputs of all runs that have not ended.
   std::set<std::string, std::less<>> inputs_in_use() const;
   std::size_t active() const { return table_.size(); }

@@ -183,6 +183,32 @@ Result<> Blobs::verify(std::string_view digest) const {
   return Error{Errc::internal, fmt::format("content {} is damaged: it is {} now", digest, found)};
 }
 
+Result<BlobNames> Blobs::list() const {
+  BlobNames found;
+  for (const std::string& folder : TRY(sys::list_dir(root_.get(), ".").context("blobs"))) {
+    if (folder == "tmp") continue;
+    const auto names = sys::list_dir(root_.get(), folder);
+    if (!names || folder.size() != 2) {
+      found.strays.push_back(folder);
+      continue;
+    }
+    for (const std::string& name : *names) {
+      std::string digest = "sha256:" + name;
+      std::string path = fmt::format("{}/{}", folder, name);
+      const auto status = sys::stat_at(root_.get(), path);
+      if (!status) continue;  // removed since
+      if (S_ISREG(status->st_mode) && is_digest(digest) && name.starts_with(folder)) {
+        found.digests.push_back(std::move(digest));
+      } else {
+        found.strays.push_back(std::move(path));
+      }
+    }
+  }
+  std::sort(found.digests.begin(), found.digests.end());
+  std::sort(found.strays.begin(), found.strays.end());
+  return found;
+}
+
 Result<std::size_t> Blobs::sweep(std::uint64_t before_ms) const {
   std::size_t removed = 0;
   for (const std::string& name : TRY(sys::list_dir(root_.get(), "tmp").context("blobs"))) {

@@ -17,6 +17,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/hash.h"
 #include "base/random.h"
@@ -65,6 +66,12 @@ class [[nodiscard]] BlobWriter {
   Sha256 hash_;
 };
 
+// What lies in the folder.
+struct BlobNames {
+  std::vector<std::string> digests;
+  std::vector<std::string> strays;  // paths below it that are no blob's and not tmp/
+};
+
 class Blobs {
  public:
   // Makes the folder (0700) when it is not there. `random` names temporary files.
@@ -81,6 +88,7 @@ class Blobs {
   Result<> link(std::string_view digest, int dir, std::string_view path) const;
   // Reads it all again and compares.
   Result<> verify(std::string_view digest) const;
+  Result<BlobNames> list() const;  // in order
   // Removes temporary files not written to since `before_ms` (wall time). Answers how many.
   Result<std::size_t> sweep(std::uint64_t before_ms) const;
   // Removes the blobs that nobody uses: with no other name (link() gives a run's input one), not

@@ -49,6 +49,20 @@ TEST_F(BlobFolder, content_is_found_by_its_digest) {
   EXPECT_THAT(temporary(), ::testing::IsEmpty());
 }
 
+TEST_F(BlobFolder, what_lies_there_is_listed_and_what_is_no_blob_apart) {
+  const auto one = put("one"), two = put("two");
+  const auto half = std::move(blobs_.create("", kPlenty)).value();  // on its way: neither
+  const std::string folder = one->digest.substr(7, 2), hex = two->digest.substr(7);
+  for (const char* path : {"file", "long", "zz"})
+    ASSERT_TRUE(sys::make_dir_at(sys::kCwd, folder_.path(std::string("blobs/") + path), 0700).ok());
+  ASSERT_TRUE(sys::make_dir_at(sys::kCwd, folder_.path("blobs/zz/" + hex), 0700).ok());
+  ASSERT_TRUE(blobs_.link(two->digest, sys::kCwd, folder_.path("blobs/" + folder + "/" + hex)));
+  const BlobNames names = blobs_.list().value();
+  EXPECT_THAT(names.digests, ::testing::UnorderedElementsAre(one->digest, two->digest));
+  EXPECT_THAT(names.strays,
+              ::testing::UnorderedElementsAre("file", "long", "zz/" + hex, folder + "/" + hex));
+}
+
 TEST_F(BlobFolder, pieces_make_the_same_content_as_one_write) {
   auto writer = std::move(blobs_.create("", kPlenty)).value();
   std::string text;

@@ -245,6 +245,7 @@ Result<Reply> Job::run(const Request& request, std::vector<sys::UniqueFd> fds) {
     return Reply(TRY(store.verify(m->digest, progress(true))));
   if (const auto* m = std::get_if<StatLayer>(&request)) return Reply(TRY(store.stat(m->digest)));
   if (const auto* m = std::get_if<ListLayers>(&request)) return Reply(TRY(store.list(m->after)));
+  if (std::holds_alternative<ListStrays>(request)) return Reply(TRY(store.strays()));
   if (const auto* m = std::get_if<OpenManifest>(&request))
     return opened(store.open_manifest(m->digest));
   if (const auto* m = std::get_if<OpenFile>(&request))

@@ -21,6 +21,7 @@ constexpr int kFolder = O_RDONLY | O_DIRECTORY;
 constexpr std::string_view kRoot = "root";
 constexpr std::string_view kManifest = "manifest";
 constexpr std::size_t kHexBytes = 64;
+constexpr std::size_t kStagingNameBytes = 32;  // hexadecimal (service.cpp)
 
 std::string hex_of(const std::string& digest) {
   CHECK(is_digest(digest));
@@ -34,6 +35,16 @@ Result<sys::UniqueFd> folder_below(int dir, const std::string& name, unsigned mo
   TRY(sys::own_fd(fd.get(), uid, gid));
   TRY(sys::chmod_fd(fd.get(), mode));
   return fd;
+}
+
+// What lies beside a layer's name is a layer, whole or damaged.
+bool has_form_of_layer(int folder) {
+  return sys::exists_at(folder, kRoot) && sys::exists_at(folder, kManifest);
+}
+
+bool is_staging_name(std::string_view name) {
+  return name.size() == kStagingNameBytes &&
+         name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
 Result<ManifestSummary> tail_of(int layer) {
@@ -141,8 +152,12 @@ Result<Imported> LayerStore::publish_in(int folder, const std::string& name,
 }
 
 Result<sys::UniqueFd> LayerStore::open_layer(const std::string& digest) const {
-  auto layer = sys::open_beneath(layers_.get(), hex_of(digest), kFolder);
-  if (layer || layer.error().sys != ENOENT) return layer;
+  auto layer = sys::open_beneath(layers_.get(), hex_of(digest), kFolder | O_NOFOLLOW);
+  if (layer) return layer;
+  const int number = layer.error().sys;
+  if (number == ENOTDIR || number == ELOOP)
+    return Error{Errc::not_found, "layer " + digest + " is a file or a link, and no folder"};
+  if (number != ENOENT) return layer;
   return Error{Errc::not_found, "layer " + digest + " is not in the store"};
 }
 
@@ -152,6 +167,8 @@ Result<sys::UniqueFd> LayerStore::root_of(const std::string& digest) const {
 
 Result<LayerInfo> LayerStore::stat(const std::string& digest) const {
   const sys::UniqueFd layer = TRY(open_layer(digest));
+  if (!has_form_of_layer(layer.get()))
+    return Error{Errc::not_found, "layer " + digest + " has lost its root or its manifest"};
   const ManifestSummary summary = TRY(tail_of(layer.get()).context("layer " + digest));
   return LayerInfo{digest, summary.entries, summary.bytes};
 }
@@ -166,10 +183,39 @@ Result<LayerPage> LayerStore::list(const std::string& after) const {
     page.more = page.layers.size() == kMaxLayersPerPage;
     if (page.more) break;
     auto layer = stat(digest);
-    if (!layer && layer.error().code == Errc::not_found) continue;  // removed since
+    if (!layer && layer.error().code == Errc::not_found) continue;  // removed since, or a stray
     page.layers.push_back(layer ? *layer : LayerInfo{digest, 0, 0});
   }
   return page;
+}
+
+Result<bool> LayerStore::is_stray_in_layers(const std::string& name) const {
+  if (!is_digest("sha256:" + name)) return true;
+  const auto folder = sys::open_beneath(layers_.get(), name, kFolder | O_NOFOLLOW);
+  if (!folder) return folder.error().sys != ENOENT;  // removed since
+  return !has_form_of_layer(folder->get());
+}
+
+Result<Strays> LayerStore::strays() const {
+  Strays found;
+  const auto add = [&](std::string path) {
+    if (++found.total <= kMaxListedStrays) found.paths.push_back(std::move(path));
+  };
+  const auto sorted = [](int folder) -> Result<std::vector<std::string>> {
+    auto names = TRY(sys::list_dir(folder, "."));
+    std::sort(names.begin(), names.end());
+    return names;
+  };
+  for (const std::string& name : TRY(sorted(store_.get()))) {
+    if (name != "lock" && name != "layers" && name != "staging") add(name);
+  }
+  for (const std::string& name : TRY(sorted(layers_.get()))) {
+    if (TRY(is_stray_in_layers(name))) add("layers/" + name);
+  }
+  for (const std::string& name : TRY(sorted(staging_.get()))) {
+    if (!is_staging_name(name)) add("staging/" + name);
+  }
+  return found;
 }
 
 // ---- Verification

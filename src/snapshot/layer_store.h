@@ -59,7 +59,11 @@ class LayerStore {
   Result<sys::UniqueFd> root_of(const std::string& digest) const;
   Result<LayerInfo> stat(const std::string& digest) const;
   // One whose manifest is damaged is in it with no entries and bytes: verify() says what it has.
+  // What has a layer's name and not its form (no root/, no manifest) is none, but a stray.
   Result<LayerPage> list(const std::string& after) const;
+  // Names in store/, layers/ and staging/ that no program of ours makes, in order. Nobody removes
+  // them but people (and the sweep, what is in staging/).
+  Result<Strays> strays() const;
   // Computes the digest again, and names the first entry that differs.
   Result<Verified> verify(const std::string& digest, const OnProgress& progress) const;
   // Its manifest, read-only. Nobody but root could open it again.
@@ -78,6 +82,7 @@ class LayerStore {
  private:
   LayerStore() = default;
   Result<sys::UniqueFd> open_layer(const std::string& digest) const;
+  Result<bool> is_stray_in_layers(const std::string& name) const;
   Result<Imported> publish_in(int folder, const std::string& name, const OnProgress& progress,
                               const Conditions& conditions) const;
 

@@ -170,6 +170,35 @@ TEST_F(LayerStoreTest, a_removed_layer_is_gone_and_a_missing_one_is_said_to_be) 
   }
 }
 
+TEST_F(LayerStoreTest, what_is_no_layer_is_a_stray_whatever_its_name_is) {
+  const std::string digest = add("content").layer.digest;
+  EXPECT_EQ(store_->strays().value(), Strays{});
+  const std::string hex(64, 'a'), half(64, 'b'), link(64, 'c'), plain(64, 'd');
+  home_.write("store/layers/" + plain, "");
+  for (const std::string& name : {hex, half, std::string("junk")})
+    ASSERT_TRUE(sys::make_dir_at(home_.fd(), "store/layers/" + name, 0700).ok());
+  home_.write("store/layers/" + half + "/manifest", "tare-manifest 1\n");
+  ASSERT_EQ(::symlinkat(digest.substr(7).c_str(), home_.fd(), ("store/layers/" + link).c_str()), 0);
+  home_.write("store/layers/file", "");
+  home_.write("store/other", "");
+  home_.write("store/staging/mine", "");
+  const sys::UniqueFd working = store_->stage(std::string(32, '0')).value();
+  EXPECT_THAT(
+      store_->strays()->paths,
+      testing::ElementsAre("other", "layers/" + hex, "layers/" + half, "layers/" + link,
+                           "layers/" + plain, "layers/file", "layers/junk", "staging/mine"));
+  EXPECT_EQ(store_->list("")->layers.size(), 1U) << "a sweep could remove what is in it";
+  EXPECT_EQ(store_->stat("sha256:" + half).error().code, Errc::not_found);
+}
+
+TEST_F(LayerStoreTest, strays_beyond_a_message_are_counted) {
+  for (std::size_t i = 0; i < kMaxListedStrays + 2; ++i)
+    home_.write("store/layers/junk" + std::to_string(i), "");
+  const Strays found = store_->strays().value();
+  EXPECT_EQ(found.paths.size(), kMaxListedStrays);
+  EXPECT_EQ(found.total, kMaxListedStrays + 2);
+}
+
 TEST_F(LayerStoreTest, sweeping_empties_staging_and_leaves_layers_alone) {
   const std::string digest = add("content").layer.digest;
   for (const char* name : {"left1", "left2"}) {

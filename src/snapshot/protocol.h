@@ -49,6 +49,8 @@ inline constexpr std::size_t kMaxLeftOut = 64;            // paths in Freeze
 inline constexpr std::size_t kMaxOpaqueBytes = 16 << 20;  // of the list beside it
 inline constexpr std::size_t kMaxListedSkips = 64;  // names in Collected; the counts are complete
 inline constexpr std::size_t kMaxSkippedPathBytes = 512;  // a longer one is cut
+inline constexpr std::size_t kMaxListedStrays = 100;      // the count is complete
+inline constexpr std::size_t kMaxStrayBytes = 512;
 inline constexpr std::size_t kMaxFailureBytes = 4096;
 inline constexpr std::uint64_t kMaxOpenedFileBytes = std::uint64_t{32} << 20;
 
@@ -138,6 +140,10 @@ struct ListLayers {
   std::string after;
   friend bool operator==(const ListLayers&, const ListLayers&) = default;
 };
+// What lies in the store and is nothing of ours.
+struct ListStrays {
+  friend bool operator==(const ListStrays&, const ListStrays&) = default;
+};
 // runs/<run> with all that is in it; fine when it is not there.
 struct RemoveRun {
   std::string run;
@@ -182,7 +188,7 @@ struct Flatten {
 
 using Request = std::variant<Hello, ImportTar, ImportFiles, FileChunk, Collect, VerifyLayer,
                              StatLayer, RemoveLayer, ListLayers, RemoveRun, Freeze, OpenManifest,
-                             OpenFile, Flatten, ImportImage, ExportImage>;
+                             OpenFile, Flatten, ImportImage, ExportImage, ListStrays>;
 
 // ---- Replies ----
 
@@ -245,6 +251,11 @@ struct LayerPage {
   bool more = false;
   friend bool operator==(const LayerPage&, const LayerPage&) = default;
 };
+struct Strays {
+  std::vector<std::string> paths;  // below store/; bytes. The first of them
+  std::uint64_t total = 0;
+  friend bool operator==(const Strays&, const Strays&) = default;
+};
 // One descriptor beside it, read-only, at its beginning.
 struct Opened {
   std::uint64_t size = 0;
@@ -268,7 +279,7 @@ Failed failed(const Error& error);
 Error error_of(const Failed& failed);
 
 using Reply = std::variant<Hello, Progress, Imported, Collected, Verified, LayerInfo, LayerPage,
-                           Done, Failed, Opened, ImageImported, Exported>;
+                           Done, Failed, Opened, ImageImported, Exported, Strays>;
 
 // ---- Encoding ----
 

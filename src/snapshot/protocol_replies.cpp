@@ -142,12 +142,25 @@ Result<Reply> take_exported(WireReader& r) {
   return Reply(std::move(m));
 }
 
+void put(WireWriter& w, const Strays& m) {
+  w.count("paths", m.paths.size(), kMaxListedStrays);
+  for (const std::string& path : m.paths) w.bytes("path", path, kMaxStrayBytes);
+  w.u64(m.total);
+}
+Result<Reply> take_strays(WireReader& r) {
+  Strays m;
+  const std::size_t count = TRY(r.count("paths", kMaxListedStrays, 4));
+  for (std::size_t i = 0; i < count; ++i) m.paths.push_back(TRY(r.bytes("path", kMaxStrayBytes)));
+  m.total = TRY(r.u64("total"));
+  return Reply(std::move(m));
+}
+
 Result<Reply> take_reply_hello(WireReader& r) { return Reply(TRY(take_hello(r))); }
 
 constexpr Result<Reply> (*kReplies[])(WireReader&) = {
-    take_reply_hello, take_progress,   take_imported,       take_collected,
-    take_verified,    take_layer_info, take_layer_page,     take_done,
-    take_failed,      take_opened,     take_image_imported, take_exported};
+    take_reply_hello,    take_progress,   take_imported, take_collected, take_verified,
+    take_layer_info,     take_layer_page, take_done,     take_failed,    take_opened,
+    take_image_imported, take_exported,   take_strays};
 static_assert(std::size(kReplies) == std::variant_size_v<Reply>);
 
 }  // namespace

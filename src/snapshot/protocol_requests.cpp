@@ -192,14 +192,17 @@ Result<Request> take_export_image(WireReader& r) {
   return Request(std::move(m));
 }
 
+void put(WireWriter&, const ListStrays&) {}
+Result<Request> take_list_strays(WireReader&) { return Request(ListStrays{}); }
+
 Result<Request> take_request_hello(WireReader& r) { return Request(TRY(take_hello(r))); }
 
 // By the alternative's index in Request, which is also its number on the wire.
 constexpr Result<Request> (*kRequests[])(WireReader&) = {
-    take_request_hello, take_import_tar, take_import_files, take_file_chunk,
-    take_collect,       take_verify,     take_stat,         take_remove,
-    take_list,          take_remove_run, take_freeze,       take_open_manifest,
-    take_open_file,     take_flatten,    take_import_image, take_export_image};
+    take_request_hello, take_import_tar,    take_import_files, take_file_chunk, take_collect,
+    take_verify,        take_stat,          take_remove,       take_list,       take_remove_run,
+    take_freeze,        take_open_manifest, take_open_file,    take_flatten,    take_import_image,
+    take_export_image,  take_list_strays};
 static_assert(std::size(kRequests) == std::variant_size_v<Request>);
 
 }  // namespace

@@ -38,7 +38,8 @@ std::vector<Request> requests() {
           OpenFile{kDigest, "etc/\xff name"},
           Flatten{{kDigest, kDigest}, 1, kLimits, 9},
           ImportImage{ImageFormat::image, "linux/arm64", "app:1", kLimits, 9},
-          ExportImage{{kDigest}, ExportFormat::docker, kConfig, "app:1", 9}};
+          ExportImage{{kDigest}, ExportFormat::docker, kConfig, "app:1", 9},
+          ListStrays{}};
 }
 
 std::vector<Reply> replies() {
@@ -56,7 +57,8 @@ std::vector<Reply> replies() {
           Failed{Errc::exhausted, "too much", 28},
           Opened{7},
           ImageImported{{{kDigest, 1, 2}}, ImageKind::oci, kConfig, {3, 4, 5}},
-          Exported{7, kDigest}};
+          Exported{7, kDigest},
+          Strays{{"layers/junk", "\xff"}, 3}};
 }
 
 TEST(StoreProtocol, every_request_comes_back_as_it_was) {

@@ -6,7 +6,8 @@ import sqlite3
 import unittest
 
 import harness
-from layers import BASE, BOX, MTIME, EnvironmentsTest
+from layers import (BASE, BOX, MTIME, EnvironmentsTest, faults_of, flipped, make_layer,
+                    moved_away)
 
 class Verify(EnvironmentsTest):
     ENVIRONMENTS = {"one": [BASE], "two": [BASE, {"etc/new": b"new\n"}]}
@@ -19,8 +20,9 @@ class Verify(EnvironmentsTest):
         layer = self.digests["one"][0]
         self.assertEqual(len(lines), 2, lines)
         for line, name in zip(lines, ("one", "two")):
-            self.assertTrue(line.startswith(f"{name}: DAMAGED: layer {layer}: "), line)
+            self.assertTrue(line.startswith(f"environment {name}: DAMAGED: layer {layer}: "), line)
             self.assertIn(difference, line)
+            self.assertIn(f"put store/layers/{layer[7:]} back from a backup", line)
         report = self.home.tare("env", "verify", "two", "--json")
         self.assert_status(report, 70)
         (found,) = json.loads(report.stdout)["environments"]
@@ -29,9 +31,11 @@ class Verify(EnvironmentsTest):
 
     def tearDown(self):
         """Each test mends what it broke: both are intact again."""
-        result = self.home.must("env", "verify")
-        self.assertEqual(result.stdout.decode(),
-                         "one: intact (8 files, 78.1K)\ntwo: intact (10 files, 78.1K)\n")
+        intact = "one: intact (8 files, 78.1K)\n", "two: intact (10 files, 78.1K)\n"
+        self.assertEqual(self.home.must("env", "verify", "one", "two").stdout.decode(),
+                         "".join(intact))
+        self.assertEqual(self.home.must("env", "verify").stdout.decode(),
+                         "".join(f"environment {line}" for line in intact))
 
     def changed(self, path, change, mend, difference):
         times = [(one, one.stat()) for one in (path, path.parent) if one.exists()]
@@ -113,16 +117,131 @@ class Verify(EnvironmentsTest):
 
         swap()
         try:
-            result = self.home.tare("env", "verify", "two")
-            self.assert_status(result, 70)
-            self.assertIn("its layers are not those that the environment's digest names",
-                          result.stdout.decode())
+            for names in (["two"], []):
+                result = self.home.tare("env", "verify", *names)
+                self.assert_status(result, 70)
+                self.assertIn("its layers are not those that the environment's digest names",
+                              result.stdout.decode())
         finally:
             swap()
 
     def test_what_has_no_layers_or_is_not_there_is_refused(self):
         self.assert_reason(self.home.tare("env", "verify", "host"), 64, ".*has no layers")
         self.assert_reason(self.home.tare("env", "verify", "none"), 66, ".*is not there")
+
+
+class Everything(EnvironmentsTest):
+    """What no environment has: uploads, agents' files, and what nobody names."""
+    ENVIRONMENTS = {"box": [BOX]}
+
+    def tearDown(self):
+        self.assertEqual(faults_of(self, self.home), {})
+
+    def extra(self):
+        result = self.home.tare("env", "verify", "--json")
+        extra = json.loads(result.stdout)["extra"]
+        return result.returncode, {one["path"]: one["kind"] for one in extra}
+
+    def test_names_that_no_tare_makes_are_told_and_never_removed(self):
+        strays = ["store/layers/" + "a" * 64, "store/layers/junk", "store/layers/A", "store/other",
+                  "store/staging/mine", "blobs/zz/y"]
+        for path in strays:
+            (self.home.path / path).mkdir(parents=True)
+        self.assertEqual(self.extra(), (70, {path: "stray" for path in strays}))
+        text = self.home.tare("env", "verify").stdout.decode()
+        for path in strays:
+            self.assertRegex(text, rf"(?m)^EXTRA: {path}: no name that Tare makes.*by hand$")
+        for dry in (["--dry-run"], []):
+            self.assertEqual(self.json("gc", *dry)["removed"], [])
+        for path in strays:
+            (self.home.path / path).rmdir()  # it is there still
+        (self.home.path / "blobs/zz").rmdir()
+
+    def test_many_strays_are_counted(self):
+        folder = self.home.path / "store/layers"
+        for number in range(103):
+            (folder / f"junk{number}").touch()
+        status, extra = self.extra()
+        self.assertEqual((status, len(extra)), (70, 101))
+        self.assertIn("store/: 3 more", extra)
+        for number in range(103):
+            (folder / f"junk{number}").unlink()
+
+    def test_a_layer_that_nobody_names_is_a_note_unless_it_is_damaged(self):
+        digest = make_layer(self.home, {"spare": b"spare"})
+        path = f"store/layers/{digest[7:]}"
+        self.assertEqual(self.extra(), (0, {path: "unused"}))
+        self.assertIn(f"unused: {path}: nothing names it: `tare env gc` removes it\n",
+                      self.home.must("env", "verify").stdout.decode())
+        with flipped(self.layer(digest) / "root/spare"):
+            verdict = faults_of(self, self.home)[()]
+            self.assertEqual((verdict["digest"], verdict["fix"]),
+                             (digest, "nothing names it: `tare env gc` removes it"))
+        self.assertEqual([one["digest"] for one in self.json("gc")["removed"]], [digest])
+        self.assertEqual(self.extra(), (0, {}))
+
+    def test_the_files_of_an_agent_are_verified_and_can_be_made_again(self):
+        (self.folder / "agent.toml").write_text(
+            'name = "boxer"\nenvironment = "box"\nentry = ["/bin/true"]\nfiles = ["data"]\n')
+        (self.folder / "data").write_bytes(b"the agent's")
+        self.home.must("agent", "apply", self.folder)
+        shown = json.loads(self.home.must("agent", "show", "boxer", "--json").stdout)
+        layer = self.layer(shown["files_digest"])
+        with flipped(layer / "root/home/agent/data"):
+            verdict = faults_of(self, self.home)[("agent boxer@1",)]
+            self.assertIn("home/agent/data", verdict["difference"])
+        layer.rename(self.folder / "aside")
+        verdict = faults_of(self, self.home)[("agent boxer@1",)]
+        self.assertRegex(verdict["fix"], "without one: `tare agent apply` the folder of boxer@1")
+        refused = self.home.tare("run", "boxer")
+        why = f"layer {shown['files_digest']} is not in the store"
+        self.assertIn(why, refused.stderr.decode())
+        self.home.must("agent", "apply", self.folder)  # as it says
+        self.home.must("run", "boxer")
+
+    def test_uploads_are_verified(self):
+        digest = self.home.request("POST", "/v1/blobs", b"an upload").json["digest"]
+        path = f"blobs/{digest[7:9]}/{digest[7:]}"
+        with flipped(self.home.path / path):
+            verdict = faults_of(self, self.home)[()]
+            self.assertEqual((verdict["kind"], verdict["digest"], verdict["path"]),
+                             ("upload", digest, path))
+            self.assertIn("is damaged", verdict["difference"])
+            self.assertEqual(verdict["fix"], f"remove {path} and send it again")
+            self.assertRegex(self.home.tare("env", "verify").stdout.decode(),
+                             rf"(?m)^uploads: DAMAGED: upload {digest}: .*; remove {path} and")
+        (self.folder / "needed").write_bytes(b"needed")
+        run = self.home.must("run", "--env", "box", "--detach", "--input", self.folder / "needed",
+                             "--", "/bin/sleep", "1000").stdout.decode().strip()
+        needed = self.home.inspect(run)["request"]["inputs"][0]["digest"]
+        with moved_away(self.home, self.home.path / f"blobs/{needed[7:9]}/{needed[7:]}"):
+            verdict = faults_of(self, self.home)[(f"run {run}",)]
+            self.assertEqual((verdict["kind"], verdict["fix"]), ("upload", "send it again"))
+            self.assertIn(f"uploads: DAMAGED: upload {needed} (for run {run}): it is not there; ",
+                          self.home.tare("env", "verify").stdout.decode())
+        self.home.must("kill", run)
+        self.home.wait_ended(run)
+
+
+class Missing(EnvironmentsTest):
+    ENVIRONMENTS = {"box": [BOX]}
+
+    def test_what_is_launched_without_a_layer_names_it(self):
+        digest, = self.digests["box"]
+        why = (f"layer {digest} is not in the store (store/layers/{digest[7:]}): put it back from "
+               "a backup; `tare env verify` says what needs it")
+        with moved_away(self.home, self.layer(digest)):
+            refused = self.home.tare("run", "--env", "box", "--", "/bin/true")
+            self.assert_status(refused, 125)
+            self.assertIn(why, refused.stderr.decode())
+            refused = self.home.tare("session", "new", "--env", "box")
+            self.assert_status(refused, 125)
+            self.assertIn(why, refused.stderr.decode())
+            session = refused.stderr.decode().split()[1].rstrip(":")
+            refused = self.home.tare("session", "exec", session, "--", "/bin/true")
+            self.assert_status(refused, 73)
+            self.assertIn(f"has ended (failed: {why}", refused.stderr.decode())
+        self.home.must("run", "--env", "box", "--", "/bin/true")
 
 
 class Names(EnvironmentsTest):

@@ -220,6 +220,51 @@ class OnAnEnvironment(Sleeper, layers.EnvironmentsTest):
         self.kill(session)  # it sleeps
         self.assertIn("o", self.home.must("artifacts", session).stdout.decode())
 
+    def test_verify_reads_the_layers_of_sessions_asleep_forked_and_awake(self):
+        session = self.new("--env", "box", "--user", "root")
+        self.sh(session, "echo mine >/opt/mine")
+        self.hibernate(session)
+        digest, = self.home.inspect(session)["own_layers"]["root"]
+        layer = layers.layer_folder(self.home, digest)
+
+        def found_as(*sessions):
+            owners = tuple(f"session {one}" for one in sorted(sessions))
+            with layers.flipped(layer / "root/opt/mine"):
+                verdict = layers.faults_of(self, self.home)[owners]
+                self.assertIn("opt/mine", verdict["difference"])
+                self.assertIn(f"`tare session kill {sorted(sessions)[0]}`", verdict["fix"])
+            with layers.moved_away(self.home, layer):
+                verdict = layers.faults_of(self, self.home)[owners]
+                self.assertIn("is not in the store", verdict["difference"])
+            self.assertEqual(layers.faults_of(self, self.home), {})
+
+        found_as(session)
+        fork, = self.fork(session, 1)
+        found_as(session, fork)  # one sleeps, one lives
+        self.kill(session)
+        self.assertEqual(self.sh(fork, "cat /opt/mine"), "mine\n")
+        found_as(fork)
+        self.kill(fork)
+
+    def test_one_whose_layer_is_missing_names_it_and_sleeps_on_until_it_is_back(self):
+        session = self.new("--env", "box", "--user", "root")
+        self.sh(session, "echo mine >/opt/mine")
+        self.hibernate(session)
+        digest, = self.home.inspect(session)["own_layers"]["root"]
+        layer = layers.layer_folder(self.home, digest)
+        why = (f"layer {digest} is not in the store (store/layers/{layer.name}): put it back from "
+               "a backup; `tare env verify` says what needs it")
+        with layers.moved_away(self.home, layer):
+            for verb in (["exec", session, "--", "true"], ["wake", session],
+                         ["cp", f"{session}:/opt/mine", "-"]):
+                refused = self.home.tare("session", *verb)
+                self.assert_status(refused, 73)
+                self.assertIn(f"session {session} could not be woken, and sleeps on: {why}",
+                              refused.stderr.decode())
+                self.assertEqual(self.state(session), "hibernated")
+        self.assertEqual(self.sh(session, "cat /opt/mine"), "mine\n")
+        self.kill(session)
+
     def test_s38_one_with_a_known_secret_neither_sleeps_nor_is_forked_and_goes_on(self):
         secret = b"sk-" + os.urandom(16).hex().encode()
         self.home.must("canary", "add", "key", data=secret)

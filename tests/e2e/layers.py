@@ -2,6 +2,7 @@
 docs/store_format.md alone, and their records are put into the database of a home that is down.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -83,6 +84,55 @@ def put_environment(home, name, layers):
             "VALUES('default', ?, ?, ?, ?, ?)",
             (name, name, digest, record["created_ms"], json.dumps(record)))
     database.close()
+
+
+@contextlib.contextmanager
+def flipped(path):
+    """One bit of the file is another one; its time is as before."""
+    def flip():
+        was = path.stat()
+        with path.open("r+b") as file:
+            byte = file.read(1)[0]
+            file.seek(0)
+            file.write(bytes([byte ^ 4]))
+        os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+    flip()
+    try:
+        yield
+    finally:
+        flip()
+
+
+@contextlib.contextmanager
+def moved_away(home, path):
+    aside = home.path / "aside"
+    path.rename(aside)
+    try:
+        yield
+    finally:
+        aside.rename(path)
+
+
+def layer_folder(home, digest):
+    return home.path / "store/layers" / digest.removeprefix("sha256:")
+
+
+def faults_of(test, home):
+    """What `tare env verify` finds wrong with all that is kept: {owners: its verdict}."""
+    result = home.tare("env", "verify", "--json")
+    report = json.loads(result.stdout)
+    found = {tuple(one["needed_by"]): one for one in report["objects"] if not one["intact"]}
+    strays = [one for one in report["extra"] if one["kind"] == "stray"]
+    test.assertEqual(report["intact"], not found and not strays)
+    test.assert_status(result, 0 if report["intact"] else 70)
+    text = home.tare("env", "verify")
+    test.assert_status(text, result.returncode)
+    for owners, verdict in found.items():
+        for owner in owners if verdict["kind"] == "layer" else ():
+            test.assertIn(f"{owner}: DAMAGED: layer {verdict['digest']}: {verdict['difference']}; "
+                          f"{verdict['fix']}\n", text.stdout.decode())
+    return found
 
 
 class EnvironmentsTest(harness.TareTest):

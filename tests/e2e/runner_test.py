@@ -115,6 +115,30 @@ class Runners(layers.EnvironmentsTest):
                                  "env | grep -c TARE_RUNNER")
         self.assertEqual(without.stdout, b"0\n")  # not even its place
 
+    def test_verify_reads_a_runner_and_names_it_and_a_run_without_it_says_so(self):
+        self.add("1", "kept")
+        folder = self.folder / "runner-kept-1"
+        shown = json.loads(self.home.must("runner", "show", "kept", "--json").stdout)
+        layer = layers.layer_folder(self.home, shown["digest"])
+        owner = ("runner kept@1",)
+        with layers.flipped(layer / "root/main.sh"):
+            verdict = layers.faults_of(self, self.home)[owner]
+            self.assertIn("main.sh", verdict["difference"])
+            self.assertRegex(verdict["fix"], f"^put {verdict['path']} back from a backup; without "
+                                             "one, move it away and then: `tare runner add` the "
+                                             "folder of kept@1 again$")
+        self.assertEqual(layers.faults_of(self, self.home), {})
+        layer.rename(self.folder / "aside")
+        verdict = layers.faults_of(self, self.home)[owner]
+        self.assertIn("is not in the store", verdict["difference"])
+        refused = self.home.tare("run", "--env", "host", "--runner", "kept", "--", "x")
+        self.assertEqual(refused.returncode, 125)
+        self.assertIn(f"layer {shown['digest']} is not in the store (store/layers/{layer.name}): "
+                      "put it back from a backup; `tare env verify` says", refused.stderr.decode())
+        self.home.must("runner", "add", folder)  # as it says
+        self.assertEqual(layers.faults_of(self, self.home), {})
+        self.home.must("run", "--env", "host", "--runner", "kept", "--", "x")
+
     def test_an_agent_keeps_its_runner_until_another_is_rolled_out(self):
         self.add("1", "rolled")
         self.assert_status(self.apply("keeper", "rolled"), 0)
