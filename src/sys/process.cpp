@@ -67,8 +67,9 @@ Result<ExitStatus> Child::wait(rusage* usage) {
   return status_of(info);
 }
 
-void signal_number(pid_t pid, int number) {
-  if (pid > 1) (void)::kill(pid, number);
+Result<> signal_number(pid_t pid, int number) {
+  if (pid <= 1 || ::kill(pid, number) == 0 || errno == ESRCH) return ok();
+  return sys_error(errno, "signal process " + std::to_string(pid));
 }
 
 void pause_ms(int ms) { (void)::poll(nullptr, 0, ms); }

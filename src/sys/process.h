@@ -46,7 +46,7 @@ class [[nodiscard]] Child {
 
 // By number: only for a process that cannot be reaped, or whose number cannot be reused, meanwhile.
 // Fine when it is gone.
-void signal_number(pid_t pid, int number);
+Result<> signal_number(pid_t pid, int number);
 
 // Blocks a single-threaded program that has nothing else to do. Not for anything that serves.
 void pause_ms(int ms);

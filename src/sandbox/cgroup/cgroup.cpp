@@ -64,7 +64,7 @@ Result<> kill_members(int folder) {
     pid_t pid = 0;
     const auto [next, error] = std::from_chars(at, end, pid);
     if (error != std::errc()) break;
-    sys::signal_number(pid, SIGKILL);
+    (void)sys::signal_number(pid, SIGKILL);
     at = next + 1;
   }
   return ok();

@@ -1,7 +1,6 @@
 // Cgroups whose processes stand still: the freezer of v2 and v1.
 #include <signal.h>
 
-#include <cerrno>
 #include <charconv>
 
 #include "sandbox/cgroup/cgroup.h"
@@ -63,8 +62,7 @@ Result<> CgroupRoot::kill_standing(std::string_view name, pid_t spared) const {
     pid_t pid = 0;
     at = std::from_chars(at, text.data() + text.size(), pid).ptr;
     // None of them can end, or be reaped, before it goes on: numbers are not used again.
-    if (pid <= 0 || pid == spared) continue;
-    if (::kill(pid, SIGKILL) != 0 && errno != ESRCH) return sys_error(errno, "kill what ran in it");
+    if (pid > 0 && pid != spared) TRY(sys::signal_number(pid, SIGKILL));
   }
   return ok();
 }
