@@ -203,9 +203,9 @@ class Session(harness.TareTest):
         link.symlink_to(fifo)
         os.mknod(full, 0o600 | stat.S_IFCHR, os.makedev(1, 7))  # /dev/full
         for path in (fifo, link, self.folder):
-            with subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE) as reader:
+            with open(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:
                 self.home.must("session", "cp", f"{self.session}:n/name", path)
-                self.assertEqual(reader.stdout.read(), b"new\n")
+                self.assertEqual(reader.read(), b"new\n")
         result = self.home.tare("session", "cp", f"{self.session}:n/long", full)
         self.assert_reason(result, 75, '.*full".*No space left')
         (self.folder / "n").mkdir()
