@@ -364,6 +364,21 @@ Result<Command> Grammar::parse(std::vector<std::string> arguments, bool has_comm
   return help();
 }
 
+// The word that names the command, as far as can be told before anything is parsed: the first that
+// is no option of `tare` itself, nor its value. A wrong guess costs time only: what is not
+// understood is read once more, with all there is.
+std::string_view command_in(const std::vector<std::string>& words) {
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::string_view word = words[i];
+    if (word == "--home" || word == "--url") {
+      ++i;
+    } else if (!word.starts_with('-')) {
+      return word;
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Invocation> parse_args(const std::vector<std::string>& arguments,
@@ -376,7 +391,7 @@ Result<Invocation> parse_args(const std::vector<std::string>& arguments,
   if (has_command) raw.command.assign(dashes + 1, arguments.end());
   const std::vector<std::string> words(arguments.begin(), dashes);
   const Raw untouched = raw;
-  auto command = Grammar(raw, words.empty() ? "" : words.front()).parse(words, has_command);
+  auto command = Grammar(raw, command_in(words)).parse(words, has_command);
   if (!command || std::holds_alternative<HelpCommand>(*command)) {  // those need the whole of it
     raw = untouched;
     command = Grammar(raw).parse(words, has_command);
