@@ -173,9 +173,13 @@ void Scheduler::drop_unstarted() {
   });
 }
 
+// The loop's thread is woken when it can have the mutex: else it would wake to wait for it, and
+// perhaps on the processor of the one that holds it.
 void Scheduler::post(UniqueFunction<void()> function) {
-  const std::lock_guard lock(posts_mutex_);
-  posts_.push_back(std::move(function));
+  {
+    const std::lock_guard lock(posts_mutex_);
+    posts_.push_back(std::move(function));
+  }
   if (!has_posts_.exchange(true)) poller_->interrupt();
 }
 
