@@ -89,6 +89,7 @@ Result<LaunchParts> prepare_launch(LiveRun& live, const RunDeps& deps) {
   }
   SandboxOrder order = TRY(sandbox_order(spec, deps));
   LaunchParts parts;
+  parts.shut_in = spec.network == model::Network::none;
   parts.message = {.id = id,
                    .base = std::move(order.base),
                    .with_stdin = spec.with_stdin,

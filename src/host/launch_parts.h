@@ -24,6 +24,8 @@ struct LaunchParts {
   std::vector<sys::UniqueFd> fds;  // in the order of LaunchMessage
   std::vector<int> borrowed() const;
   sys::UniqueFd gate;  // a byte into it lets the program begin
+  // What the program does reaches nobody but through tared: no network.
+  bool shut_in = false;
 };
 
 // Both plans of a run. Pure but for the filter.

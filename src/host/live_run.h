@@ -38,9 +38,12 @@ struct LiveRun {
   Purpose purpose = Purpose::run;
   fiber::Event changed;
 
-  // Is the run, or its `launching`, on the disk? Nothing of its program runs before.
+  // Is the run, or its `launching`, on the disk? Nothing that its program does is seen outside
+  // before.
   enum class Recorded : std::uint8_t { pending, done, failed };
   Recorded recorded = Recorded::pending;
+  // Its row is written, if perhaps not on the disk yet: nobody else has its key.
+  bool admitted = false;
   bool driven = false;        // a fiber drives it
   bool launched = false;      // the launcher was told, by us or by the tared before us
   bool reattached = false;    // by the tared before us

@@ -41,7 +41,14 @@ class Records {
     committer_.submit_soon(on_store(std::move(operation)), on_loop(std::move(done)));
   }
 
-  // The same, waiting for the answer. From a fiber.
+  // From an operation: to be done on the loop before that operation's answer is there, and before
+  // it is durable. What the operation did may still be undone: its answer says so then.
+  template <class Hint>
+  void hint(Hint hint) {
+    loop_.post(std::move(hint));
+  }
+
+  // The same as queue(), waiting for the answer. From a fiber.
   template <class Operation>
   auto run(Operation operation) -> std::invoke_result_t<Operation&, runs::Store&> {
     using Answer = std::invoke_result_t<Operation&, runs::Store&>;

@@ -22,6 +22,7 @@ using namespace std::chrono_literals;
 
 // A build whose image was no good, to end by itself and say why.
 constexpr fiber::Duration kBuildGrace = 2s;
+constexpr std::string_view kNotRecorded = "the run could not be recorded";
 
 }  // namespace
 
@@ -31,6 +32,7 @@ Result<> RunDriver::drive(LiveRun& live, const fiber::Context& ctx) const {
   TRY(live.changed.wait_until([&] { return live.recorded != LiveRun::Recorded::pending; }, ctx));
   if (live.recorded ==
       LiveRun::Recorded::failed) {  // never was a run: another one has its key, or the disk is full
+    take_back(live, ctx);
     live.log.reset();
     return sys::remove_tree_at(deps_.runs_dir, live.run.id);
   }
@@ -42,6 +44,15 @@ Result<> RunDriver::drive(LiveRun& live, const fiber::Context& ctx) const {
   // Not an error when it fails: the next list of live sandboxes shows it, and it is released then.
   (void)deps_.launcher.send(sandbox::ReleaseMessage{live.run.id}, {}, ctx);
   return ok();
+}
+
+// Its program may have begun. An end that is yet to come finds nobody who knows the run, and it is
+// released then (RunService::on_ended).
+void RunDriver::take_back(const LiveRun& live, const fiber::Context& ctx) const {
+  if (!live.launched || live.lost) return;
+  if (!live.ended) (void)deps_.launcher.send(sandbox::KillMessage{live.run.id}, {}, ctx);
+  if (live.ended && !live.ended->message.never_began)
+    (void)deps_.launcher.send(sandbox::ReleaseMessage{live.run.id}, {}, ctx);
 }
 
 // The run, top to bottom.
@@ -104,14 +115,18 @@ Result<> RunDriver::launch(LiveRun& live, const fiber::Context& ctx) const {
   if (live.kill_wanted) return Error{Errc::cancelled, "killed before it was launched"};
   live.launched = true;
   // Sent while the disk is busy with the run's row. Nothing of the run's begins before the gate
-  // opens; if it closes instead, there was no launch.
+  // opens; if it closes instead, there was no launch. It opens before the row is durable for a
+  // program that can reach nobody: what it says is kept back until then (docs/decisions/0011).
   TRY(deps_.launcher.send(parts.message, parts.borrowed(), ctx));
   parts.fds.clear();
   if (auto opened = open_output(live, deps_); !opened && !live.fault)
     live.fault = std::move(opened).error();
-  const auto recorded = [&] { return live.recorded != LiveRun::Recorded::pending; };
-  TRY(live.changed.wait_until(recorded, ctx));
-  if (live.recorded == LiveRun::Recorded::failed) return Error{Errc::internal, "not recorded"};
+  const auto may_begin = [&] {
+    return live.recorded != LiveRun::Recorded::pending || (live.admitted && parts.shut_in);
+  };
+  TRY(live.changed.wait_until(may_begin, ctx));
+  if (live.recorded == LiveRun::Recorded::failed)
+    return Error{Errc::internal, std::string(kNotRecorded)};
   if (live.fault || live.kill_wanted) return ok();
   // A launcher that is gone is told of otherwise.
   (void)sys::write_all(parts.gate.get(), "g");
@@ -208,6 +223,9 @@ void RunDriver::import(LiveRun& live, const fiber::Context& ctx) const {
 }
 
 Result<> RunDriver::follow(LiveRun& live, const fiber::Context& ctx) const {
+  TRY(live.changed.wait_until([&] { return live.recorded != LiveRun::Recorded::pending; }, ctx));
+  if (live.recorded == LiveRun::Recorded::failed)
+    return Error{Errc::internal, std::string(kNotRecorded)};
   bool recorded = live.run.state != model::RunState::starting;
   for (;;) {
     if (live.started && !recorded) {

@@ -1,16 +1,16 @@
 // RunDriver: the story of one run, from the launch (or from where an earlier tared left it) to the
 // recorded end. One fiber for each run.
 //
-//   prepare -> Launch -> (run row durable) -> open the gate -> pump stdout, stderr -> Ended ->
-//   collect /output -> end durable -> Release
+//   prepare -> Launch -> (run row written) -> open the gate -> pump stdout, stderr ->
+//   (run row durable) -> Ended -> collect /output -> end durable -> Release
 //
 // Of a session that hibernates (sessions.h) it ends with the sandbox, and begins again when it is
 // woken.
 //
 // Owner: RunService. Loop thread only. Errors: Errc::cancelled when tared stops, and then nothing
 // is changed: the sandbox stays with the launcher. Everything else becomes the run's outcome. What
-// never happens: an instruction of the program before the run is durable; a release before its end
-// is.
+// never happens: anything of a program is seen outside its sandbox before the run is durable; an
+// instruction of one that has a network before then; a release before its end is.
 #pragma once
 
 #include "base/result.h"
@@ -28,6 +28,7 @@ class RunDriver {
 
  private:
   Result<model::RunEvent> story(LiveRun& live, const fiber::Context& ctx) const;
+  void take_back(const LiveRun& live, const fiber::Context& ctx) const;
   Result<> launch(LiveRun& live, const fiber::Context& ctx) const;
   Result<> watch(LiveRun& live, const fiber::Context& ctx) const;
   Result<bool> to_be_launched_again(LiveRun& live) const;

@@ -107,6 +107,10 @@ Result<runs::CreatedRun> RunService::create(NewRun wanted) {
     if (live->image) TRY(record_build(store, *live->image, run.id));
     if (at_once) {
       made.run = TRY(store.append_event(kTenant, run.id, launching)).run;
+      deps_.records.hint([&live] {
+        live->admitted = true;
+        live->changed.notify_all();
+      });
     }
     return made;
   });
@@ -189,7 +193,7 @@ std::vector<std::shared_ptr<LiveRun>> RunService::sessions() const {
 // Its sandbox is gone. What was asked meanwhile is done now.
 void RunService::rest(const LivePtr& live) {
   live->driven = live->launched = live->reattached = live->output_limit_hit = false;
-  live->discarded = live->output_taken = false;
+  live->discarded = live->output_taken = live->admitted = false;
   live->started.reset();
   live->ended.reset();
   live->lost.reset();

@@ -1,4 +1,5 @@
-"""Holds a process with all its threads before each of its system calls, and kills it there.
+"""Holds a process with all its threads before each of its system calls, and kills it there; or holds
+one thread before one call while the others go on, and lets that call fail.
 
 By ptrace alone: nothing in the program helps. Between two calls a thread only changes memory
 that dies with it, so "before each call" is every state that anybody else can find. One Stepper at
@@ -13,6 +14,7 @@ import time
 
 SEIZE, INTERRUPT, SYSCALL, DETACH, SYSCALL_INFO = 0x4206, 0x4207, 24, 17, 0x420E
 SYSGOOD, FOLLOW_THREADS = 1, 8
+POKE_USER, ORIG_RAX, RAX = 6, 15 * 8, 10 * 8  # x86_64: struct user_regs_struct
 WALL = 0x40000000
 ENTRY = 1
 PAUSE_S = 0.0002
@@ -61,12 +63,59 @@ class Stepper:
             elif os.WIFSTOPPED(status) and self.enters_call(tid, status):
                 self.calls += 1
                 if self.calls == kill_before:
-                    os.kill(self.pid, signal.SIGKILL)
-                    self.reap()
+                    self.kill()
                     return True
                 ptrace(SYSCALL, tid)
             elif os.WIFSTOPPED(status):
                 ptrace(SYSCALL, tid, 0, self.signal_of(status))
+
+    def hold(self, thread, number, until):
+        """The thread of that name stands before its next call of that number, and the others go on,
+        until until(). The thread's id. Goes on with kill() or refuse_held()."""
+        held = 0
+        while not held or not until():
+            tid, status = self.next_event()
+            if tid == 0:
+                time.sleep(PAUSE_S)
+            elif tid < 0:
+                raise AssertionError("it died by itself")
+            elif os.WIFSTOPPED(status):
+                enters = self.enters_call(tid, status)
+                if enters and not held and self.last == number and self.name_of(tid) == thread:
+                    held = tid
+                    continue
+                ptrace(SYSCALL, tid, 0, 0 if enters else self.signal_of(status))
+        return held
+
+    def refuse_held(self, held, number, error, done):
+        """The call it stands before, and all of that number by its thread, fail; until done()."""
+        refused = {held}
+        ptrace(POKE_USER, held, ORIG_RAX, ctypes.c_ulong(-1).value)
+        ptrace(SYSCALL, held)
+        while not done():
+            tid, status = self.next_event()
+            if tid == 0:
+                time.sleep(PAUSE_S)
+            elif tid < 0:
+                raise AssertionError("it died by itself")
+            elif os.WIFSTOPPED(status):
+                if self.enters_call(tid, status):
+                    if tid == held and self.last == number:
+                        ptrace(POKE_USER, tid, ORIG_RAX, ctypes.c_ulong(-1).value)
+                        refused.add(tid)
+                elif tid in refused:
+                    ptrace(POKE_USER, tid, RAX, ctypes.c_ulong(-error).value)
+                    refused.discard(tid)
+                ptrace(SYSCALL, tid, 0, self.signal_of(status))
+        self.let_go()
+
+    def kill(self):
+        os.kill(self.pid, signal.SIGKILL)
+        self.reap()
+
+    def name_of(self, tid):
+        with open(f"/proc/{self.pid}/task/{tid}/comm", encoding="ascii") as comm:
+            return comm.read().strip()
 
     @staticmethod
     def next_event():
