@@ -364,21 +364,6 @@ Result<Command> Grammar::parse(std::vector<std::string> arguments, bool has_comm
   return help();
 }
 
-// The word that names the command, as far as can be told before anything is parsed: the first that
-// is no option of `tare` itself, nor its value. A wrong guess costs time only: what is not
-// understood is read once more, with all there is.
-std::string_view command_in(const std::vector<std::string>& words) {
-  for (std::size_t i = 0; i < words.size(); ++i) {
-    const std::string_view word = words[i];
-    if (word == "--home" || word == "--url") {
-      ++i;
-    } else if (!word.starts_with('-')) {
-      return word;
-    }
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<Invocation> parse_args(const std::vector<std::string>& arguments,

@@ -114,6 +114,18 @@ Result<std::string> variable_of(const std::string& text) {
   return text;
 }
 
+std::string_view command_in(const std::vector<std::string>& words) {
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::string_view word = words[i];
+    if (word == "--home" || word == "--url") {
+      ++i;
+    } else if (!word.starts_with('-')) {
+      return word;
+    }
+  }
+  return {};
+}
+
 Result<Command> make_run(const Raw& raw) {
   if (raw.profile == kExplain) return Command(ProfilesCommand{raw.json});
   RunCommand run;

@@ -44,6 +44,10 @@ Result<std::string> variable_of(const std::string& text);
 // "name" or "name@3".
 Result<> split_version(std::string_view text, std::string& name, std::uint32_t& version);
 
+// The word that names the command, as far as can be told before anything is parsed: the first that
+// is no option of `tare` itself, nor its value. A wrong guess costs time only: what is not
+// understood is read once more, with all there is.
+std::string_view command_in(const std::vector<std::string>& words);
 Result<Command> make_run(const Raw& raw);
 Result<Command> make_agent_show(const Raw& raw);
 Result<Target> target_of(const Raw& raw, const Environment& environment);

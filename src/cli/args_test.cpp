@@ -252,6 +252,21 @@ TEST(Args, the_home_is_that_of_the_option_then_the_environment_then_the_default)
   EXPECT_TRUE(parse({"--home", "relative", "ps"})->target.home.starts_with('/'));
 }
 
+TEST(Args, options_before_the_command_take_their_value_whatever_it_is_called) {
+  for (const Words& words : {Words{"--home", "/run", "ps"}, Words{"--home=/run", "ps"},
+                             Words{"--url", "http://127.0.0.1:2", "--home", "/run", "ps"},
+                             Words{"ps", "--home", "/run"}}) {
+    const auto invocation = parse(words);
+    ASSERT_TRUE(invocation.ok()) << fmt::format("{}", fmt::join(words, " "));
+    EXPECT_TRUE(std::holds_alternative<PsCommand>(invocation->command));
+    EXPECT_EQ(invocation->target.home, "/run");
+  }
+  // A home that is named as a command.
+  EXPECT_TRUE(
+      std::holds_alternative<EnvListCommand>(parse({"--home", "run", "env", "list"})->command));
+  EXPECT_FALSE(parse({"--home", "run"})->target.home.empty());
+}
+
 TEST(Args, a_home_on_the_command_line_is_stronger_than_a_url_in_the_environment) {
   const Environment environment{.home = "", .url = "http://127.0.0.1:1", .api_key = "k"};
   EXPECT_EQ(parse({"ps"}, environment)->target.url, "http://127.0.0.1:1");

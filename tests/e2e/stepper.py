@@ -1,5 +1,5 @@
-"""Holds a process with all its threads before each of its system calls, and kills it there; or holds
-one thread before one call while the others go on, and lets that call fail.
+"""Holds a process with all its threads before each of its system calls, and kills it there; or
+holds one thread before one call while the others go on, and lets that call fail.
 
 By ptrace alone: nothing in the program helps. Between two calls a thread only changes memory
 that dies with it, so "before each call" is every state that anybody else can find. One Stepper at
