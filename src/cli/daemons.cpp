@@ -26,6 +26,9 @@ constexpr fiber::Duration kPollInterval = std::chrono::milliseconds(5);
 constexpr std::size_t kLogLines = 8;
 constexpr std::size_t kLogTailBytes = 16 * 1024;
 constexpr std::string_view kSecretVariable = "TARE_API_KEY=";
+// Of those that answer requests, as nice(1): a run is some twenty hand-overs between them, each of
+// which would wait for the turn of whatever keeps the processors busy.
+constexpr int kAnswering = -10;
 
 Result<std::string> own_folder() {
   const auto self = TRY(sys::read_link_at(sys::kCwd, "/proc/self/exe"));
@@ -97,7 +100,10 @@ Result<Daemon> start_daemon(const Home& home, std::string_view name,
   options.argv.insert(options.argv.end(), arguments.begin(), arguments.end());
   options.out = options.err = log.get();
   options.new_session = true;
-  return Daemon{std::string(name), TRY(sys::spawn(options)), log_begin};
+  Daemon daemon{std::string(name), TRY(sys::spawn(options)), log_begin};
+  // An ordinary user may not: theirs wait for their turn.
+  if (name != kStore) (void)sys::set_priority(daemon.process.pid(), kAnswering);
+  return daemon;
 }
 
 std::string last_log_lines(const Home& home, const Daemon& daemon) {

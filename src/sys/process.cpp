@@ -1,5 +1,6 @@
 #include "sys/process.h"
 
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
@@ -9,7 +10,11 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <string>
 
+#include <fmt/core.h>
+
+#include "sys/files.h"
 #include "sys/retry.h"
 
 namespace tare::sys {
@@ -101,6 +106,16 @@ Result<Child> clone_child(std::uint64_t flags, int cgroup) {
 
 Result<ForeignChild> clone_sibling(std::uint64_t flags, int cgroup) {
   return clone_any(flags | CLONE_PARENT, cgroup);
+}
+
+Result<> set_priority(pid_t pid, int nice) {
+  if (::setpriority(PRIO_PROCESS, static_cast<id_t>(pid), nice) < 0)
+    return sys_error(errno, "setpriority");
+  const auto path = fmt::format("/proc/{}/autogroup", pid);
+  const UniqueFd group(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (!group.valid() && errno == ENOENT) return ok();  // a kernel without it
+  if (!group.valid()) return sys_error(errno, "open " + path);
+  return write_all(group.get(), std::to_string(nice));
 }
 
 }  // namespace tare::sys

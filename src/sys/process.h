@@ -48,6 +48,11 @@ class [[nodiscard]] Child {
 // Fine when it is gone.
 Result<> signal_number(pid_t pid, int number);
 
+// Of the process, whose threads are yet to come, and of its session where the kernel weighs those
+// against each other (sched(7), autogroup): -20 before all others, 19 behind them. To raise it
+// takes CAP_SYS_NICE.
+Result<> set_priority(pid_t pid, int nice);
+
 // Blocks a single-threaded program that has nothing else to do. Not for anything that serves.
 void pause_ms(int ms);
 

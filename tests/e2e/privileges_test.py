@@ -97,6 +97,23 @@ class Programs(harness.TareTest):
             found = [sockets[link] for link in links if link in sockets]
             self.assertEqual(found, ["0100007F"] if name == "tared" else [], name)
 
+    def test_those_that_answer_go_before_all_else_and_what_runs_inside_does_not(self):
+        def nice(pid):
+            group = harness.read_text(f"/proc/{pid}/autogroup")  # "" without this scheduler
+            return os.getpriority(os.PRIO_PROCESS, pid), int(group.split()[-1]) if group else None
+
+        launcher = self.home.program_pid("tare-launcher")
+        for pid in (launcher, self.home.program_pid("tared")):
+            self.assertIn(nice(pid), ((-10, -10), (-10, None)))
+        run = self.home.detached("sleep", "100")
+        harness.wait_until(self.home.sandboxed, "the program")
+        others = [pid for pid in self.home.processes()
+                  if int(harness.status_of(pid).get("PPid", 0)) == launcher]
+        self.assertTrue(others, "no maker")
+        for pid in [self.home.program_pid("tare-store"), *others, *self.home.sandboxed()]:
+            self.assertIn(nice(pid), ((0, 0), (0, None)), harness.read_text(f"/proc/{pid}/comm"))
+        self.home.must("kill", run)
+
     def test_the_launcher_does_not_see_the_hosts_mounts_but_what_it_needs(self):
         launcher = self.home.program_pid("tare-launcher")
         self.assertNotEqual(os.readlink(f"/proc/{launcher}/ns/mnt"),

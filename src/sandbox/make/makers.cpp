@@ -2,6 +2,7 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,6 +33,9 @@ FromMaker failed(const ToMaker& order, const std::string& why) {
 [[noreturn]] void be_maker(const MakerTools& tools, sys::UniqueFd socket) {
   ::prctl(PR_SET_NAME, "tare-maker", 0, 0, 0);
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  // What is made ahead, and what is inside, does not go before others as the launcher does.
+  ::setsid();
+  ::setpriority(PRIO_PROCESS, 0, 0);
   std::vector<int> kept = tools.descriptors();
   kept.insert(kept.end(), {0, 1, 2, socket.get()});
   RealClock clock;
