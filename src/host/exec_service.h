@@ -30,9 +30,12 @@ inline constexpr std::uint64_t kKeptExecBytes = std::uint64_t{16} << 20;
 inline constexpr std::size_t kMaxExecs = 64;           // in one sandbox at once
 inline constexpr std::size_t kMaxFileOperations = 16;  // likewise, beside them
 
-// A transient exec: no record, no log, and it ends when `tell` goes.
+// A transient exec: no record, no log.
 struct TransientExec {
-  InUse use;
+  std::shared_ptr<LiveRun> run;
+  std::uint32_t sleeps = 0;  // which of its sandboxes
+  InUse use;                 // as long as somebody waits for it
+  Counted writing;           // of one that writes a file, until it has ended
   fiber::Event changed;
   std::optional<model::Outcome> ended;
 };
@@ -74,6 +77,8 @@ class ExecService final : public ExecEvents {
                                   const std::vector<int>& fds, const fiber::Context& ctx);
   // Nobody waits for it any more: it is killed, if it has not ended.
   void drop_transient(const std::string& run, std::uint32_t number);
+  // The same of one that ends by itself: it is given a minute for it.
+  void let_end_transient(const std::string& run, std::uint32_t number);
 
   void on_live_exec(const sandbox::LiveExecMessage& message,
                     std::vector<sys::UniqueFd> fds) override;

@@ -1,5 +1,6 @@
 // ExecService: transient execs, and what the launcher says.
 #include <algorithm>
+#include <chrono>
 
 #include <fmt/format.h>
 
@@ -8,6 +9,9 @@
 namespace tare::host {
 
 namespace {
+
+// From the last that is wanted of one to its end, of which nobody tells when the sandbox has ended.
+constexpr std::chrono::seconds kEndingPatience{60};
 
 // Numbers of those that nothing is kept of.
 constexpr std::uint32_t kFirstTransient = 1U << 31;
@@ -22,7 +26,10 @@ Result<ExecService::Started> ExecService::start_transient(const std::string& run
                                                           const fiber::Context& ctx) {
   const auto sandbox = TRY(live_run(run, ctx));
   // Of sandboxes that have ended nobody tells.
-  std::erase_if(transients_, [&](const auto& entry) { return !runs_.live(entry.first.first); });
+  std::erase_if(transients_, [&](const auto& entry) {
+    return runs_.live(entry.first.first) != entry.second->run ||
+           entry.second->run->sleeps != entry.second->sleeps;
+  });
   const auto others = std::count_if(transients_.begin(), transients_.end(),
                                     [&](const auto& entry) { return entry.first.first == run; });
   if (static_cast<std::size_t>(others) >= kMaxFileOperations) {
@@ -36,6 +43,8 @@ Result<ExecService::Started> ExecService::start_transient(const std::string& run
   std::vector<int> all = {plan.get()};
   all.insert(all.end(), fds.begin(), fds.end());
   auto exec = std::make_shared<TransientExec>();
+  exec->run = sandbox;
+  exec->sleeps = sandbox->sleeps;
   exec->use = InUse(sandbox);
   transients_[{run, number}] = exec;
   auto sent = deps_.launcher.send(
@@ -49,6 +58,18 @@ Result<ExecService::Started> ExecService::start_transient(const std::string& run
 
 void ExecService::drop_transient(const std::string& run, std::uint32_t number) {
   if (transients_.erase({run, number}) > 0) send_later(sandbox::ExecSignalMessage{run, number, 9});
+}
+
+void ExecService::let_end_transient(const std::string& run, std::uint32_t number) {
+  const auto found = transients_.find({run, number});
+  if (found == transients_.end()) return;
+  drivers_.spawn([this, run, number, exec = found->second](const fiber::Context& ctx) {
+    const auto over = [&] { return exec->ended.has_value() || exec->run->sleeps != exec->sleeps; };
+    (void)exec->run->changed.wait_until(over, ctx.with_timeout(kEndingPatience));
+    const auto still = transients_.find({run, number});
+    if (still != transients_.end() && still->second == exec && !ctx.cancelled())
+      drop_transient(run, number);
+  });
 }
 
 void ExecService::send_later(sandbox::ToLauncher message) {
@@ -66,7 +87,8 @@ void ExecService::on_live_exec(const sandbox::LiveExecMessage& message,
   if (table_.contains(key)) return;  // it has its pipes
   const auto run = runs_.live(message.id);
   auto record = records_.load(message.id, message.exec);
-  if (!run || !record) {
+  // Of a session that hibernates: what it did since is not kept, and must not be told.
+  if (!run || !record || run->hibernates()) {
     send_later(sandbox::ExecSignalMessage{message.id, message.exec, 9});
     return send_later(sandbox::ExecReleaseMessage{message.id, message.exec});
   }
@@ -101,6 +123,7 @@ void ExecService::on_execs_listed() {
   }
   for (const auto& [key, exec] : transients_) {
     exec->ended = model::Outcome{model::EndReason::setup_failed, 0, 0, "the launcher was away"};
+    exec->writing = {};
     exec->changed.notify_all();
   }
   transients_.clear();
@@ -120,7 +143,9 @@ void ExecService::on_exec_ended(const sandbox::ExecEndedMessage& message) {
   const Key key{message.id, message.exec};
   if (const auto transient = transients_.find(key); transient != transients_.end()) {
     transient->second->ended = message.outcome;
+    transient->second->writing = {};
     transient->second->changed.notify_all();
+    transient->second->run->changed.notify_all();
     transients_.erase(transient);
     return;
   }

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "base/result.h"
 #include "fiber/event.h"
@@ -73,6 +74,9 @@ struct LiveRun {
   // For its idle timeout: how many use it, and since when nobody does.
   std::uint32_t uses = 0;
   fiber::Clock::time_point used_at = fiber::Clock::now();
+  // Files that are being written into its sandbox, and how many have it stand still or are about
+  // to.
+  std::uint32_t writes = 0, standing = 0;
   // Of a session whose runner was changed, or is just being: what it has instead of the one in its
   // request.
   std::optional<model::SessionRunner> runner;
@@ -147,6 +151,31 @@ class [[nodiscard]] InUse {
 
  private:
   std::shared_ptr<LiveRun> live_;
+};
+
+// One more of something in a run that must be alive for as long as this is: LiveRun::writes and the
+// like.
+class [[nodiscard]] Counted {
+ public:
+  using Count = std::uint32_t LiveRun::*;
+  Counted() = default;
+  Counted(LiveRun& live, Count count) : live_(&live), count_(count) { ++(live.*count); }
+  Counted(Counted&& other) noexcept
+      : live_(std::exchange(other.live_, nullptr)), count_(other.count_) {}
+  Counted& operator=(Counted&& other) noexcept {
+    std::swap(live_, other.live_);
+    std::swap(count_, other.count_);
+    return *this;
+  }
+  ~Counted() {
+    if (live_ == nullptr) return;
+    --(live_->*count_);
+    live_->changed.notify_all();
+  }
+
+ private:
+  LiveRun* live_ = nullptr;
+  Count count_ = nullptr;
 };
 
 }  // namespace tare::host

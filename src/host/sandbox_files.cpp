@@ -98,13 +98,30 @@ FileOperation::FileOperation(FileOperation&& other) noexcept
       in_(std::move(other.in_)),
       out_(std::move(other.out_)),
       done_(other.done_),
+      writes_(other.writes_),
       fields_(std::move(other.fields_)) {}
 
 FileOperation::~FileOperation() {
-  if (execs_ != nullptr && !done_) execs_->drop_transient(run_, number_);
+  if (execs_ == nullptr) return;
+  exec_->use = {};
+  in_.reset();
+  out_.reset();
+  if (done_ || writes_) {
+    execs_->let_end_transient(run_, number_);
+  } else {
+    execs_->drop_transient(run_, number_);
+  }
+}
+
+bool FileOperation::sleeps() const {
+  return exec_->run->hibernates() || exec_->run->sleeps != exec_->sleeps;
 }
 
 Error FileOperation::strange() const {
+  if (sleeps()) {
+    return Error{Errc::conflict,
+                 fmt::format("{} has been hibernated meanwhile: ask again, which wakes it", run_)};
+  }
   return Error{Errc::unavailable,
                fmt::format("the answer from inside {} was broken off or is not one: something "
                            "there ended or changed it",
@@ -149,7 +166,7 @@ Result<sandbox::FileHead> FileOperation::head(const fiber::Context& ctx) {
   }
   if (!TRY(std::move(whole))) {
     // It may not even have been started: the process limit, say.
-    (void)exec_->changed.wait_until([&] { return exec_->ended.has_value(); },
+    (void)exec_->changed.wait_until([&] { return exec_->ended || sleeps(); },
                                     ctx.with_timeout(kEndPatience));
     TRY(ctx.check());
     if (!exec_->ended || exec_->ended->reason != model::EndReason::setup_failed) return strange();
@@ -219,7 +236,10 @@ Result<bool> FileOperation::write(std::string_view bytes, const fiber::Context& 
   return true;
 }
 
+// Not while its sandbox stands still, or is about to: it would be stopped in the midst of it.
 Result<bool> FileOperation::commit(const fiber::Context& ctx) {
+  LiveRun& live = *exec_->run;
+  TRY(live.changed.wait_until([&] { return live.standing == 0 || live.is_over(); }, ctx));
   return write_raw(std::string_view("\0\0\0\0", 4), ctx);
 }
 
@@ -247,6 +267,9 @@ Result<FileOperation> SandboxFiles::start(const std::string& run, std::string_vi
   operation.run_ = run;
   operation.number_ = started.number;
   operation.exec_ = std::move(started.exec);
+  operation.writes_ = verb == "write";
+  if (operation.writes_)
+    operation.exec_->writing = Counted(*operation.exec_->run, &LiveRun::writes);
   operation.in_ = std::move(in.write);
   operation.out_ = std::move(out.read);
   return operation;

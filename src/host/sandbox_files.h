@@ -5,7 +5,8 @@
 // Owner: main. Loop thread only. A path is absolute, or below /home/agent. Errors: Errc::not_found,
 // denied, conflict, exhausted, invalid with the field `path` (or the one that was given); timeout
 // when the sandbox does not answer within kAnswerTimeout; unavailable when what answered was not
-// tare-files. What never happens: an operation outlives who asked for it.
+// tare-files. What never happens: an operation outlives who asked for it (but a write for as long
+// as it takes to clean up behind itself).
 #pragma once
 
 #include <chrono>
@@ -30,7 +31,8 @@ inline constexpr std::chrono::seconds kAnswerTimeout{60};
 inline constexpr std::size_t kMaxSandboxPathBytes = 4000;
 inline constexpr std::uint64_t kMaxListedEntries = 100'000;
 
-// One tare-files at work. Ends it when it goes.
+// One tare-files at work. When this goes, it is killed; one that writes a file is told by the end
+// of its stdin, and takes away what it has begun.
 class FileOperation {
  public:
   FileOperation(FileOperation&& other) noexcept;
@@ -57,13 +59,14 @@ class FileOperation {
   Result<std::string> read_text(std::size_t size, const fiber::Context& ctx);
   Result<bool> write_raw(std::string_view bytes, const fiber::Context& ctx);
   Error strange() const;
+  bool sleeps() const;
 
   ExecService* execs_ = nullptr;  // null: moved away
   std::string run_;
   std::uint32_t number_ = 0;
   std::shared_ptr<TransientExec> exec_;
   sys::UniqueFd in_, out_;
-  bool done_ = false;
+  bool done_ = false, writes_ = false;
   std::vector<std::pair<std::string, std::string>> fields_;  // and their paths, for errors
 };
 

@@ -1,5 +1,7 @@
 #include "host/standing_upper.h"
 
+#include <chrono>
+
 #include <fmt/format.h>
 
 #include "base/limits.h"
@@ -12,6 +14,7 @@ namespace tare::host {
 
 namespace {
 
+constexpr fiber::Duration kWritePatience = std::chrono::seconds(1);
 constexpr std::uint64_t kFreezeTimeoutMs = 10 * 60 * 1000;
 constexpr std::size_t kMaxOwnLayers = 6;  // of each part; more are made one
 constexpr std::uint64_t kMaxFrozenEntries = 2'000'000;
@@ -64,15 +67,22 @@ Result<> make_flat(std::vector<std::string>& own, const std::vector<std::string>
 
 }  // namespace
 
-Result<StandingUpper> StandingUpper::stop(const LiveRun& live, const RunDeps& deps,
+Result<StandingUpper> StandingUpper::stop(LiveRun& live, const RunDeps& deps,
                                           const fiber::Context& ctx) {
+  Counted counted(live, &LiveRun::standing);
+  // A file that is just being put in place may stand there under two names for a moment. Who writes
+  // a long one, or is held up inside, is not waited for.
+  auto written = live.changed.wait_until([&] { return live.writes == 0 || live.is_over(); },
+                                         ctx.with_timeout(kWritePatience));
+  if (!written && written.error().code != Errc::timeout) return std::move(written).error();
+  TRY(ctx.check());
   auto stopped = deps.launcher.stop(live.run.id, ctx);
   if (!stopped && stopped.error().code != Errc::conflict) deps.launcher.go_on(live.run.id);
-  return StandingUpper(live, deps, TRY(std::move(stopped)));
+  return StandingUpper(live, deps, std::move(counted), TRY(std::move(stopped)));
 }
 
 StandingUpper::~StandingUpper() {
-  if (live_ != nullptr) deps_->launcher.go_on(live_->run.id);
+  if (live_ != nullptr && goes_on_) deps_->launcher.go_on(live_->run.id);
 }
 
 Result<snapshot::Imported> StandingUpper::freeze(UpperPart part, const fiber::Context& ctx) const {

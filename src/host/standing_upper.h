@@ -4,7 +4,8 @@
 //
 // Owner: one request or driver. Loop thread only. Errors: Errc::conflict with why it cannot stand
 // still; conflict when it ended meanwhile; the store's. What never happens: a sandbox stands still
-// after this is gone.
+// after this is gone (but for one that is ended so); a file that is being written into it stands
+// there under another name.
 #pragma once
 
 #include <cstdint>
@@ -26,11 +27,11 @@ enum class UpperPart : std::uint8_t { environment, scratch };
 
 class [[nodiscard]] StandingUpper {
  public:
-  static Result<StandingUpper> stop(const LiveRun& live, const RunDeps& deps,
-                                    const fiber::Context& ctx);
+  static Result<StandingUpper> stop(LiveRun& live, const RunDeps& deps, const fiber::Context& ctx);
   StandingUpper(StandingUpper&& other) noexcept
       : live_(std::exchange(other.live_, nullptr)),
         deps_(other.deps_),
+        counted_(std::move(other.counted_)),
         standing_(std::move(other.standing_)) {}
   StandingUpper& operator=(StandingUpper&&) = delete;
   ~StandingUpper();
@@ -39,13 +40,17 @@ class [[nodiscard]] StandingUpper {
   Result<snapshot::Imported> freeze(UpperPart part, const fiber::Context& ctx) const;
   // All that it has changed since its request, its new layers behind the ones that it had.
   Result<model::OwnLayers> own_layers(const fiber::Context& ctx) const;
+  // It is ended as it stands: it does not go on before.
+  void stay() { goes_on_ = false; }
 
  private:
-  StandingUpper(const LiveRun& live, const RunDeps& deps, StandingSandbox standing)
-      : live_(&live), deps_(&deps), standing_(std::move(standing)) {}
+  StandingUpper(const LiveRun& live, const RunDeps& deps, Counted counted, StandingSandbox standing)
+      : live_(&live), deps_(&deps), counted_(std::move(counted)), standing_(std::move(standing)) {}
 
   const LiveRun* live_;
   const RunDeps* deps_;
+  Counted counted_;
+  bool goes_on_ = true;
   StandingSandbox standing_;
 };
 

@@ -1,4 +1,5 @@
-// tare-files: the contents of files. Sources: sendfile(2), lseek(2) (SEEK_DATA), rename(2).
+// tare-files: the contents of files. Sources: sendfile(2), lseek(2) (SEEK_DATA), open(2)
+// (O_TMPFILE), rename(2).
 #include <fcntl.h>
 #include <sys/random.h>
 #include <sys/sendfile.h>
@@ -127,6 +128,45 @@ int receive(int file) {
   }
 }
 
+// A file that is being written, beside what it will replace. Without a name as long as it is not
+// whole: however we end, nothing of it is left. (Overlayfs can do that since Linux 6.10; before, it
+// has a name, which goes unless we are killed.)
+struct Draft {
+  int folder, file;
+  char name[32] = "";  // ends with a NUL; empty: none
+};
+
+int open_draft(Draft& draft) {
+  const int flags = O_WRONLY | O_CLOEXEC;
+  draft.file = ::openat(draft.folder, ".", flags | O_TMPFILE, 0600);
+  if (draft.file >= 0) return 0;
+  if (errno != EOPNOTSUPP) return errno;
+  temporary_name(draft.name);
+  draft.file = ::openat(draft.folder, draft.name, flags | O_CREAT | O_EXCL | O_NOFOLLOW, 0600);
+  return draft.file >= 0 ? 0 : errno;
+}
+
+int link_draft(const Draft& draft, const char* name) {
+  char self[40];
+  std::snprintf(self, sizeof self, "/proc/self/fd/%d", draft.file);
+  return ::linkat(AT_FDCWD, self, draft.folder, name, AT_SYMLINK_FOLLOW) == 0 ? 0 : errno;
+}
+
+// 0, or errno; then no draft is left. What stands there is replaced, not followed: neither a
+// symlink nor a FIFO is in the way. Only what has a name can take the place of something, so the
+// draft has one for a moment; tared neither ends us then, nor is the folder copied.
+int place(Draft& draft, const char* name) {
+  if (draft.name[0] == '\0') {
+    if (const int error = link_draft(draft, name); error != EEXIST) return error;
+    temporary_name(draft.name);
+    if (const int error = link_draft(draft, draft.name); error != 0) return error;
+  }
+  if (::renameat(draft.folder, draft.name, draft.folder, name) == 0) return 0;
+  const int error = errno;
+  (void)::unlinkat(draft.folder, draft.name, 0);
+  return error;
+}
+
 }  // namespace
 
 int read_file(const char* path, std::uint64_t offset, std::uint64_t length) {
@@ -150,16 +190,17 @@ int write_file(const char* path, unsigned mode) {
   if (!split(path, where)) return answer(EINVAL);
   const Fd folder(::open(where.folder, O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!folder.valid()) return answer_errno();
-  char name[32];
-  temporary_name(name);
-  const Fd file(
-      ::openat(folder.get(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!file.valid()) return answer_errno();
+  Draft draft{folder.get(), -1};
+  if (const int error = open_draft(draft); error != 0)
+    return answer(static_cast<std::uint32_t>(error));
+  const Fd file(draft.file);
   int error = receive(file.get());
   if (error == 0 && ::fchmod(file.get(), mode & 0777) != 0) error = errno;
-  // What stood there is replaced, not followed: neither a symlink nor a FIFO is in the way.
-  if (error == 0 && ::renameat(folder.get(), name, folder.get(), where.name) != 0) error = errno;
-  if (error != 0) (void)::unlinkat(folder.get(), name, 0);
+  if (error == 0) {
+    error = place(draft, where.name);
+  } else if (draft.name[0] != '\0') {
+    (void)::unlinkat(folder.get(), draft.name, 0);
+  }
   return answer(static_cast<std::uint32_t>(error));
 }
 
