@@ -278,7 +278,7 @@ void ExecService::follow(LiveExec& live, const fiber::Context& ctx) {
 void ExecService::watch_sandbox(LiveExec& live, const fiber::Context& ctx) {
   const auto over = [&, sleeps = live.run->sleeps] {
     return live.run->ended || live.run->lost || live.run->ended_durably() ||
-           live.run->sleeps != sleeps;
+           live.run->hibernates() || live.run->sleeps != sleeps;
   };
   if (!live.run->changed.wait_until(over, ctx) || live.ended) return;
   live.ended = ended_with(*live.run);

@@ -58,13 +58,16 @@ Result<model::Run> Sessions::hibernate(const std::string& id, const std::string&
 }
 
 Result<> Sessions::put_to_sleep(LiveRun& live, const std::string& why, const fiber::Context& ctx) {
-  const auto upper = TRY(StandingUpper::stop(live, deps_, ctx));
+  auto upper = TRY(StandingUpper::stop(live, deps_, ctx));
   auto own = TRY(upper.own_layers(ctx));
   const auto event = hibernated_event(std::move(own), why, deps_.clock.wall_ms());
   auto appended = TRY(deps_.records.run(
       [&](runs::Store& store) { return store.append_event(kTenant, live.run.id, event); }));
+  // Nothing of it happens any more: what an exec did, or said, after this would be lost.
+  upper.stay();
   live.run = std::move(appended.run);
   runs_.end_sandbox(live.run.id);
+  live.notify();
   return ok();
 }
 

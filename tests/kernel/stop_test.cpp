@@ -89,6 +89,15 @@ TEST_F(Stop, a_kill_reaches_one_that_stands_still) {
   EXPECT_EQ(launcher_.finish(std::move(live_)).ended.outcome.reason, EndReason::killed);
 }
 
+// What was made of it is all that is kept: what it did after that, and told, would be lost.
+TEST_F(Stop, one_that_is_killed_as_it_stands_does_nothing_any_more) {
+  ASSERT_EQ(stop().error, "");
+  const std::string before = count();
+  launcher_.send(sandbox::KillMessage{live_.id});
+  wait_for<sandbox::EndedMessage>();
+  EXPECT_EQ(count(), before);
+}
+
 TEST_F(Stop, it_goes_on_when_tared_is_gone) {
   ASSERT_EQ(stop().error, "");
   launcher_.disconnect();

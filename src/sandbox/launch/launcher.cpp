@@ -175,10 +175,7 @@ void Launcher::on_message(ToLauncher message, std::vector<sys::UniqueFd> fds) {
     return prepare(*expected, std::move(fds[0]));
   if (on_exec_message(message, fds)) return;
   if (const auto* kill = std::get_if<KillMessage>(&message)) {
-    if (Sandbox* sandbox = find(kill->id)) {
-      go_on(*sandbox);  // what is frozen by v1 cannot die
-      sandbox->end(kill->reason);
-    }
+    if (Sandbox* sandbox = find(kill->id)) end(*sandbox, kill->reason);
   } else if (const auto* close = std::get_if<CloseStdinMessage>(&message)) {
     if (Sandbox* sandbox = find(close->id)) sandbox->close_stdin();
   } else if (const auto* release = std::get_if<ReleaseMessage>(&message)) {

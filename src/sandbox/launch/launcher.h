@@ -82,6 +82,7 @@ class [[nodiscard]] Launcher {
   void launch(LaunchMessage message, std::vector<sys::UniqueFd> fds);
   void stop(const std::string& id);
   void go_on(Sandbox& sandbox);
+  void end(Sandbox& sandbox, model::EndReason reason);
   void on_stopped(const Stopped& stopped, const std::vector<sys::UniqueFd>& fds);
   Result<> room_for(std::span<const sys::UniqueFd> received) const;
   void claim(Claim claim);

@@ -188,6 +188,17 @@ void Launcher::go_on(Sandbox& sandbox) {
   sandbox.set_standing(on_its_way ? Standing::unwanted : Standing::no);
 }
 
+// One that stands still does nothing any more: a session that hibernates would have shown, in what
+// it says, what is not in the layers that were made of it.
+void Launcher::end(Sandbox& sandbox, model::EndReason reason) {
+  if (sandbox.standing() == Standing::yes && !sandbox.ended()) {
+    auto killed = tools_.making.cgroups.kill_standing(sandbox.cgroup_name(), 0);
+    if (!killed) config_.log->error("what stands still cannot be killed", killed.error());
+  }
+  go_on(sandbox);  // what is frozen by v1 cannot die
+  sandbox.end(reason);
+}
+
 void Launcher::on_stopped(const Stopped& stopped, const std::vector<sys::UniqueFd>& fds) {
   const auto found = sandboxes_.find(stopped.number);
   if (found == sandboxes_.end()) return;  // it has ended meanwhile
