@@ -193,6 +193,7 @@ Result<StandingSandbox> LauncherLink::stop(const std::string& run, const fiber::
   if (!result.answer->error.empty())
     return Error{Errc::conflict, run + " cannot be frozen now: " + result.answer->error};
   return StandingSandbox{std::move(result.fds[0]), std::move(result.fds[1]),
+                         result.answer->with_base ? std::move(result.fds[2]) : sys::UniqueFd(),
                          result.answer->uid_base};
 }
 

@@ -65,6 +65,7 @@ Error other_release(std::string_view program, std::string_view version);
 struct StandingSandbox {
   sys::UniqueFd upper;   // of its overlay
   sys::UniqueFd opaque;  // as in sandbox::StoppedMessage
+  sys::UniqueFd base;    // likewise; not valid where only layers are below
   std::uint32_t uid_base = 0;
 };
 

@@ -42,24 +42,30 @@ std::vector<std::string> not_kept() {
 std::vector<std::string> scratch() { return {"output", "tmp", "var/tmp"}; }
 
 Error too_often(const std::string& run) {
-  return Error{Errc::exhausted,
-               fmt::format("{} stands on {} layers, the most there can be: copy out what you need, "
-                           "and begin another one",
-                           run, kMaxLayers - 1)};
+  return Error{
+      Errc::exhausted,
+      fmt::format("{} would stand on more than {} layers, the most there can be: try again "
+                  "when those of its environment have been made flat",
+                  run, kMaxLayers - 1)};
 }
 
-// Of many nights one layer, which shows the same on `below`.
-Result<> make_flat(std::vector<std::string>& own, const std::vector<std::string>& below,
-                   const RunDeps& deps, const fiber::Context& ctx) {
+// Of many nights one layer, which shows the same on what is below: layers, or the tree `base`.
+// `without`: nothing of what is there.
+Result<> make_flat(std::vector<std::string>& own, const std::vector<std::string>& below, int base,
+                   std::vector<std::string> without, const RunDeps& deps,
+                   const fiber::Context& ctx) {
   snapshot::Flatten wanted;
   wanted.layers = below;
+  wanted.without = std::move(without);
+  wanted.over_base = base >= 0;
   wanted.layers.insert(wanted.layers.end(), own.begin(), own.end());
   wanted.kept = static_cast<std::uint32_t>(below.size());
   wanted.limits = {.max_entries = kMaxFrozenEntries,
                    .max_bytes = kMaxFrozenFileBytes,
                    .max_file_bytes = kMaxFrozenFileBytes};
   wanted.timeout_ms = kFreezeTimeoutMs;
-  const auto flat = TRY(snapshot::expect<snapshot::Imported>(deps.store.call(wanted, {}, ctx)));
+  const std::span<const int> fds(&base, base >= 0 ? 1 : 0);
+  const auto flat = TRY(snapshot::expect<snapshot::Imported>(deps.store.call(wanted, fds, ctx)));
   own.clear();
   if (flat.layer.entries > 0) own.push_back(flat.layer.digest);
   return ok();
@@ -89,7 +95,7 @@ Result<snapshot::Imported> StandingUpper::freeze(UpperPart part, const fiber::Co
   const model::RunRequest& request = live_->run.request;
   snapshot::Freeze wanted;
   wanted.layers = deps_->flat.mounted(live_->run);  // they show the same
-  wanted.over_host = request.environment_digest.empty();
+  wanted.over_base = standing_.base.valid();
   wanted.owner_base = standing_.uid_base;
   wanted.owner_count = sandbox::kIdRange;
   if (part == UpperPart::environment) {
@@ -104,7 +110,8 @@ Result<snapshot::Imported> StandingUpper::freeze(UpperPart part, const fiber::Co
                    .max_file_bytes = kMaxFrozenFileBytes};
   wanted.timeout_ms = kFreezeTimeoutMs;
   const sys::UniqueFd secrets = TRY(deps_->secrets.file());
-  const int fds[] = {standing_.upper.get(), standing_.opaque.get(), secrets.get()};
+  std::vector<int> fds = {standing_.upper.get(), standing_.opaque.get(), secrets.get()};
+  if (wanted.over_base) fds.push_back(standing_.base.get());
   const bool was_there = !live_->is_over();
   auto frozen = snapshot::expect<snapshot::Imported>(deps_->store.call(wanted, fds, ctx));
   // One that was killed meanwhile has not stood still.
@@ -117,16 +124,18 @@ Result<model::OwnLayers> StandingUpper::own_layers(const fiber::Context& ctx) co
   model::OwnLayers own = live_->run.own;
   for (const auto& [part, list] : {std::pair(UpperPart::environment, &own.root),
                                    std::pair(UpperPart::scratch, &own.scratch)}) {
-    const auto frozen = TRY(freeze(part, ctx));
+    auto frozen = TRY(freeze(part, ctx));
     if (frozen.layer.entries > 0) list->push_back(frozen.layer.digest);
     *list = model::unrepeated(*list);
-    // Of what lies below a session on `host` the store knows nothing: nothing of it can be left
-    // out.
-    if (list->size() > kMaxOwnLayers && !live_->run.request.environment_digest.empty())
-      TRY(make_flat(*list, deps_->flat.mounted(live_->run.request), *deps_, ctx));
+    // The scratch layers lie above the others: where a folder on their way is none any more, what
+    // they have there would hide what it has become.
+    const bool too_many = list->size() > kMaxOwnLayers;
+    if (!list->empty() && (too_many || !frozen.cut.empty()))
+      TRY(make_flat(*list, deps_->flat.mounted(live_->run.request), standing_.base.get(),
+                    std::move(frozen.cut), *deps_, ctx));
   }
-  if (layers_of(live_->run.request).size() + own.root.size() + own.scratch.size() >= kMaxLayers)
-    return too_often(live_->run.id);
+  const std::size_t below = deps_->flat.mounted(live_->run.request).size();
+  if (below + own.root.size() + own.scratch.size() >= kMaxLayers) return too_often(live_->run.id);
   return own;
 }
 

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "snapshot/tree_copy.h"
 #include "sys/files.h"
@@ -32,17 +34,22 @@ Result<> write_file(const ManifestEntry& entry, int root, TreeWriter& writer,
 
 }  // namespace
 
-FlatTree flat_tree(const std::vector<Manifest>& layers, std::size_t kept) {
+FlatTree flat_tree(const std::vector<Manifest>& layers, std::size_t kept,
+                   const std::vector<std::string>& without) {
   CHECK(kept < layers.size());
   MergedTree merged;
   for (std::size_t i = 0; i < kept; ++i) merged.lay(layers[i]);
   const SeenTree below = merged.seen();
   for (std::size_t i = kept; i < layers.size(); ++i) merged.lay(layers[i]);
   const SeenTree seen = merged.seen();
+  const auto is_left_out = [&](const std::string& path) {
+    return std::ranges::any_of(without,
+                               [&](const std::string& one) { return is_at_or_below(path, one); });
+  };
   FlatTree flat;
   for (const auto& [path, entry] : seen) {
     const int layer = merged.layer_of(path);
-    if (layer < static_cast<int>(kept)) continue;
+    if (layer < static_cast<int>(kept) || is_left_out(path)) continue;
     FlatEntry one{entry, layer};
     if (entry.type == EntryType::file && !entry.target.empty()) {
       one.entry = ManifestEntry{};
@@ -53,7 +60,7 @@ FlatTree flat_tree(const std::vector<Manifest>& layers, std::size_t kept) {
     flat.emplace_hint(flat.end(), path, std::move(one));
   }
   for (const auto& [path, entry] : below) {
-    if (path == kRootPath || seen.contains(path)) continue;
+    if (path == kRootPath || seen.contains(path) || is_left_out(path)) continue;
     const auto parent = seen.find(split_entry_path(path).first);
     if (parent == seen.end() || parent->second.type != EntryType::directory) continue;
     FlatEntry whiteout;

@@ -25,8 +25,9 @@ struct FlatEntry {
 };
 using FlatTree = std::map<std::string, FlatEntry, EntryPathOrder>;
 
-// `layers`: lowest first. Pure.
-FlatTree flat_tree(const std::vector<Manifest>& layers, std::size_t kept);
+// `layers`: lowest first. Nothing at or below the paths of `without` is in it. Pure.
+FlatTree flat_tree(const std::vector<Manifest>& layers, std::size_t kept,
+                   const std::vector<std::string>& without = {});
 // The manifest's digest.
 Result<Sha256Digest> digest_of(const FlatTree& tree);
 // `roots`: of the layers, in the same order.

@@ -1,6 +1,7 @@
 #include "snapshot/flatten.h"
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include "snapshot/test_overlay.h"
 #include "snapshot/test_service.h"
@@ -94,6 +95,20 @@ TEST_F(FlattenTest, what_came_and_went_above_leaves_nothing) {
   EXPECT_EQ(flatten(1).entries.size(), 1U) << "the root alone";
 }
 
+TEST_F(FlattenTest, what_is_left_out_is_in_it_neither_as_itself_nor_as_a_whiteout) {
+  fs::create_directories(layer(0) / "var/tmp");
+  write(layer(0) / "var/tmp/old", "x");
+  write(layer(0) / "var/other", "x");
+  open_upper();
+  write(merged() / "var/tmp/new", "x");
+  write(merged() / "kept", "x");
+  fs::remove(merged() / "var/tmp/old");
+  freeze();
+  const FlatTree tree = flat_tree(manifests(), 1, {"var"});
+  EXPECT_EQ(tree.size(), 2U) << "the root, and kept";
+  EXPECT_TRUE(tree.contains("kept"));
+}
+
 class FlattenStoreTest : public test::RunningStore {
  protected:
   std::string layer_of(int round) {
@@ -122,6 +137,41 @@ TEST_F(FlattenStoreTest, the_store_makes_one_layer_of_many_and_the_same_one_each
   EXPECT_TRUE(again->reused);
   EXPECT_EQ(again->layer, flat->layer);
   expect_only_whole_layers();
+}
+
+// A session on `host`: what lies below its layers is no layer.
+TEST_F(FlattenStoreTest, over_a_tree_that_is_no_layer_what_hides_something_of_it_is_kept) {
+  const sys::UniqueFd base = home_.folder("base");
+  home_.write("base/of_the_host", "x");
+  (void)home_.folder("base/emptied");
+  home_.write("base/emptied/was", "x");
+  const sys::UniqueFd upper = home_.folder("upper"), none = as_file("");
+  const sys::UniqueFd opaque = as_file(std::string("emptied\0", 8));
+  (void)home_.folder("upper/emptied");
+  for (const char* gone : {"upper/of_the_host", "upper/never_was"})
+    ASSERT_EQ(::mknod((fs::path(home_.path()) / gone).c_str(), S_IFCHR, 0), 0);
+  StoreClient c = client();
+  Freeze freeze = freeze_of();
+  freeze.over_base = true;
+  const int fds[] = {upper.get(), opaque.get(), none.get(), base.get()};
+  const std::string frozen = expect<Imported>(c.call(freeze, fds)).value().layer.digest;
+  // Another part of the same sandbox comes with the same file of opaque folders.
+  EXPECT_EQ(expect<Imported>(c.call(freeze, fds)).value().layer.digest, frozen);
+  const auto text = [&](const std::string& digest) {
+    return home_.read("store/layers/" + digest.substr(7) + "/manifest");
+  };
+  EXPECT_THAT(text(frozen), testing::HasSubstr("\nw emptied/was\n"));
+  EXPECT_THAT(text(frozen), testing::HasSubstr("\nw of_the_host\n"));
+  EXPECT_THAT(text(frozen), testing::Not(testing::HasSubstr("never_was")));
+  const std::string other = layer_of(0);
+  const int one[] = {base.get()};
+  const auto flat = expect<Imported>(
+      c.call(Flatten{{frozen, other}, 0, test::kLimits, 60'000, {}, true}, one));
+  ASSERT_TRUE(flat.ok()) << flat.error().message;
+  const std::string shown = text(flat->layer.digest);
+  EXPECT_THAT(shown, testing::HasSubstr("\nw emptied/was\n"));
+  EXPECT_THAT(shown, testing::HasSubstr("\nw of_the_host\n"));
+  EXPECT_THAT(shown, testing::HasSubstr(" own-0\n"));
 }
 
 TEST_F(FlattenStoreTest, a_damaged_layer_is_not_made_to_look_sound) {

@@ -61,10 +61,11 @@ class UpperCopy {
       : opaque_(opaque), lower_(lower), request_(request), writer_(writer), progress_(progress) {}
 
   Result<> add(const WalkStep& step);
-  const TarCounts& dropped() const { return dropped_; }
+  CopiedUpper done() && { return {dropped_, std::move(cut_)}; }
 
  private:
   bool is_left_out(std::string_view path) const;
+  bool is_on_the_way(std::string_view path) const;
   bool hides_all(std::string_view path) const;
   Result<EntryMetadata> metadata(const WalkStep& step, const struct stat& status, int fd) const;
   Result<> add_folder(const WalkStep& step);
@@ -78,6 +79,7 @@ class UpperCopy {
   TreeWriter& writer_;
   const OnProgress& progress_;
   TarCounts dropped_;
+  std::vector<std::string> cut_;
   std::map<std::pair<dev_t, ino_t>, std::string> linked_;
 };
 
@@ -89,6 +91,13 @@ bool UpperCopy::is_left_out(std::string_view path) const {
   const auto leads_to = [path](std::string_view one) { return is_at_or_below(one, path); };
   return std::ranges::none_of(request_.only, within) &&
          std::ranges::none_of(request_.only, leads_to);
+}
+
+// To one of `only`, and none of them itself.
+bool UpperCopy::is_on_the_way(std::string_view path) const {
+  return std::ranges::any_of(request_.only, [path](std::string_view one) {
+    return one != path && is_at_or_below(one, path);
+  });
 }
 
 // What is made in a folder that hides all of its own is not marked by itself.
@@ -126,7 +135,11 @@ Result<> UpperCopy::add(const WalkStep& step) {
   if (step.kind == WalkStep::Kind::unentered) {
     return Error{Errc::invalid, "entry " + quote(step.path) + ": " + std::string(step.trouble)};
   }
-  return step.kind == WalkStep::Kind::enter ? add_folder(step) : add_leaf(step);
+  if (step.kind == WalkStep::Kind::enter) return add_folder(step);
+  if (!is_on_the_way(step.path)) return add_leaf(step);
+  // It is the other part's to say what it has become: this part's layers lie above that.
+  cut_.push_back(step.path);
+  return ok();
 }
 
 Result<> UpperCopy::add_folder(const WalkStep& step) {
@@ -239,7 +252,7 @@ Result<bool> LowerView::shows(const std::string& path) const {
     if (status) return !sys::is_whiteout(*status);
     if (status.error().sys != ENOENT) return status.error();
   }
-  return over_host_;
+  return false;
 }
 
 Result<PathSet> LowerView::names_in(const std::string& path) const {
@@ -257,14 +270,14 @@ Result<PathSet> LowerView::names_in(const std::string& path) const {
   return shown;
 }
 
-Result<TarCounts> copy_upper(int upper, const PathSet& opaque, const LowerView& lower,
-                             const Freeze& request, TreeWriter& writer,
-                             const OnProgress& progress) {
+Result<CopiedUpper> copy_upper(int upper, const PathSet& opaque, const LowerView& lower,
+                               const Freeze& request, TreeWriter& writer,
+                               const OnProgress& progress) {
   UpperCopy copy(opaque, lower, request, writer, progress);
   TreeWalk walk = TRY(TreeWalk::start(upper));
   while (const auto step = TRY(walk.next())) TRY(copy.add(*step));
   TRY(writer.finish());
-  return copy.dropped();
+  return std::move(copy).done();
 }
 
 }  // namespace tare::snapshot

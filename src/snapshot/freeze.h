@@ -39,11 +39,10 @@ struct LookupBudget {
 // Layers as one tree, for the questions that a freeze has. Only folders' and files' kinds matter.
 class LowerView {
  public:
-  // The layers' roots, highest first. `over_host`: below them is more, and nobody knows what.
+  // The layers' roots, highest first.
   // `budget`: nullptr for none.
-  explicit LowerView(std::vector<sys::UniqueFd> roots, bool over_host = false,
-                     LookupBudget* budget = nullptr)
-      : roots_(std::move(roots)), over_host_(over_host), budget_(budget) {}
+  explicit LowerView(std::vector<sys::UniqueFd> roots, LookupBudget* budget = nullptr)
+      : roots_(std::move(roots)), budget_(budget) {}
 
   // What is seen at the path; of a folder, its descriptor in the highest layer that has it.
   struct Seen {
@@ -60,12 +59,16 @@ class LowerView {
 
  private:
   std::vector<sys::UniqueFd> roots_;
-  bool over_host_ = false;
   LookupBudget* budget_ = nullptr;
 };
 
+struct CopiedUpper {
+  TarCounts dropped;
+  std::vector<std::string> cut;  // as in Imported
+};
 // `opaque`: folders of the upper that hide what is below them.
-Result<TarCounts> copy_upper(int upper, const PathSet& opaque, const LowerView& lower,
-                             const Freeze& request, TreeWriter& writer, const OnProgress& progress);
+Result<CopiedUpper> copy_upper(int upper, const PathSet& opaque, const LowerView& lower,
+                               const Freeze& request, TreeWriter& writer,
+                               const OnProgress& progress);
 
 }  // namespace tare::snapshot

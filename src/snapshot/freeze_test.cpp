@@ -120,18 +120,25 @@ TEST_F(FreezeTest, two_parts_of_a_change_show_the_same_tree_as_the_whole) {
   EXPECT_THAT(scratch, ::testing::Not(::testing::HasSubstr("top")));
 }
 
-TEST_F(FreezeTest, over_what_the_store_does_not_know_every_whiteout_is_kept) {
-  write(layer(0) / "of_the_host", "x");
+TEST_F(FreezeTest, a_part_says_which_folder_on_its_way_is_none_any_more_and_hides_nothing_there) {
+  fs::create_directories(layer(0) / "var/tmp");
+  fs::create_directories(layer(0) / "tmp");
+  write(layer(0) / "var/tmp/was", "x");
   open_upper();
-  fs::remove(merged() / "of_the_host");
-  const PathSet hiding;
-  fs::create_directories(path("nothing_yet"));
-  TreeWriter writer(open(path("nothing_yet")), kRoomy);
-  ASSERT_TRUE(copy_upper(open(path("upper")).get(), hiding, LowerView({}, true),
-                         {.owner_count = 65'536, .limits = kRoomy}, writer, nullptr)
-                  .ok());
-  EXPECT_THAT(manifest_of(open(path("nothing_yet")).get()),
-              ::testing::HasSubstr("\nw of_the_host\n"));
+  fs::remove_all(merged() / "var");
+  fs::create_symlink("/elsewhere", merged() / "var");
+  write(merged() / "tmp/new", "x");
+  freeze({.without = {"tmp", "var/tmp"}});
+  EXPECT_THAT(newest(), ::testing::HasSubstr(" var /elsewhere\n"));
+  const std::string before = shown();
+  open_upper();
+  write(merged() / "tmp/newer", "x");
+  fs::remove(merged() / "var");
+  freeze({.only = {"tmp", "var/tmp"}});
+  EXPECT_THAT(cut_, ::testing::ElementsAre("var"));
+  EXPECT_THAT(newest(), ::testing::Not(::testing::HasSubstr("var")));
+  EXPECT_THAT(newest(), ::testing::HasSubstr(" tmp/newer\n"));
+  EXPECT_THAT(shown(), ::testing::HasSubstr("elsewhere"));
 }
 
 TEST_F(FreezeTest, devices_and_pipes_are_dropped_and_what_they_replaced_stays_gone) {

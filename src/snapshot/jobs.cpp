@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -59,7 +60,7 @@ class Job {
   Result<std::vector<std::string>> staged_layers(int stage, ImageKind kind) const;
   Result<Reply> import_files(const ImportFiles& request);
   Result<Reply> freeze(const Freeze& request, const std::vector<sys::UniqueFd>& fds);
-  Result<Reply> flatten(const Flatten& request);
+  Result<Reply> flatten(const Flatten& request, std::vector<sys::UniqueFd> fds);
   Result<sys::Message> receive();
   Result<sys::UniqueFd> staged_root();
   OnProgress progress(bool hashing);
@@ -192,29 +193,44 @@ Result<Reply> Job::freeze(const Freeze& request, const std::vector<sys::UniqueFd
   std::vector<sys::UniqueFd> roots;
   for (auto digest = request.layers.rbegin(); digest != request.layers.rend(); ++digest)
     roots.push_back(TRY(context_.store.root_of(*digest)));
+  if (request.over_base) roots.push_back(TRY(sys::dup_fd(fds[3].get())));
+  // Each part of a session is a request of its own with the same file.
+  if (::lseek(opaque, 0, SEEK_SET) != 0) return sys_error(errno, "opaque folders");
   const PathSet opaque_folders = TRY(
       parse_opaque(TRY(sys::read_all(opaque, kMaxOpaqueBytes).context("opaque folders"))));
   TreeWriter writer(TRY(staged_root()), request.limits);
-  const TarCounts dropped = TRY(copy_upper(upper, opaque_folders,
-                                           LowerView(std::move(roots), request.over_host), request,
-                                           writer, progress(false)));
+  CopiedUpper copied = TRY(copy_upper(upper, opaque_folders, LowerView(std::move(roots)), request,
+                                      writer, progress(false)));
   Imported imported = TRY(context_.store.publish(
       context_.name, progress(true), {.secrets = secrets.empty() ? nullptr : &secrets}));
-  imported.dropped = dropped;
+  imported.dropped = copied.dropped;
+  imported.cut = std::move(copied.cut);
   return Reply(std::move(imported));
 }
 
-Result<Reply> Job::flatten(const Flatten& request) {
+Result<Reply> Job::flatten(const Flatten& request, std::vector<sys::UniqueFd> fds) {
   set_deadline(request.timeout_ms);
   std::vector<Manifest> manifests;
   std::vector<sys::UniqueFd> roots;
+  if (request.over_base) {
+    // Nothing of it is copied: it says which whiteouts hide something.
+    std::string text;
+    const auto append = [&text](std::string_view more) {
+      text += more;
+      return ok();
+    };
+    TRY(write_manifest_of(fds[0].get(), append, progress(true)).context("what lies below"));
+    manifests.push_back(TRY(parse_manifest(text)));
+    roots.push_back(std::move(fds[0]));
+  }
   for (const std::string& digest : request.layers) {
     const sys::UniqueFd file = TRY(context_.store.open_manifest(digest));
     manifests.push_back(
         TRY(parse_manifest(TRY(sys::read_all(file.get(), kMaxManifestBytes))).context(digest)));
     roots.push_back(TRY(context_.store.root_of(digest)));
   }
-  const FlatTree tree = flat_tree(manifests, request.kept);
+  const std::size_t kept = request.kept + (request.over_base ? 1 : 0);
+  const FlatTree tree = flat_tree(manifests, kept, request.without);
   manifests.clear();
   const Sha256Digest expected = TRY(digest_of(tree));
   TreeWriter writer(TRY(staged_root()), request.limits);
@@ -236,7 +252,7 @@ Result<Reply> Job::run(const Request& request, std::vector<sys::UniqueFd> fds) {
   if (const auto* m = std::get_if<ExportImage>(&request)) return export_image(*m, fds[0].get());
   if (const auto* m = std::get_if<ImportFiles>(&request)) return import_files(*m);
   if (const auto* m = std::get_if<Freeze>(&request)) return freeze(*m, fds);
-  if (const auto* m = std::get_if<Flatten>(&request)) return flatten(*m);
+  if (const auto* m = std::get_if<Flatten>(&request)) return flatten(*m, std::move(fds));
   if (const auto* m = std::get_if<Collect>(&request)) {
     set_deadline(m->timeout_ms);
     return Reply(TRY(collect(store, context_.name, fds[0].get(), *m, progress(false))));

@@ -9,7 +9,8 @@ namespace tare::snapshot {
 
 std::size_t descriptors_of(const Request& request) {
   if (const auto* chunk = std::get_if<FileChunk>(&request)) return chunk->files.size();
-  if (std::holds_alternative<Freeze>(request)) return 3;
+  if (const auto* freeze = std::get_if<Freeze>(&request)) return freeze->over_base ? 4 : 3;
+  if (const auto* flatten = std::get_if<Flatten>(&request)) return flatten->over_base ? 1 : 0;
   const bool one = std::holds_alternative<ImportTar>(request) ||
                    std::holds_alternative<ImportImage>(request) ||
                    std::holds_alternative<ExportImage>(request) ||
@@ -92,6 +93,20 @@ Result<model::ImageConfig> take_config(WireReader& r) {
   config.workdir = TRY(r.text("config.workdir", kMaxPathBytes));
   TRY(model::check_image_config(config).context("message field config"));
   return config;
+}
+
+void put_paths(WireWriter& w, std::string_view field, const std::vector<std::string>& paths) {
+  w.count(field, paths.size(), kMaxLeftOut);
+  for (const std::string& path : paths) w.text("path", path, kMaxPathBytes);
+}
+Result<std::vector<std::string>> take_paths(WireReader& r, std::string_view field) {
+  std::vector<std::string> paths;
+  const std::size_t count = TRY(r.count(field, kMaxLeftOut, 4));
+  for (std::size_t i = 0; i < count; ++i) {
+    paths.push_back(TRY(r.text("path", kMaxPathBytes)));
+    TRY(check_entry_path(paths.back()).context("message field " + std::string(field)));
+  }
+  return paths;
 }
 
 void put(WireWriter& w, const TarCounts& dropped) {

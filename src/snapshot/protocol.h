@@ -38,7 +38,7 @@
 namespace tare::snapshot {
 
 inline constexpr std::uint32_t kProtocolMagic = 0x53455254;  // "TRES" on the wire
-inline constexpr std::uint32_t kProtocolVersion = 7;
+inline constexpr std::uint32_t kProtocolVersion = 8;
 
 inline constexpr std::size_t
     kMaxFilesPerChunk = 64;  // as many as descriptors fit (sys/seqpacket.h)
@@ -152,13 +152,14 @@ struct RemoveRun {
 
 // Three descriptors: the upper of a sandbox that stands still, a file with the paths of its opaque
 // folders, each with a NUL behind it, and one with secrets that must not be in it (needles.h),
-// empty for none. Becomes a layer above `layers` (freeze.h).
+// empty for none; with `over_base` a fourth, the tree that lies below the layers. Becomes a layer
+// above `layers` (freeze.h).
 struct Freeze {
   std::vector<std::string> layers = {};  // digests, lowest first: what the sandbox stands on
   std::uint32_t owner_base = 0, owner_count = 0;  // as in Collect
   std::vector<std::string> without = {};          // paths that are not kept, nor what is below
   std::vector<std::string> only = {};  // unless empty: nothing but these, with what is below
-  bool over_host = false;  // below the layers lies what the store does not know: whiteouts are kept
+  bool over_base = false;
   TreeLimits limits = {};
   std::uint64_t timeout_ms = 0;
   friend bool operator==(const Freeze&, const Freeze&) = default;
@@ -177,12 +178,15 @@ struct OpenFile {
   friend bool operator==(const OpenFile&, const OpenFile&) = default;
 };
 
-// What lies above the lowest `kept` of `layers` as one layer (flatten.h).
+// What lies above the lowest `kept` of `layers` as one layer (flatten.h), without these paths. With
+// `over_base` a descriptor: the tree that lies below the layers.
 struct Flatten {
   std::vector<std::string> layers = {};  // digests, lowest first
   std::uint32_t kept = 0;                // fewer than there are layers
   TreeLimits limits = {};
   std::uint64_t timeout_ms = 0;
+  std::vector<std::string> without = {};  // with what is below
+  bool over_base = false;
   friend bool operator==(const Flatten&, const Flatten&) = default;
 };
 
@@ -206,6 +210,9 @@ struct Imported {
   LayerInfo layer;
   bool reused = false;  // an identical layer was there already
   TarCounts dropped;
+  // Of a Freeze with `only`: folders on the way to one of those that are none any more. What lower
+  // layers have there is not hidden by this one.
+  std::vector<std::string> cut = {};
   friend bool operator==(const Imported&, const Imported&) = default;
 };
 

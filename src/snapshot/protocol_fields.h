@@ -19,6 +19,7 @@ inline constexpr std::size_t kMaxRunBytes = 64;
 void put(WireWriter& w, const TreeLimits& limits);
 void put_config(WireWriter& w, const model::ImageConfig& config);
 void put(WireWriter& w, const TarCounts& dropped);
+void put_paths(WireWriter& w, std::string_view field, const std::vector<std::string>& paths);
 void put(WireWriter& w, const LayerInfo& layer);
 void put(WireWriter& w, const Hello& hello);
 void put_digests(WireWriter& w, const std::vector<std::string>& layers,
@@ -31,6 +32,7 @@ Result<std::uint64_t> take_timeout(WireReader& r);
 Result<std::vector<std::string>> take_digests(WireReader& r, std::size_t most = kMaxFrozenLayers);
 Result<model::ImageConfig> take_config(WireReader& r);
 Result<TarCounts> take_counts(WireReader& r);
+Result<std::vector<std::string>> take_paths(WireReader& r, std::string_view field);
 Result<LayerInfo> take_layer(WireReader& r);
 Result<Hello> take_hello(WireReader& r);
 

@@ -35,12 +35,14 @@ void put(WireWriter& w, const Imported& m) {
   put(w, m.layer);
   w.boolean(m.reused);
   put(w, m.dropped);
+  put_paths(w, "cut", m.cut);
 }
 Result<Reply> take_imported(WireReader& r) {
   Imported m;
   m.layer = TRY(take_layer(r));
   m.reused = TRY(r.boolean("reused"));
   m.dropped = TRY(take_counts(r));
+  m.cut = TRY(take_paths(r, "cut"));
   return Reply(std::move(m));
 }
 

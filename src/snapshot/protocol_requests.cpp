@@ -88,27 +88,13 @@ Result<Request> take_list(WireReader& r) {
 void put(WireWriter& w, const RemoveRun& m) { w.text("run", m.run, kMaxRunBytes); }
 Result<Request> take_remove_run(WireReader& r) { return Request(RemoveRun{TRY(take_run(r))}); }
 
-void put_paths(WireWriter& w, std::string_view field, const std::vector<std::string>& paths) {
-  w.count(field, paths.size(), kMaxLeftOut);
-  for (const std::string& path : paths) w.text("path", path, kMaxPathBytes);
-}
-Result<std::vector<std::string>> take_paths(WireReader& r, std::string_view field) {
-  std::vector<std::string> paths;
-  const std::size_t count = TRY(r.count(field, kMaxLeftOut, 4));
-  for (std::size_t i = 0; i < count; ++i) {
-    paths.push_back(TRY(r.text("path", kMaxPathBytes)));
-    TRY(check_entry_path(paths.back()).context("message field " + std::string(field)));
-  }
-  return paths;
-}
-
 void put(WireWriter& w, const Freeze& m) {
   put_digests(w, m.layers);
   w.u32(m.owner_base);
   w.u32(m.owner_count);
   put_paths(w, "without", m.without);
   put_paths(w, "only", m.only);
-  w.boolean(m.over_host);
+  w.boolean(m.over_base);
   put(w, m.limits);
   w.u64(m.timeout_ms);
 }
@@ -119,7 +105,7 @@ Result<Request> take_freeze(WireReader& r) {
   m.owner_count = TRY(r.u32("owner_count"));
   m.without = TRY(take_paths(r, "without"));
   m.only = TRY(take_paths(r, "only"));
-  m.over_host = TRY(r.boolean("over_host"));
+  m.over_base = TRY(r.boolean("over_base"));
   m.limits = TRY(take_limits(r));
   m.timeout_ms = TRY(take_timeout(r));
   return Request(std::move(m));
@@ -146,6 +132,8 @@ void put(WireWriter& w, const Flatten& m) {
   w.u32(m.kept);
   put(w, m.limits);
   w.u64(m.timeout_ms);
+  put_paths(w, "without", m.without);
+  w.boolean(m.over_base);
 }
 Result<Request> take_flatten(WireReader& r) {
   Flatten m;
@@ -155,6 +143,8 @@ Result<Request> take_flatten(WireReader& r) {
     return Error{Errc::invalid, "message field kept: fewer than there are layers expected"};
   m.limits = TRY(take_limits(r));
   m.timeout_ms = TRY(take_timeout(r));
+  m.without = TRY(take_paths(r, "without"));
+  m.over_base = TRY(r.boolean("over_base"));
   return Request(std::move(m));
 }
 

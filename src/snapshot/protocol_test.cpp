@@ -36,7 +36,7 @@ std::vector<Request> requests() {
           RemoveRun{kRun},
           OpenManifest{kDigest},
           OpenFile{kDigest, "etc/\xff name"},
-          Flatten{{kDigest, kDigest}, 1, kLimits, 9},
+          Flatten{{kDigest, kDigest}, 1, kLimits, 9, {"var"}, true},
           ImportImage{ImageFormat::image, "linux/arm64", "app:1", kLimits, 9},
           ExportImage{{kDigest}, ExportFormat::docker, kConfig, "app:1", 9},
           ListStrays{}};
@@ -48,7 +48,7 @@ std::vector<Reply> replies() {
   collected.skips = {{SkipReason::special, "pipe"}, {SkipReason::bad_name, "\xff\n"}};
   return {Hello{1, "0.1.0"},
           Progress{1, 2, true},
-          Imported{{kDigest, 1, 2}, true, {3, 4, 5}},
+          Imported{{kDigest, 1, 2}, true, {3, 4, 5}, {"var"}},
           collected,
           Verified{false, "differs"},
           LayerInfo{kDigest, 1, 2},

@@ -101,7 +101,8 @@ class OverlayTest : public ::testing::Test {
     const auto done = copy_upper(open(path("upper")).get(), hiding, LowerView(std::move(roots)),
                                  request, writer, nullptr);
     EXPECT_EQ(why(done), "");
-    return done ? *done : TarCounts{};
+    cut_ = done ? done->cut : std::vector<std::string>();
+    return done ? done->dropped : TarCounts{};
   }
   std::string newest() const { return manifest_of(open(layer(layers_ - 1)).get()); }
   static sys::UniqueFd open(const fs::path& folder) {
@@ -150,6 +151,7 @@ class OverlayTest : public ::testing::Test {
 
   TempDir dir_;
   std::size_t layers_ = 0;
+  std::vector<std::string> cut_;  // of the last freeze
   std::mt19937 random_{7};
 };
 

@@ -77,21 +77,6 @@ class Hibernate(Sleeper):
                          ["0", "1", "2", "/srv/d:", "2", "/srv/e:", "2"])
         self.kill(session)
 
-    def test_it_may_sleep_as_often_as_there_can_be_layers_and_then_is_told_so_and_lives(self):
-        """On `host` each night is a layer of its own, two with one of /tmp."""
-        session, night = self.new("--user", "root"), 0
-        while True:
-            self.sh(session, f"echo {night} >>/root/nights; echo {night} >/tmp/{night}")
-            asleep = self.home.tare("session", "hibernate", session)
-            if asleep.returncode != 0:
-                break
-            night += 1
-        self.assertGreater(night, 30)
-        self.assert_reason(asleep, 75, ".*stands on 63 layers, the most there can be")
-        nights = "".join(f"{n}\n" for n in range(night + 1))
-        self.assertEqual(self.sh(session, "cat /root/nights; ls /tmp | sort -n"), nights + nights)
-        self.kill(session)
-
     def test_each_waking_is_another_machine(self):
         session = self.new()
         seen = [self.sh(session, UNCHANGING).split()]

@@ -214,6 +214,17 @@ void Launcher::on_stopped(const Stopped& stopped, const std::vector<sys::UniqueF
   if (!usable && message.error.empty()) message.error = "the sandbox is ending";
   std::vector<int> borrowed;
   for (const sys::UniqueFd& fd : fds) borrowed.push_back(fd.get());
+  sys::UniqueFd base;
+  if (usable && sandbox.base().host_root) {
+    auto opened = sys::open_directory(tools_.making.skeleton.host);
+    if (!opened) {
+      go_on(sandbox);
+      return send(StoppedMessage{sandbox.id(), opened.error().message, 0});
+    }
+    base = std::move(*opened);
+    message.with_base = true;
+    borrowed.push_back(base.get());
+  }
   send(message, usable ? std::span<const int>(borrowed) : std::span<const int>());
 }
 

@@ -186,6 +186,7 @@ Result<std::string> encode(const FromLauncher& message) {
                    put_id(out, m.id);
                    out.text("error", m.error.substr(0, kMaxOutcomeText), kMaxOutcomeText);
                    out.u32(m.uid_base);
+                   out.boolean(m.with_base);
                  },
                  [&](const SwappedMessage& m) {
                    put_id(out, m.id);
@@ -287,6 +288,7 @@ Result<FromLauncher> take_from_launcher(WireReader& in) {
       stopped.id = TRY(take_id(in));
       stopped.error = TRY(in.text("error", kMaxOutcomeText));
       stopped.uid_base = TRY(in.u32("uid_base"));
+      stopped.with_base = TRY(in.boolean("with_base"));
       return FromLauncher(std::move(stopped));
     }
     case 11: {
@@ -332,7 +334,7 @@ Result<FromLauncher> decode_from_launcher(std::string_view bytes, std::size_t fd
   if (const auto* started = std::get_if<ExecStartedMessage>(&message))
     expected = started->terminal ? 1 : 0;
   if (const auto* stopped = std::get_if<StoppedMessage>(&message))
-    expected = stopped->error.empty() ? 2 : 0;
+    expected = !stopped->error.empty() ? 0 : stopped->with_base ? 3 : 2;
   TRY(expect_fds(expected, fds));
   return message;
 }

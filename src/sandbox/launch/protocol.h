@@ -51,7 +51,7 @@
 
 namespace tare::sandbox {
 
-inline constexpr std::uint32_t kLauncherProtocol = 9;
+inline constexpr std::uint32_t kLauncherProtocol = 10;
 
 // --- to the launcher ---
 
@@ -174,11 +174,13 @@ struct EndedMessage {
   bool with_output = false;
 };
 // The answer to `stop`. Descriptors when `error` is empty: the upper of its overlay, and a file
-// with the paths of its opaque folders (make/upper.h). After an error it goes on.
+// with the paths of its opaque folders (make/upper.h); `with_base`: and the tree that its layers
+// lie on, which is none (rootfs/skeleton.h). After an error it goes on.
 struct StoppedMessage {
   std::string id;
   std::string error;
   std::uint32_t uid_base = 0;  // as in EndedMessage
+  bool with_base = false;
 };
 // After an error without `touched` nothing has happened, and it goes on as it was; after one with
 // it the sandbox is being ended.

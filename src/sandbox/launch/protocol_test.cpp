@@ -121,7 +121,7 @@ TEST(Protocol, layers_that_are_not_digests_and_ids_that_are_not_run_ids_are_refu
   EXPECT_FALSE(decode_to_launcher(encode(ToLauncher(message)).value(), 9));
 }
 
-TEST(Protocol, a_stop_is_answered_with_two_descriptors_or_an_error) {
+TEST(Protocol, a_stop_is_answered_with_its_descriptors_or_an_error) {
   EXPECT_TRUE(decode_to_launcher(encode(ToLauncher(StopMessage{kId})).value(), 0));
   EXPECT_TRUE(decode_to_launcher(encode(ToLauncher(GoOnMessage{kId})).value(), 0));
   const std::string good = encode(FromLauncher(StoppedMessage{kId, "", 100'000})).value();
@@ -129,6 +129,9 @@ TEST(Protocol, a_stop_is_answered_with_two_descriptors_or_an_error) {
   ASSERT_TRUE(decoded) << decoded.error().message;
   EXPECT_EQ(std::get<StoppedMessage>(*decoded).uid_base, 100'000U);
   EXPECT_FALSE(decode_from_launcher(good, 0));
+  const std::string based = encode(FromLauncher(StoppedMessage{kId, "", 1, true})).value();
+  EXPECT_TRUE(decode_from_launcher(based, 3));
+  EXPECT_FALSE(decode_from_launcher(based, 2));
   const std::string bad = encode(FromLauncher(StoppedMessage{kId, "why", 0})).value();
   EXPECT_TRUE(decode_from_launcher(bad, 0));
   EXPECT_FALSE(decode_from_launcher(bad, 2));

@@ -82,7 +82,7 @@ Result<LowerView> ImageImport::layers_so_far() const {
   std::vector<sys::UniqueFd> roots;
   for (auto name = out_.stages.rbegin(); name != out_.stages.rend(); ++name)
     roots.push_back(TRY(sys::open_beneath(stage_, *name + "/root", kFolder)));
-  return LowerView(std::move(roots), false, &lookups_);
+  return LowerView(std::move(roots), &lookups_);
 }
 
 Result<> ImageImport::apply(std::size_t number, sys::UniqueFd blob, const LayerSource& layer) {

@@ -152,7 +152,7 @@ struct Deep {
     LookupBudget budget{steps};
     std::vector<sys::UniqueFd> roots;
     roots.push_back(below.folder("root"));
-    const LowerView lower(std::move(roots), false, &budget);
+    const LowerView lower(std::move(roots), &budget);
     const sys::UniqueFd blob = test::as_file(layer);
     const LayerBlob packed{.fd = blob.get(),
                            .compression = Compression::any,
