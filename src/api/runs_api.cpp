@@ -98,7 +98,8 @@ Result<> list_run_events(Services& services, Exchange& exchange) {
 
 Result<> kill_run(Services& services, Exchange& exchange) {
   const std::string id = TRY(run_id_of(exchange));
-  const auto [run, ended] = TRY(services.runs.kill(id));
+  const auto [run, ended] = TRY(
+      services.sessions.end(id, host::Sessions::Force::no, exchange.context()));
   return reply_json(exchange, ended ? 200 : 202, model::to_json(run));
 }
 

@@ -138,8 +138,12 @@ Result<> swap_session_runner(Services& services, Exchange& exchange) {
 
 Result<> end_session(Services& services, Exchange& exchange) {
   const std::string id = TRY(run_id_of(exchange));
+  TRY(exchange.query().allow_only({"force"}));
+  const bool force = TRY(flag(exchange.query(), "force", false));
   TRY(session_of(services, id));
-  const auto [run, ended] = TRY(services.sessions.end(id, exchange.context()));
+  using Force = host::Sessions::Force;
+  const auto [run, ended] = TRY(
+      services.sessions.end(id, force ? Force::yes : Force::no, exchange.context()));
   return reply_json(exchange, ended ? 200 : 202, model::to_json(run));
 }
 

@@ -260,6 +260,7 @@ struct SessionListCommand {
 };
 struct SessionKillCommand {
   std::vector<std::string> ids;
+  bool force = false;
 };
 struct ExecCommand {
   std::string session;

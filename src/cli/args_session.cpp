@@ -269,12 +269,14 @@ void add_session_commands(CLI::App& app, Raw& raw, const Subgrammar& grammar) {
   add_sleeping(*session, raw, grammar);
   add_exec(*session, raw, grammar);
   add_files(*session, raw, grammar);
-  grammar
-      .add(*session, "kill", "End sessions now; what is in /output is kept (`tare artifacts`)",
-           "tare session kill 7xk2",
-           [](const Raw& from) -> Result<Command> { return Command(SessionKillCommand{from.ids}); })
-      ->add_option("SESSION", raw.ids, kSession)
-      ->required();
+  auto* kill = grammar.add(*session, "kill",
+                           "End sessions now; what is in /output is kept (`tare artifacts`)",
+                           "tare session kill 7xk2", [](const Raw& from) -> Result<Command> {
+                             return Command(SessionKillCommand{from.ids, from.force});
+                           });
+  kill->add_option("SESSION", raw.ids, kSession)->required();
+  kill->add_flag("--force", raw.force,
+                 "Also one that hibernates and cannot be woken: its /output is lost");
 }
 
 }  // namespace tare::cli

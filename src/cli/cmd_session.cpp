@@ -105,7 +105,13 @@ Result<int> run_command(const SessionForkCommand& command, App& app, const fiber
   for (const Json& one : array_at(answer, "sessions")) {
     const std::string made = text_at(one, {"id"});
     sessions.push_back(TRY(wait_running(app, made, ctx)));
-    if (text_at(sessions.back(), {"state"}) != "running") {
+    const std::string state = text_at(sessions.back(), {"state"});
+    if (state == "hibernated") {  // it has its files, and got no sandbox
+      app.note(fmt::format("{0}: could not be started, and sleeps: `tare session wake {0}` tries "
+                           "again",
+                           made),
+               ctx);
+    } else if (state != "running") {
       app.note(fmt::format("{}: {}", made, text_at(sessions.back(), {"outcome", "message"})), ctx);
       return kExitTare;
     }
@@ -117,7 +123,7 @@ Result<int> run_command(const SessionForkCommand& command, App& app, const fiber
 
 Result<int> run_command(const SessionKillCommand& command, App& app, const fiber::Context& ctx) {
   return for_each_run(command.ids, app, ctx, [&](const std::string& id) -> Result<> {
-    TRY(app.client.remove("/v1/sessions/" + id, ctx));
+    TRY(app.client.remove("/v1/sessions/" + id + (command.force ? "?force=true" : ""), ctx));
     return wait_ended(app, id, ctx);
   });
 }

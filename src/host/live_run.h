@@ -68,7 +68,10 @@ struct LiveRun {
   // Of a session that hibernates: it is being frozen, or its sandbox (of an earlier tared) is still
   // there; why it could not be woken the last time; how many sandboxes it has had that are gone.
   bool falling_asleep = false, leaving = false;
-  bool ending_by_age = false;  // its time was over while it slept
+  // Its time was over while it slept: it is being ended; how often that failed, and when next.
+  bool ending_by_age = false;
+  std::uint32_t age_tries = 0;
+  fiber::Clock::time_point age_next = {};
   std::string wake_fault;
   std::uint32_t sleeps = 0;
   // For its idle timeout: how many use it, and since when nobody does.

@@ -12,6 +12,7 @@
 #include "host/output_pump.h"
 #include "host/run_events.h"
 #include "host/run_reports.h"
+#include "runs/rows.h"
 #include "sys/files.h"
 
 namespace tare::host {
@@ -23,6 +24,8 @@ using namespace std::chrono_literals;
 // A build whose image was no good, to end by itself and say why.
 constexpr fiber::Duration kBuildGrace = 2s;
 constexpr std::string_view kNotRecorded = "the run could not be recorded";
+// Of the launcher, for one that it may not even know.
+constexpr fiber::Duration kKillPatience = 10s;
 
 }  // namespace
 
@@ -32,9 +35,19 @@ Result<> RunDriver::drive(LiveRun& live, const fiber::Context& ctx) const {
   TRY(live.changed.wait_until([&] { return live.recorded != LiveRun::Recorded::pending; }, ctx));
   if (live.recorded ==
       LiveRun::Recorded::failed) {  // never was a run: another one has its key, or the disk is full
-    take_back(live, ctx);
+    TRY(end_sandbox(live, ctx));  // its program may have begun
+    if (live.ended && !live.ended->message.never_began)
+      (void)deps_.launcher.send(sandbox::ReleaseMessage{live.run.id}, {}, ctx);
     live.log.reset();
     return sys::remove_tree_at(deps_.runs_dir, live.run.id);
+  }
+  if (!end) TRY(end_sandbox(live, ctx));
+  if (live.hibernates() && !end) {
+    // It could not be recorded that it is woken: it has not left its sleep.
+    live.wake_fault = runs::one_line(end.error().message);
+    if (live.launched && !live.lost)
+      (void)deps_.launcher.send(sandbox::ReleaseMessage{live.run.id}, {}, ctx);
+    return ok();
   }
   if (live.hibernates()) return fall_asleep(live, {}, ctx);
   if (!end) end = ended_early(end.error(), deps_.clock.wall_ms());
@@ -46,13 +59,13 @@ Result<> RunDriver::drive(LiveRun& live, const fiber::Context& ctx) const {
   return ok();
 }
 
-// Its program may have begun. An end that is yet to come finds nobody who knows the run, and it is
-// released then (RunService::on_ended).
-void RunDriver::take_back(const LiveRun& live, const fiber::Context& ctx) const {
-  if (!live.launched || live.lost) return;
-  if (!live.ended) (void)deps_.launcher.send(sandbox::KillMessage{live.run.id}, {}, ctx);
-  if (live.ended && !live.ended->message.never_began)
-    (void)deps_.launcher.send(sandbox::ReleaseMessage{live.run.id}, {}, ctx);
+// Of a story that broke off its sandbox may be alive, and nobody would look after it any more.
+Result<> RunDriver::end_sandbox(LiveRun& live, const fiber::Context& ctx) const {
+  if (!live.launched || live.ended || live.lost) return ok();
+  (void)deps_.launcher.send(sandbox::KillMessage{live.run.id}, {}, ctx);
+  auto gone = live.changed.wait_until([&] { return live.ended || live.lost; },
+                                      ctx.with_timeout(kKillPatience));
+  return gone || gone.error().code == Errc::timeout ? ok() : std::move(gone);
 }
 
 // The run, top to bottom.
@@ -77,7 +90,8 @@ Result<model::RunEvent> RunDriver::story(LiveRun& live, const fiber::Context& ct
 // Until every process is gone and all output is taken.
 Result<> RunDriver::watch(LiveRun& live, const fiber::Context& ctx) const {
   fiber::TaskGroup pumps(ctx);
-  if (live.stderr_read.valid()) {
+  const bool logged = live.log != nullptr;  // else its gate stays closed: nothing is ever written
+  if (logged && live.stderr_read.valid()) {
     pumps.spawn([&](const fiber::Context& task) {
       pump(live, runs::Stream::err, live.stderr_read.get(), task);
     });
@@ -88,7 +102,7 @@ Result<> RunDriver::watch(LiveRun& live, const fiber::Context& ctx) const {
   }
   if (live.purpose == Purpose::build && live.image) {
     if (!live.reattached) pumps.spawn([&](const fiber::Context& task) { import(live, task); });
-  } else if (live.stdout_read.valid()) {
+  } else if (logged && live.stdout_read.valid()) {
     pumps.spawn([&](const fiber::Context& task) {
       pump(live, runs::Stream::out, live.stdout_read.get(), task);
     });

@@ -28,8 +28,8 @@ class RunDriver {
 
  private:
   Result<model::RunEvent> story(LiveRun& live, const fiber::Context& ctx) const;
-  void take_back(const LiveRun& live, const fiber::Context& ctx) const;
   Result<> launch(LiveRun& live, const fiber::Context& ctx) const;
+  Result<> end_sandbox(LiveRun& live, const fiber::Context& ctx) const;
   Result<> watch(LiveRun& live, const fiber::Context& ctx) const;
   Result<bool> to_be_launched_again(LiveRun& live) const;
   Result<> take_up(LiveRun& live, const fiber::Context& ctx) const;

@@ -68,10 +68,12 @@ bool sleeps_on(const LiveRun& live, const model::RunEvent& end) {
   using model::EndReason;
   const bool has_slept = live.run.attempt > 1 || !live.run.request.forked_from.empty();
   const EndReason reason = end.outcome->reason;
+  const bool not_its_own = reason == EndReason::launcher_lost ||
+                           reason == EndReason::setup_failed || reason == EndReason::daemon_error ||
+                           reason == EndReason::killed;
+  // Before it is awake nothing can be its own doing: it was too much to be made, say.
   return live.run.request.session && has_slept && !live.kill_wanted &&
-         live.run.state != model::RunState::queued &&
-         (reason == EndReason::launcher_lost || reason == EndReason::setup_failed ||
-          reason == EndReason::daemon_error);
+         (not_its_own || !live.started);
 }
 
 Result<> RunDriver::collect(LiveRun& live, const fiber::Context& ctx) const {

@@ -218,17 +218,18 @@ Result<> RunService::wake(const LivePtr& live) {
   if (!live->hibernates() || live->driven || waits) return ok();
   if (!deps_.launcher.ready() || !recovered_)
     return Error{Errc::unavailable, "tare-launcher is not up: run `tare up`"};
-  live->recorded = LiveRun::Recorded::pending;
-  live->wake_fault.clear();
-  if (driven_ < deps_.config.max_running && queue_.empty()) {
-    launch_queued(live);
-    return ok();
-  }
-  if (queue_.size() >= kMaxQueuedRuns) {
+  const bool at_once = driven_ < deps_.config.max_running && queue_.empty();
+  if (!at_once && queue_.size() >= kMaxQueuedRuns) {
     return Error{Errc::exhausted,
                  fmt::format("{} runs wait already; try again later", kMaxQueuedRuns)};
   }
-  queue_.push_back(live);
+  live->recorded = LiveRun::Recorded::pending;
+  live->wake_fault.clear();
+  if (at_once) {
+    launch_queued(live);
+  } else {
+    queue_.push_back(live);
+  }
   return ok();
 }
 

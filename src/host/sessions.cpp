@@ -1,5 +1,6 @@
 #include "host/sessions.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include <fmt/format.h>
@@ -15,6 +16,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr fiber::Duration kLookInterval = 250ms;
+// Between the attempts to end one whose time was over while it slept; doubled each time.
+constexpr fiber::Duration kFirstAgeRetry = 10s, kLastAgeRetry = 1h;
 
 model::RunEvent hibernated_event(model::OwnLayers own, const std::string& why,
                                  std::uint64_t at_ms) {
@@ -103,17 +106,24 @@ Result<std::vector<model::Run>> Sessions::fork(const std::string& id, std::size_
   return forks;
 }
 
-void Sessions::wake_for_output(LiveRun& live, const fiber::Context& ctx) {
-  if (!live.hibernates() || live.driven || live.run.own.scratch.empty()) return;
-  const std::string& id = live.run.id;
-  if (auto awake = runs_.running(id, ctx); !awake && !live.is_over())
-    deps_.log.warning("/output of a session is lost",
-                      {{"run", id}, {"error", awake.error().message}});
+Result<> Sessions::wake_for_output(LiveRun& live, const fiber::Context& ctx) {
+  if (!live.hibernates() || live.driven || live.run.own.scratch.empty()) return ok();
+  auto awake = runs_.running(live.run.id, ctx);
+  return awake || live.is_over() ? ok() : Result<>(std::move(awake).error());
 }
 
-Result<std::pair<model::Run, bool>> Sessions::end(const std::string& id,
+Result<std::pair<model::Run, bool>> Sessions::end(const std::string& id, Force force,
                                                   const fiber::Context& ctx) {
-  if (const auto live = runs_.live(id)) wake_for_output(*live, ctx);
+  if (const auto live = runs_.live(id); live && force == Force::no) {
+    auto awake = wake_for_output(*live, ctx);
+    TRY(ctx.check());
+    if (!awake) {
+      return Error{awake.error().code,
+                   fmt::format("{}; `tare session kill --force {}` ends it without what is in its "
+                               "/output",
+                               awake.error().message, id)};
+    }
+  }
   return runs_.kill(id);
 }
 
@@ -129,8 +139,10 @@ void Sessions::look_at(const std::shared_ptr<LiveRun>& live) {
   if (live->is_over() || live->is_going()) return;
   const model::RunRequest& request = live->run.request;
   if (live->hibernates() && !live->driven && request.limits.time_ms > 0 &&
-      deps_.clock.wall_ms() >= live->run.started_ms + request.limits.time_ms)
-    return on_age(live);
+      deps_.clock.wall_ms() >= live->run.started_ms + request.limits.time_ms) {
+    if (fiber::Clock::now() >= live->age_next) on_age(live);
+    return;
+  }
   if (!live->started || request.idle_timeout_ms == 0 || live->uses > 0) return;
   const auto idle_for = fiber::Clock::now() - live->used_at;
   if (idle_for >= std::chrono::milliseconds(request.idle_timeout_ms)) on_idle(live);
@@ -158,8 +170,18 @@ void Sessions::on_age(const std::shared_ptr<LiveRun>& live) {
   if (live->ending_by_age) return;
   live->ending_by_age = true;
   tasks_.spawn([this, live](const fiber::Context& ctx) {
-    wake_for_output(*live, ctx);  // for a moment: its time is over
+    auto awake = wake_for_output(*live, ctx);  // for a moment: its time is over
     live->ending_by_age = false;
+    if (!awake) {
+      // It sleeps on, with what is in its /output, until that can be collected.
+      const auto wait = std::min(kFirstAgeRetry * (1U << std::min(live->age_tries++, 10U)),
+                                 kLastAgeRetry);
+      live->age_next = fiber::Clock::now() + wait;
+      if (!ctx.cancelled())
+        deps_.log.warning("a session whose time is over cannot be ended now",
+                          {{"run", live->run.id}, {"error", awake.error().message}});
+      return;
+    }
     if (auto ended = runs_.end_by_age(live); !ended)
       deps_.log.error("end could not be recorded", ended.error(), {{"run", live->run.id}});
   });

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -39,9 +40,12 @@ class Sessions {
   Result<std::vector<model::Run>> fork(const std::string& id, std::size_t count,
                                        const fiber::Context& ctx);
 
-  // As RunService::kill(). One that sleeps with files of its own is woken for it: what is in its
-  // /output is collected from a sandbox. One that cannot be woken ends all the same.
-  Result<std::pair<model::Run, bool>> end(const std::string& id, const fiber::Context& ctx);
+  // As RunService::kill(), of any run. A session that sleeps with files of its own is woken for it:
+  // what is in its /output is collected from a sandbox. One that cannot be woken now sleeps on (an
+  // error says why), unless by `force`, which loses its /output.
+  enum class Force : std::uint8_t { no, yes };
+  Result<std::pair<model::Run, bool>> end(const std::string& id, Force force,
+                                          const fiber::Context& ctx);
 
   // Until ctx ends: sees to idle timeouts, and to the age of those that sleep.
   void keep(const fiber::Context& ctx);
@@ -49,7 +53,7 @@ class Sessions {
  private:
   Result<std::shared_ptr<LiveRun>> live_session(const std::string& id, const fiber::Context& ctx);
   Result<> put_to_sleep(LiveRun& live, const std::string& why, const fiber::Context& ctx);
-  void wake_for_output(LiveRun& live, const fiber::Context& ctx);
+  Result<> wake_for_output(LiveRun& live, const fiber::Context& ctx);
   void look_at(const std::shared_ptr<LiveRun>& live);
   void on_idle(const std::shared_ptr<LiveRun>& live);
   void on_age(const std::shared_ptr<LiveRun>& live);

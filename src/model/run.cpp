@@ -115,7 +115,10 @@ Result<Run> end(Run run, const RunEvent& event) {
 
 Result<Run> hibernate(Run run, const RunEvent& event) {
   const bool has_sandbox = run.state == RunState::running || run.state == RunState::starting;
-  if (!has_sandbox || !run.request.session) return impossible(run, event);
+  // A fork has files before it has a sandbox.
+  const bool may_sleep = has_sandbox ||
+                         (run.state == RunState::queued && !run.request.forked_from.empty());
+  if (!may_sleep || !run.request.session) return impossible(run, event);
   run.state = RunState::hibernated;
   run.own = event.own;
   return run;

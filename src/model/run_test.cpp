@@ -118,6 +118,14 @@ TEST(Run, only_a_session_hibernates) {
   EXPECT_EQ(advance(run, an_event(RunEventType::hibernated)).error().code, Errc::conflict);
 }
 
+TEST(Run, a_fork_has_files_before_it_has_a_sandbox_and_hibernates_when_it_gets_none) {
+  model::Run run = a_run(RunState::queued);
+  run.request.session = true;
+  EXPECT_FALSE(advance(run, an_event(RunEventType::hibernated)));
+  run.request.forked_from = "run_other";
+  EXPECT_EQ(advance(run, an_event(RunEventType::hibernated)).value().state, RunState::hibernated);
+}
+
 TEST(Run, one_that_hibernates_is_ended_by_somebody_or_by_its_age_alone) {
   for (const EndReason reason : kAllReasons) {
     RunEvent event = an_event(RunEventType::ended);

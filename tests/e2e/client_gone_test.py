@@ -64,6 +64,13 @@ class Gone(harness.TareTest):
                  if harness.read_text(f"/proc/{pid}/comm") == "tare-init\n"]
         return {pid: len(os.listdir(f"/proc/{pid}/fd")) for pid in pids}
 
+    @staticmethod
+    def has_read(pid):
+        """Is it tare-files, and has it read what we have sent?"""
+        name, io = (harness.read_text(f"/proc/{pid}/{file}") for file in ("comm", "io"))
+        read = re.search(r"(?m)^rchar: (\d+)", io)
+        return name == "tare-files\n" and read and int(read[1]) >= BODY
+
     def settled(self):
         """Nothing runs inside, nothing is left in the files, no descriptor is held."""
         harness.wait_until(lambda: not self.home.programs(), "the end of all inside", SETTLE_S)
@@ -78,8 +85,8 @@ class Gone(harness.TareTest):
     def test_no_operation_on_files_leaves_anything(self):
         files = f"{self.api}/files"
         self.sh("""
-            mkdir -p tree/a/b many; for n in $(seq 1000); do echo many/$n tree/a/b/$n; done | xargs touch
-            echo old >kept; head -c 3000000 /dev/zero >large""")
+            mkdir -p tree/a/b many; echo old >kept; head -c 3000000 /dev/zero >large
+            for n in $(seq 1000); do echo many/$n tree/a/b/$n; done | xargs touch""")
         write = request("PUT", f"{files}/content?path=kept", b"n" * BODY, length=2 * BODY)
         self.storm(write)  # which warms up, too
         before = self.open_files()
@@ -112,9 +119,11 @@ class Gone(harness.TareTest):
             self.leave(sent, pause_s, take)
         for sent, pause_s, take in self.moments(request("GET", f"{one}/logs?follow=true"), (0, 1)):
             self.leave(sent, pause_s, take)
-        harness.wait_until(lambda: self.home.request("POST", f"{one}/stdin", b"end\n").status == 200,
-                           "its input to be free")
-        harness.wait_until(lambda: self.home.request("GET", one).json["state"] == "ended", "its end")
+        harness.wait_until(
+            lambda: self.home.request("POST", f"{one}/stdin", b"end\n").status == 200,
+            "its input to be free")
+        harness.wait_until(lambda: self.home.request("GET", one).json["state"] == "ended",
+                           "its end")
         self.settled()
         for pid, most in before.items():
             harness.wait_until(lambda: len(os.listdir(f"/proc/{pid}/fd")) <= most,
@@ -147,14 +156,13 @@ class Gone(harness.TareTest):
         if tuple(map(int, os.uname().release.split(".")[:2])) < (6, 10):
             self.skipTest("overlayfs has files without a name since Linux 6.10")
         self.sh("mkdir -p w; echo old >w/kept")
-        begun = request("PUT", f"{self.api}/files/content?path=w/kept", b"n" * BODY, length=2 * BODY)
+        begun = request("PUT", f"{self.api}/files/content?path=w/kept", b"n" * BODY,
+                        length=2 * BODY)
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(self.home.path / "run/tared.sock"))
             client.sendall(begun)
-            harness.wait_until(lambda: any(harness.read_text(f"/proc/{pid}/comm") == "tare-files\n" and
-                                           int(re.search(r"(?m)^rchar: (\d+)", harness.read_text(
-                                               f"/proc/{pid}/io"))[1]) >= BODY
-                                           for pid in self.home.programs()), "it is under way")
+            harness.wait_until(lambda: any(self.has_read(pid) for pid in self.home.programs()),
+                               "it is under way")
             self.assertEqual(self.sh("ls -A w"), "kept\n")
             fork = self.home.must("session", "fork", self.session).stdout.decode().strip()
         seen = self.home.must("session", "exec", fork, "--", "sh", "-c", "ls -A w; cat w/kept")

@@ -26,7 +26,7 @@ class Promises(harness.TareTest):
     def setUp(self):
         super().setUp()
         self.session = self.home.must("session", "new").stdout.decode().strip()
-        self.addCleanup(self.home.must, "session", "kill", self.session)
+        self.addCleanup(self.home.tare, "session", "kill", self.session)
 
     def sh(self, script):
         return self.home.must("session", "exec", self.session, "--", "sh", "-c",
@@ -120,6 +120,24 @@ class Promises(harness.TareTest):
             got = self.home.request("GET", f"/v1/runs/{self.session}/files/content?path=put")
             self.assertEqual(got.body, body)
             self.assertEqual(self.sh("cat ended; rm ended"), "done\n")
+
+    def test_an_end_that_was_answered_is_kept_whatever_dies(self):
+        for names in (("tared",), ("tare-launcher",), ("tared", "tare-launcher", "tare-store")):
+            for sleeps in (False, True):
+                session = self.home.must("session", "new").stdout.decode().strip()
+                self.home.must("session", "exec", session, "--", "sh", "-c", "echo o >/output/o")
+                if sleeps:
+                    self.home.must("session", "hibernate", session)
+                pids = [self.home.program_pid(name) for name in names]
+                answer = self.home.request("DELETE", f"/v1/sessions/{session}")
+                self.assertEqual(answer.status, 202, answer.body)
+                for pid in pids:
+                    harness.sigkill(pid)
+                self.home.up()
+                self.assertEqual(self.home.wait_ended(session)["state"], "cancelled")
+                if names == ("tared",):
+                    kept = self.home.must("artifacts", session).stdout.decode().split()
+                    self.assertIn("o", kept)
 
 
 if __name__ == "__main__":

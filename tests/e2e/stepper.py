@@ -1,5 +1,5 @@
-"""Holds a process with all its threads before each of its system calls, and kills it there; or
-holds one thread before one call while the others go on, and lets that call fail.
+"""Holds a process with all its threads before each of its system calls, and kills it there; or has
+one of its calls fail; or holds one thread before one call while the others go on.
 
 By ptrace alone: nothing in the program helps. Between two calls a thread only changes memory
 that dies with it, so "before each call" is every state that anybody else can find. One Stepper at
@@ -13,8 +13,9 @@ import signal
 import time
 
 SEIZE, INTERRUPT, SYSCALL, DETACH, SYSCALL_INFO = 0x4206, 0x4207, 24, 17, 0x420E
+GET_REGISTERS, SET_REGISTERS = 12, 13
+REGISTERS, RAX, ORIGINAL_RAX = 27, 10, 15  # user_regs_struct of x86-64
 SYSGOOD, FOLLOW_THREADS = 1, 8
-POKE_USER, ORIG_RAX, RAX = 6, 15 * 8, 10 * 8  # x86_64: struct user_regs_struct
 WALL = 0x40000000
 ENTRY = 1
 PAUSE_S = 0.0002
@@ -39,12 +40,31 @@ class SyscallInfo(ctypes.Structure):
                 ("arguments", ctypes.c_uint64 * 6)]
 
 
+def set_register(tid, index, value):
+    registers = (ctypes.c_uint64 * REGISTERS)()
+    ptrace(GET_REGISTERS, tid, 0, ctypes.addressof(registers))
+    registers[index] = ctypes.c_uint64(value).value
+    ptrace(SET_REGISTERS, tid, 0, ctypes.addressof(registers))
+
+
 class Stepper:
-    def __init__(self, pid):
-        self.pid, self.calls, self.last = pid, 0, None
-        for tid in map(int, os.listdir(f"/proc/{pid}/task")):
-            if ptrace(SEIZE, tid, 0, SYSGOOD | FOLLOW_THREADS):
+    def __init__(self, *pids, threads=True):
+        """Several: as if they were one, but to be killed. `threads`: those to come, too; not of one
+        that makes processes, which could be taken for threads."""
+        self.pid, self.pids, self.calls, self.last = pids[0], pids, 0, None
+        self.refused = None  # the number of the call that was
+        for tid in self.threads():
+            if ptrace(SEIZE, tid, 0, SYSGOOD | (FOLLOW_THREADS if threads else 0)):
                 ptrace(INTERRUPT, tid)
+
+    def threads(self):
+        found = []
+        for pid in self.pids:
+            try:
+                found += map(int, os.listdir(f"/proc/{pid}/task"))
+            except FileNotFoundError:
+                pass
+        return found
 
     def run_until(self, done, kill_before):
         """Lets it run until done() or its call number `kill_before` (from 1), where it is killed.
@@ -90,7 +110,7 @@ class Stepper:
     def refuse_held(self, held, number, error, done):
         """The call it stands before, and all of that number by its thread, fail; until done()."""
         refused = {held}
-        ptrace(POKE_USER, held, ORIG_RAX, ctypes.c_ulong(-1).value)
+        set_register(held, ORIGINAL_RAX, -1)
         ptrace(SYSCALL, held)
         while not done():
             tid, status = self.next_event()
@@ -101,10 +121,10 @@ class Stepper:
             elif os.WIFSTOPPED(status):
                 if self.enters_call(tid, status):
                     if tid == held and self.last == number:
-                        ptrace(POKE_USER, tid, ORIG_RAX, ctypes.c_ulong(-1).value)
+                        set_register(tid, ORIGINAL_RAX, -1)
                         refused.add(tid)
                 elif tid in refused:
-                    ptrace(POKE_USER, tid, RAX, ctypes.c_ulong(-error).value)
+                    set_register(tid, RAX, -error)
                     refused.discard(tid)
                 ptrace(SYSCALL, tid, 0, self.signal_of(status))
         self.let_go()
@@ -116,6 +136,31 @@ class Stepper:
     def name_of(self, tid):
         with open(f"/proc/{self.pid}/task/{tid}/comm", encoding="ascii") as comm:
             return comm.read().strip()
+
+    def run_refusing(self, done, errors, which):
+        """Lets it run until done(); the call number `which` (from 1) of those in `errors`, {number:
+        errno}, is not made and fails so. True when there was one. Then it is traced no more.
+        """
+        refused, failing = False, {}
+        while True:
+            tid, status = self.next_event()
+            if tid <= 0:
+                if tid < 0 or done():
+                    self.let_go()
+                    return refused
+                time.sleep(PAUSE_S)
+            elif os.WIFSTOPPED(status) and self.enters_call(tid, status):
+                if self.last in errors:
+                    self.calls += 1
+                    if self.calls == which:
+                        set_register(tid, ORIGINAL_RAX, -1)
+                        failing[tid], refused = errors[self.last], True
+                        self.refused = self.last
+                ptrace(SYSCALL, tid)
+            elif os.WIFSTOPPED(status):
+                if tid in failing and os.WSTOPSIG(status) == signal.SIGTRAP | 0x80:
+                    set_register(tid, RAX, -failing.pop(tid))
+                ptrace(SYSCALL, tid, 0, self.signal_of(status))
 
     @staticmethod
     def next_event():
@@ -145,7 +190,7 @@ class Stepper:
             time.sleep(PAUSE_S)
 
     def let_go(self):
-        left = {int(tid) for tid in os.listdir(f"/proc/{self.pid}/task")}
+        left = set(self.threads())
         for tid in left:
             ptrace(INTERRUPT, tid)
         while left:

@@ -1,0 +1,213 @@
+"""A session that could not be woken sleeps on, and wakes as soon as what was wrong is mended.
+
+docs/sessions.md has the table of all that can fail. Each call of a daemon that can fail fails once,
+each daemon dies before each of its calls, the disk is full, a layer is missing. A few of the calls;
+all of them with TARE_KILL_MATRIX=full (`./dev test full`).
+"""
+
+import errno
+import itertools
+import os
+import platform
+import subprocess
+import tempfile
+import threading
+import unittest
+
+import harness
+import layers
+import stepper
+
+FULL = os.environ.get("TARE_KILL_MATRIX") == "full"
+TRIES = 6
+# System calls of x86-64 that can fail for what is outside of the program, and how.
+MAKERS = {257: errno.EMFILE, 437: errno.ENFILE, 258: errno.ENOSPC, 428: errno.EMFILE,
+          429: errno.EINVAL, 430: errno.ENOMEM, 431: errno.EINVAL, 432: errno.ENOSPC,
+          442: errno.EINVAL, 435: errno.EAGAIN, 53: errno.EMFILE, 319: errno.EMFILE,
+          165: errno.ENOMEM, 77: errno.ENOSPC, 285: errno.ENOSPC, 308: errno.ENOMEM}
+DAEMON = {257: errno.EMFILE, 437: errno.EMFILE, 319: errno.EMFILE, 293: errno.EMFILE,
+          258: errno.ENOSPC, 18: errno.ENOSPC, 75: errno.EIO, 77: errno.ENOSPC}
+
+
+def some(count):
+    """Numbers of calls, from 1."""
+    if FULL or count <= TRIES:
+        return range(1, count + 1)
+    return [1 + (2 * i + 1) * count // (2 * TRIES) for i in range(TRIES)]
+
+
+class Sleeps(harness.TareTest):
+    def setUp(self):
+        super().setUp()
+        self.session = self.home.must("session", "new").stdout.decode().strip()
+        self.addCleanup(self.home.tare, "session", "kill", "--force", self.session)
+        self.sh("echo mine >mine; echo kept >/output/o")
+        self.home.must("session", "hibernate", self.session)
+
+    def sh(self, script):
+        return self.home.must("session", "exec", self.session, "--", "sh", "-c",
+                              script).stdout.decode()
+
+    def state(self):
+        return self.home.inspect(self.session)["state"]
+
+    def wakes_whole(self):
+        self.assertEqual(self.sh("cat mine"), "mine\n")
+        self.home.must("session", "hibernate", self.session)
+
+    def waking(self):
+        """In a thread: ends with the answer, or with tared. The answer: [.status, .json]."""
+        answers = []
+
+        def ask():
+            try:
+                answers.append(self.home.request("POST", f"/v1/sessions/{self.session}/wake"))
+            except (OSError, harness.http.client.HTTPException):
+                pass  # it was killed
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        return thread, answers
+
+    def refused(self, pids, errors, which):
+        """A waking with that fault: how many calls there were that can have one."""
+        traced = stepper.Stepper(*pids, threads=errors is DAEMON)
+        thread, answers = self.waking()
+        traced.run_refusing(lambda: not thread.is_alive(), errors, which)
+        thread.join()
+        self.assertEqual(len(answers), 1, f"it died of it: {traced.refused}: {self.home.logs()}")
+        answer, = answers
+        if answer.status != 200:
+            self.assertIn(answer.status, (409, 429, 500, 503, 507), answer.body)
+            harness.wait_until(lambda: self.state() == "hibernated", "it sleeps on")
+        self.wakes_whole()
+        return traced.calls, answer.status
+
+    def matrix(self, name, pids, errors):
+        if platform.machine() != "x86_64":
+            self.skipTest("the numbers of system calls are those of x86-64")
+        count, status = self.refused(pids(), errors, 0)
+        self.assertEqual(status, 200)
+        failed = 0
+        for which in some(count):
+            with self.subTest(call=which):
+                failed += self.refused(pids(), errors, which)[1] != 200
+        print(f"{name}: {count} calls of a waking can fail; {failed} of {len(some(count))} did it")
+        self.assertGreater(count, 0)
+
+    def makers(self):
+        return [pid for pid in self.home.processes()
+                if harness.read_text(f"/proc/{pid}/comm") == "tare-maker\n"]
+
+    def test_a_call_of_a_maker_that_fails_costs_nothing(self):
+        self.matrix("maker", self.makers, MAKERS)
+
+    def test_a_call_of_tared_that_fails_costs_nothing(self):
+        self.matrix("tared", lambda: [self.home.program_pid("tared")], DAEMON)
+
+    def killed(self, name, which):
+        traced = stepper.Stepper(self.home.program_pid(name), threads=name == "tared")
+        thread, _ = self.waking()
+        dead = traced.run_until(lambda: not thread.is_alive(), which)
+        self.home.up()
+        thread.join()
+        harness.wait_until(lambda: self.state() in ("hibernated", "running"), "it has settled")
+        self.wakes_whole()
+        return traced.calls if not dead else None
+
+    def test_a_daemon_that_dies_in_the_midst_of_it_costs_nothing(self):
+        for name in ("tare-launcher", "tared"):
+            count = self.killed(name, 0)
+            for which in some(count):
+                with self.subTest(name=name, call=which):
+                    self.killed(name, which)
+        harness.sigkill(self.home.program_pid("tare-store"))
+        self.assertEqual(self.sh("cat mine"), "mine\n")
+        self.home.up()
+
+    def test_a_fork_that_gets_no_sandbox_sleeps_until_it_can_have_one(self):
+        own = self.home.inspect(self.session)["own_layers"]["root"]
+        with layers.moved_away(self.home, layers.layer_folder(self.home, own[0])):
+            fork = self.home.must("session", "fork", self.session).stdout.decode().strip()
+            harness.wait_until(lambda: self.home.inspect(fork)["state"] == "hibernated",
+                               "it sleeps")
+        seen = self.home.must("session", "exec", fork, "--", "cat", "mine").stdout
+        self.assertEqual(seen, b"mine\n")
+        self.home.must("session", "kill", fork)
+
+    def test_one_that_is_to_end_and_cannot_be_woken_for_its_output_sleeps_on(self):
+        own = self.home.inspect(self.session)["own_layers"]["root"]
+        with layers.moved_away(self.home, layers.layer_folder(self.home, own[0])):
+            for path, method in ((f"/v1/sessions/{self.session}", "DELETE"),
+                                 (f"/v1/runs/{self.session}/kill", "POST")):
+                answer = self.home.request(method, path)
+                self.assertEqual(answer.status, 409, answer.body)
+                self.assertIn("--force", answer.json["error"]["message"])
+                self.assertEqual(self.state(), "hibernated")
+        self.assertEqual(self.home.request("POST", f"/v1/runs/{self.session}/kill").status, 202)
+        self.home.wait_ended(self.session)
+        self.assertIn("o", self.home.must("artifacts", self.session).stdout.decode().split())
+
+    def test_one_whose_time_is_over_and_that_cannot_be_woken_ends_when_it_can(self):
+        timed = self.home.must("session", "new", "--timeout", "2s").stdout.decode().strip()
+        self.home.must("session", "exec", timed, "--", "sh", "-c", "echo o >/output/o; echo f >f")
+        self.home.must("session", "hibernate", timed)
+        own = self.home.inspect(timed)["own_layers"]["root"]
+        with layers.moved_away(self.home, layers.layer_folder(self.home, own[0])):
+            harness.wait_until(lambda: "cannot be ended now" in self.home.logs(), "it was tried")
+            self.assertEqual(self.home.inspect(timed)["state"], "hibernated")
+        ended = self.home.wait_ended(timed)
+        self.assertEqual(ended["outcome"]["reason"], "timeout")
+        self.assertIn("o", self.home.must("artifacts", timed).stdout.decode().split())
+
+    def test_one_that_cannot_be_woken_can_be_given_up(self):
+        own = self.home.inspect(self.session)["own_layers"]["root"]
+        with layers.moved_away(self.home, layers.layer_folder(self.home, own[0])):
+            self.home.must("session", "kill", "--force", self.session)
+            self.assertEqual(self.home.inspect(self.session)["outcome"]["reason"], "killed")
+
+
+class DiskFull(unittest.TestCase):
+    def setUp(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs root")
+        self.folder = tempfile.mkdtemp(prefix="te-full-")
+        self.addCleanup(os.rmdir, self.folder)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256m,mode=755", "none", self.folder],
+                       check=True)
+        self.addCleanup(subprocess.run, ["umount", self.folder], check=True)
+        self.home = harness.Home(folder=self.folder)
+        self.addCleanup(self.home.close)
+        self.home.up()
+
+    def test_a_full_disk_costs_nothing(self):
+        session = self.home.must("session", "new", "--disk", "32M").stdout.decode().strip()
+        run = lambda script: self.home.tare("session", "exec", session, "--", "sh", "-c", script)
+        self.assertEqual(run("head -c 100000 /dev/zero >f; echo mine >mine").returncode, 0)
+        self.home.must("session", "hibernate", session)
+        filler = os.path.join(self.folder, "filler")
+        failed = 0
+        for left in (0, 0, 4096, 8192, 32768, 200_000, 1 << 20):
+            with open(filler, "wb", buffering=0) as file:
+                try:
+                    for size in itertools.chain(itertools.repeat(1 << 20, 256),
+                                                itertools.repeat(4096, 512)):
+                        file.write(bytes(size))
+                except OSError:
+                    pass
+                size = file.tell()
+            os.truncate(filler, max(0, size - left))
+            woken = run("cat mine")
+            failed += woken.returncode != 0
+            os.remove(filler)
+            harness.wait_until(lambda: self.home.inspect(session)["state"] in (
+                "hibernated", "running"), "it has settled")
+            again = run("cat mine; wc -c <f")
+            self.assertEqual(again.stdout, b"mine\n100000\n", again.stderr)
+            self.home.must("session", "hibernate", session)
+        self.assertGreater(failed, 0)
+        self.home.must("session", "kill", session)
+
+
+if __name__ == "__main__":
+    unittest.main()
