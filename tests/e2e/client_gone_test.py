@@ -1,7 +1,9 @@
 """Clients that go away at any moment of a request about a session: nothing of it is left."""
 
+import errno
 import itertools
 import os
+import platform
 import re
 import signal
 import socket
@@ -188,11 +190,13 @@ class Gone(harness.TareTest):
 class Killed(unittest.TestCase):
     """tare-files alone, killed before each of its system calls."""
 
-    def write(self, folder, kill_before):
-        """True when it was killed; the number of the call that it was killed before."""
+    def write(self, folder, step, commit=True):
+        """What step(its Stepper) says; the number of the last call that it came to."""
         piece = b"new content\n"
         data_read, data_write = os.pipe()
-        os.write(data_write, struct.pack("<I", len(piece)) + piece + struct.pack("<I", 0))
+        os.write(data_write, struct.pack("<I", len(piece)) + piece)
+        if commit:
+            os.write(data_write, struct.pack("<I", 0))
         os.close(data_write)
         answer_read, answer_write = os.pipe()
         pid = os.fork()
@@ -207,8 +211,8 @@ class Killed(unittest.TestCase):
         tracer = stepper.Stepper(pid)
         os.kill(pid, signal.SIGCONT)
         try:
-            return tracer.run_until(lambda: False, kill_before), tracer.last
-        except AssertionError:  # it has ended
+            return step(tracer), tracer.last
+        except AssertionError:  # it has ended by itself
             return False, tracer.last
         finally:
             os.close(answer_read)
@@ -222,7 +226,8 @@ class Killed(unittest.TestCase):
                     file = Path(folder) / "file"
                     if replaces:
                         file.write_text("old content\n")
-                    killed, number = self.write(folder, call)
+                    killed, number = self.write(
+                        folder, lambda tracer: tracer.run_until(lambda: False, call))
                     found = sorted(os.listdir(folder))
                     if replaces and killed and number in rename:
                         self.assertEqual(len(found), 2)  # the one moment with two names
@@ -235,6 +240,19 @@ class Killed(unittest.TestCase):
                     break
             self.assertGreater(call, 20)
         self.assertEqual(seen, {"", "old content\n", "new content\n"})
+
+    def test_where_a_file_must_have_a_name_a_write_takes_it_away_itself(self):
+        """As overlayfs before Linux 6.10; the second file that it opens is the one."""
+        if platform.machine() != "x86_64":
+            self.skipTest("the numbers of system calls are those of x86-64")
+        for commit, content in ((True, "new content\n"), (False, "old content\n")):
+            with tempfile.TemporaryDirectory(prefix="te-files-") as folder:
+                (Path(folder) / "file").write_text("old content\n")
+                refused, _ = self.write(folder, lambda tracer: tracer.run_refusing(
+                    lambda: False, {257: errno.EOPNOTSUPP}, 2), commit)
+                self.assertTrue(refused)
+                self.assertEqual(os.listdir(folder), ["file"])
+                self.assertEqual((Path(folder) / "file").read_text(), content)
 
 
 if __name__ == "__main__":
