@@ -65,13 +65,14 @@ class Stop : public ::testing::Test {
 TEST_F(Stop, it_stands_still_shows_its_upper_and_goes_on) {
   const auto stopped = stop();
   ASSERT_EQ(stopped.error, "");
-  ASSERT_EQ(fds_.size(), 2U);
+  ASSERT_EQ(fds_.size(), 3U);
   EXPECT_GT(stopped.uid_base, 0U);
   EXPECT_TRUE(stands());
   EXPECT_FALSE(count().empty());
   const std::string opaque = read_to_end(fds_[1].get());
   EXPECT_THAT(opaque, ::testing::HasSubstr(std::string("var\0", 4)));
   EXPECT_THAT(opaque, ::testing::Not(::testing::HasSubstr("link")));
+  EXPECT_TRUE(sys::read_file_at(fds_[2].get(), "etc/passwd")) << "what lies below, on `host`";
   launcher_.send(sandbox::GoOnMessage{live_.id});
   EXPECT_TRUE(moves());
 }
@@ -109,7 +110,7 @@ TEST_F(Stop, one_that_has_ended_shows_its_upper_until_it_is_released) {
   launcher_.send(sandbox::KillMessage{live_.id});
   wait_for<sandbox::EndedMessage>();
   EXPECT_EQ(stop().error, "");
-  ASSERT_EQ(fds_.size(), 2U);
+  ASSERT_EQ(fds_.size(), 3U);
   EXPECT_NE(count(), "");
   launcher_.send(sandbox::GoOnMessage{live_.id});
   EXPECT_EQ(stop().error, "");
