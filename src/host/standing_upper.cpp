@@ -17,6 +17,9 @@ namespace {
 constexpr fiber::Duration kWritePatience = std::chrono::seconds(1);
 constexpr std::uint64_t kFreezeTimeoutMs = 10 * 60 * 1000;
 constexpr std::size_t kMaxOwnLayers = 6;  // of each part; more are made one
+// So often all of them: what was removed goes from the disk, too.
+constexpr std::uint32_t kWholeEvery = 32;
+constexpr std::uint64_t kEntryCostBytes = 1024;  // of a copy, beside its content
 constexpr std::uint64_t kMaxFrozenEntries = 2'000'000;
 constexpr std::uint64_t kMaxFrozenFileBytes = std::uint64_t{1} << 40;  // holes included
 
@@ -49,9 +52,27 @@ Error too_often(const std::string& run) {
                   run, kMaxLayers - 1)};
 }
 
-// Of many nights one layer, which shows the same on what is below: layers, or the tree `base`.
-// `without`: nothing of what is there.
-Result<> make_flat(std::vector<std::string>& own, const std::vector<std::string>& below, int base,
+// From which on the layers of many nights are made one: what is copied is in proportion to what the
+// last nights have changed, however much the first ones did.
+Result<std::size_t> flat_from(const std::vector<std::string>& own, const RunDeps& deps,
+                              const fiber::Context& ctx) {
+  std::size_t from = own.size();
+  std::uint64_t copied = 0;
+  while (from > 0) {
+    const auto layer = TRY(snapshot::expect<snapshot::LayerInfo>(
+        deps.store.call(snapshot::StatLayer{own[from - 1]}, {}, ctx)));
+    const std::uint64_t cost = layer.bytes + layer.entries * kEntryCostBytes;
+    if (own.size() - from >= 2 && cost > 2 * copied) break;
+    copied += cost;
+    --from;
+  }
+  return from;
+}
+
+// Of many nights one layer, which shows the same on what is below: layers, or the tree `base`, and
+// the first `from` of its own. `without`: nothing of what is there.
+Result<> make_flat(std::vector<std::string>& own, std::size_t from,
+                   const std::vector<std::string>& below, int base,
                    std::vector<std::string> without, const RunDeps& deps,
                    const fiber::Context& ctx) {
   snapshot::Flatten wanted;
@@ -59,14 +80,14 @@ Result<> make_flat(std::vector<std::string>& own, const std::vector<std::string>
   wanted.without = std::move(without);
   wanted.over_base = base >= 0;
   wanted.layers.insert(wanted.layers.end(), own.begin(), own.end());
-  wanted.kept = static_cast<std::uint32_t>(below.size());
+  wanted.kept = static_cast<std::uint32_t>(below.size() + from);
   wanted.limits = {.max_entries = kMaxFrozenEntries,
                    .max_bytes = kMaxFrozenFileBytes,
                    .max_file_bytes = kMaxFrozenFileBytes};
   wanted.timeout_ms = kFreezeTimeoutMs;
   const std::span<const int> fds(&base, base >= 0 ? 1 : 0);
   const auto flat = TRY(snapshot::expect<snapshot::Imported>(deps.store.call(wanted, fds, ctx)));
-  own.clear();
+  own.resize(from);
   if (flat.layer.entries > 0) own.push_back(flat.layer.digest);
   return ok();
 }
@@ -129,10 +150,12 @@ Result<model::OwnLayers> StandingUpper::own_layers(const fiber::Context& ctx) co
     *list = model::unrepeated(*list);
     // The scratch layers lie above the others: where a folder on their way is none any more, what
     // they have there would hide what it has become.
-    const bool too_many = list->size() > kMaxOwnLayers;
-    if (!list->empty() && (too_many || !frozen.cut.empty()))
-      TRY(make_flat(*list, deps_->flat.mounted(live_->run.request), standing_.base.get(),
-                    std::move(frozen.cut), *deps_, ctx));
+    const bool all = !frozen.cut.empty() || live_->run.attempt % kWholeEvery == 0;
+    if (list->empty() || (!all && list->size() <= kMaxOwnLayers)) continue;
+    const std::size_t from = all ? 0 : TRY(flat_from(*list, *deps_, ctx));
+    TRY(make_flat(*list, from, deps_->flat.mounted(live_->run.request), standing_.base.get(),
+                  std::move(frozen.cut), *deps_, ctx));
+    *list = model::unrepeated(*list);
   }
   const std::size_t below = deps_->flat.mounted(live_->run.request).size();
   if (below + own.root.size() + own.scratch.size() >= kMaxLayers) return too_often(live_->run.id);

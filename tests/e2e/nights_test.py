@@ -84,6 +84,17 @@ class Nights(harness.TareTest):
             self.assertLess(size, 12 * 400_000)
         self.assertEqual(layers.faults_of(self, self.home), {})
 
+    def test_what_was_large_once_is_not_copied_with_every_night(self):
+        self.sh("for file in /srv-large /tmp/large; do head -c 30000000 /dev/urandom >$file; done")
+        large = None
+        for night in range(12):
+            self.sh(f"echo {night} >>/root/nights; echo {night} >/tmp/last")
+            self.night()
+            own = self.home.inspect(self.session)["own_layers"]
+            if large:
+                self.assertEqual([layer[0] for layer in own.values()], large)
+            large = [layer[0] for layer in own.values()]
+
     def test_what_stands_in_the_place_of_a_folder_that_has_slept_is_there_again(self):
         """/var holds /var/tmp, which is kept apart: neither part hides what the other one shows."""
         self.sh("echo 1 >/var/tmp/1; mkdir /var/lib; echo 1 >/var/lib/1")
