@@ -23,8 +23,13 @@
 //   runner_change   as claim_api, of an agent's run right after `runner use` gave it another
 //   runner;
 //                   peer: the same without a change; with it come
-//   runner_swap     POST /v1/sessions/ID/runner until its answer: tried in a scratch sandbox,
-//                   exchanged, confirmed inside by a handshake (of a program that only prints)
+//   runner_swap     POST /v1/sessions/ID/runner until its answer, of a version that was tried in
+//                   this environment before: exchanged, seen inside, and confirmed by a handshake
+//                   (of a program that only prints)
+//   runner_swap_python, runner_swap_node
+//                   the same with the runners that ship, whose handshakes are isolated
+//   runner_swap_new, runner_swap_new_python, runner_swap_new_node
+//                   the same of a version that was added just before: its trial has just begun
 //   runner_exchange the part in which the session stands still, from tared's message on
 //   cli             whole process `tare run --env host -- /bin/true` against whole `bwrap ... true`
 #include <fmt/core.h>

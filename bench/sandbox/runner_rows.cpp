@@ -33,8 +33,9 @@ class RunnerFolders {
 
   bool apply(const Daemon& daemon) const { return tare(daemon, "agent", "apply", root_); }
 
+  fs::path of(int version) const { return root_ / std::to_string(version); }
   bool add(const Daemon& daemon, int version) const {
-    const fs::path folder = root_ / std::to_string(version);
+    const fs::path folder = of(version);
     fs::create_directories(folder);
     std::ofstream(folder / "runner.toml")
         << fmt::format("name = \"bench\"\nversion = \"{}\"\nentry = [\"{}\"]\n", version, program_)
@@ -57,20 +58,65 @@ std::string id_in(const std::string& json) {
   return value ? std::string(value->as_object().at("id").as_string()) : "";
 }
 
-// A live session's runner is exchanged: all of it, from the request to the answer, with the trial
-// in a scratch sandbox and the handshake inside. Between two versions, which a session of `host`
-// tries each time.
-void swap_row(const Options& options, Daemon& daemon) {
-  const std::string body = R"({"environment":"host","runner":"bench@1"})";
-  const std::string id = id_in(daemon.ask("POST", "/v1/sessions", body));
-  Samples own;
+// Versions of a runner of the files of `from`, but for name and number.
+class Versions {
+ public:
+  Versions(std::string name, fs::path from) : name_(std::move(name)), from_(std::move(from)) {}
+  Versions(const Versions&) = delete;
+  Versions& operator=(const Versions&) = delete;
+  ~Versions() { fs::remove_all(root_); }
+
+  bool add(const Daemon& daemon, int version) const {
+    const fs::path folder = root_ / std::to_string(version);
+    fs::create_directories(root_);
+    fs::copy(from_, folder, fs::copy_options::recursive);
+    std::ofstream(folder / "runner.toml") << with_version(version);
+    return run_program({daemon.tare(), "--home", daemon.home(), "runner", "add", folder.string()});
+  }
+  std::string reference(int version) const { return fmt::format("{}@{}", name_, version); }
+
+ private:
+  std::string with_version(int version) const {
+    std::ifstream in(from_ / "runner.toml");
+    std::string text;
+    for (std::string line; std::getline(in, line);) {
+      if (line.starts_with("name =")) line = fmt::format("name = \"{}\"", name_);
+      if (line.starts_with("version =")) line = fmt::format("version = \"{}\"", version);
+      text += line + "\n";
+    }
+    return text;
+  }
+  std::string name_;
+  fs::path from_;
+  fs::path root_ = fs::path("/tmp") / fmt::format("tare-bench-versions-{}", ::getpid());
+};
+
+// A live session's runner is exchanged, from the request to the answer: each time a version that
+// was added just before, then between two.
+void swap_rows(const Options& options, Daemon& daemon, const Versions& versions,
+               const std::string& suffix) {
+  Samples fresh, own;
+  if (!versions.add(daemon, 1)) ++fresh.failed;
+  const std::string id = id_in(
+      daemon.ask("POST", "/v1/sessions",
+                 fmt::format(R"({{"environment":"host","runner":"{}"}})", versions.reference(1))));
+  const auto swap = [&](Samples& samples, int version) {
+    const std::string chosen = fmt::format(R"({{"runner":"{}"}})", versions.reference(version));
+    samples.measure(
+        [&] { return !daemon.ask("POST", "/v1/sessions/" + id + "/runner", chosen).empty(); });
+  };
+  for (int i = 0; i < options.n; ++i) {
+    if (!versions.add(daemon, 2 + i)) ++fresh.failed;
+    swap(fresh, 2 + i);
+    ::usleep(30'000);
+  }
   for (int i = 0; i < options.n; ++i) {
     ::usleep(30'000);
-    const std::string chosen = fmt::format(R"({{"runner":"bench@{}"}})", 1 + (i + 1) % 2);
-    own.measure(
-        [&] { return !daemon.ask("POST", "/v1/sessions/" + id + "/runner", chosen).empty(); });
+    swap(own, 2 + i % 2);
   }
-  print_row(options, "runner_swap", own);
+  (void)daemon.ask("POST", "/v1/runs/" + id + "/kill", "");
+  print_row(options, "runner_swap_new" + suffix, fresh);
+  print_row(options, "runner_swap" + suffix, own);
 }
 
 // The part of it in which the session stands still and nothing runs in it, as the launcher does it.
@@ -137,7 +183,11 @@ void runner_rows(const Options& options) {
     run(changed);  // the very next thing
   }
   print_row(options, "runner_change", changed, &same);
-  swap_row(options, daemon);
+  swap_rows(options, daemon, Versions("echo", folders.of(1)), "");
+  for (const std::string name : {"python", "node"}) {
+    const fs::path shipped = fs::path(daemon.tare()).parent_path() / "../share/tare/runners" / name;
+    swap_rows(options, daemon, Versions(name, shipped), "_" + name);
+  }
   stand_still_row(options);
 }
 

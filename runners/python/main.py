@@ -11,17 +11,18 @@ See docs/runners.md. Python 3.9 and later, the standard library only.
 """
 
 # What most runs and a handshake do without is imported where it is used: asyncio alone takes longer
-# than all the rest.
+# than all the rest, json and threading as long as Python's own start.
 import atexit
-import json
 import os
 import stat
 import sys
-import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# Instead of this file's own folder: the agent sees the SDK, and nothing else of the runner.
-sys.path[0] = os.path.join(HERE, "lib")
+# The agent sees the SDK, and nothing else of the runner: not this file's own folder, which is the
+# first where Python is not isolated (-I: for a handshake).
+if sys.path[:1] == [HERE]:
+    del sys.path[0]
+sys.path.insert(0, os.path.join(HERE, "lib"))
 
 import tare  # noqa: E402
 
@@ -40,7 +41,7 @@ class InputError(Exception):
 
 def handshake():
     version = ".".join(map(str, sys.version_info[:3]))
-    print(json.dumps({"tare_runner": PROTOCOL, "language": "python", "runtime": version}))
+    print(f'{{"tare_runner": {PROTOCOL}, "language": "python", "runtime": "{version}"}}')
     return 0
 
 
@@ -88,6 +89,8 @@ def read_input():
 
 
 def parse(text, where):
+    import json  # loaded by main(): never the agent's own json.py
+
     def refuse(name):
         raise ValueError(f"{name} is no number of JSON's")
     try:
@@ -128,6 +131,7 @@ def takes(function, *arguments):
 # ---- What nobody waits for ----
 
 unnoticed = []  # errors of threads, and of the event loop's tasks and callbacks
+threads_hook = None  # Python's own
 
 
 def of_the_loop(loop, context):
@@ -136,8 +140,8 @@ def of_the_loop(loop, context):
         unnoticed.append(context["exception"])
 
 
-def of_a_thread(arguments, default=threading.excepthook):
-    default(arguments)
+def of_a_thread(arguments):
+    threads_hook(arguments)
     if arguments.exc_value is not None and not isinstance(arguments.exc_value, SystemExit):
         unnoticed.append(arguments.exc_value)
 
@@ -251,6 +255,12 @@ def run(arguments):
 def main(arguments):
     if arguments == ["--handshake"]:
         return handshake()
+    # While the path is still Python's own. The SDK uses them, too.
+    import json  # noqa: F401
+    import select  # noqa: F401
+    import threading
+    global threads_hook
+    threads_hook = threading.excepthook
     ended = {}
     atexit.register(at_the_end, ended)
     threading.excepthook = of_a_thread

@@ -85,8 +85,9 @@ Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& rel
   relay.set(&runs, &execs);
   runs.take_up(std::move(left));
   Environments environments(run_deps, runs);
-  Runners runners(run_deps, runs);
-  RunnerSwap runner_swap(run_deps, runs, execs, runners, ctx);
+  RunnerTrials trials(run_deps, runs, ctx);
+  Runners runners(run_deps, runs, trials);
+  RunnerSwap runner_swap(run_deps, runs, execs, files, runners, trials, ctx);
   Agents agents(run_deps, environments, runners);
   Admission admission(run_deps, agents, environments, runners);
   Listeners& listeners = deps.prepared.listeners;

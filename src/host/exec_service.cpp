@@ -80,12 +80,26 @@ Result<std::uint32_t> ExecService::next_number(const std::string& run) {
   return ++last;
 }
 
+std::vector<std::uint32_t> ExecService::living_numbers(const std::string& run) const {
+  std::vector<std::uint32_t> living;
+  for (const auto& [key, other] : table_) {
+    if (key.first == run) living.push_back(key.second);
+  }
+  return living;
+}
+
 Result<std::shared_ptr<LiveExec>> ExecService::create(const std::string& run,
                                                       model::ExecRequest request,
                                                       const fiber::Context& ctx) {
   const auto sandbox = TRY(live_run(run, ctx));
-  TRY(sandbox->changed.wait_until(
-      [&] { return !sandbox->swapping || sandbox->ended || sandbox->lost; }, ctx));
+  // Also while a sandbox that it costs is replaced by a fresh one.
+  TRY(sandbox->changed.wait_until([&] { return !sandbox->swapping || sandbox->ended_durably(); },
+                                  ctx));
+  if (living_numbers(run).size() >= kMaxExecs) {
+    return Error{
+        Errc::exhausted,
+        fmt::format("{} execs run in {} already: wait for one to end, or end one", kMaxExecs, run)};
+  }
   return create_while_changing(run, std::move(request), ctx);
 }
 
@@ -94,15 +108,7 @@ Result<std::shared_ptr<LiveExec>> ExecService::create_while_changing(const std::
                                                                      const fiber::Context& ctx) {
   TRY(model::validate(request));
   auto sandbox = TRY(live_run(run, ctx));
-  std::vector<std::uint32_t> living;
-  for (const auto& [key, other] : table_) {
-    if (key.first == run) living.push_back(key.second);
-  }
-  if (living.size() >= kMaxExecs) {
-    return Error{
-        Errc::exhausted,
-        fmt::format("{} execs run in {} already: wait for one to end, or end one", kMaxExecs, run)};
-  }
+  const std::vector<std::uint32_t> living = living_numbers(run);
   auto live = std::make_shared<LiveExec>();
   live->use = InUse(sandbox);
   live->run = std::move(sandbox);

@@ -49,12 +49,15 @@ class ExecService final : public ExecEvents {
   // Sent when it returns; a run that is just being started is waited for.
   Result<std::shared_ptr<LiveExec>> create(const std::string& run, model::ExecRequest request,
                                            const fiber::Context& ctx);
-  // The same for who changes the session's runner; all others wait until that is done.
+  // The same for who changes the session's runner; all others wait until that is done. The limit
+  // does not count: those that ran have been killed, and may not all be recorded yet.
   Result<std::shared_ptr<LiveExec>> create_while_changing(const std::string& run,
                                                           model::ExecRequest request,
                                                           const fiber::Context& ctx);
   // Until none is on its way: each has begun, or will not. Errc::timeout names one that is.
   Result<> settled(const std::string& run, const fiber::Context& ctx);
+  // Until no file operation of it is under way.
+  Result<> files_settled(const std::string& run, const fiber::Context& ctx);
   Result<model::Exec> get(const std::string& run, std::uint32_t number);
   Result<std::vector<model::Exec>> list(const std::string& run);
   std::shared_ptr<LiveExec> live(const std::string& run, std::uint32_t number) const;
@@ -93,6 +96,7 @@ class ExecService final : public ExecEvents {
   Result<std::vector<sandbox::Step>> steps_of(const LiveRun& run, model::ExecSpec spec) const;
   Result<sys::UniqueFd> plan_of(const LiveRun& run, const model::ExecSpec& spec) const;
   static runs::OutputLogOptions log_options(const model::ExecRequest& request);
+  std::vector<std::uint32_t> living_numbers(const std::string& run) const;
   Result<std::uint32_t> next_number(const std::string& run);
   Result<> send(LiveExec& live, const fiber::Context& ctx);
   void drive(const LivePtr& live);

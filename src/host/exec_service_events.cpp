@@ -56,8 +56,23 @@ Result<ExecService::Started> ExecService::start_transient(const std::string& run
   return Started{number, std::move(exec)};
 }
 
+Result<> ExecService::files_settled(const std::string& run, const fiber::Context& ctx) {
+  std::vector<std::shared_ptr<TransientExec>> going;
+  for (const auto& [key, exec] : transients_) {
+    if (key.first == run) going.push_back(exec);
+  }
+  for (const auto& exec : going)
+    TRY(exec->changed.wait_until([&] { return exec->ended.has_value(); }, ctx));
+  return ok();
+}
+
 void ExecService::drop_transient(const std::string& run, std::uint32_t number) {
-  if (transients_.erase({run, number}) > 0) send_later(sandbox::ExecSignalMessage{run, number, 9});
+  const auto found = transients_.find({run, number});
+  if (found == transients_.end()) return;
+  found->second->ended = model::Outcome{model::EndReason::killed, 0, 9, "nobody wants it any more"};
+  found->second->changed.notify_all();
+  transients_.erase(found);
+  send_later(sandbox::ExecSignalMessage{run, number, 9});
 }
 
 void ExecService::let_end_transient(const std::string& run, std::uint32_t number) {

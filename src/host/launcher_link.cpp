@@ -197,24 +197,25 @@ Result<StandingSandbox> LauncherLink::stop(const std::string& run, const fiber::
                          result.answer->uid_base};
 }
 
-Result<> LauncherLink::swap(const std::string& run, const std::string& runner_digest, bool& touched,
-                            const fiber::Context& ctx) {
+Result<sandbox::SwappedMessage> LauncherLink::swap(sandbox::SwapMessage wanted, bool& touched,
+                                                   const fiber::Context& ctx) {
   touched = false;
+  const std::string run = wanted.id;
   if (swapping_.contains(run)) return Error{Errc::conflict, run + " gets another runner already"};
   const std::uint64_t connection = connection_;
   auto& answer = swapping_[run];
   const auto answered = [&] { return answer || connection_ != connection || !ready_; };
-  auto told = send(sandbox::SwapMessage{run, runner_digest}, {}, ctx);
+  auto told = send(std::move(wanted), {}, ctx);
   if (told) {
     touched = true;  // until it is known
     told = swapping_changed_.wait_until(answered, ctx);
   }
-  const auto result = std::move(answer);
+  auto result = std::move(answer);
   swapping_.erase(run);
-  if (!told) return told;
+  if (!told) return std::move(told).error();
   if (!result) return Error{Errc::unavailable, "tare-launcher is gone"};
   touched = result->touched;
-  if (result->error.empty()) return ok();
+  if (result->error.empty()) return std::move(*result);
   return Error{Errc::conflict, "its runner cannot be changed: " + result->error};
 }
 

@@ -90,10 +90,10 @@ class LauncherLink {
   Result<StandingSandbox> stop(const std::string& run, const fiber::Context& ctx);
   // Not waited for. When the connection is gone the launcher lets it go on by itself.
   void go_on(const std::string& run);
-  // Another runner for a live sandbox; all that ran in it is dead then. An error: `touched` says
-  // whether the sandbox is lost.
-  Result<> swap(const std::string& run, const std::string& runner_digest, bool& touched,
-                const fiber::Context& ctx);
+  // Another runner for a live sandbox; all that ran in it is dead then. After an error `touched`
+  // says whether the sandbox is lost.
+  Result<sandbox::SwappedMessage> swap(sandbox::SwapMessage wanted, bool& touched,
+                                       const fiber::Context& ctx);
   // Has a sandbox made ahead of time, and waits until it is there. False: it is not, and why is
   // the launcher's to know; no reason to wait any longer.
   Result<bool> prepare(const sandbox::SandboxBase& base, int plan, const fiber::Context& ctx);

@@ -85,7 +85,7 @@ struct LiveRun {
   std::optional<model::SessionRunner> runner;
   bool getting_runner = false;  // somebody has begun to: one at a time
   bool swapping = false;        // ... and has come to where nothing else may be done in it
-  // Its sandbox is not to be trusted any more, and goes. It will hibernate.
+  // Its sandbox is not to be trusted any more, and goes. It hibernates then, if it can.
   bool discarded = false;
 
   // What was asked, or went wrong on our side.

@@ -1,9 +1,14 @@
 #include "host/runner_swap.h"
 
+#include <algorithm>
+#include <array>
 #include <chrono>
+#include <string_view>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
+
+#include "base/limits.h"
+#include "host/handshake.h"
 
 namespace tare::host {
 
@@ -11,9 +16,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr fiber::Duration kScratchPatience = 30s;  // beside the handshake's own time
 constexpr fiber::Duration kSettlePatience = 10s;
-constexpr std::size_t kMostValidated = 1024;
+constexpr fiber::Duration kLookPatience = 10s;
 
 // While it is alive the flag is set.
 class Flag {
@@ -31,31 +35,16 @@ class Flag {
   bool LiveRun::* flag_;
 };
 
-// One byte more than a handshake may have, so that a longer one is seen.
-std::string said(const runs::OutputLog& log) {
-  std::string text(model::kMaxHandshakeBytes + 1, '\0');
-  const auto bytes = std::as_writable_bytes(std::span(text));
-  text.resize(log.read_at(runs::Stream::out, 0, bytes).value_or(0));
-  return text;
-}
-
-Result<> judge(const std::optional<model::Outcome>& outcome, const runs::OutputLog& log) {
-  if (!outcome) return Error{Errc::timeout, "the handshake does not end"};
-  if (outcome->reason != model::EndReason::exited || outcome->exit_code != 0) {
-    const std::string how = outcome->message.empty()
-                                ? fmt::format("with status {}", outcome->exit_code)
-                                : outcome->message;
-    return Error{Errc::conflict, "the handshake failed: " + how};
-  }
-  return model::read_handshake(said(log));
-}
-
-std::string what_it_needs(const model::Runner& runner) {
-  if (runner.manifest.needs.empty()) return {};
-  return fmt::format(" (it needs {})", fmt::join(runner.manifest.needs, ", "));
-}
-
 }  // namespace
+
+bool leads_into_its_own(const std::vector<std::string>& variables) {
+  // Also where they are not the first part of a name: relative ones are looked for from the root.
+  constexpr std::array<std::string_view, 5> kOwn = {"home", "tmp", "run", "output", "shm"};
+  return std::ranges::any_of(variables, [&](std::string_view variable) {
+    return std::ranges::any_of(
+        kOwn, [&](std::string_view folder) { return variable.find(folder) != variable.npos; });
+  });
+}
 
 Result<std::shared_ptr<LiveRun>> RunnerSwap::find(const std::string& session) {
   const auto there = runs_.live(session);
@@ -81,55 +70,6 @@ Result<model::Runner> RunnerSwap::find_runner(const LiveRun& live, const std::st
   return field_error("runner", fmt::format("the session has {}, and cannot get {}: make another "
                                            "session for it",
                                            now.name, ref.name));
-}
-
-Result<> RunnerSwap::try_in_scratch(const LiveRun& live, const model::Runner& runner) {
-  NewRun scratch;
-  scratch.request = live.run.request;
-  model::RunRequest& request = scratch.request;
-  request.agent.clear();
-  request.version = 0;
-  request.session = false;
-  request.idempotency_key.clear();
-  request.forked_from.clear();
-  request.idle_timeout_ms = 0;
-  request.inputs.clear();
-  request.argv = runner.manifest.handshake;
-  request.runner = runner.reference();
-  request.runner_digest = runner.digest;
-  request.limits.time_ms = runner.manifest.handshake_ms;
-  const auto patience = std::chrono::milliseconds(runner.manifest.handshake_ms) + kScratchPatience;
-  const auto created = TRY(runs_.create(std::move(scratch)));
-  const std::string& id = created.run.id;
-  // A good answer is known before the run's end is on the disk; why one is bad is told there.
-  if (const auto tried = runs_.live(id)) {
-    const auto over = [&] { return tried->output_taken || tried->ended_durably(); };
-    (void)tried->changed.wait_until(over, ctx_.with_timeout(patience));
-    if (tried->ended && tried->log && judge(tried->ended->message.outcome, *tried->log->log))
-      return ok();
-  }
-  const model::Run run = TRY(runs_.wait(id, ctx_.with_timeout(patience)));
-  if (!model::is_terminal(run.state)) (void)runs_.kill(id);
-  const auto log = TRY(deps_.logs.open(id, false));
-  return judge(run.outcome, *log->log).context(id);
-}
-
-Result<> RunnerSwap::validate(const LiveRun& live, const model::Runner& runner) {
-  const model::RunRequest& request = live.run.request;
-  const std::string key = fmt::format("{} {} {} {}", runner.digest,
-                                      fmt::join(layers_of(live.run), " "), request.user,
-                                      request.profile);
-  // The host's own files may be others by now.
-  const bool frozen = !request.environment_digest.empty();
-  if (frozen && validated_.contains(key)) return ok();
-  if (auto tried = try_in_scratch(live, runner); !tried) {
-    return Error{Errc::conflict,
-                 fmt::format("runner {} is no good in this environment{}: {}", runner.reference(),
-                             what_it_needs(runner), tried.error().message)};
-  }
-  if (validated_.size() >= kMostValidated) validated_.clear();
-  if (frozen) validated_.insert(key);
-  return ok();
 }
 
 Result<> RunnerSwap::announce(const LiveRun& live, const model::SessionRunner& runner) {
@@ -160,22 +100,70 @@ Error RunnerSwap::discard(LiveRun& live, Error why) {
                            id, text, runner_of(live).reference)};
 }
 
-Result<> RunnerSwap::exchange(LiveRun& live, const model::Runner& runner) {
-  bool touched = false;
-  auto done = deps_.launcher.swap(live.run.id, runner.digest, touched, ctx_);
-  if (done) return ok();
-  if (touched) return discard(live, std::move(done).error());
+Result<bool> RunnerSwap::exchange(LiveRun& live, const model::Runner& runner, bool& discarded) {
+  sandbox::SwapMessage wanted{live.run.id, runner.digest, live.run.own.root};
+  auto done = deps_.launcher.swap(std::move(wanted), discarded, ctx_);
+  if (done) return done->as_made;
+  if (discarded) return discard(live, std::move(done).error());
   TRY(put_back(live));
-  return done;
+  return std::move(done).error();
 }
 
-Result<> RunnerSwap::confirm(LiveRun& live, const model::Runner& runner) {
-  model::ExecRequest request{.argv = runner.manifest.handshake};
+// By the way that every program takes: through tare-init, into the sandbox's own root.
+Result<> RunnerSwap::look_inside(const LiveRun& live, const model::Runner& runner) {
+  const auto patient = ctx_.with_timeout(kLookPatience);
+  TRY(execs_.files_settled(live.run.id, patient));
+  const std::string path = std::string(model::kRunnerPath) + "/runner.toml";
+  auto reading = TRY(files_.start(live.run.id, "read", {{"runner", path}}, {"0", "-"}, patient));
+  const auto head = TRY(reading.head(patient));
+  std::string text(std::min<std::size_t>(head.size, kMaxTomlBytes), '\0');
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t n = TRY(reading.read_some(std::span(text).subspan(at), patient));
+    if (n == 0) return Error{Errc::conflict, path + " is cut short"};
+    at += n;
+  }
+  reading.done();
+  const model::RunnerManifest seen = TRY(model::parse_runner_toml(text, path));
+  if (seen == runner.manifest) return ok();
+  return Error{Errc::conflict, fmt::format("{}@{} is seen there", seen.name, seen.version)};
+}
+
+Result<> RunnerSwap::shake_hands_inside(LiveRun& live, const model::Runner& runner) {
+  model::ExecRequest request{.argv = runner.manifest.handshake,
+                             .cwd = handshake_folder(runner.manifest)};
   const auto exec = TRY(execs_.create_while_changing(live.run.id, std::move(request), ctx_));
   const auto patience = ctx_.with_timeout(std::chrono::milliseconds(runner.manifest.handshake_ms));
   TRY(exec->changed.wait_until([&] { return exec->recorded || live.ended || live.lost; },
                                patience));
-  return judge(exec->ended, *exec->log->log);
+  return judge_handshake(exec->ended, *exec->log->log);
+}
+
+Result<> RunnerSwap::confirm(LiveRun& live, const model::Runner& runner, bool as_made) {
+  TRY(look_inside(live, runner).context("the new runner is not seen inside"));
+  if (as_made && runner.manifest.isolated_handshake && !leads_into_its_own(live.run.request.env))
+    return ok();  // it would say what it has said in the trial
+  return shake_hands_inside(live, runner);
+}
+
+Result<> RunnerSwap::change(LiveRun& live, const model::Runner& runner, bool& discarded) {
+  const std::string& session = live.run.id;
+  TRY(execs_.settled(session, ctx_.with_timeout(kSettlePatience)));
+  if (live.is_over() || !live.started || live.is_going())
+    return Error{Errc::conflict, session + " has ended, or gone to sleep, meanwhile"};
+  const model::SessionRunner before = runner_of(live);
+  const model::SessionRunner now{runner.reference(), runner.digest, false, before.reference,
+                                 before.digest};
+  TRY(announce(live, now));
+  live.runner = now;
+  const bool as_made = TRY(exchange(live, runner, discarded));
+  discarded = true;
+  if (auto confirmed = confirm(live, runner, as_made); !confirmed)
+    return discard(live, std::move(confirmed).error());
+  const model::SessionRunner good{now.reference, now.digest, true, {}, {}};
+  if (auto recorded = announce(live, good); !recorded)
+    return discard(live, std::move(recorded).error());
+  live.runner = good;
+  return ok();
 }
 
 Result<model::Runner> RunnerSwap::swap(const std::string& session, const std::string& wanted) {
@@ -183,25 +171,19 @@ Result<model::Runner> RunnerSwap::swap(const std::string& session, const std::st
   const Flag alone(*live, &LiveRun::getting_runner);  // nothing has yielded since find() looked
   const InUse use(live);
   const auto reading = deps_.layers.read();  // nothing takes its layer away meanwhile
-  model::Runner runner = TRY(find_runner(*live, wanted));
-  TRY(validate(*live, runner));
+  const model::Runner runner = TRY(find_runner(*live, wanted));
+  TRY(trials_.good_in(*live, runner));
   const Flag swapping(*live, &LiveRun::swapping);
-  TRY(execs_.settled(session, ctx_.with_timeout(kSettlePatience)));
-  if (live->is_over() || !live->started || live->is_going())
-    return Error{Errc::conflict, session + " has ended, or gone to sleep, meanwhile"};
-  const model::SessionRunner before = runner_of(*live);
-  model::SessionRunner now{runner.reference(), runner.digest, false, before.reference,
-                           before.digest};
-  TRY(announce(*live, now));
-  live->runner = now;
-  TRY(exchange(*live, runner));
-  if (auto confirmed = confirm(*live, runner); !confirmed)
-    return discard(*live, std::move(confirmed).error());
-  now = {now.reference, now.digest, true, {}, {}};
-  if (auto recorded = announce(*live, now); !recorded)
-    return discard(*live, std::move(recorded).error());
-  live->runner = now;
-  deps_.log.info("a session has another runner", {{"run", session}, {"runner", now.reference}});
+  for (int tries = 1;; ++tries) {
+    bool discarded = false;
+    auto changed = change(*live, runner, discarded);
+    if (changed) break;
+    if (!discarded || tries == kTries || !live->hibernates()) return std::move(changed).error();
+    // In a fresh sandbox, once more.
+    TRY(runs_.running(session, ctx_).context(changed.error().message));
+  }
+  deps_.log.info("a session has another runner",
+                 {{"run", session}, {"runner", runner.reference()}});
   return runner;
 }
 

@@ -122,7 +122,10 @@ Result<runs::StoredRunner> Runners::add(std::vector<UploadedFile> files,
   const auto publishing = TRY(deps_.layers.publish(ctx));  // until it is recorded
   runner.digest = TRY(import_uploads(deps_, snapshot::FilesOf::runner, std::move(files), ctx));
   runner.created_ms = deps_.clock.wall_ms();
-  return deps_.records.run([&](runs::Store& store) { return store.put_runner(runner); });
+  auto stored = TRY(
+      deps_.records.run([&](runs::Store& store) { return store.put_runner(runner); }));
+  if (!stored.existed) trials_.try_ahead(stored.runner);
+  return stored;
 }
 
 Result<model::Runner> Runners::get(const model::RunnerRef& ref) {

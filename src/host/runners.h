@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "fiber/context.h"
 #include "host/run_service.h"
+#include "host/runner_trials.h"
 #include "host/uploaded_files.h"
 #include "model/agent.h"
 #include "model/rollout.h"
@@ -21,9 +22,11 @@ namespace tare::host {
 
 class Runners {
  public:
-  Runners(const RunDeps& deps, RunService& runs) : deps_(deps), runs_(runs) {}
+  Runners(const RunDeps& deps, RunService& runs, RunnerTrials& trials)
+      : deps_(deps), runs_(runs), trials_(trials) {}
 
-  // From a folder's files, of which runner.toml is one.
+  // From a folder's files, of which runner.toml is one. A new one is then tried ahead of time where
+  // live sessions could be given it.
   Result<runs::StoredRunner> add(std::vector<UploadedFile> files, const fiber::Context& ctx);
   // Without a version: the one added last.
   Result<model::Runner> get(const model::RunnerRef& ref);
@@ -53,6 +56,7 @@ class Runners {
 
   const RunDeps& deps_;
   RunService& runs_;
+  RunnerTrials& trials_;
 };
 
 // Of an upload: names that a runner can have, each once, runner.toml among them. Pure.

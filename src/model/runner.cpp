@@ -54,6 +54,7 @@ void read_common(Fields& fields, RunnerManifest& manifest) {
   fields.optional("description", manifest.description, text(kMaxDescriptionBytes));
   fields.required("entry", manifest.entry, read_argv);
   fields.required("handshake", manifest.handshake, read_argv);
+  fields.optional("isolated_handshake", manifest.isolated_handshake, boolean());
   fields.optional("languages", manifest.languages, list_of(read_word, kMaxRunnerWords));
   fields.optional("needs", manifest.needs, list_of(read_word, kMaxRunnerWords));
 }
@@ -83,6 +84,7 @@ Json to_json(const Runner& runner) {
       {"entry", text_list(manifest.entry)},
       {"handshake", text_list(manifest.handshake)},
       {"handshake_ms", manifest.handshake_ms},
+      {"isolated_handshake", manifest.isolated_handshake},
       {"languages", text_list(manifest.languages)},
       {"needs", text_list(manifest.needs)},
       {"created_ms", runner.created_ms},

@@ -6,12 +6,14 @@
 //   entry = ["python3", "/opt/tare/runner/main.py"]
 //   handshake = ["python3", "/opt/tare/runner/main.py", "--handshake"]
 //   handshake_time = "5s"
+//   isolated_handshake = true
 //   languages = ["python"]
 //   needs = ["python3"]
 //
 // `entry` is what a run executes; the agent's entry is appended to it. `handshake` must print one
-// line of JSON that read_handshake() takes, within its time. `needs` are programs that the
-// environment must have.
+// line of JSON that read_handshake() takes, within its time. `isolated_handshake` declares that its
+// answer depends on nothing but the runner's files, the environment and the variables. `needs` are
+// programs that the environment must have.
 //
 // Pure values and functions; the text is hostile. Errors: Errc::invalid with file, line, key and
 // what is allowed. What never happens: a key that is passed over.
@@ -48,6 +50,7 @@ struct RunnerManifest {
   std::vector<std::string> entry;      // argv; not empty
   std::vector<std::string> handshake;  // argv; not empty
   std::uint64_t handshake_ms = 5'000;
+  bool isolated_handshake = false;
   std::vector<std::string> languages;
   std::vector<std::string> needs;
 

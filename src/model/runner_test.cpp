@@ -16,6 +16,7 @@ description = "Calls a function of the agent's."
 entry = ["python3", "/opt/tare/runner/main.py"]
 handshake = ["python3", "/opt/tare/runner/main.py", "--handshake"]
 handshake_time = "2s"
+isolated_handshake = true
 languages = ["python"]
 needs = ["python3"]
 )";
@@ -36,6 +37,7 @@ TEST(RunnerManifest, every_key_is_read) {
   EXPECT_THAT(manifest->entry, ElementsAre("python3", "/opt/tare/runner/main.py"));
   EXPECT_EQ(manifest->handshake.back(), "--handshake");
   EXPECT_EQ(manifest->handshake_ms, 2'000U);
+  EXPECT_TRUE(manifest->isolated_handshake);
   EXPECT_THAT(manifest->languages, ElementsAre("python"));
   EXPECT_THAT(manifest->needs, ElementsAre("python3"));
 }
@@ -44,6 +46,7 @@ TEST(RunnerManifest, what_may_be_left_out_has_a_default) {
   const auto manifest = parse_runner_toml(kLeast);
   ASSERT_TRUE(manifest.ok()) << manifest.error().message;
   EXPECT_EQ(manifest->handshake_ms, 5'000U);
+  EXPECT_FALSE(manifest->isolated_handshake);
   EXPECT_TRUE(manifest->languages.empty() && manifest->needs.empty());
 }
 

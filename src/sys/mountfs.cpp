@@ -147,6 +147,14 @@ Result<bool> is_mount_root(int fd) {
   return (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;
 }
 
+Result<std::uint64_t> mount_id(int fd) {
+  struct statx status = {};
+  if (::statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_MNT_ID, &status) != 0)
+    return sys_error(errno, "statx");
+  if ((status.stx_mask & STATX_MNT_ID) == 0) return sys_error(ENOSYS, "statx: no STATX_MNT_ID");
+  return status.stx_mnt_id;
+}
+
 bool is_read_only(int fd) {
   struct statvfs status = {};
   return ::fstatvfs(fd, &status) == 0 && (status.f_flag & ST_RDONLY) != 0;

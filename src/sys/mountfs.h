@@ -53,6 +53,8 @@ Result<> unmount(std::string_view path, bool detach);
 Result<> make_private(std::string_view path);  // recursively
 // Is it the top of a mount?
 Result<bool> is_mount_root(int fd);
+// Which mount it lies in, by the kernel's number. Never the same for two that are there at once.
+Result<std::uint64_t> mount_id(int fd);
 bool is_read_only(int fd);  // statvfs ST_RDONLY
 
 }  // namespace tare::sys

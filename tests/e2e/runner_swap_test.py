@@ -16,6 +16,7 @@ version = "{version}"
 entry = {entry}
 handshake = {handshake}
 handshake_time = "{time}"
+{more}
 """
 # Also says no where the file `poison` is: only inside the session.
 HANDSHAKE = """\
@@ -43,13 +44,13 @@ if (!cachedData) fs.writeFileSync(kept, script.createCachedData());
 
 
 class Swap(harness.TareTest):
-    def add(self, name, version, files, handshake=None, seconds="5s"):
+    def add(self, name, version, files, handshake=None, seconds="5s", more=""):
         folder = self.folder / f"{name}-{version}"
         folder.mkdir()
         handshake = handshake or ["sh", "/opt/tare/runner/handshake.sh"]
         (folder / "runner.toml").write_text(MANIFEST.format(
             name=name, version=version, entry=json.dumps(["sh", "/opt/tare/runner/main.sh"]),
-            handshake=json.dumps(handshake), time=seconds))
+            handshake=json.dumps(handshake), time=seconds, more=more))
         (folder / "handshake.sh").write_text(HANDSHAKE)
         for path, text in files.items():
             (folder / path).write_text(text)
@@ -140,6 +141,97 @@ class Swap(harness.TareTest):
         self.inside(session, "rm poison")
         self.assertEqual(self.swap(session, "poisoned@2").returncode, 0)
         self.assertEqual(self.inside(session, asked), "kept\ntwo\npoisoned@2\n0\n")
+        self.home.must("session", "kill", session)
+
+    def trials(self):
+        """How many handshakes were made in scratch sandboxes so far."""
+        runs = self.home.request("GET", "/v1/runs?limit=500").json["runs"]
+        return sum("handshake" in " ".join(run["request"]["argv"]) for run in runs)
+
+    def test_what_was_tried_is_not_tried_again(self):
+        for version in "12":
+            self.add("tried", version, {"main.sh": f"echo {version}\n"})
+        first = self.session("tried@1")
+        before = self.trials()
+        for version in "2121":
+            self.assertEqual(self.swap(first, f"tried@{version}").returncode, 0)
+        self.assertEqual(self.trials() - before, 2)
+        second = self.session("tried@1")  # another session in the same environment
+        self.assertEqual(self.swap(second, "tried@2").returncode, 0)
+        self.assertEqual(self.trials() - before, 2)
+        third = self.session("tried@1", "-e", "LANG=C")  # with other variables
+        self.assertEqual(self.swap(third, "tried@2").returncode, 0)
+        self.assertEqual(self.trials() - before, 3)
+        # Where the program comes from cannot be told: it is tried each time.
+        fourth = self.session("tried@1", "-e", "PATH=bin:/usr/bin:/bin")
+        for version in "212":
+            self.assertEqual(self.swap(fourth, f"tried@{version}").returncode, 0)
+        self.assertEqual(self.trials() - before, 6)
+        for each in (first, second, third, fourth):
+            self.home.must("session", "kill", each)
+
+    def test_one_that_is_added_is_tried_ahead_where_a_session_could_be_given_it(self):
+        self.add("early", "1", {"main.sh": "echo one\n"})
+        self.add("other", "1", {"main.sh": "echo one\n"})
+        session = self.session("early@1")
+        elsewhere = self.session("other@1")
+        before = self.trials()
+        self.add("early", "2", {"main.sh": "echo two\n"})
+        harness.wait_until(lambda: self.trials() == before + 1, "a trial")
+        harness.wait_until(lambda: all(run["state"] == "succeeded" for run in self.home.request(
+            "GET", "/v1/runs?limit=500").json["runs"] if not run["request"]["session"]), "its end")
+        self.assertEqual(self.swap(session).returncode, 0)
+        self.assertEqual(self.trials(), before + 1)
+        for each in (session, elsewhere):
+            self.home.must("session", "kill", each)
+
+    def test_a_failed_exchange_is_done_again_in_a_fresh_sandbox(self):
+        """What makes the handshake fail inside is gone with the sandbox; a program that waits for
+        the exchange waits for that, too."""
+        handshake = "sleep 0.5; test ! -e /dev/shm/poison && echo '{\"tare_runner\":1}'"
+        for version in "12":
+            self.add("again", version, {"main.sh": f"echo {version}\n"}, ["sh", "-c", handshake])
+        session = self.session("again@1")
+        self.inside(session, "echo kept >file; touch /dev/shm/poison")
+        seen = []
+        swapping = threading.Thread(target=lambda: seen.append(self.swap(session, "again@2")))
+        swapping.start()
+        harness.wait_until(lambda: "discarded" in self.tared_log(), "the first one to fail")
+        self.assertEqual(self.inside(session, "cat file; sh /opt/tare/runner/main.sh; "
+                                     "echo $TARE_RUNNER"), "kept\n2\nagain@2\n")
+        swapping.join()
+        self.assertEqual((seen[0].returncode, seen[0].stdout), (0, b"again@2\n"), seen[0].stderr)
+        self.assertEqual(self.runner_of(session), "again@2")
+        self.assertIn("its runner could not be changed", json.dumps(self.home.inspect(session)))
+        self.home.must("session", "kill", session)
+
+    def tared_log(self):
+        return (self.home.path / "log" / "tared.log").read_text()
+
+    def test_an_isolated_handshake_is_made_inside_only_where_its_answer_may_be_another(self):
+        """The handshake of these fails in any session with a file; the trial does not see it."""
+        script = ["sh", "-c", "test ! -e /home/agent/file && echo '{\"tare_runner\":1}'"]
+        for version in "12":
+            self.add("alone", version, {"main.sh": f"echo {version}\n"}, script,
+                     more="isolated_handshake = true")
+        session = self.session("alone@1")
+        self.inside(session, "touch file")
+        self.assertEqual(self.swap(session, "alone@2").returncode, 0)
+        self.assertEqual(self.inside(session, "sh /opt/tare/runner/main.sh"), "2\n")
+        self.home.must("session", "hibernate", session)  # what it has changed counts then, too
+        self.assertEqual(self.swap(session, "alone@1").returncode, 0)
+        self.home.must("session", "kill", session)
+        refused = "its runner could not be changed: the handshake failed"
+        session = self.session("alone@1", "--user", "root")
+        self.inside(session, "touch /home/agent/file /etc/changed")
+        self.assert_reason(self.swap(session, "alone@2"), 73, f".*{refused}")
+        self.home.must("session", "hibernate", session)
+        self.assert_reason(self.swap(session, "alone@2"), 73, f".*{refused}")
+        self.assertEqual(self.inside(session, "sh /opt/tare/runner/main.sh"), "1\n")
+        self.home.must("session", "kill", session)
+        session = self.session("alone@1", "-e", "LIBRARIES=/home/agent/lib")
+        self.inside(session, "touch file")
+        self.assert_reason(self.swap(session, "alone@2"), 73, f".*{refused}")
         self.home.must("session", "kill", session)
 
     def test_one_that_sleeps_is_woken_and_what_it_was_given_stays_with_it_and_its_forks(self):

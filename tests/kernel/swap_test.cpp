@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
+#include <fstream>
 
 #include "attacks.h"
 #include "runner_layer.h"
@@ -73,6 +75,61 @@ TEST_F(Swap, the_new_one_is_shown_files_stay_and_nothing_that_ran_goes_on) {
   EXPECT_THAT(session.sh("grep /opt/tare/runner /proc/self/mountinfo | tail -1").out,
               HasSubstr("ro,nosuid,nodev"));
   (void)session.kill();
+}
+
+// Whether the answer of a trial elsewhere holds for it: its environment is what it was made with.
+TEST_F(Swap, whether_a_session_has_changed_its_environment_is_told_with_it) {
+  struct Row {
+    const char* script;
+    bool as_made;
+  };
+  const Row rows[] = {
+      {"true", true},
+      {"echo x > /home/agent/f; mkdir -p /tmp/a /home/agent/.local; echo x > /output/f", true},
+      {"mkdir -p /var/tmp/a", true},
+      {"rm -rf /home/agent; ln -s /tmp /home/agent", true},
+      {"echo one > /etc/hostname", true},
+      {"mkdir /new", false},
+      {"echo /tmp/x.so > /etc/ld.so.preload", false},
+      {"rm /etc/passwd", false},
+      {"chmod 700 /etc", false},
+      {"chmod 700 /", false},
+      {"mkdir -p /opt/other", false},
+      {"touch /opt/tare/file", false},
+      {"mkdir -p /home/other", false},
+      {"mkdir -p /var/lib/x", false},
+      {"mv /etc /etc2; mkdir /etc", false},
+  };
+  for (const Row& row : rows) {
+    TestSession session(launcher_, spec(0));
+    const ExecResult changed = session.sh(row.script);
+    EXPECT_EQ(changed.outcome.exit_code, 0) << row.script << ": " << changed.err;
+    const auto answer = swap(session.id(), two_);
+    EXPECT_EQ(answer.error, "") << row.script;
+    EXPECT_EQ(answer.as_made, row.as_made) << row.script;
+    EXPECT_EQ(shown(session), "two\n");
+    (void)session.kill();
+  }
+}
+
+TEST_F(Swap, what_it_has_changed_in_former_lives_counts_too) {
+  namespace fs = std::filesystem;
+  for (const auto& [digit, path, as_made] :
+       {std::tuple('c', "home/agent/file", true), std::tuple('d', "srv/file", false),
+        std::tuple('e', "", false)}) {  // is not there
+    const std::string hex(64, digit);
+    const fs::path root = fs::path(launcher_.home()) / "store/layers" / hex / "root";
+    if (*path != '\0') {
+      fs::create_directories((root / path).parent_path());
+      std::ofstream(root / path) << "x";
+    }
+    TestSession session(launcher_, spec());
+    launcher_.send(sandbox::SwapMessage{session.id(), two_, {"sha256:" + hex}});
+    const auto answer = swapped();
+    EXPECT_EQ(answer.error, "");
+    EXPECT_EQ(answer.as_made, as_made) << path;
+    (void)session.kill();
+  }
 }
 
 TEST_F(Swap, as_often_as_one_likes_and_never_more_than_two_are_mounted) {

@@ -11,13 +11,12 @@ take is a ReportError. Where nobody listens (an exec of a session, a child proce
 printed on stdout instead, and the rest is dropped.
 """
 
-import collections
-import json
+# json and select are imported where they are used, and the lock is that of threading without the
+# rest: a handshake does without them, and they take longer than Python's own start.
 import math
 import os
-import select
 import sys
-import threading
+from _thread import RLock
 
 # What tared takes (src/model/run_report.h); docs/runners.md has them for people.
 MAX_LINE_BYTES = 256 * 1024
@@ -55,15 +54,15 @@ def _open_report():
 
 
 _pipe = _open_report()
-_lines = collections.deque()  # that are not in the pipe's buffer yet
+_lines = []  # that are not in the pipe's buffer yet
 # A signal handler may report while its thread is reporting.
-_lock = threading.RLock()
+_lock = RLock()
 
 
 def _forked():
     """A forked child does not report: its lines could end up within those of its parent."""
     global _pipe, _lock
-    _lock = threading.RLock()
+    _lock = RLock()
     _lines.clear()
     if _pipe is not None:
         _pipe.raw.close()  # not the buffer, which may hold a part of the parent's line
@@ -76,11 +75,11 @@ os.register_at_fork(after_in_child=_forked)
 def _write_lines():
     """Whole lines, whatever happens: the buffer keeps the rest of one that was interrupted."""
     while _lines:
-        line = _lines.popleft()
+        line = _lines.pop(0)
         try:
             _pipe.write(line)
         except RuntimeError:  # within a write of this very thread, which goes on with this line
-            _lines.appendleft(line)
+            _lines.insert(0, line)
             return
         _flush()
 
@@ -90,10 +89,12 @@ def _flush():
         try:
             return _pipe.flush()
         except BlockingIOError:  # somebody made it non-blocking
+            import select
             select.select([], [_pipe], [])
 
 
 def _send(line):
+    import json
     data = json.dumps(line, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     data = data.encode("utf-8", "replace") + b"\n"
     if len(data) > MAX_LINE_BYTES:
@@ -171,6 +172,7 @@ def _members(value, where):
     for key, item in value.items():
         name = key
         if key is None or isinstance(key, (bool, int, float)):
+            import json
             name = json.dumps(key)
         if not isinstance(name, str) or not _is_text(name):
             raise ReportError(f"{where} has the key {key!r}, which is no text")
@@ -210,6 +212,7 @@ def result(value):
     """What the run is worth: anything that is JSON. The last one counts."""
     _check(value)
     if not _send({"type": "result", "value": value}):
+        import json
         print(json.dumps(value, ensure_ascii=False, allow_nan=False), flush=True)
 
 

@@ -63,12 +63,27 @@ std::string key_of(const SandboxBase& base) {
   return key;
 }
 
+void put_digests(WireWriter& out, const std::vector<std::string>& digests, std::string_view field) {
+  out.count(field, digests.size(), kMaxLayers);
+  for (const std::string& digest : digests) out.text(field, digest, kDigestTextBytes);
+}
+
+Result<std::vector<std::string>> take_digests(WireReader& in, std::string_view field) {
+  const std::size_t count = TRY(in.count(field, kMaxLayers, 4 + kDigestTextBytes));
+  std::vector<std::string> digests;
+  for (std::size_t i = 0; i < count; ++i) {
+    digests.push_back(TRY(in.text(field, kDigestTextBytes)));
+    if (!is_digest(digests.back()))
+      return Error{Errc::invalid, std::string(field) + ": not a digest"};
+  }
+  return digests;
+}
+
 void put_base(WireWriter& out, const SandboxBase& base) {
   out.text("plan", base.plan, kDigestTextBytes);
   out.boolean(base.host_root);
   out.boolean(base.output_in_root);
-  out.count("layers", base.layers.size(), kMaxLayers);
-  for (const std::string& digest : base.layers) out.text("layers", digest, kDigestTextBytes);
+  put_digests(out, base.layers, "layers");
   out.enumerator(base.network);
   put_limits(out, base.limits);
   out.text("runner", base.runner, kDigestTextBytes);
@@ -80,12 +95,7 @@ Result<SandboxBase> take_base(WireReader& in) {
   if (!is_digest(base.plan)) return Error{Errc::invalid, "plan: not a digest"};
   base.host_root = TRY(in.boolean("host_root"));
   base.output_in_root = TRY(in.boolean("output_in_root"));
-  const std::size_t layers = TRY(in.count("layers", kMaxLayers, 4 + kDigestTextBytes));
-  for (std::size_t i = 0; i < layers; ++i) {
-    std::string digest = TRY(in.text("layers", kDigestTextBytes));
-    if (!is_digest(digest)) return Error{Errc::invalid, "layers: not a digest"};
-    base.layers.push_back(std::move(digest));
-  }
+  base.layers = TRY(take_digests(in, "layers"));
   if (!base.host_root && base.layers.empty())
     return Error{Errc::invalid, "layers: none, and not host_root"};
   base.network = TRY(in.enumerator("network", model::Network::host));

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
@@ -32,6 +33,10 @@ struct SandboxBase {
 // Everything about a sandbox that cannot be changed when it is claimed. Limits can be, but for the
 // size of a scratch space that is not in memory.
 std::string key_of(const SandboxBase& base);
+
+// Of layers, at most kMaxLayers.
+void put_digests(WireWriter& out, const std::vector<std::string>& digests, std::string_view field);
+Result<std::vector<std::string>> take_digests(WireReader& in, std::string_view field);
 
 void put_base(WireWriter& out, const SandboxBase& base);
 Result<SandboxBase> take_base(WireReader& in);

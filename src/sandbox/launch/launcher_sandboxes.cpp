@@ -241,13 +241,15 @@ void Launcher::swap(const SwapMessage& message) {
     possible = Error{Errc::conflict, "it is being frozen, or changed, already"};
   }
   auto init = possible ? sandbox->dup_pidfd() : Result<sys::UniqueFd>(std::move(possible).error());
-  if (!init) return send(SwappedMessage{message.id, init.error().message, false});
+  auto scratch = init ? sandbox->dup_scratch() : Result<sys::UniqueFd>(std::move(init).error());
+  if (!scratch) return send(SwappedMessage{message.id, scratch.error().message});
   sandbox->set_standing(Standing::wanted);
   changing_.insert(numbers_.at(message.id));
   std::vector<sys::UniqueFd> fds;
   fds.push_back(std::move(*init));
+  fds.push_back(std::move(*scratch));
   makers_.order(SwapOrder{numbers_.at(message.id), sandbox->cgroup_name(), sandbox->slot().base,
-                          static_cast<std::uint32_t>(sandbox->pid()), message.runner},
+                          static_cast<std::uint32_t>(sandbox->pid()), message.runner, message.own},
                 Makers::Urgency::run, std::move(fds));
 }
 
@@ -264,7 +266,7 @@ void Launcher::on_swapped(const Swapped& swapped) {
   }
   sandbox.set_standing(Standing::yes);  // after the maker's death it may stand, too
   go_on(sandbox);
-  send(SwappedMessage{sandbox.id(), swapped.error, swapped.touched});
+  send(SwappedMessage{sandbox.id(), swapped.error, swapped.touched, swapped.as_made});
 }
 
 // A maker that died may have just cloned a process that it could not tell of any more.

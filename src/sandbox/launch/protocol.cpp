@@ -128,6 +128,7 @@ Result<std::string> encode(const ToLauncher& message) {
                  [&](const SwapMessage& m) {
                    put_id(out, m.id);
                    out.text("runner", m.runner, kDigestTextBytes);
+                   put_digests(out, m.own, "own");
                  },
                  [&](const auto& m) { put_exec(out, m); },
              },
@@ -192,6 +193,7 @@ Result<std::string> encode(const FromLauncher& message) {
                    put_id(out, m.id);
                    out.text("error", m.error.substr(0, kMaxOutcomeText), kMaxOutcomeText);
                    out.boolean(m.touched);
+                   out.boolean(m.as_made);
                  },
                  [&](const PreparedMessage& m) {
                    out.u64(m.number);
@@ -237,6 +239,7 @@ Result<ToLauncher> take_to_launcher(WireReader& in) {
     case 14: {
       SwapMessage swap{TRY(take_id(in)), TRY(in.text("runner", kDigestTextBytes))};
       if (!is_digest(swap.runner)) return Error{Errc::invalid, "runner: not a digest"};
+      swap.own = TRY(take_digests(in, "own"));
       return ToLauncher(std::move(swap));
     }
     default: return Error{Errc::invalid, "type: unknown message"};
@@ -296,6 +299,7 @@ Result<FromLauncher> take_from_launcher(WireReader& in) {
       swapped.id = TRY(take_id(in));
       swapped.error = TRY(in.text("error", kMaxOutcomeText));
       swapped.touched = TRY(in.boolean("touched"));
+      swapped.as_made = TRY(in.boolean("as_made"));
       return FromLauncher(std::move(swapped));
     }
     case 12: {

@@ -109,7 +109,8 @@ struct PrepareMessage {
 // are killed while it stands still.
 struct SwapMessage {
   std::string id;
-  std::string runner;  // digest
+  std::string runner;                 // digest
+  std::vector<std::string> own = {};  // digests of the layers that it has made in former lives
 };
 using ToLauncher = std::variant<HelloMessage, ListMessage, LaunchMessage, KillMessage,
                                 CloseStdinMessage, ReleaseMessage, AskPoolMessage, ExecMessage,
@@ -188,6 +189,8 @@ struct SwappedMessage {
   std::string id;
   std::string error;
   bool touched = false;
+  // After a success: the sandbox and `own` have changed nothing of its environment (make/upper.h).
+  bool as_made = false;
 };
 // The answer to `prepare`.
 struct PreparedMessage {

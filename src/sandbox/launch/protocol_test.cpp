@@ -139,15 +139,20 @@ TEST(Protocol, a_stop_is_answered_with_its_descriptors_or_an_error) {
 
 TEST(Protocol, a_swap_names_a_digest_and_is_answered_with_what_came_of_it) {
   const std::string digest = "sha256:" + std::string(64, 'c');
-  const auto swap = decode_to_launcher(encode(ToLauncher(SwapMessage{kId, digest})).value(), 0);
+  const auto swap = decode_to_launcher(
+      encode(ToLauncher(SwapMessage{kId, digest, {digest}})).value(), 0);
   ASSERT_TRUE(swap) << swap.error().message;
   EXPECT_EQ(std::get<SwapMessage>(*swap).runner, digest);
+  EXPECT_EQ(std::get<SwapMessage>(*swap).own, std::vector{digest});
+  EXPECT_FALSE(
+      decode_to_launcher(encode(ToLauncher(SwapMessage{kId, digest, {"../x"}})).value(), 0));
   EXPECT_FALSE(decode_to_launcher(encode(ToLauncher(SwapMessage{kId, "/etc"})).value(), 0));
   const auto answer = decode_from_launcher(
-      encode(FromLauncher(SwappedMessage{kId, "why", true})).value(), 0);
+      encode(FromLauncher(SwappedMessage{kId, "why", true, true})).value(), 0);
   ASSERT_TRUE(answer) << answer.error().message;
   EXPECT_EQ(std::get<SwappedMessage>(*answer).error, "why");
   EXPECT_TRUE(std::get<SwappedMessage>(*answer).touched);
+  EXPECT_TRUE(std::get<SwappedMessage>(*answer).as_made);
 }
 
 TEST(Protocol, a_kill_names_one_of_two_reasons) {

@@ -30,6 +30,15 @@ Result<sys::UniqueFd> runner_place() {
   return place;
 }
 
+// As a program finds it: by its name, from the sandbox's root.
+Result<> verify(int runner) {
+  const sys::UniqueFd seen = TRY(runner_place());
+  if (TRY(sys::mount_id(seen.get())) != TRY(sys::mount_id(runner)))
+    return Error{Errc::conflict, "another mount is seen there"};
+  if (!sys::is_read_only(seen.get())) return Error{Errc::conflict, "it is not read-only"};
+  return ok();
+}
+
 Result<> exchange(int init, int runner, Status& status) {
   TRY(sys::enter_mounts_of(init));
   TRY(runner_place());
@@ -39,6 +48,7 @@ Result<> exchange(int init, int runner, Status& status) {
   if (!taken_off && taken_off.error().sys != EINVAL) return taken_off;
   const sys::UniqueFd place = TRY(runner_place());
   TRY(sys::attach_mount(runner, place.get(), ""));
+  TRY(verify(runner));
   status = done;
   return ok();
 }

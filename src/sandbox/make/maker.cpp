@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "sandbox/init/become_init.h"
@@ -61,8 +62,8 @@ Result<> Maker::serve() {
       if (received->fds.size() != 1) return Error{Errc::internal, "an order without its scratch"};
       TRY(stop(*standing, received->fds[0].get()));
     } else if (const auto* change = std::get_if<SwapOrder>(&order)) {
-      if (received->fds.size() != 1) return Error{Errc::internal, "an order without its pidfd"};
-      TRY(swap(*change, received->fds[0].get()));
+      if (received->fds.size() != 2) return Error{Errc::internal, "an order without its pidfd"};
+      TRY(swap(*change, received->fds[0].get(), received->fds[1].get()));
     } else {
       received->fds.clear();  // the scratch space
       TRY(remove(std::get<RemoveOrder>(order)));
@@ -163,14 +164,25 @@ Result<> Maker::stop(const StopOrder& order, int scratch) {
   return answer(stopped, fds);
 }
 
-Result<> Maker::swap(const SwapOrder& order, int init) {
-  Swapped swapped{order.number, "", false};
+// Also in its former lives.
+bool Maker::is_as_made(const SwapOrder& order, int scratch) const {
+  const auto upper = sys::open_beneath(scratch, "upper", O_RDONLY | O_DIRECTORY);
+  if (!upper || !changes_only_its_own(upper->get(), order.uid_base)) return false;
+  return std::ranges::all_of(order.own, [&](const std::string& digest) {
+    const auto layer = sys::open_directory(layer_path(tools_.layers_dir, digest));
+    return layer && changes_only_its_own(layer->get(), 0);
+  });
+}
+
+Result<> Maker::swap(const SwapOrder& order, int init, int scratch) {
+  Swapped swapped{order.number, ""};
   bool stopped = false;
   const auto done = [&]() -> Result<> {
     const sys::UniqueFd runner = TRY(
         runner_tree(TRY(user_namespaces_.of(order.uid_base)), tools_.layers_dir, order.runner));
     TRY(tools_.cgroups.stop_child(order.cgroup, kStopPatienceMs));
     stopped = true;
+    swapped.as_made = is_as_made(order, scratch);
     TRY(exchange_runner(init, runner.get(), swapped.touched));
     // Who may have loaded code of the old one cannot be told from outside.
     return tools_.cgroups.kill_standing(order.cgroup, static_cast<pid_t>(order.pid));

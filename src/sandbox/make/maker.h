@@ -54,7 +54,8 @@ class Maker {
   Result<> clone_init(const MakeOrder& order, Making& making);
   Result<> remove(const RemoveOrder& order);
   Result<> stop(const StopOrder& order, int scratch);
-  Result<> swap(const SwapOrder& order, int init);
+  Result<> swap(const SwapOrder& order, int init, int scratch);
+  bool is_as_made(const SwapOrder& order, int scratch) const;
   Result<> answer(const FromMaker& message, const std::vector<sys::UniqueFd>& fds = {});
 
   const MakerTools& tools_;

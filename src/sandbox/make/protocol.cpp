@@ -32,6 +32,7 @@ Result<SwapOrder> take_swap(WireReader& in) {
   order.pid = TRY(in.u32("pid"));
   order.runner = TRY(in.text("runner", kDigestTextBytes));
   if (!is_digest(order.runner)) return Error{Errc::invalid, "runner: not a digest"};
+  order.own = TRY(take_digests(in, "own"));
   return order;
 }
 template <class Answer>
@@ -59,13 +60,17 @@ void put(WireWriter& out, const SwapOrder& order) {
   out.u32(order.uid_base);
   out.u32(order.pid);
   out.text("runner", order.runner, kDigestTextBytes);
+  put_digests(out, order.own, "own");
 }
 template <class Answer>
 void put_answer(WireWriter& out, const Answer& answer) {
   out.u32(answer.number);
   if constexpr (std::is_same_v<Answer, Made>) out.u32(answer.pid);
   out.text("error", answer.error.substr(0, kMaxMessageBytes), kMaxMessageBytes);
-  if constexpr (std::is_same_v<Answer, Swapped>) out.boolean(answer.touched);
+  if constexpr (std::is_same_v<Answer, Swapped>) {
+    out.boolean(answer.touched);
+    out.boolean(answer.as_made);
+  }
 }
 
 Result<ToMaker> take_to_maker(WireReader& in) {
@@ -92,6 +97,7 @@ Result<FromMaker> take_from_maker(WireReader& in) {
     case 3: {
       Swapped swapped = TRY(take_answer<Swapped>(in));
       swapped.touched = TRY(in.boolean("touched"));
+      swapped.as_made = TRY(in.boolean("as_made"));
       return FromMaker(std::move(swapped));
     }
     default: return Error{Errc::invalid, "type: unknown answer"};

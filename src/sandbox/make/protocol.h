@@ -8,7 +8,7 @@
 //                 <-----------   removed
 //   stop + fd     ----------->                 its processes stand still
 //                 <-----------   stopped + fds the upper, and its opaque folders
-//   swap + fd     ----------->                 another runner is mounted, its processes are dead
+//   swap + fds    ----------->                 another runner is mounted, its processes are dead
 //                 <-----------   swapped       it stands still
 //
 // Both ends are of one program and trust each other; messages are decoded strictly all the same.
@@ -20,6 +20,7 @@
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "base/result.h"
 #include "sandbox/launch/base.h"
@@ -45,13 +46,14 @@ struct StopOrder {
   std::uint32_t number = 0;
   std::string cgroup;  // "": it has ended, and nothing is to be stopped
 };
-// Descriptor: tare-init's pidfd. The launcher lets it go on, or ends it.
+// Descriptors: tare-init's pidfd, the scratch space. The launcher lets it go on, or ends it.
 struct SwapOrder {
   std::uint32_t number = 0;
   std::string cgroup;
   uid_t uid_base = 0;
-  std::uint32_t pid = 0;  // of tare-init, which lives on
-  std::string runner;     // digest of its layer
+  std::uint32_t pid = 0;              // of tare-init, which lives on
+  std::string runner;                 // digest of its layer
+  std::vector<std::string> own = {};  // digests: what the sandbox has changed in former lives
 };
 using ToMaker = std::variant<MakeOrder, RemoveOrder, StopOrder, SwapOrder>;
 
@@ -78,6 +80,7 @@ struct Swapped {
   std::uint32_t number = 0;
   std::string error;
   bool touched = false;
+  bool as_made = false;  // its environment is as it was made with (make/upper.h)
 };
 using FromMaker = std::variant<Made, Removed, Stopped, Swapped>;
 

@@ -48,16 +48,18 @@ TEST(MakerProtocol, answers_are_read_as_they_were_written) {
 TEST(MakerProtocol, an_order_to_swap_and_its_answer_are_read_as_they_were_written) {
   const std::string digest = "sha256:" + std::string(64, 'c');
   const auto order = decode_to_maker(
-      encode_to_maker(SwapOrder{7, "s0-1", 0x7001'0000, 42, digest}).value());
+      encode_to_maker(SwapOrder{7, "s0-1", 0x7001'0000, 42, digest, {digest}}).value());
   ASSERT_TRUE(order) << order.error().message;
   EXPECT_EQ(std::get<SwapOrder>(*order).uid_base, 0x7001'0000U);
   EXPECT_EQ(std::get<SwapOrder>(*order).pid, 42U);
   EXPECT_EQ(std::get<SwapOrder>(*order).runner, digest);
+  EXPECT_EQ(std::get<SwapOrder>(*order).own, std::vector{digest});
   EXPECT_FALSE(decode_to_maker(encode_to_maker(SwapOrder{7, "s0-1", 1, 2, "../x"}).value()));
-  const auto answer = decode_from_maker(encode_from_maker(Swapped{7, "why", true}).value());
+  const auto answer = decode_from_maker(encode_from_maker(Swapped{7, "why", true, true}).value());
   ASSERT_TRUE(answer) << answer.error().message;
   EXPECT_EQ(std::get<Swapped>(*answer).error, "why");
   EXPECT_TRUE(std::get<Swapped>(*answer).touched);
+  EXPECT_TRUE(std::get<Swapped>(*answer).as_made);
 }
 
 TEST(MakerProtocol, an_order_to_stop_and_its_answer_are_read_as_they_were_written) {

@@ -3,6 +3,10 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <string_view>
+#include <vector>
+
 #include "sys/entries.h"
 #include "sys/files.h"
 
@@ -77,7 +81,44 @@ Result<std::string> OpaqueSearch::finish() {
   return std::move(found_);
 }
 
+// What may be in a folder on the way to a sandbox's own ones.
+struct Passage {
+  std::string_view path;
+  std::vector<std::string_view> names;
+};
+const Passage kPassages[] = {
+    {".", {"dev", "etc", "home", "input", "opt", "output", "proc", "run", "sys", "tmp", "var"}},
+    {"etc", {"hostname", "hosts", "machine-id", "resolv.conf"}},
+    {"home", {"agent"}},
+    {"opt", {"tare"}},
+    {"opt/tare", {"runner"}},
+    {"var", {"tmp"}},
+};
+constexpr mode_t kPassageMode = 0755;
+
+// Absent: there is nothing of it in the upper.
+Result<bool> is_untouched(int upper, const Passage& passage, uid_t owner) {
+  auto folder = sys::open_beneath(upper, passage.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!folder && folder.error().code == Errc::not_found) return true;
+  if (!folder) return false;  // no folder: whatever it is, it was changed
+  const struct stat status = TRY(sys::stat_at(folder->get(), "."));
+  if ((status.st_mode & 07777) != kPassageMode || status.st_uid != owner || status.st_gid != owner)
+    return false;
+  if (TRY(is_opaque(folder->get()))) return false;
+  // One more than there may be is enough to know.
+  const auto names = TRY(sys::list_dir(folder->get(), ".", passage.names.size() + 1));
+  return std::ranges::all_of(names, [&](const std::string& name) {
+    return std::ranges::find(passage.names, name) != passage.names.end();
+  });
+}
+
 }  // namespace
+
+bool changes_only_its_own(int upper, uid_t owner) {
+  return std::ranges::all_of(kPassages, [&](const Passage& passage) {
+    return is_untouched(upper, passage, owner).value_or(false);
+  });
+}
 
 Result<std::string> opaque_folders(int upper) {
   OpaqueSearch search;

@@ -62,11 +62,6 @@ Result<sys::UniqueFd> shown_to(int user_namespace, const std::string& path, bool
   return tree;
 }
 
-std::string layer_path(const std::string& layers_dir, const std::string& digest) {
-  CHECK(digest.starts_with("sha256:"));  // the protocol has checked it
-  return layers_dir + "/" + digest.substr(7) + "/root";
-}
-
 std::vector<std::string> lower_paths(const StageParts& parts) {
   std::vector<std::string> lowers;  // highest first, as overlayfs wants them
   if (!parts.runner.empty()) lowers.push_back(parts.skeleton->runner);
@@ -154,6 +149,11 @@ Result<> fill_root(const StageParts& parts, const std::string& scratch) {
 }
 
 }  // namespace
+
+std::string layer_path(const std::string& layers_dir, const std::string& digest) {
+  CHECK(digest.starts_with("sha256:"));  // the protocol has checked it
+  return layers_dir + "/" + digest.substr(7) + "/root";
+}
 
 Result<sys::UniqueFd> runner_tree(int user_namespace, const std::string& layers_dir,
                                   const std::string& digest) {

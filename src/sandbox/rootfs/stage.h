@@ -32,6 +32,9 @@ struct StageParts {
   int scratch = -1;             // detached mount
 };
 
+// Where the files of a layer are.
+std::string layer_path(const std::string& layers_dir, const std::string& digest);
+
 // A runner's layer as a sandbox shows it: a detached mount, read-only, nosuid, nodev.
 Result<sys::UniqueFd> runner_tree(int user_namespace, const std::string& layers_dir,
                                   const std::string& digest);

@@ -1,0 +1,67 @@
+// RunnerTrials: is a runner good in the environment of a session? Its handshake is made in a
+// scratch sandbox of the same environment, with the same variables, user and limits.
+//
+// What was found good is remembered, in memory, as long as nothing it rests on can have changed:
+// the bytes of a runner and of an environment never do. On `host` they may, so there the programs
+// that the runner needs are a part of what is remembered (host_programs.h), for kHostMemory at
+// most. What failed is not remembered.
+//
+// Owner: main. Loop thread only. Errors: Errc::conflict with what the runner needs and what it did
+// instead; those of a run that cannot be made. What never happens: two trials of the same at once;
+// more than kMostTrials are remembered.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "fiber/context.h"
+#include "fiber/event.h"
+#include "fiber/task_group.h"
+#include "host/live_run.h"
+#include "host/run_service.h"
+#include "model/runner.h"
+
+namespace tare::host {
+
+inline constexpr std::size_t kMostTrials = 1024;
+inline constexpr std::chrono::hours kHostMemory{1};
+inline constexpr std::size_t kMostTriedAhead = 8;
+
+class RunnerTrials {
+ public:
+  // `ctx`: of the service. A client that goes away in the middle stops no trial.
+  RunnerTrials(const RunDeps& deps, RunService& runs, const fiber::Context& ctx)
+      : deps_(deps), runs_(runs), ctx_(ctx), ahead_(ctx) {}
+
+  Result<> good_in(const LiveRun& session, const model::Runner& runner);
+  // For a version that was just added: tried in the environments of the first kMostTriedAhead
+  // sessions that could be given it, one after the other. Does not wait.
+  void try_ahead(const model::Runner& runner);
+
+ private:
+  struct Pending {
+    std::optional<Result<>> answer;
+    fiber::Event answered;
+  };
+  std::optional<std::string> key_of(const model::Run& session, const model::Runner& runner) const;
+  bool knows(const std::string& key) const;
+  void remember(const std::string& key, bool frozen);
+  Result<> try_together(const LiveRun& session, const model::Runner& runner,
+                        const std::string& key);
+  Result<> try_in_scratch(const LiveRun& session, const model::Runner& runner);
+
+  const RunDeps& deps_;
+  RunService& runs_;
+  const fiber::Context& ctx_;
+  // What all of it rests on, as text; until when, in ms of the monotonic clock, 0: for ever.
+  std::map<std::string, std::uint64_t, std::less<>> good_;
+  std::map<std::string, std::shared_ptr<Pending>, std::less<>> pending_;
+  fiber::TaskGroup ahead_;  // last: its fibers refer to the rest
+};
+
+}  // namespace tare::host
