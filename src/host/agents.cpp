@@ -4,7 +4,12 @@
 
 #include <fmt/format.h>
 
+#include "base/ids.h"
 #include "base/text.h"
+#include "host/admission.h"
+#include "host/host_programs.h"
+#include "host/runner_needs.h"
+#include "host/spec.h"
 #include "host/uploaded_files.h"
 
 namespace tare::host {
@@ -57,11 +62,39 @@ Result<runs::StoredAgent> Agents::apply(std::string_view manifest, std::vector<U
     agent.files_digest = TRY(
         import_uploads(deps_, snapshot::FilesOf::agent, std::move(files), ctx));
   }
+  if (!agent.manifest.runner.empty()) TRY(check_needs(agent, ctx));
   agent.created_ms = deps_.clock.wall_ms();
   return deps_.records.run([&](runs::Store& store) -> Result<runs::StoredAgent> {
     if (!agent.manifest.runner.empty()) TRY(runners_.begin(store, agent));
     return store.put_agent(agent);
   });
+}
+
+Result<> Agents::check_needs(const model::Agent& agent, const fiber::Context& ctx) {
+  const model::AgentManifest& manifest = agent.manifest;
+  // The pinned version; else what a run of it would be given now.
+  const model::Runner runner = TRY(
+      runners_.chosen(agent.name, manifest.runner, std::string(kRunIdBytes, '0')));
+  const auto config = TRY(
+      environments_.config_of(agent.environment_digest, agent.environment_layers));
+  model::RunRequest request;
+  request.env = merge_env(config.env, manifest.env);
+  request.environment_digest = agent.environment_digest;
+  request.environment_layers = agent.environment_layers;
+  request.files_digest = agent.files_digest;
+  const auto variables = environment_variables(request, "");
+  // `host` knows nothing of layers; what an agent brings along lies in its own folder.
+  const bool on_host = agent.environment_digest.empty();
+  const std::string missing = TRY(missing_program(
+      runner.manifest.needs, path_of(variables),
+      on_host ? std::vector<std::string>() : layers_of(request), deps_.store, deps_.offload, ctx));
+  if (missing.empty()) return ok();
+  return field_error(
+      "runner", fmt::format("{} needs {}, which environment {} does not have (PATH is {}): name an "
+                            "environment that has it, such as \"debian:bookworm:PACKAGE,...\", or "
+                            "another runner",
+                            runner.reference(), quote(missing), quote(manifest.environment),
+                            path_of(variables)));
 }
 
 Result<model::Agent> Agents::get(std::string_view name, std::optional<std::uint32_t> version) {

@@ -27,6 +27,9 @@ class Agents {
   Result<runs::AgentPage> list(std::string_view cursor, std::size_t limit);
 
  private:
+  // What the runner needs is in the environment, or among the agent's own files.
+  Result<> check_needs(const model::Agent& agent, const fiber::Context& ctx);
+
   const RunDeps& deps_;
   Environments& environments_;
   Runners& runners_;

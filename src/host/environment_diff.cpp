@@ -27,21 +27,13 @@ Result<Side> open_side(const model::Environment& environment, StoreLink& store,
                  "environment " + quote(environment.name) + " has no layers: nothing to compare"};
   }
   Side side;
-  for (const std::string& digest : environment.layers)
-    side.manifests.push_back(TRY(store.open(snapshot::OpenManifest{digest}, ctx)));
+  side.manifests = TRY(open_manifests(environment.layers, store, ctx));
   return side;
 }
 
 // On a thread that may wait for the disk.
 Result<> merge(Side& side) {
-  std::uint64_t left = kMaxDiffManifestBytes;
-  for (const sys::UniqueFd& fd : side.manifests) {
-    const auto size = static_cast<std::uint64_t>(TRY(sys::stat_fd(fd.get())).st_size);
-    if (size > left)
-      return Error{Errc::exhausted, "the environment has too many files to be compared"};
-    left -= size;
-    side.merged.lay(TRY(snapshot::parse_manifest(TRY(read_whole(fd.get(), size)))));
-  }
+  side.merged = TRY(merge_manifests(side.manifests));
   side.seen = side.merged.seen();
   return ok();
 }
@@ -61,6 +53,27 @@ Result<std::optional<snapshot::PackageList>> debian_packages(const model::Enviro
 }
 
 }  // namespace
+
+Result<std::vector<sys::UniqueFd>> open_manifests(const std::vector<std::string>& layers,
+                                                  StoreLink& store, const fiber::Context& ctx) {
+  std::vector<sys::UniqueFd> manifests;
+  for (const std::string& digest : layers)
+    manifests.push_back(TRY(store.open(snapshot::OpenManifest{digest}, ctx)));
+  return manifests;
+}
+
+Result<snapshot::MergedTree> merge_manifests(const std::vector<sys::UniqueFd>& manifests) {
+  snapshot::MergedTree merged;
+  std::uint64_t left = kMaxDiffManifestBytes;
+  for (const sys::UniqueFd& fd : manifests) {
+    const auto size = static_cast<std::uint64_t>(TRY(sys::stat_fd(fd.get())).st_size);
+    if (size > left)
+      return Error{Errc::exhausted, "the environment has too many files to be looked through"};
+    left -= size;
+    merged.lay(TRY(snapshot::parse_manifest(TRY(read_whole(fd.get(), size)))));
+  }
+  return merged;
+}
 
 Result<EnvironmentDiff> diff_environments(const model::Environment& before,
                                           const model::Environment& after, StoreLink& store,

@@ -15,13 +15,21 @@
 #include "fiber/offload.h"
 #include "host/store_link.h"
 #include "model/environment.h"
+#include "snapshot/merged_tree.h"
 #include "snapshot/package_lists.h"
 #include "snapshot/tree_diff.h"
+#include "sys/fd.h"
 
 namespace tare::host {
 
 // Of the manifests of one environment: about half a million entries.
 inline constexpr std::uint64_t kMaxDiffManifestBytes = std::uint64_t{64} << 20;
+
+// Of these layers; and what they show together, lowest first. merge_manifests() may wait for the
+// disk.
+Result<std::vector<sys::UniqueFd>> open_manifests(const std::vector<std::string>& layers,
+                                                  StoreLink& store, const fiber::Context& ctx);
+Result<snapshot::MergedTree> merge_manifests(const std::vector<sys::UniqueFd>& manifests);
 
 struct EnvironmentDiff {
   std::vector<snapshot::TreeChange> changes;
