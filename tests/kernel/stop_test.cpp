@@ -118,6 +118,37 @@ TEST_F(Stop, one_that_has_ended_shows_its_upper_until_it_is_released) {
   EXPECT_NE(stop().error, "");
 }
 
+// Both are there before the launcher reads either.
+TEST_F(Stop, a_kill_right_behind_it_leaves_nobody_without_an_answer) {
+  for (int i = 0; i < 10; ++i) {
+    model::SandboxSpec spec = counting();
+    spec.id = fresh_run_id();
+    const TestLauncher::Live live = launcher_.launch(spec);
+    char up[3];
+    ASSERT_EQ(::read(live.out.get(), up, 3), 3);
+    ASSERT_EQ(::kill(launcher_.pid(), SIGSTOP), 0);
+    launcher_.send(sandbox::StopMessage{spec.id});
+    launcher_.send(sandbox::KillMessage{spec.id});
+    ASSERT_EQ(::kill(launcher_.pid(), SIGCONT), 0);
+    (void)wait_for<sandbox::StoppedMessage>(&fds_);  // it is too late, or it was in time
+    (void)wait_for<sandbox::EndedMessage>();
+    launcher_.send(sandbox::ReleaseMessage{spec.id});
+  }
+}
+
+// The one that kills it may not know yet that it has ended.
+TEST_F(Stop, a_kill_of_one_that_has_ended_keeps_nobody_from_reading_it) {
+  launcher_.send(sandbox::KillMessage{live_.id});
+  (void)wait_for<sandbox::EndedMessage>();
+  ASSERT_EQ(::kill(launcher_.pid(), SIGSTOP), 0);
+  launcher_.send(sandbox::StopMessage{live_.id});
+  launcher_.send(sandbox::KillMessage{live_.id});
+  ASSERT_EQ(::kill(launcher_.pid(), SIGCONT), 0);
+  EXPECT_EQ(wait_for<sandbox::StoppedMessage>(&fds_).error, "");
+  EXPECT_NE(count(), "");
+  launcher_.send(sandbox::ReleaseMessage{live_.id});
+}
+
 TEST_F(Stop, one_that_is_not_there_is_an_error) {
   launcher_.send(sandbox::StopMessage{fresh_run_id()});
   EXPECT_THAT(wait_for<sandbox::StoppedMessage>().error, ::testing::HasSubstr("not running"));

@@ -175,7 +175,7 @@ void Launcher::on_message(ToLauncher message, std::vector<sys::UniqueFd> fds) {
     return prepare(*expected, std::move(fds[0]));
   if (on_exec_message(message, fds)) return;
   if (const auto* kill = std::get_if<KillMessage>(&message)) {
-    if (Sandbox* sandbox = find(kill->id)) end(*sandbox, kill->reason);
+    this->kill(*kill);
   } else if (const auto* close = std::get_if<CloseStdinMessage>(&message)) {
     if (Sandbox* sandbox = find(close->id)) sandbox->close_stdin();
   } else if (const auto* release = std::get_if<ReleaseMessage>(&message)) {

@@ -80,6 +80,7 @@ class [[nodiscard]] Launcher {
   void send_pool();
 
   void launch(LaunchMessage message, std::vector<sys::UniqueFd> fds);
+  void kill(const KillMessage& message);
   void stop(const std::string& id);
   void go_on(Sandbox& sandbox);
   void end(Sandbox& sandbox, model::EndReason reason);

@@ -159,6 +159,16 @@ void Launcher::on_removed(const Removed& removed) {
   closing_.erase(lease);
 }
 
+// Of one that has ended nothing is left to kill: who reads what it was goes on with that.
+void Launcher::kill(const KillMessage& message) {
+  Sandbox* sandbox = find(message.id);
+  if (sandbox == nullptr || sandbox->ended()) return;
+  const bool awaited = sandbox->standing() == Standing::wanted &&
+                       !changing_.contains(numbers_.at(message.id));
+  if (awaited) send(StoppedMessage{message.id, "it is being ended", 0});
+  end(*sandbox, message.reason);
+}
+
 // ---- standing still, for a freeze
 
 void Launcher::stop(const std::string& id) {
