@@ -1,75 +1,16 @@
 """A live session gets another version of its runner: whole, or not at all, or its sandbox goes."""
 
 import json
-import os
 import random
 import threading
 import time
 import unittest
-from pathlib import Path
 
 import harness
-
-MANIFEST = """\
-name = "{name}"
-version = "{version}"
-entry = {entry}
-handshake = {handshake}
-handshake_time = "{time}"
-{more}
-"""
-# Also says no where the file `poison` is: only inside the session.
-HANDSHAKE = """\
-test ! -e /home/agent/poison && echo '{"tare_runner":1}'
-"""
-PYTHON = """\
-import sys
-sys.path.insert(0, "/opt/tare/runner")
-import code_of_the_runner
-print(code_of_the_runner.x)
-"""
-# V8's own code cache (cachedData), kept as tools for Node keep it: by path, time and length. V8
-# takes it for any source of that length. Node's compile cache, module.enableCompileCache(), is made
-# of the same, but comes with Node 22.1, and Debian has 18. The argument is a cache to be taken
-# whatever the file's time; what is printed second is whether V8 took one.
-NODE = """\
-const fs = require("fs"), vm = require("vm");
-const file = "/opt/tare/runner/code.js", stat = fs.statSync(file);
-const kept = process.argv[2] ?? "/tmp/cache-" + stat.mtimeMs + "-" + stat.size;
-const cachedData = fs.existsSync(kept) ? fs.readFileSync(kept) : undefined;
-const script = new vm.Script(fs.readFileSync(file, "utf8"), { filename: file, cachedData });
-console.log(script.runInThisContext()(), script.cachedDataRejected === false);
-if (!cachedData) fs.writeFileSync(kept, script.createCachedData());
-"""
+import swaps
 
 
-class Swap(harness.TareTest):
-    def add(self, name, version, files, handshake=None, seconds="5s", more=""):
-        folder = self.folder / f"{name}-{version}"
-        folder.mkdir()
-        handshake = handshake or ["sh", "/opt/tare/runner/handshake.sh"]
-        (folder / "runner.toml").write_text(MANIFEST.format(
-            name=name, version=version, entry=json.dumps(["sh", "/opt/tare/runner/main.sh"]),
-            handshake=json.dumps(handshake), time=seconds, more=more))
-        (folder / "handshake.sh").write_text(HANDSHAKE)
-        for path, text in files.items():
-            (folder / path).write_text(text)
-            os.utime(folder / path, (10**9, 10**9))  # no version's files have a time of their own
-        self.home.must("runner", "add", folder)
-
-    def session(self, runner, *options):
-        made = self.home.must("session", "new", "--env", "host", "--runner", runner, *options)
-        return made.stdout.decode().strip()
-
-    def inside(self, session, script):
-        return self.home.must("session", "exec", session, "--", "sh", "-c", script).stdout.decode()
-
-    def swap(self, session, *runner):
-        return self.home.tare("runner", "swap", session, *runner)
-
-    def runner_of(self, session):
-        return self.home.request("GET", f"/v1/sessions/{session}").json.get("runner")
-
+class Swap(swaps.SwapTest):
     def test_files_stay_programs_end_and_what_comes_has_the_new_one(self):
         self.add("plain", "1", {"main.sh": "echo one\n"})
         session = self.session("plain")
@@ -307,37 +248,6 @@ class Swap(harness.TareTest):
         self.assertEqual(wrong, [])
         self.assertLessEqual(set(seen), {b"busy@1\n1\n", b"busy@2\n2\n"})
         self.assertGreater(len(seen), 0)
-        self.home.must("session", "kill", session)
-
-    def compiled(self, name, *options):
-        """A session whose runner's source is to change at the same length; 2 comes after 1."""
-        for version, number in (("1", 1), ("2", 2)):
-            folder = {"main.sh": "true\n", "code_of_the_runner.py": f"x = {number}\n",
-                      "main.py": PYTHON, "code.js": f"(() => {number})\n", "main.js": NODE}
-            self.add(name, version, folder)
-        return self.session(f"{name}@1", *options)
-
-    def test_code_that_was_compiled_of_the_old_one_is_not_executed(self):
-        """Python's bytecode: kept by time and length, which the two versions' files share."""
-        session = self.compiled("compiled", "-e", "PYTHONPYCACHEPREFIX=/home/agent/cache")
-        python = "/usr/bin/python3 /opt/tare/runner/main.py"
-        for _ in range(2):
-            self.assertEqual(self.inside(session, python), "1\n")
-        self.assertIn("code_of_the_runner", self.inside(session, "find cache -name '*.pyc'"))
-        self.assertEqual(self.swap(session, "compiled@2").returncode, 0)
-        self.assertEqual(self.inside(session, python), "2\n")
-        self.home.must("session", "kill", session)
-
-    def test_code_that_v8_compiled_of_the_old_one_is_not_executed(self):
-        if not Path("/usr/bin/node").exists():
-            self.skipTest("this host has no /usr/bin/node: no code cache of V8's to try")
-        session = self.compiled("compiled-v8")
-        node = "node /opt/tare/runner/main.js"
-        self.assertEqual(self.inside(session, f"{node}; {node}"), "1 false\n1 true\n")
-        self.assertEqual(self.swap(session, "compiled-v8@2").returncode, 0)
-        # V8 would execute the old one's, were it found.
-        self.assertEqual(self.inside(session, f"{node} /tmp/cache-*"), "1 true\n")
-        self.assertEqual(self.inside(session, f"{node}; {node}"), "2 false\n2 true\n")
         self.home.must("session", "kill", session)
 
     def test_sigkill_of_any_daemon_at_any_moment_leaves_no_session_with_half(self):

@@ -1,0 +1,87 @@
+"""Code that Python or V8 compiled of a runner is not executed for its next version, whose source
+differs at the same length: a session keeps such caches. As a control, the same caches are taken for
+a source with the time of the old one."""
+
+import unittest
+from pathlib import Path
+
+import swaps
+
+# The argument is the folder with the source, in both.
+PYTHON = """\
+import sys
+sys.path.insert(0, (sys.argv[1:] or ["/opt/tare/runner"])[0])
+import code_of_the_runner
+print(code_of_the_runner.x)
+"""
+# V8's own code cache (cachedData of vm.Script), kept as Python keeps its own: by time and length.
+# V8 compares nothing but its own version, flags and the source's length, and executes what is in
+# the cache. (Node's module.enableCompileCache(), from 22.1, keeps the same with a digest of the
+# source, and cannot be wrong.) What is printed second is whether V8 took one.
+NODE = """\
+const fs = require("fs"), vm = require("vm");
+const file = (process.argv[2] ?? "/opt/tare/runner") + "/code.js", stat = fs.statSync(file);
+const kept = "/tmp/cache-" + stat.mtimeMs + "-" + stat.size;
+const cachedData = fs.existsSync(kept) ? fs.readFileSync(kept) : undefined;
+const script = new vm.Script(fs.readFileSync(file, "utf8"), { filename: file, cachedData });
+console.log(script.runInThisContext()(), script.cachedDataRejected === false);
+if (!cachedData) fs.writeFileSync(kept, script.createCachedData());
+"""
+
+
+class Cache(swaps.SwapTest):
+    def compiled(self, name, *options):
+        """A session whose runner's source is to change at the same length; 2 comes after 1."""
+        for version, number in (("1", 1), ("2", 2)):
+            folder = {"main.sh": "true\n", "code_of_the_runner.py": f"x = {number}\n",
+                      "main.py": PYTHON, "code.js": f"(() => {number})\n", "main.js": NODE}
+            self.add(name, version, folder)
+        return self.session(f"{name}@1", *options)
+
+    def copy_with_time_of(self, session, name, before):
+        """The new source in a folder of the session's, with the old one's time: the folder."""
+        self.inside(session, f"mkdir copy; cp /opt/tare/runner/{name} copy; "
+                             f"touch -d @{before} copy/{name}")
+        return "/home/agent/copy"
+
+    def time_of(self, session, name):
+        return self.inside(session, f"stat -c %.Y:%s /opt/tare/runner/{name}").strip().split(":")
+
+    def test_code_that_was_compiled_of_the_old_one_is_not_executed(self):
+        """Python's bytecode: kept by time and length. The files of both versions have the same, and
+        the session keeps the old one's bytecode."""
+        session = self.compiled("compiled", "-e", "PYTHONPYCACHEPREFIX=/home/agent/cache")
+        python = "/usr/bin/python3 /opt/tare/runner/main.py"
+        for _ in range(2):
+            self.assertEqual(self.inside(session, python), "1\n")
+        time_before, length = self.time_of(session, "code_of_the_runner.py")
+        self.inside(session, "mkdir -p cache/home/agent; "
+                             "cp -r cache/opt/tare/runner cache/home/agent/copy")
+        self.assertEqual(self.swap(session, "compiled@2").returncode, 0)
+        self.assertIn("code_of_the_runner", self.inside(session, "find cache/opt -name '*.pyc'"))
+        self.assertEqual(self.time_of(session, "code_of_the_runner.py")[1], length)
+        self.assertEqual(self.inside(session, python), "2\n")
+        # Had the new source the time of the old one, Python would execute the old code.
+        copy = self.copy_with_time_of(session, "code_of_the_runner.py", time_before)
+        self.assertEqual(self.inside(session, f"{python} {copy}"), "1\n")
+        self.home.must("session", "kill", session)
+
+    def test_code_that_v8_compiled_of_the_old_one_is_not_executed(self):
+        if not Path("/usr/bin/node").exists():
+            self.skipTest("this host has no /usr/bin/node: no code cache of V8's to try")
+        session = self.compiled("compiled-v8")
+        node = "node /opt/tare/runner/main.js"
+        self.assertEqual(self.inside(session, f"{node}; {node}"), "1 false\n1 true\n")
+        time_before, length = self.time_of(session, "code.js")
+        self.assertEqual(self.swap(session, "compiled-v8@2").returncode, 0)
+        self.assertEqual(self.time_of(session, "code.js")[1], length)
+        self.assertEqual(self.inside(session, "ls /tmp").count("cache-"), 1)  # it is still there
+        # Had the new source the time of the old one, V8 would execute the old code.
+        copy = self.copy_with_time_of(session, "code.js", time_before)
+        self.assertEqual(self.inside(session, f"{node} {copy}"), "1 true\n")
+        self.assertEqual(self.inside(session, f"{node}; {node}"), "2 false\n2 true\n")
+        self.home.must("session", "kill", session)
+
+
+if __name__ == "__main__":
+    unittest.main()
