@@ -52,6 +52,7 @@ class EventsRelay final : public LauncherEvents, public ExecEvents {
   }
   void on_denied(const sandbox::DeniedMessage& message) override { service_->on_denied(message); }
   void on_ended(const sandbox::EndedMessage& message, sys::UniqueFd output) override {
+    execs_->on_sandbox_ended(message.id);
     service_->on_ended(message, std::move(output));
   }
 

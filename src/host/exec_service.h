@@ -88,6 +88,8 @@ class ExecService final : public ExecEvents {
   void on_execs_listed() override;
   void on_exec_started(const sandbox::ExecStartedMessage& message, sys::UniqueFd terminal) override;
   void on_exec_ended(const sandbox::ExecEndedMessage& message) override;
+  // All that was in it is gone; of the file operations among that nobody tells.
+  void on_sandbox_ended(const std::string& run);
 
  private:
   using LivePtr = std::shared_ptr<LiveExec>;

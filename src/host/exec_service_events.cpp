@@ -173,4 +173,13 @@ void ExecService::on_exec_ended(const sandbox::ExecEndedMessage& message) {
   found->notify();
 }
 
+void ExecService::on_sandbox_ended(const std::string& run) {
+  std::erase_if(transients_, [&](const auto& entry) {
+    if (entry.first.first != run) return false;
+    entry.second->ended = model::Outcome{model::EndReason::killed, 0, 9, "its sandbox has ended"};
+    entry.second->changed.notify_all();
+    return true;
+  });
+}
+
 }  // namespace tare::host

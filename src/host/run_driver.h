@@ -47,6 +47,7 @@ class RunDriver {
   Result<> fall_asleep(LiveRun& live, std::optional<model::RunEvent> end,
                        const fiber::Context& ctx) const;
   Result<> commit(LiveRun& live, const fiber::Context& ctx) const;
+  Result<model::Run> store_discarded(LiveRun& live, const fiber::Context& ctx) const;
   Result<> keep_discarded(LiveRun& live, const fiber::Context& ctx) const;
   Result<> record_end(LiveRun& live, model::RunEvent event, const fiber::Context& ctx) const;
   // Something on our side went wrong: the run cannot succeed any more.

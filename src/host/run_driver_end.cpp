@@ -135,21 +135,32 @@ Result<> RunDriver::commit(LiveRun& live, const fiber::Context& ctx) const {
   return ok();
 }
 
+Result<model::Run> RunDriver::store_discarded(LiveRun& live, const fiber::Context& ctx) const {
+  const auto publishing = TRY(deps_.layers.publish(ctx));  // until it is recorded
+  const auto upper = TRY(StandingUpper::stop(live, deps_, ctx));
+  const std::string why = live.note.empty() ? "its sandbox ended while its runner was being changed"
+                                            : live.note;
+  auto event = event_at(model::RunEventType::hibernated, deps_.clock.wall_ms(),
+                        runs::one_line(why));
+  event.own = TRY(upper.own_layers(ctx));
+  return deps_.records.run([&](runs::Store& store) -> Result<model::Run> {
+    TRY(store.put_session_runner(kTenant, live.run.id, model::known_good(*live.runner)));
+    return TRY(store.append_event(kTenant, live.run.id, event)).run;
+  });
+}
+
 // A session whose sandbox has gone while its runner was being exchanged: what it had changed is its
-// own, and it hibernates with the runner before. When that cannot be, it has ended.
+// own, and it hibernates with the runner before. When that cannot be, it has ended. A store that
+// died is waited for.
 Result<> RunDriver::keep_discarded(LiveRun& live, const fiber::Context& ctx) const {
   if (!live.ended || live.kill_wanted) return ok();
-  auto kept = [&]() -> Result<model::Run> {
-    const auto publishing = TRY(deps_.layers.publish(ctx));  // until it is recorded
-    const auto upper = TRY(StandingUpper::stop(live, deps_, ctx));
-    auto event = event_at(model::RunEventType::hibernated, deps_.clock.wall_ms(),
-                          runs::one_line(live.note));
-    event.own = TRY(upper.own_layers(ctx));
-    return deps_.records.run([&](runs::Store& store) -> Result<model::Run> {
-      TRY(store.put_session_runner(kTenant, live.run.id, model::known_good(*live.runner)));
-      return TRY(store.append_event(kTenant, live.run.id, event)).run;
-    });
-  }();
+  const auto patience = fiber::Clock::now() + kStoreGrace;
+  auto kept = store_discarded(live, ctx);
+  while (!kept && kept.error().code == Errc::unavailable && !is_stop(kept.error(), ctx) &&
+         fiber::Clock::now() < patience && !live.kill_wanted) {
+    TRY(fiber::sleep_for(kRecordRetry, ctx));
+    kept = store_discarded(live, ctx);
+  }
   if (!kept && is_stop(kept.error(), ctx)) return std::move(kept).error();
   if (!kept) {
     deps_.log.error("a discarded session could not be kept", kept.error(), {{"run", live.run.id}});

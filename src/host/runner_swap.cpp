@@ -83,15 +83,18 @@ Result<> RunnerSwap::put_back(LiveRun& live) {
 }
 
 // What may have been begun is not left to itself. (What it knows to be half the launcher has ended
-// already.)
-Error RunnerSwap::discard(LiveRun& live, Error why) {
+// already.) `sandbox`: which of its sandboxes that was, by LiveRun::sleeps. One that ended by
+// itself may be kept already, and the session asleep.
+Error RunnerSwap::discard(LiveRun& live, std::uint32_t sandbox, const Error& why) {
   const std::string& id = live.run.id;
   const std::string text = "its runner could not be changed: " + why.message;
   deps_.log.error("a session's sandbox is discarded", why, {{"run", id}});
-  live.add_note(text);
-  live.discarded = true;
-  live.notify();
-  runs_.end_sandbox(id);
+  if (live.sleeps == sandbox) {
+    live.add_note(text);
+    live.discarded = true;
+    live.notify();
+    runs_.end_sandbox(id);
+  }
   (void)live.changed.wait_until([&] { return !live.is_going() || live.ended_durably(); }, ctx_);
   if (live.ended_durably()) return Error{Errc::conflict, fmt::format("{} has ended: {}", id, text)};
   return Error{Errc::conflict,
@@ -100,11 +103,12 @@ Error RunnerSwap::discard(LiveRun& live, Error why) {
                            id, text, runner_of(live).reference)};
 }
 
-Result<bool> RunnerSwap::exchange(LiveRun& live, const model::Runner& runner, bool& discarded) {
+Result<bool> RunnerSwap::exchange(LiveRun& live, const model::Runner& runner, std::uint32_t sandbox,
+                                  bool& discarded) {
   sandbox::SwapMessage wanted{live.run.id, runner.digest, live.run.own.root};
   auto done = deps_.launcher.swap(std::move(wanted), discarded, ctx_);
   if (done) return done->as_made;
-  if (discarded) return discard(live, std::move(done).error());
+  if (discarded) return discard(live, sandbox, done.error());
   TRY(put_back(live));
   return std::move(done).error();
 }
@@ -150,18 +154,19 @@ Result<> RunnerSwap::change(LiveRun& live, const model::Runner& runner, bool& di
   TRY(execs_.settled(session, ctx_.with_timeout(kSettlePatience)));
   if (live.is_over() || !live.started || live.is_going())
     return Error{Errc::conflict, session + " has ended, or gone to sleep, meanwhile"};
+  const std::uint32_t sandbox = live.sleeps;
   const model::SessionRunner before = runner_of(live);
   const model::SessionRunner now{runner.reference(), runner.digest, false, before.reference,
                                  before.digest};
   TRY(announce(live, now));
   live.runner = now;
-  const bool as_made = TRY(exchange(live, runner, discarded));
+  const bool as_made = TRY(exchange(live, runner, sandbox, discarded));
   discarded = true;
   if (auto confirmed = confirm(live, runner, as_made); !confirmed)
-    return discard(live, std::move(confirmed).error());
+    return discard(live, sandbox, confirmed.error());
   const model::SessionRunner good{now.reference, now.digest, true, {}, {}};
   if (auto recorded = announce(live, good); !recorded)
-    return discard(live, std::move(recorded).error());
+    return discard(live, sandbox, recorded.error());
   live.runner = good;
   return ok();
 }
@@ -178,8 +183,9 @@ Result<model::Runner> RunnerSwap::swap(const std::string& session, const std::st
     bool discarded = false;
     auto changed = change(*live, runner, discarded);
     if (changed) break;
-    if (!discarded || tries == kTries || !live->hibernates()) return std::move(changed).error();
-    // In a fresh sandbox, once more.
+    // In a fresh sandbox, once more; also when the one it had ended before anything was done to it.
+    const bool gone = live->hibernates() || live->is_over() || live->is_going();
+    if (!gone || tries == kTries) return std::move(changed).error();
     TRY(runs_.running(session, ctx_).context(changed.error().message));
   }
   deps_.log.info("a session has another runner",

@@ -63,12 +63,13 @@ class RunnerSwap {
   Result<> change(LiveRun& live, const model::Runner& runner, bool& discarded);
   Result<> announce(const LiveRun& live, const model::SessionRunner& runner);
   // true: the environment is what the runner was tried in.
-  Result<bool> exchange(LiveRun& live, const model::Runner& runner, bool& discarded);
+  Result<bool> exchange(LiveRun& live, const model::Runner& runner, std::uint32_t sandbox,
+                        bool& discarded);
   Result<> confirm(LiveRun& live, const model::Runner& runner, bool as_made);
   Result<> look_inside(const LiveRun& live, const model::Runner& runner);
   Result<> shake_hands_inside(LiveRun& live, const model::Runner& runner);
   Result<> put_back(LiveRun& live);
-  Error discard(LiveRun& live, Error why);
+  Error discard(LiveRun& live, std::uint32_t sandbox, const Error& why);
 
   const RunDeps& deps_;
   RunService& runs_;

@@ -1,5 +1,5 @@
-"""Holds a process with all its threads before each of its system calls, and kills it there; or has
-one of its calls fail; or holds one thread before one call while the others go on.
+"""Holds processes with all their threads before each of their system calls, and kills one there; or
+has one of the calls fail; or holds one thread before one call while the others go on.
 
 By ptrace alone: nothing in the program helps. Between two calls a thread only changes memory
 that dies with it, so "before each call" is every state that anybody else can find. One Stepper at
@@ -40,6 +40,18 @@ class SyscallInfo(ctypes.Structure):
                 ("arguments", ctypes.c_uint64 * 6)]
 
 
+def tasks(pid):
+    try:
+        return [int(tid) for tid in os.listdir(f"/proc/{pid}/task")]
+    except FileNotFoundError:
+        return []
+
+
+def process_of(tid):
+    with open(f"/proc/{tid}/status", encoding="ascii", errors="replace") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("Tgid:"))
+
+
 def set_register(tid, index, value):
     registers = (ctypes.c_uint64 * REGISTERS)()
     ptrace(GET_REGISTERS, tid, 0, ctypes.addressof(registers))
@@ -48,45 +60,58 @@ def set_register(tid, index, value):
 
 
 class Stepper:
-    def __init__(self, *pids, threads=True):
-        """Several: as if they were one, but to be killed. `threads`: those to come, too; not of one
-        that makes processes, which could be taken for threads."""
-        self.pid, self.pids, self.calls, self.last = pids[0], pids, 0, None
+    def __init__(self, *pids, mortal=False):
+        """`mortal`: they may end by themselves."""
+        self.pids, self.mortal, self.calls, self.last = list(pids), mortal, 0, None
         self.refused = None  # the number of the call that was
-        for tid in self.threads():
-            if ptrace(SEIZE, tid, 0, SYSGOOD | (FOLLOW_THREADS if threads else 0)):
+        self.known = {}  # the processes of threads
+        for tid in [tid for pid in pids for tid in tasks(pid)]:
+            if ptrace(SEIZE, tid, 0, SYSGOOD | FOLLOW_THREADS):
                 ptrace(INTERRUPT, tid)
 
-    def threads(self):
-        found = []
-        for pid in self.pids:
-            try:
-                found += map(int, os.listdir(f"/proc/{pid}/task"))
-            except FileNotFoundError:
-                pass
-        return found
-
     def run_until(self, done, kill_before):
-        """Lets it run until done() or its call number `kill_before` (from 1), where it is killed.
+        """Lets them run until done() or their call number `kill_before` (from 1): the one that is
+        about to make it is killed.
 
-        True when it was killed. Then, as in any case, it is traced no more.
+        True when one was killed. Then, as in any case, none is traced any more.
         """
         while True:
-            tid, status = self.next_event()
+            tid, status = self.next_stop()
             if tid == 0:
                 if done():
                     self.let_go()
                     return False
-                time.sleep(PAUSE_S)
-            elif tid < 0:
-                raise AssertionError("it died by itself")
-            elif os.WIFSTOPPED(status) and self.enters_call(tid, status):
+            elif self.enters_call(tid, status):
                 self.calls += 1
                 if self.calls == kill_before:
-                    self.kill()
+                    self.kill(process_of(tid))
                     return True
                 ptrace(SYSCALL, tid)
-            elif os.WIFSTOPPED(status):
+            else:
+                ptrace(SYSCALL, tid, 0, self.signal_of(status))
+
+    def run_refusing(self, done, errors, which):
+        """Lets them run until done(); the call number `which` (from 1) of those in `errors`,
+        {number: errno}, is not made and fails so. True when there was one. Then none is traced any
+        more.
+        """
+        failing = {}
+        while True:
+            tid, status = self.next_stop()
+            if tid == 0:
+                if done():
+                    self.let_go()
+                    return self.refused is not None
+            elif self.enters_call(tid, status):
+                if self.last in errors:
+                    self.calls += 1
+                    if self.calls == which:
+                        set_register(tid, ORIGINAL_RAX, -1)
+                        failing[tid], self.refused = errors[self.last], self.last
+                ptrace(SYSCALL, tid)
+            else:
+                if tid in failing and os.WSTOPSIG(status) == signal.SIGTRAP | 0x80:
+                    set_register(tid, RAX, -failing.pop(tid))
                 ptrace(SYSCALL, tid, 0, self.signal_of(status))
 
     def hold(self, thread, number, until):
@@ -94,73 +119,62 @@ class Stepper:
         until until(). The thread's id. Goes on with kill() or refuse_held()."""
         held = 0
         while not held or not until():
-            tid, status = self.next_event()
+            tid, status = self.next_stop()
             if tid == 0:
-                time.sleep(PAUSE_S)
-            elif tid < 0:
-                raise AssertionError("it died by itself")
-            elif os.WIFSTOPPED(status):
-                enters = self.enters_call(tid, status)
-                if enters and not held and self.last == number and self.name_of(tid) == thread:
-                    held = tid
-                    continue
-                ptrace(SYSCALL, tid, 0, 0 if enters else self.signal_of(status))
+                continue
+            enters = self.enters_call(tid, status)
+            if enters and not held and self.last == number and self.name_of(tid) == thread:
+                held = tid
+                continue
+            ptrace(SYSCALL, tid, 0, 0 if enters else self.signal_of(status))
         return held
 
     def refuse_held(self, held, number, error, done):
         """The call it stands before, and all of that number by its thread, fail; until done()."""
-        refused = {held}
+        failing = True
         set_register(held, ORIGINAL_RAX, -1)
         ptrace(SYSCALL, held)
         while not done():
-            tid, status = self.next_event()
+            tid, status = self.next_stop()
             if tid == 0:
-                time.sleep(PAUSE_S)
-            elif tid < 0:
-                raise AssertionError("it died by itself")
-            elif os.WIFSTOPPED(status):
-                if self.enters_call(tid, status):
-                    if tid == held and self.last == number:
-                        set_register(tid, ORIGINAL_RAX, -1)
-                        refused.add(tid)
-                elif tid in refused:
-                    set_register(tid, RAX, -error)
-                    refused.discard(tid)
-                ptrace(SYSCALL, tid, 0, self.signal_of(status))
+                continue
+            enters = self.enters_call(tid, status)
+            if tid == held and enters and self.last == number:
+                failing = True
+                set_register(held, ORIGINAL_RAX, -1)
+            elif tid == held and failing:
+                failing = False
+                set_register(held, RAX, -error)
+            ptrace(SYSCALL, tid, 0, 0 if enters else self.signal_of(status))
         self.let_go()
 
-    def kill(self):
-        os.kill(self.pid, signal.SIGKILL)
-        self.reap()
+    def next_stop(self):
+        """One of theirs that has stopped, and why; 0 when none has."""
+        tid, status = self.next_event()
+        if tid < 0 and not self.mortal:
+            raise AssertionError("it died by itself")
+        if tid > 0 and os.WIFSTOPPED(status):
+            if not self.is_foreign(tid):
+                return tid, status
+            ptrace(DETACH, tid)
+        if tid <= 0:
+            time.sleep(PAUSE_S)
+        return 0, 0
 
-    def name_of(self, tid):
-        with open(f"/proc/{self.pid}/task/{tid}/comm", encoding="ascii") as comm:
+    @staticmethod
+    def name_of(tid):
+        with open(f"/proc/{tid}/comm", encoding="ascii") as comm:
             return comm.read().strip()
 
-    def run_refusing(self, done, errors, which):
-        """Lets it run until done(); the call number `which` (from 1) of those in `errors`, {number:
-        errno}, is not made and fails so. True when there was one. Then it is traced no more.
-        """
-        refused, failing = False, {}
-        while True:
-            tid, status = self.next_event()
-            if tid <= 0:
-                if tid < 0 or done():
-                    self.let_go()
-                    return refused
-                time.sleep(PAUSE_S)
-            elif os.WIFSTOPPED(status) and self.enters_call(tid, status):
-                if self.last in errors:
-                    self.calls += 1
-                    if self.calls == which:
-                        set_register(tid, ORIGINAL_RAX, -1)
-                        failing[tid], refused = errors[self.last], True
-                        self.refused = self.last
-                ptrace(SYSCALL, tid)
-            elif os.WIFSTOPPED(status):
-                if tid in failing and os.WSTOPSIG(status) == signal.SIGTRAP | 0x80:
-                    set_register(tid, RAX, -failing.pop(tid))
-                ptrace(SYSCALL, tid, 0, self.signal_of(status))
+    def is_foreign(self, tid):
+        """A process that one of them has made by clone(2), as the kernel does not tell it from a
+        thread."""
+        if tid not in self.known:
+            try:
+                self.known[tid] = process_of(tid)
+            except FileNotFoundError:
+                return False
+        return self.known[tid] not in self.pids
 
     @staticmethod
     def next_event():
@@ -185,12 +199,22 @@ class Stepper:
         ours = status >> 16 != 0 or number & 0x80 or number == signal.SIGTRAP
         return 0 if ours else number
 
-    def reap(self):
-        while self.next_event()[0] >= 0:
-            time.sleep(PAUSE_S)
+    def kill(self, pid):
+        """Waits for its end, which comes after those of all its threads; the others go on."""
+        os.kill(pid, signal.SIGKILL)
+        self.pids.remove(pid)
+        while True:
+            tid, status = self.next_event()
+            if tid < 0 or (tid == pid and not os.WIFSTOPPED(status)):
+                break
+            if tid == 0:
+                time.sleep(PAUSE_S)
+            elif os.WIFSTOPPED(status):
+                ptrace(DETACH if self.is_foreign(tid) else SYSCALL, tid, 0, self.signal_of(status))
+        self.let_go()
 
     def let_go(self):
-        left = set(self.threads())
+        left = {tid for pid in self.pids for tid in tasks(pid)}
         for tid in left:
             ptrace(INTERRUPT, tid)
         while left:

@@ -71,7 +71,7 @@ class Sleeps(harness.TareTest):
 
     def refused(self, pids, errors, which):
         """A waking with that fault: how many calls there were that can have one."""
-        traced = stepper.Stepper(*pids, threads=errors is DAEMON)
+        traced = stepper.Stepper(*pids, mortal=True)
         thread, answers = self.waking()
         traced.run_refusing(lambda: not thread.is_alive(), errors, which)
         thread.join()
@@ -106,7 +106,7 @@ class Sleeps(harness.TareTest):
         self.matrix("tared", lambda: [self.home.program_pid("tared")], DAEMON)
 
     def killed(self, name, which):
-        traced = stepper.Stepper(self.home.program_pid(name), threads=name == "tared")
+        traced = stepper.Stepper(self.home.program_pid(name))
         thread, _ = self.waking()
         dead = traced.run_until(lambda: not thread.is_alive(), which)
         self.home.up()

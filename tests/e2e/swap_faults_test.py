@@ -1,0 +1,223 @@
+"""Each process that takes part in giving a session another runner is killed before its system
+calls, from the trial to the record, and in an exchange that fails and is done again.
+
+Whoever dies: afterwards the session is there with its files, and with the old runner or the new
+one, whole, as the answer of the swap said, and as its record says. A few calls of each, spread over
+what it does; each call with TARE_KILL_MATRIX=full (`./dev test full`). The maker and its helper are
+also refused calls: tests/kernel/swap_test.cpp.
+"""
+
+import itertools
+import os
+import signal
+import threading
+import time
+import unittest
+from pathlib import Path
+
+import harness
+import layers
+import stepper
+
+TRIES = 5
+SETTLE_S = 0.3
+# Fails where the file is: in memory, which no fresh sandbox has.
+HANDSHAKE = "test ! -e /dev/shm/poison && echo '{\"tare_runner\":1}'\n"
+MANIFEST = """\
+name = "stepped"
+version = "{version}"
+entry = ["sh", "/opt/tare/runner/main.sh"]
+handshake = ["sh", "/opt/tare/runner/handshake.sh"]
+"""
+LOOK = "sh /opt/tare/runner/main.sh; cat /opt/tare/runner/again; echo $TARE_RUNNER; cat file; " \
+       "test -e /dev/shm/mark && echo same || echo fresh"
+
+
+def box():
+    files = layers.programs("dash", "cat", "sleep")
+    files["bin/sh"] = files["bin/dash"]
+    return files
+
+
+def parent_of(pid):
+    return int(harness.read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()[1] or 0)
+
+
+def children_of(*parents):
+    return [pid for pid in harness.pids() if Path(f"/proc/{pid}").exists() and
+            harness.read_text(f"/proc/{pid}/stat") and parent_of(pid) in parents]
+
+
+def is_init(pid):
+    """Of a PID namespace of its own."""
+    return harness.status_of(pid).get("NSpid", "").split()[-1:] == ["1"]
+
+
+class SwapFaults(layers.EnvironmentsTest):
+    ENVIRONMENTS = {"box": [box()]}
+    numbers = itertools.count(1)
+
+    def add(self, handshake=HANDSHAKE):
+        """A version that was never tried. Its files all say which one they are of."""
+        version = str(next(self.numbers))
+        folder = self.folder / f"stepped-{version}"
+        folder.mkdir()
+        (folder / "runner.toml").write_text(MANIFEST.format(version=version))
+        (folder / "handshake.sh").write_text(handshake)
+        for name, text in (("main.sh", f"echo {version}\n"), ("again", f"{version}\n")):
+            (folder / name).write_text(text)
+        self.home.must("runner", "add", folder)
+        return f"stepped@{version}"
+
+    def session(self, runner):
+        """One that has slept, and so outlives a launcher; its id, and its tare-init."""
+        made = self.home.must("session", "new", "--env", "box", "--runner", runner)
+        session = made.stdout.decode().strip()
+        self.inside(session, "echo kept >file")
+        self.home.must("session", "hibernate", session)
+        self.inside(session, ": >/dev/shm/mark; (sleep 1000 >/dev/null 2>&1 &)")
+        sleeper = harness.wait_until(
+            lambda: next(filter(self.is_sleeper, harness.pids()), None), "its program")
+        return session, parent_of(sleeper)
+
+    def is_sleeper(self, pid):
+        if harness.read_text(f"/proc/{pid}/cmdline") != "sleep\0001000\000":
+            return False
+        return parent_of(parent_of(pid)) == self.home.program_pid("tare-launcher")
+
+    def inside(self, session, script):
+        return self.home.must("session", "exec", session, "--", "sh", "-c",
+                              script).stdout.decode()
+
+    # ---- who takes part
+
+    def tared(self, _):
+        return [self.home.program_pid("tared")]
+
+    def launcher(self, _):
+        return [self.home.program_pid("tare-launcher")]
+
+    def store(self, _):
+        return [self.home.program_pid("tare-store")]
+
+    def makers(self, _):
+        return [pid for pid in children_of(*self.launcher(0)) if not is_init(pid)]
+
+    def own_init(self, init):
+        return [init]
+
+    # ---- one of them dies
+
+    def one(self, who, poisoned, kill_before):
+        """A swap in which one of those is killed before that call (0: never). How many calls they
+        made, and what became of the session."""
+        old, new = self.add(), self.add()
+        session, init = self.session(old)
+        if poisoned:
+            self.inside(session, ": >/dev/shm/poison")
+        time.sleep(SETTLE_S)  # the pool is being filled
+        answers = []
+        traced = stepper.Stepper(*who(init), mortal=True)
+        client = threading.Thread(target=self.swap, args=(session, new, answers))
+        client.start()
+        killed = traced.run_until(lambda: not client.is_alive(), kill_before)
+        if killed and who in (self.tared, self.launcher, self.store):
+            self.home.up()
+        client.join()
+        fate = self.judge(session, init, old, new, answers, who)
+        return traced.calls, fate if killed or not kill_before else f"({fate})"
+
+    def swap(self, session, version, answers):
+        try:
+            answers.append(self.home.request("POST", f"/v1/sessions/{session}/runner",
+                                             {"runner": version}))
+        except (OSError, harness.http.client.HTTPException):
+            pass  # tared died
+
+    def judge(self, session, init, old, new, answers, dead=None):
+        untouched = Path(f"/proc/{init}").exists() and any(map(self.is_sleeper, children_of(init)))
+        seen = self.inside(session, LOOK).split()
+        has = self.home.request("GET", f"/v1/sessions/{session}").json.get("runner") or old
+        self.assertIn(has, (old, new))
+        number = has.rpartition("@")[2]
+        self.assertEqual(seen[:4], [number, number, has, "kept"])
+        if answers:
+            self.assertEqual(has, new if answers[0].status == 200 else old, answers[0].body)
+        if answers and "no good in this environment" in str(answers[0].body):
+            self.assertTrue(untouched or dead == self.launcher)
+        self.home.must("session", "kill", session)
+        return ("new" if has == new else "old") + ("" if seen[4] == "same" else "+fresh")
+
+    def matrix(self, who, poisoned=False):
+        counts = [self.one(who, poisoned, 0) for _ in range(2)]
+        for _, fate in counts:
+            self.assertEqual(fate, "new+fresh" if poisoned else "new")
+        count = min(counts)[0]
+        tries = range(1, count + 1)
+        if os.environ.get("TARE_KILL_MATRIX") != "full" and count > TRIES:
+            tries = [1 + (2 * i + 1) * count // (2 * TRIES) for i in range(TRIES)]
+        fates = []
+        for number in tries:
+            with self.subTest(call=number):
+                fates.append(self.one(who, poisoned, number)[1])
+        # In brackets: it was through before it came to that call.
+        print(f"{who.__name__}: {count} calls; killed before {len(fates)}: {' '.join(fates)}")
+        return fates
+
+    def test_tared_dies(self):
+        self.assertIn("old", " ".join(self.matrix(self.tared)))
+
+    def test_the_launcher_dies(self):
+        fates = self.matrix(self.launcher)
+        self.assertLessEqual({fate for fate in fates if fate[0] != "("},
+                             {"old+fresh", "new+fresh"})
+        self.assertIn("old+fresh", fates)
+
+    def test_a_maker_dies(self):
+        """Of the trial's sandbox, of one for the pool, or the one that exchanges."""
+        self.matrix(self.makers)
+
+    def test_the_sessions_own_init_dies(self):
+        """The work is done again in a fresh sandbox, but where it was before its sandbox stood."""
+        fates = self.matrix(self.own_init)
+        self.assertIn("new+fresh", fates)
+
+    def test_what_belongs_to_the_trial_dies_while_it_runs(self):
+        """Its launch, call by call, is that of any run: tests/kernel/kill_matrix_test.cpp."""
+        for which in ("the program", "its tare-init"):
+            old, new = self.add(), self.add("sleep 30; " + HANDSHAKE)
+            session, init = self.session(old)
+            answers = []
+            client = threading.Thread(target=self.swap, args=(session, new, answers))
+            client.start()
+            program = harness.wait_until(self.trial, "the trial")
+            os.kill(program if which == "the program" else parent_of(program), signal.SIGKILL)
+            client.join()
+            self.assertEqual(answers[0].status, 409, which)
+            self.assertIn("no good in this environment", str(answers[0].body))
+            self.assertEqual(self.judge(session, init, old, new, answers), "old")
+
+    def trial(self):
+        for pid in harness.pids():
+            if harness.read_text(f"/proc/{pid}/cmdline").startswith("sh\0/opt/tare/runner/handsh"):
+                if parent_of(parent_of(pid)) == self.home.program_pid("tare-launcher"):
+                    return pid
+        return None
+
+    def test_the_store_takes_no_part(self):
+        calls, fate = self.one(self.store, False, 0)
+        self.assertLessEqual(calls, 1)  # the one that it waited in
+        self.assertEqual(fate, "new")
+
+    def test_tared_dies_while_it_is_done_again(self):
+        self.matrix(self.tared, poisoned=True)
+
+    def test_the_launcher_dies_while_it_is_done_again(self):
+        self.matrix(self.launcher, poisoned=True)
+
+    def test_the_store_dies_while_it_keeps_what_the_session_has_written(self):
+        self.matrix(self.store, poisoned=True)
+
+
+if __name__ == "__main__":
+    unittest.main()
