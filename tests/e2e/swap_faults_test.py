@@ -40,12 +40,13 @@ def box():
 
 
 def parent_of(pid):
-    return int(harness.read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()[1] or 0)
+    """0: it is gone."""
+    fields = harness.read_text(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return int(fields[1]) if len(fields) > 1 else 0
 
 
 def children_of(*parents):
-    return [pid for pid in harness.pids() if Path(f"/proc/{pid}").exists() and
-            harness.read_text(f"/proc/{pid}/stat") and parent_of(pid) in parents]
+    return [pid for pid in harness.pids() if parent_of(pid) in parents]
 
 
 def is_init(pid):
