@@ -177,7 +177,7 @@ Result<model::Runner> RunnerSwap::swap(const std::string& session, const std::st
   const InUse use(live);
   const auto reading = deps_.layers.read();  // nothing takes its layer away meanwhile
   const model::Runner runner = TRY(find_runner(*live, wanted));
-  TRY(trials_.good_in(*live, runner));
+  TRY(trials_.good_in(*live, runner, ctx_));
   const Flag swapping(*live, &LiveRun::swapping);
   for (int tries = 1;; ++tries) {
     bool discarded = false;

@@ -88,11 +88,13 @@ void RunnerTrials::remember(const std::string& key, bool frozen) {
   good_[key] = frozen ? 0 : deps_.clock.monotonic_us() / 1000 + static_cast<std::uint64_t>(memory);
 }
 
-Result<> RunnerTrials::good_in(const LiveRun& session, const model::Runner& runner) {
+Result<> RunnerTrials::good_in(const LiveRun& session, const model::Runner& runner,
+                               const fiber::Context& ctx) {
   const bool frozen = !session.run.request.environment_digest.empty();
   const auto key = key_of(session.run, runner);
   if (key && knows(*key)) return ok();
-  const auto tried = key ? try_together(session, runner, *key) : try_in_scratch(session, runner);
+  const auto tried = key ? try_together(session, runner, *key, ctx)
+                         : try_in_scratch(session, runner, ctx);
   if (!tried) return no_good(runner, tried.error());
   // On a host that has changed meanwhile it was, perhaps, another program.
   if (key && key_of(session.run, runner) == key) remember(*key, frozen);
@@ -101,21 +103,22 @@ Result<> RunnerTrials::good_in(const LiveRun& session, const model::Runner& runn
 
 // Whoever wants to know the same meanwhile waits for this one's answer.
 Result<> RunnerTrials::try_together(const LiveRun& session, const model::Runner& runner,
-                                    const std::string& key) {
+                                    const std::string& key, const fiber::Context& ctx) {
   if (const auto found = pending_.find(key); found != pending_.end()) {
     const auto pending = found->second;
-    TRY(pending->answered.wait_until([&] { return pending->answer.has_value(); }, ctx_));
+    TRY(pending->answered.wait_until([&] { return pending->answer.has_value(); }, ctx));
     return *pending->answer;
   }
   const auto pending = std::make_shared<Pending>();
   pending_[key] = pending;
-  pending->answer = try_in_scratch(session, runner);
+  pending->answer = try_in_scratch(session, runner, ctx);
   pending_.erase(key);
   pending->answered.notify_all();
   return *pending->answer;
 }
 
-Result<> RunnerTrials::try_in_scratch(const LiveRun& session, const model::Runner& runner) {
+Result<> RunnerTrials::try_in_scratch(const LiveRun& session, const model::Runner& runner,
+                                      const fiber::Context& ctx) {
   NewRun scratch;
   scratch.request = scratch_of(session, runner);
   const auto patience = std::chrono::milliseconds(runner.manifest.handshake_ms) + kScratchPatience;
@@ -124,12 +127,12 @@ Result<> RunnerTrials::try_in_scratch(const LiveRun& session, const model::Runne
   // A good answer is known before the run's end is on the disk; why one is bad is told there.
   if (const auto tried = runs_.live(id)) {
     const auto over = [&] { return tried->output_taken || tried->ended_durably(); };
-    (void)tried->changed.wait_until(over, ctx_.with_timeout(patience));
+    (void)tried->changed.wait_until(over, ctx.with_timeout(patience));
     if (tried->ended && tried->log &&
         judge_handshake(tried->ended->message.outcome, *tried->log->log))
       return ok();
   }
-  const model::Run run = TRY(runs_.wait(id, ctx_.with_timeout(patience)));
+  const model::Run run = TRY(runs_.wait(id, ctx.with_timeout(patience)));
   if (!model::is_terminal(run.state)) (void)runs_.kill(id);
   const auto log = TRY(deps_.logs.open(id, false));
   return judge_handshake(run.outcome, *log->log).context(id);
@@ -145,7 +148,7 @@ void RunnerTrials::try_ahead(const model::Runner& runner) {
       const auto key = key_of(session->run, runner);
       if (!key || knows(*key)) continue;  // tried when it is asked for, or was
       ++tried;
-      if (auto good = good_in(*session, runner); !good && !ctx.cancelled())
+      if (auto good = good_in(*session, runner, ctx); !good && !ctx.cancelled())
         deps_.log.warning("a runner that was added is no good for a session",
                           {{"run", session->run.id}, {"why", good.error().message}});
     }

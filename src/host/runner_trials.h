@@ -34,11 +34,11 @@ inline constexpr std::size_t kMostTriedAhead = 8;
 
 class RunnerTrials {
  public:
-  // `ctx`: of the service. A client that goes away in the middle stops no trial.
   RunnerTrials(const RunDeps& deps, RunService& runs, const fiber::Context& ctx)
-      : deps_(deps), runs_(runs), ctx_(ctx), ahead_(ctx) {}
+      : deps_(deps), runs_(runs), ahead_(ctx) {}
 
-  Result<> good_in(const LiveRun& session, const model::Runner& runner);
+  // When `ctx` ends the trial goes on, and nobody waits for it.
+  Result<> good_in(const LiveRun& session, const model::Runner& runner, const fiber::Context& ctx);
   // For a version that was just added: tried in the environments of the first kMostTriedAhead
   // sessions that could be given it, one after the other. Does not wait.
   void try_ahead(const model::Runner& runner);
@@ -51,13 +51,13 @@ class RunnerTrials {
   std::optional<std::string> key_of(const model::Run& session, const model::Runner& runner) const;
   bool knows(const std::string& key) const;
   void remember(const std::string& key, bool frozen);
-  Result<> try_together(const LiveRun& session, const model::Runner& runner,
-                        const std::string& key);
-  Result<> try_in_scratch(const LiveRun& session, const model::Runner& runner);
+  Result<> try_together(const LiveRun& session, const model::Runner& runner, const std::string& key,
+                        const fiber::Context& ctx);
+  Result<> try_in_scratch(const LiveRun& session, const model::Runner& runner,
+                          const fiber::Context& ctx);
 
   const RunDeps& deps_;
   RunService& runs_;
-  const fiber::Context& ctx_;
   // What all of it rests on, as text; until when, in ms of the monotonic clock, 0: for ever.
   std::map<std::string, std::uint64_t, std::less<>> good_;
   std::map<std::string, std::shared_ptr<Pending>, std::less<>> pending_;

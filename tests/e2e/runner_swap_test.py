@@ -84,10 +84,10 @@ class Swap(swaps.SwapTest):
         self.assertEqual(self.inside(session, asked), "kept\ntwo\npoisoned@2\n0\n")
         self.home.must("session", "kill", session)
 
-    def trials(self):
+    def trials(self, word="handshake"):
         """How many handshakes were made in scratch sandboxes so far."""
         runs = self.home.request("GET", "/v1/runs?limit=500").json["runs"]
-        return sum("handshake" in " ".join(run["request"]["argv"]) for run in runs)
+        return sum(word in " ".join(run["request"]["argv"]) for run in runs)
 
     def test_what_was_tried_is_not_tried_again(self):
         for version in "12":
@@ -125,6 +125,16 @@ class Swap(swaps.SwapTest):
         self.assertEqual(self.trials(), before + 1)
         for each in (session, elsewhere):
             self.home.must("session", "kill", each)
+
+    def test_a_trial_holds_no_tared_up(self):
+        self.add("slow", "1", {"main.sh": "echo one\n"})
+        self.session("slow")
+        before = self.trials("sleep")
+        self.add("slow", "2", {"main.sh": "echo two\n"}, ["sleep", "50"], "60s")
+        harness.wait_until(lambda: self.trials("sleep") > before, "the trial")
+        down = self.home.tare("down")
+        self.home.up()
+        self.assertNotIn(b"did not end", down.stdout + down.stderr)
 
     def test_a_failed_exchange_is_done_again_in_a_fresh_sandbox(self):
         """What makes the handshake fail inside is gone with the sandbox; a program that waits for
@@ -253,7 +263,8 @@ class Swap(swaps.SwapTest):
     def test_sigkill_of_any_daemon_at_any_moment_leaves_no_session_with_half(self):
         """Both files of the runner agree, and with the record. With its launcher a session ends."""
         for version in ("1", "2"):
-            self.add("crashed", version, {"main.sh": f"echo {version}\n", "again": version})
+            self.add("crashed", version, {"main.sh": f"echo {version}\n", "again": version},
+                     ["sh", "-c", "sleep 0.06; sh /opt/tare/runner/handshake.sh"])
         dice = random.Random(4)
         ended = discarded = 0
         for i in range(15):
@@ -263,7 +274,7 @@ class Swap(swaps.SwapTest):
             pid = self.home.program_pid(victim)
             swapping = threading.Thread(target=self.swap, args=(session, "crashed@2"))
             swapping.start()
-            time.sleep(dice.random() * 0.08)
+            time.sleep(dice.random() * 0.12)
             harness.sigkill(pid)
             self.home.up()
             swapping.join()
