@@ -35,7 +35,7 @@ Result<> RunDriver::drive(LiveRun& live, const fiber::Context& ctx) const {
   TRY(live.changed.wait_until([&] { return live.recorded != LiveRun::Recorded::pending; }, ctx));
   if (live.recorded ==
       LiveRun::Recorded::failed) {  // never was a run: another one has its key, or the disk is full
-    TRY(end_sandbox(live, ctx));  // its program may have begun
+    TRY(end_sandbox(live, ctx));    // its program may have begun
     if (live.ended && !live.ended->message.never_began)
       (void)deps_.launcher.send(sandbox::ReleaseMessage{live.run.id}, {}, ctx);
     live.log.reset();

@@ -51,7 +51,7 @@
 
 namespace tare::sandbox {
 
-inline constexpr std::uint32_t kLauncherProtocol = 10;
+inline constexpr std::uint32_t kLauncherProtocol = 11;
 
 // --- to the launcher ---
 
