@@ -10,8 +10,11 @@ of our own, measured in turn with what other people's tools do with the same fil
   freeze_10mb_640             10 MB in 640 files
   freeze_4kb                  one small file
   freeze_100mb_secrets        the last one with 64 secrets to look for (`tare canary`)
+  freeze_4kb_secrets          freeze_4kb with 64 secrets that the layers below were searched for
+  freeze_4kb_new_secret       the same, each time with a secret more: all below is searched again
   hibernate, wake             a session on the 1 GB with 1 MB changed since it woke:
                               POST .../hibernate -> it sleeps, .../wake -> its sandbox is there
+                              (ten times --n: 200, for their p99)
   wake_and_exec               the same wake, to the end of the first program
   fork                        POST .../fork -> a copy's row is durable
   start_1_layer, _4, _8       the launcher's start of a run on so many layers, nothing in the pool
@@ -134,11 +137,12 @@ class Session:
             file.flush()
             os.fsync(file.fileno())
 
-    def freezes(self, count, megabytes, files):
+    def freezes(self, count, megabytes, files, before=lambda: None):
         """Microseconds of each freeze, and of what the disk takes for the same bytes."""
         us, disk = [], []
         for _ in range(count):
             self.change(megabytes, files)
+            before()
             content = os.urandom(int(megabytes * MB))
             time.sleep(0.2)  # what the change itself left to write
             disk.append(timed(lambda: self.write(content)))
@@ -162,15 +166,24 @@ def freeze_rows(rows, home, peers):
     cases = (("freeze_4kb", "big", 1 / 256, 1, n), ("freeze_1mb", "big", 1, 1, n),
              ("freeze_10mb", "big", 10, 10, n), ("freeze_10mb_of_100mb", "small", 10, 10, n),
              ("freeze_10mb_640", "big", 10, 640, n), ("freeze_100mb", "big", 100, 100, n // 2),
-             ("freeze_100mb_secrets", "big", 100, 100, n // 2))
+             ("freeze_100mb_secrets", "big", 100, 100, n // 2),
+             ("freeze_4kb_secrets", "big", 1 / 256, 1, n),
+             ("freeze_4kb_new_secret", "big", 1 / 256, 1, n // 2))
     for name, environment, megabytes, files, count in cases:
         if not rows.wanted(name):
             continue
-        secrets = [f"secret-{i}" for i in range(64 if name.endswith("secrets") else 0)]
-        for secret in secrets:
-            home.must("canary", "add", secret, data=os.urandom(40))
+        secrets = []
+
+        def learn():
+            secrets.append(f"secret-{len(secrets)}")
+            home.must("canary", "add", secrets[-1], data=os.urandom(40))
+        for _ in range(64 if name.endswith("_secrets") else 0):
+            learn()
         session = Session(home, environment)
-        us, disk = session.freezes(max(1, count), megabytes, files)
+        if secrets:  # the layers below, once
+            home.must("env", "rm", session.freeze())
+        each = learn if name.endswith("_new_secret") else lambda: None
+        us, disk = session.freezes(max(1, count), megabytes, files, each)
         session.close()
         if secrets:
             home.must("canary", "rm", *secrets)
@@ -275,10 +288,12 @@ def sleep_rows(rows, home):
         assert answer.status in (200, 201), answer.body
         return answer.json
 
-    for _ in range(rows.options.n):
+    for i in range(10 * rows.options.n):
         session.change(1, 1)
         us["hibernate"].append(timed(lambda: ask("hibernate")))
         us["wake"].append(timed(lambda: ask("wake")))
+        if i >= rows.options.n:
+            continue
         ask("hibernate")
         us["wake_and_exec"].append(timed(
             lambda: home.must("session", "exec", session.id, "--", "true")))

@@ -34,12 +34,16 @@ class VerifyEvents {
     // A client that is gone ends the request's context, and that the verification.
     (void)tell({{"event", "progress"}, {"entries", done.entries}, {"bytes", done.bytes}});
   }
-  Result<> finish(const Result<bool>& intact) {
-    if (!intact && !started_) return intact.error();
-    if (intact) return tell({{"event", "done"}, {"intact", *intact}});
-    return tell({{"event", "failed"},
-                 {"error", JsonObject{{"code", to_string(intact.error().code)},
-                                      {"message", intact.error().message}}}});
+  Result<> finish(const Result<host::Soundness>& found, bool secrets) {
+    if (!found && !started_) return found.error();
+    if (!found) {
+      return tell({{"event", "failed"},
+                   {"error", JsonObject{{"code", to_string(found.error().code)},
+                                        {"message", found.error().message}}}});
+    }
+    JsonObject done{{"event", "done"}, {"intact", found->intact}};
+    if (secrets) done["clean"] = found->clean;
+    return tell(done);
   }
 
  private:
@@ -64,6 +68,7 @@ JsonObject event_of(const host::Verdict& verdict) {
                    {"difference", verdict.difference}};
   if (!verdict.path.empty()) event["path"] = verdict.path;
   if (!verdict.intact) event["fix"] = verdict.fix;
+  if (!verdict.secret.empty()) event["secret"] = verdict.secret;
   return event;
 }
 
@@ -83,32 +88,41 @@ JsonObject event_of(const host::Extra& extra) {
 }  // namespace
 
 Result<> verify_environment(Services& services, Exchange& exchange) {
+  TRY(exchange.query().allow_only({"secrets"}));
+  const bool secrets = TRY(flag(exchange.query(), "secrets", false));
   const auto environment = TRY(services.environments.find(exchange.parameter("ref")));
   VerifyEvents events(exchange, services.deps.clock);
   const host::VerifyWatcher watcher{
       .on_layer = [&](const snapshot::LayerInfo& layer) { return events.layer(layer); },
       .on_progress = [&](const snapshot::Progress& done) { events.progress(done); },
       .on_verified =
-          [&](const std::string& digest, const snapshot::Verified& verified) {
-            return events.tell({{"event", "verified"},
-                                {"digest", digest},
-                                {"intact", verified.intact},
-                                {"difference", verified.difference}});
+          [&](const std::string& digest, const snapshot::Verified& verified,
+              const std::string& secret) {
+            JsonObject event{{"event", "verified"},
+                             {"digest", digest},
+                             {"intact", verified.intact},
+                             {"difference", verified.difference}};
+            if (!secret.empty()) event["secret"] = secret;
+            return events.tell(event);
           }};
-  return events.finish(
-      host::verify_environment(environment, services.deps.store, watcher, exchange.context()));
+  return events.finish(host::verify_environment(environment, services.deps.store,
+                                                secrets ? &services.deps.secrets : nullptr, watcher,
+                                                exchange.context()),
+                       secrets);
 }
 
 Result<> verify_store(Services& services, Exchange& exchange) {
-  TRY(exchange.query().allow_only({}));
+  TRY(exchange.query().allow_only({"secrets"}));
+  const bool secrets = TRY(flag(exchange.query(), "secrets", false));
   VerifyEvents events(exchange, services.deps.clock);
   const auto audit = host::store_audit(
-      services.deps, services.runs, [&](const snapshot::Progress& done) { events.progress(done); });
+      services.deps, services.runs, secrets,
+      [&](const snapshot::Progress& done) { events.progress(done); });
   const host::AuditWatcher watcher{
       .on_begin = [&](const snapshot::LayerInfo& layer) { return events.layer(layer); },
       .on_verdict = [&](const host::Verdict& verdict) { return events.tell(event_of(verdict)); },
       .on_extra = [&](const host::Extra& extra) { return events.tell(event_of(extra)); }};
-  return events.finish(host::verify_store(audit, watcher, exchange.context()));
+  return events.finish(host::verify_store(audit, watcher, exchange.context()), secrets);
 }
 
 }  // namespace tare::api

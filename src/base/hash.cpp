@@ -43,6 +43,25 @@ Sha256Digest sha256(std::string_view data) {
   return hash.finish();
 }
 
+Sha256Digest hmac_sha256(std::string_view key, std::string_view data) {
+  constexpr std::size_t kBlockBytes = 64;
+  std::array<std::uint8_t, kBlockBytes> block{};
+  const auto as_text = [](const auto& bytes) {
+    return std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  };
+  const Sha256Digest hashed = key.size() > kBlockBytes ? sha256(key) : Sha256Digest{};
+  const std::string_view used = key.size() > kBlockBytes ? as_text(hashed) : key;
+  for (std::size_t i = 0; i < used.size(); ++i) block[i] = static_cast<std::uint8_t>(used[i]);
+  Sha256 inner, outer;
+  for (std::uint8_t& byte : block) byte ^= 0x36U;
+  inner.update(as_text(block));
+  inner.update(data);
+  for (std::uint8_t& byte : block) byte ^= 0x36U ^ 0x5cU;
+  outer.update(as_text(block));
+  outer.update(as_text(inner.finish()));
+  return outer.finish();
+}
+
 std::string to_hex(std::span<const std::uint8_t> bytes) {
   constexpr char kHex[] = "0123456789abcdef";
   std::string out;

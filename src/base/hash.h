@@ -1,4 +1,5 @@
-// SHA-256, hexadecimal, and the text of a digest: "sha256:" and 64 lower-case hex digits.
+// SHA-256, HMAC with it, hexadecimal, and the text of a digest: "sha256:" and 64 lower-case hex
+// digits.
 //
 // Threads: a Sha256 belongs to one; the functions are pure. Errors: only parsing can fail
 // (Errc::invalid). Source: FIPS 180-4, through OpenSSL's SHA256_ functions: its EVP
@@ -33,6 +34,8 @@ class Sha256 {
 };
 
 Sha256Digest sha256(std::string_view data);
+// RFC 2104: who has no key learns nothing of the data.
+Sha256Digest hmac_sha256(std::string_view key, std::string_view data);
 
 std::string to_hex(std::span<const std::uint8_t> bytes);
 

@@ -57,5 +57,17 @@ TEST(Digest, has_one_spelling_only) {
               testing::HasSubstr("\"x\\n\" is not a digest: expected sha256: and 64"));
 }
 
+// RFC 4231, test cases 1, 2 and 6.
+TEST(Hash, hmac_is_as_the_rfc_has_it) {
+  const auto hex = [](const Sha256Digest& digest) { return to_hex(digest); };
+  EXPECT_EQ(hex(hmac_sha256(std::string(20, '\x0b'), "Hi There")),
+            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+  EXPECT_EQ(hex(hmac_sha256("Jefe", "what do ya want for nothing?")),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+  EXPECT_EQ(hex(hmac_sha256(std::string(131, '\xaa'),
+                            "Test Using Larger Than Block-Size Key - Hash Key First")),
+            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+}
+
 }  // namespace
 }  // namespace tare

@@ -125,6 +125,7 @@ struct EnvRemoveCommand {
 };
 struct EnvVerifyCommand {
   std::vector<std::string> refs;  // none: all
+  bool secrets = false;           // look for them, too
   bool json = false;
 };
 

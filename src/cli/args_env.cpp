@@ -165,9 +165,13 @@ void add_looking(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
       "Read all of an environment and say whether each byte, name and mode is as its digest says;\n"
       "else what differs first, with exit status 70. None named: all that is kept (environments,\n"
       "runners, agents' files, sessions, uploads), what is missing and what does not belong there",
-      "tare env verify\n  tare env verify py",
-      [](const Raw& r) -> Result<Command> { return Command(EnvVerifyCommand{r.ids, r.json}); });
+      "tare env verify\n  tare env verify py --secrets", [](const Raw& r) -> Result<Command> {
+        return Command(EnvVerifyCommand{r.ids, r.secrets, r.json});
+      });
   verify->add_option("ENV", raw.ids, kEnvText);
+  verify->add_flag("--secrets", raw.secrets,
+                   "Look for the secrets that `tare secret` and `tare canary` know, too; one that "
+                   "is found\nis named with its file, with exit status 73");
   grammar.add_json(verify);
 }
 

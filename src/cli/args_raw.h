@@ -18,7 +18,7 @@ namespace tare::cli {
 struct Raw {
   std::string home, url;
   bool detach = false, json = false, rebuild = false, all = false, follow = false,
-       with_stdin = false, dry_run = false;
+       with_stdin = false, dry_run = false, secrets = false;
   std::optional<std::uint16_t> port;
   std::uint32_t limit = 50;
   std::string system_user = "tare";

@@ -111,6 +111,7 @@ TEST(Args, the_other_commands) {
   EXPECT_EQ(command_of<EnvShowCommand>({"env", "show", "py"}).ref, "py");
   EXPECT_EQ(command_of<EnvVerifyCommand>({"env", "verify", "a", "b"}).refs, (Words{"a", "b"}));
   EXPECT_TRUE(command_of<EnvVerifyCommand>({"env", "verify"}).refs.empty());
+  EXPECT_TRUE(command_of<EnvVerifyCommand>({"env", "verify", "a", "--secrets"}).secrets);
   EXPECT_EQ(command_of<EnvDiffCommand>({"env", "diff", "a", "b"}).from, "a");
   EXPECT_EQ(command_of<EnvDiffCommand>({"env", "diff", "a", "b"}).to, "b");
   EXPECT_TRUE(command_of<EnvTreeCommand>({"env", "tree", "--json"}).json);

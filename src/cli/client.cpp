@@ -170,11 +170,16 @@ Result<Answer> Client::get(std::string path, const fiber::Context& ctx) {
 }
 
 Result<Answer> Client::post(std::string path, const Json& body, const fiber::Context& ctx) {
+  return post_and_wait(std::move(path), body, ctx.with_timeout(kAnswerTimeout));
+}
+
+Result<Answer> Client::post_and_wait(std::string path, const Json& body,
+                                     const fiber::Context& ctx) {
   return exchange({.method = http::Method::post,
                    .target = std::move(path),
                    .headers = {{"Content-Type", "application/json"}},
                    .body = to_text(body)},
-                  ctx.with_timeout(kAnswerTimeout));
+                  ctx);
 }
 
 Result<Answer> Client::put_json(std::string path, const Json& body, const fiber::Context& ctx) {

@@ -40,6 +40,7 @@ class Client {
   Result<Answer> post_empty(std::string path, const fiber::Context& ctx);
   // The same, for what may take as long as it takes.
   Result<Answer> post_and_wait(std::string path, const fiber::Context& ctx);
+  Result<Answer> post_and_wait(std::string path, const Json& body, const fiber::Context& ctx);
   Result<Answer> remove(std::string path, const fiber::Context& ctx);
   Result<bool> exists(std::string path, const fiber::Context& ctx);  // HEAD: 200 or 404
   // POSTs a body of any length. The server may answer before it has ended.

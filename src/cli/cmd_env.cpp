@@ -139,7 +139,8 @@ Result<int> run_command(const EnvPullCommand& command, App& app, const fiber::Co
 Result<int> run_command(const EnvPushCommand& command, App& app, const fiber::Context& ctx) {
   Foreground foreground(app, TRY(Foreground::block_signals()), ctx);
   const JsonObject body = TRY(registry_body(command.to));
-  const auto answer = TRY(app.client.post(environment_path(command.ref) + "/push", body, ctx));
+  const auto answer = TRY(
+      app.client.post_and_wait(environment_path(command.ref) + "/push", body, ctx));
   TransferSink sink(app);
   return attend_build(foreground, text_at(answer.body, {"push", "id"}), sink, app, ctx);
 }
@@ -195,8 +196,8 @@ Result<int> run_command(const EnvListCommand& command, App& app, const fiber::Co
 
 Result<int> run_command(const EnvFreezeCommand& command, App& app, const fiber::Context& ctx) {
   const auto answer = TRY(
-      app.client.post("/v1/sessions/" + http::percent_encode(command.session) + "/freeze",
-                      JsonObject{{"name", command.name}}, ctx));
+      app.client.post_and_wait("/v1/sessions/" + http::percent_encode(command.session) + "/freeze",
+                               JsonObject{{"name", command.name}}, ctx));
   return print_built(command.json, app, answer.body, ctx);
 }
 

@@ -35,6 +35,7 @@ class Verification {
     return ended_ ? ok() : Result<>(Error{Errc::internal, "the answer ended early"});
   }
   bool intact() const { return intact_; }
+  bool clean() const { return clean_; }
   std::uint64_t entries() const { return entries_; }
   std::uint64_t bytes() const { return bytes_; }
 
@@ -61,6 +62,7 @@ class Verification {
     } else if (kind == "done") {
       ended_ = true;
       intact_ = flag_at(event, {"intact"});
+      clean_ = !event.as_object().contains("clean") || flag_at(event, {"clean"});
     } else if (kind == "verified" || kind == "extra") {
       on_event_(event);
     }
@@ -84,24 +86,42 @@ class Verification {
   std::string rest_;
   Json layer_ = nullptr;
   std::uint64_t entries_ = 0, bytes_ = 0;
-  bool ended_ = false, intact_ = false;
+  bool ended_ = false, intact_ = false, clean_ = true;
 };
+
+int status_of(bool intact, bool clean) {
+  return !intact ? kExitSoftware : clean ? kExitOk : kExitConflict;
+}
+
+std::string secret_line(std::string_view owner, const Json& event) {
+  return fmt::format("{}: SECRET: {}\n", printable(owner),
+                     printable(text_at(event, {"secret"}), kMaxDifferenceShown));
+}
+
+void copy_secret(const Json& from, JsonObject& into) {
+  if (const auto secret = text_at(from, {"secret"}); !secret.empty()) into["secret"] = secret;
+}
+
+std::string query_of(const EnvVerifyCommand& command) {
+  return command.secrets ? "?secrets=true" : "";
+}
 
 // ---- one environment
 
 struct FoundEnvironment {
-  bool intact = false;
+  bool intact = false, clean = true;
   JsonArray layers = {};
   std::uint64_t entries = 0, bytes = 0;
 };
 
 std::string verdict(const std::string& name, const FoundEnvironment& found) {
+  std::string text;
   if (found.intact) {
-    return fmt::format("{}: intact ({} files, {})\n", printable(name), found.entries,
+    text = fmt::format("{}: intact ({} files, {})\n", printable(name), found.entries,
                        format_size_rounded(found.bytes));
   }
-  std::string text;
   for (const Json& layer : found.layers) {
+    if (!text_at(layer, {"secret"}).empty()) text += secret_line(name, layer);
     if (flag_at(layer, {"intact"})) continue;
     text += fmt::format("{}: DAMAGED: layer {}: {}\n", printable(name),
                         printable(text_at(layer, {"digest"})),
@@ -110,16 +130,19 @@ std::string verdict(const std::string& name, const FoundEnvironment& found) {
   return text;
 }
 
-Result<FoundEnvironment> verify_environment(const std::string& name, App& app,
-                                            const fiber::Context& ctx) {
+Result<FoundEnvironment> verify_environment(const std::string& name, const std::string& query,
+                                            App& app, const fiber::Context& ctx) {
   FoundEnvironment found;
   Verification verification(name, app, ctx, [&](const Json& event) {
-    found.layers.push_back(JsonObject{{"digest", text_at(event, {"digest"})},
-                                      {"intact", flag_at(event, {"intact"})},
-                                      {"difference", text_at(event, {"difference"})}});
+    JsonObject layer{{"digest", text_at(event, {"digest"})},
+                     {"intact", flag_at(event, {"intact"})},
+                     {"difference", text_at(event, {"difference"})}};
+    copy_secret(event, layer);
+    found.layers.push_back(std::move(layer));
   });
-  TRY(verification.carry_out("/v1/environments/" + http::percent_encode(name) + "/verify"));
+  TRY(verification.carry_out("/v1/environments/" + http::percent_encode(name) + "/verify" + query));
   found.intact = verification.intact();
+  found.clean = verification.clean();
   found.entries = verification.entries();
   found.bytes = verification.bytes();
   return found;
@@ -128,24 +151,27 @@ Result<FoundEnvironment> verify_environment(const std::string& name, App& app,
 Result<int> verify_named(const EnvVerifyCommand& command, App& app, const fiber::Context& ctx) {
   JsonArray report;
   std::map<std::string, FoundEnvironment> done;  // by digest: several names may have one
-  bool intact = true;
+  bool intact = true, clean = true;
   for (const std::string& ref : command.refs) {
     const auto environment = TRY(
         app.client.get("/v1/environments/" + http::percent_encode(ref), ctx));
     const std::string name = text_at(environment.body, {"name"});
     const std::string digest = text_at(environment.body, {"digest"});
-    if (!done.contains(digest)) done[digest] = TRY(verify_environment(name, app, ctx));
+    if (!done.contains(digest))
+      done[digest] = TRY(verify_environment(name, query_of(command), app, ctx));
     const FoundEnvironment& found = done[digest];
     intact = intact && found.intact;
+    clean = clean && found.clean;
     report.push_back(JsonObject{
         {"name", name}, {"digest", digest}, {"intact", found.intact}, {"layers", found.layers}});
     if (!command.json) TRY(app.print(verdict(name, found), ctx));
   }
   if (command.json) {
-    TRY(app.print(pretty_text(JsonObject{{"intact", intact}, {"environments", std::move(report)}}),
-                  ctx));
+    JsonObject all{{"intact", intact}, {"environments", std::move(report)}};
+    if (command.secrets) all["clean"] = clean;
+    TRY(app.print(pretty_text(all), ctx));
   }
-  return intact ? kExitOk : kExitSoftware;
+  return status_of(intact, clean);
 }
 
 // ---- all that is kept
@@ -182,6 +208,7 @@ class KeptReport {
     for (const auto& [owner, part] : parts_) {
       for (const std::string& line : part.damages)
         out += fmt::format("{}: {}\n", printable(owner), line);
+      for (const Json& one : part.secrets) out += secret_line(owner, one);
       if (part.damages.empty()) {
         out += fmt::format("{}: intact ({} files, {})\n", printable(owner), part.files,
                            format_size_rounded(part.bytes));
@@ -195,7 +222,7 @@ class KeptReport {
     }
     return out;
   }
-  Json json(bool intact) && {
+  JsonObject json(bool intact) && {
     return JsonObject{
         {"intact", intact}, {"objects", std::move(objects_)}, {"extra", std::move(extra_)}};
   }
@@ -204,11 +231,13 @@ class KeptReport {
   struct Part {
     std::uint64_t files = 0, bytes = 0;
     std::vector<std::string> damages;
+    JsonArray secrets = {};
   };
   void add(const std::string& owner, const Json& found, const std::string& needed_by = {}) {
     Part& part = parts_[owner];
     part.files += text_at(found, {"kind"}) == "upload" ? 1 : number_at(found, {"entries"});
     part.bytes += number_at(found, {"bytes"});
+    if (!text_at(found, {"secret"}).empty()) part.secrets.push_back(found);
     if (!flag_at(found, {"intact"})) part.damages.push_back(damage(found, needed_by));
   }
 
@@ -219,12 +248,16 @@ class KeptReport {
 Result<int> verify_all(const EnvVerifyCommand& command, App& app, const fiber::Context& ctx) {
   KeptReport report;
   Verification verification("the store", app, ctx, [&](const Json& event) { report.take(event); });
-  TRY(verification.carry_out("/v1/layers/verify"));
-  const bool intact = verification.intact();
-  const std::string text = command.json ? pretty_text(std::move(report).json(intact))
-                                        : report.text();
-  TRY(app.print(text, ctx));
-  return intact ? kExitOk : kExitSoftware;
+  TRY(verification.carry_out("/v1/layers/verify" + query_of(command)));
+  const bool intact = verification.intact(), clean = verification.clean();
+  if (command.json) {
+    JsonObject all = std::move(report).json(intact);
+    if (command.secrets) all["clean"] = clean;
+    TRY(app.print(pretty_text(all), ctx));
+  } else {
+    TRY(app.print(report.text(), ctx));
+  }
+  return status_of(intact, clean);
 }
 
 }  // namespace

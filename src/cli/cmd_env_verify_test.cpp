@@ -29,7 +29,7 @@ TEST(VerifyCommand, what_is_intact_is_told_once_for_each_that_needs_it) {
 {"event":"verified","kind":"upload","digest":"sha256:2","needed_by":[],"intact":true}
 {"event":"done","intact":true}
 )")});
-  EXPECT_EQ(status_of(fake, EnvVerifyCommand{{}, false}), kExitOk);
+  EXPECT_EQ(status_of(fake, EnvVerifyCommand{{}, false, false}), kExitOk);
   EXPECT_EQ(fake.out(),
             "environment a: intact (3 files, 1K)\nrunner r@1: intact (3 files, 1K)\n"
             "uploads: intact (1 files, 0B)\n");
@@ -43,7 +43,7 @@ TEST(VerifyCommand,
 {"event":"extra","kind":"unused","path":"store/layers/3","fix":"gc"}
 {"event":"done","intact":false}
 )")});
-  EXPECT_EQ(status_of(fake, EnvVerifyCommand{{}, false}), kExitSoftware);
+  EXPECT_EQ(status_of(fake, EnvVerifyCommand{{}, false, false}), kExitSoftware);
   const std::string out = fake.out();
   for (const char* owner : {"environment a", "runner r@1"})
     EXPECT_THAT(out, HasSubstr(std::string(owner) + ": DAMAGED: layer sha256:1: x"));
@@ -58,7 +58,7 @@ TEST(VerifyCommand, json_has_every_object_and_everything_extra) {
 {"event":"extra","kind":"unused","path":"store/layers/3","fix":"gc"}
 {"event":"done","intact":true}
 )")});
-  EXPECT_EQ(status_of(fake, EnvVerifyCommand{{}, true}), kExitOk);
+  EXPECT_EQ(status_of(fake, EnvVerifyCommand{{}, false, true}), kExitOk);
   const Json report = parse_json(fake.out()).value();
   EXPECT_TRUE(flag_at(report, {"intact"}));
   EXPECT_EQ(array_at(report, "objects").size(), 1U);
@@ -70,7 +70,7 @@ TEST(VerifyCommand, an_answer_that_was_broken_off_is_no_verdict) {
 {"event":7}
 []
 )")});
-  EXPECT_EQ(status_of(fake, EnvVerifyCommand{{}, false}), kExitSoftware);
+  EXPECT_EQ(status_of(fake, EnvVerifyCommand{{}, false, false}), kExitSoftware);
   EXPECT_THAT(fake.err(), HasSubstr("ended early"));
   EXPECT_EQ(fake.out(), "");
 }

@@ -5,11 +5,8 @@
 #include <algorithm>
 
 #include "base/ids.h"
-#include "base/secret.h"
 #include "base/text.h"
-#include "host/secrets.h"
 #include "sys/files.h"
-#include "sys/memfd.h"
 
 namespace tare::host {
 
@@ -80,18 +77,6 @@ std::vector<snapshot::Needle> Canaries::secrets() const {
   std::vector<snapshot::Needle> all;
   for (const auto& [name, canary] : canaries_) all.push_back({name, canary.value});
   return all;
-}
-
-static_assert(kMaxCanaries + model::kMaxSecrets <= snapshot::kMaxNeedles);
-
-Result<sys::UniqueFd> KnownSecrets::file() const {
-  auto needles = TRY(vault_.needles());
-  for (snapshot::Needle& canary : canaries_.secrets()) needles.push_back(std::move(canary));
-  std::string bytes = needles.empty() ? "" : TRY(snapshot::encode_needles(needles));
-  auto file = sys::sealed_memfd("secrets", bytes, false);
-  for (snapshot::Needle& needle : needles) wipe(needle.value);
-  wipe(bytes);
-  return file;
 }
 
 }  // namespace tare::host

@@ -1,5 +1,5 @@
-// Secrets that must be in no environment, known by name: what a freeze looks for. A canary is one
-// that people register for that alone; the vault's (secrets.h) are the others.
+// Secrets that must be in no environment, known by name. A canary is one that people register
+// for that alone; the vault's (secrets.h) are the others.
 //
 // Kept in state/canaries/<name>, 0600, tare's. Owner: main. Loop thread only; the files are small
 // and written by people's commands. Errors: Errc::conflict, not_found, invalid, exhausted (64 at
@@ -17,8 +17,6 @@
 #include "sys/fd.h"
 
 namespace tare::host {
-
-class Secrets;
 
 inline constexpr std::size_t kMaxCanaries = 64;
 
@@ -47,18 +45,6 @@ class Canaries {
 
   sys::UniqueFd folder_;
   std::map<std::string, Canary, std::less<>> canaries_;
-};
-
-// All that a freeze looks for.
-class KnownSecrets {
- public:
-  KnownSecrets(const Canaries& canaries, Secrets& vault) : canaries_(canaries), vault_(vault) {}
-  // In a sealed file, as the store takes them. Its pages can be swapped out, as long as it is open.
-  Result<sys::UniqueFd> file() const;
-
- private:
-  const Canaries& canaries_;
-  Secrets& vault_;
 };
 
 }  // namespace tare::host

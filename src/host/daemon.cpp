@@ -157,7 +157,8 @@ Result<> run_daemon(const DaemonDeps& deps) {
   Canaries canaries = TRY(Canaries::open(home.state.get()));
   Secrets secrets({records, deps.clock, deps.random, deps.log, home.state.get(), deps.vault_key},
                   std::move(secret_rows));
-  const KnownSecrets known_secrets(canaries, secrets);
+  const KnownSecrets known_secrets = TRY(
+      KnownSecrets::open(home.state.get(), canaries, secrets, deps.random));
   const RunDeps run_deps{deps.config, deps.clock, deps.log, records,       launcher,
                          store_link,  logs,       blobs,    offload,       filters,
                          base_plans,  layers,     flat,     known_secrets, home.runs.get()};

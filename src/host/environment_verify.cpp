@@ -20,19 +20,29 @@ Result<snapshot::Verified> verify_layer(const std::string& digest, StoreLink& st
 
 }  // namespace
 
-Result<bool> verify_environment(const model::Environment& environment, StoreLink& store,
-                                const VerifyWatcher& watcher, const fiber::Context& ctx) {
+Result<Soundness> verify_environment(const model::Environment& environment, StoreLink& store,
+                                     const KnownSecrets* secrets, const VerifyWatcher& watcher,
+                                     const fiber::Context& ctx) {
   if (environment.state != model::EnvironmentState::ready || environment.layers.empty()) {
     return Error{Errc::invalid,
                  "environment " + quote(environment.name) + " has no layers: nothing to verify"};
   }
-  bool intact = true;
-  if (model::digest_of_environment(environment.layers, environment.config) != environment.digest) {
-    intact = false;
+  Soundness found;
+  const auto tell = [&](const std::string& digest, const snapshot::Verified& verified,
+                        const std::string& secret) {
+    found.intact = found.intact && verified.intact;
+    found.clean = found.clean && secret.empty();
+    return watcher.on_verified(digest, verified, secret);
+  };
+  const std::string said = secrets == nullptr ? ""
+                                              : TRY(find_secret(*secrets, store, "",
+                                                                environment.config, ctx, nullptr));
+  snapshot::Verified list{true, ""};
+  if (model::digest_of_environment(environment.layers, environment.config) != environment.digest)
+    list = {false, "its layers are not those that the environment's digest names"};
+  if (!list.intact || !said.empty()) {
     TRY(watcher.on_layer(snapshot::LayerInfo{environment.digest, 0, 0}));
-    TRY(watcher.on_verified(
-        environment.digest,
-        snapshot::Verified{false, "its layers are not those that the environment's digest names"}));
+    TRY(tell(environment.digest, list, said));
   }
   std::vector<std::string> layers = environment.layers;
   for (const std::string& digest : environment.flat)  // runs mount these, too
@@ -44,10 +54,12 @@ Result<bool> verify_environment(const model::Environment& environment, StoreLink
     if (!size && size.error().code == Errc::unavailable) return std::move(size).error();
     TRY(watcher.on_layer(size ? *size : snapshot::LayerInfo{digest, 0, 0}));
     const auto verified = TRY(verify_layer(digest, store, watcher, ctx));
-    intact = intact && verified.intact;
-    TRY(watcher.on_verified(digest, verified));
+    std::string secret;
+    if (secrets != nullptr && verified.intact)
+      secret = TRY(find_secret(*secrets, store, digest, {}, ctx, watcher.on_progress));
+    TRY(tell(digest, verified, secret));
   }
-  return intact;
+  return found;
 }
 
 }  // namespace tare::host

@@ -10,21 +10,32 @@
 
 #include "base/result.h"
 #include "fiber/context.h"
+#include "host/known_secrets.h"
 #include "host/store_link.h"
 #include "model/environment.h"
 #include "snapshot/protocol.h"
 
 namespace tare::host {
 
+struct Soundness {
+  bool intact = true;
+  bool clean = true;  // no secret was found
+};
+
 struct VerifyWatcher {
   // A layer's turn has come; its entries and bytes, 0 where they are not known.
   std::function<Result<>(const snapshot::LayerInfo&)> on_layer;
   std::function<void(const snapshot::Progress&)> on_progress;
-  std::function<Result<>(const std::string& digest, const snapshot::Verified&)> on_verified;
+  // `secret`: where one is, in words; "" for none, or when they are not asked for.
+  std::function<Result<>(const std::string& digest, const snapshot::Verified&,
+                         const std::string& secret)>
+      on_verified;
 };
 
-// True when all of it is intact. Every layer is looked at, also after one that is not.
-Result<bool> verify_environment(const model::Environment& environment, StoreLink& store,
-                                const VerifyWatcher& watcher, const fiber::Context& ctx);
+// Every layer is looked at, also after one with a fault. `secrets`: nullptr when they are not asked
+// for; what is damaged is not searched.
+Result<Soundness> verify_environment(const model::Environment& environment, StoreLink& store,
+                                     const KnownSecrets* secrets, const VerifyWatcher& watcher,
+                                     const fiber::Context& ctx);
 
 }  // namespace tare::host

@@ -188,6 +188,7 @@ Result<BuildAnswer> Environments::build_from(const BuildFromRequest& request) {
   environment.state = EnvironmentState::building;
   environment.created_ms = deps_.clock.wall_ms();
   environment.online_build = request.network;
+  environment.config = base.config;
   TRY(deps_.records.run([&](runs::Store& store) -> Result<> {
     TRY(refuse_while_built(store, request.name));
     return request.rebuild ? ok() : refuse_if_taken(store, request.name, kOrRebuild);

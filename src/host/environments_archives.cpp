@@ -21,8 +21,9 @@ Result<model::Environment> Environments::import(const ImportRequest& request, sy
                                      .reference = request.reference,
                                      .limits = kImportLimits,
                                      .timeout_ms = kImportTimeoutMs};
+  const sys::UniqueFd secrets = TRY(deps_.secrets.file());
   const auto imported = TRY(snapshot::expect<snapshot::ImageImported>(
-      deps_.store.call_giving(wanted, std::move(archive), ctx)));
+      deps_.store.call_giving(wanted, std::move(archive), secrets.get(), ctx)));
   model::Environment environment;
   environment.tenant = kTenant;
   environment.name = request.name;
@@ -47,12 +48,14 @@ Result<snapshot::Exported> Environments::write_archive(const model::Environment&
     return Error{Errc::invalid, fmt::format("environment {} has no layers: nothing to export",
                                             quote(environment.name))};
   }
+  TRY(refuse_secrets(deps_.secrets, deps_.store, environment.layers, environment.config, ctx));
   const snapshot::ExportImage wanted{.layers = environment.layers,
                                      .format = request.format,
                                      .config = environment.config,
                                      .reference = request.reference,
                                      .timeout_ms = kExportTimeoutMs};
-  return snapshot::expect<snapshot::Exported>(deps_.store.call_giving(wanted, std::move(out), ctx));
+  return snapshot::expect<snapshot::Exported>(
+      deps_.store.call_giving(wanted, std::move(out), -1, ctx));
 }
 
 }  // namespace tare::host

@@ -42,6 +42,9 @@ Result<model::Environment> Environments::freeze(const std::string& session, cons
   environment.layers = layers_of(request);
   const model::OwnLayers& own = live->run.own;
   environment.layers.insert(environment.layers.end(), own.root.begin(), own.root.end());
+  environment.config = TRY(config_of(request.environment_digest, request.environment_layers));
+  // What it stands on: before it has to stand still for that.
+  TRY(refuse_secrets(deps_.secrets, deps_.store, environment.layers, environment.config, ctx));
   snapshot::Imported imported;  // nothing of one that sleeps: what it has changed is its own layers
   if (!live->hibernates()) {
     const auto upper = TRY(StandingUpper::stop(*live, deps_, ctx));
@@ -49,7 +52,6 @@ Result<model::Environment> Environments::freeze(const std::string& session, cons
   }
   if (imported.layer.entries > 0) environment.layers.push_back(imported.layer.digest);
   environment.layers = model::unrepeated(environment.layers);
-  environment.config = TRY(config_of(request.environment_digest, request.environment_layers));
   environment.digest = model::digest_of_environment(environment.layers, environment.config);
   environment.source = "freeze:" + session;
   environment.created_ms = deps_.clock.wall_ms();

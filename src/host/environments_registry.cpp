@@ -101,6 +101,7 @@ Result<model::Run> Environments::push(std::string_view reference, RegistryPlace 
     return Error{Errc::invalid, fmt::format("environment {} has no layers: nothing to push",
                                             quote(environment.name))};
   }
+  TRY(refuse_secrets(deps_.secrets, deps_.store, environment.layers, environment.config, ctx));
   NewRun wanted;
   wanted.request = registry_run("push", to.image, to.insecure_http, {},
                                 TRY(registry_program(blobs, deps_.offload, ctx)));

@@ -193,7 +193,8 @@ void RunDriver::hit_output_limit(LiveRun& live, const fiber::Context& ctx) const
 Result<> RunDriver::store_image(LiveRun& live, const fiber::Context& ctx) const {
   const int archive = live.stdout_read.get();
   (void)sys::set_nonblocking(archive, false);  // the store reads it as a plain file
-  const std::span<const int> fds(&archive, 1);
+  const sys::UniqueFd secrets = TRY(deps_.secrets.file());
+  const int fds[] = {archive, secrets.get()};
   if (live.archive) {
     live.imported_image = TRY(
         snapshot::expect<snapshot::ImageImported>(deps_.store.call(*live.archive, fds, ctx)));

@@ -122,6 +122,8 @@ Result<> RunDriver::commit(LiveRun& live, const fiber::Context& ctx) const {
   if (!publishing) return std::move(publishing).error();  // tared stops
   live.publishing = std::move(*publishing);
   auto committed = [&]() -> Result<snapshot::Imported> {
+    TRY(refuse_secrets(deps_.secrets, deps_.store, layers_of(live.run.request), live.image->config,
+                       ctx));
     const auto upper = TRY(StandingUpper::stop(live, deps_, ctx));
     return upper.freeze(UpperPart::environment, ctx);
   }();

@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include "base/limits.h"
-#include "host/canaries.h"
 #include "host/flat_chains.h"
 #include "sandbox/plan/plan.h"
 #include "snapshot/client.h"

@@ -119,11 +119,12 @@ Result<snapshot::Reply> StoreLink::call(const snapshot::Request& request, std::s
 }
 
 Result<snapshot::Reply> StoreLink::call_giving(const snapshot::Request& request,
-                                               sys::UniqueFd given, const fiber::Context& ctx) {
+                                               sys::UniqueFd given, int beside,
+                                               const fiber::Context& ctx) {
   const Slot slot = TRY(slot_for(request, ctx));
   snapshot::StoreClient client = TRY(take(ctx));
-  const int fd = given.get();
-  TRY(client.send(request, std::span(&fd, 1)));
+  const int fds[] = {given.get(), beside};
+  TRY(client.send(request, std::span(fds).first(beside < 0 ? 1 : 2)));
   given.reset();
   auto reply = TRY(finish(client, ctx, nullptr));
   give_back(std::move(client));
@@ -141,10 +142,10 @@ Result<sys::UniqueFd> StoreLink::open(const snapshot::Request& request, const fi
 
 Result<snapshot::Imported> StoreLink::import_files(snapshot::FilesOf of,
                                                    std::span<const snapshot::FileItem> files,
-                                                   std::span<const int> fds,
+                                                   std::span<const int> fds, int secrets,
                                                    const fiber::Context& ctx) {
   snapshot::StoreClient client = TRY(take(ctx));
-  return offload_.run([&] { return client.import_files(of, files, fds); }, ctx);
+  return offload_.run([&] { return client.import_files(of, files, fds, secrets); }, ctx);
 }
 
 }  // namespace tare::host

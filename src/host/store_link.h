@@ -42,15 +42,16 @@ class StoreLink {
   Result<snapshot::Reply> call(const snapshot::Request& request, std::span<const int> fds,
                                const fiber::Context& ctx, const OnProgress& on_progress = nullptr);
   // The same for what the store alone reads or writes from then on: our end of `given` is closed
-  // when the store has it.
+  // when the store has it. `beside`: what comes behind it; -1 for nothing.
   Result<snapshot::Reply> call_giving(const snapshot::Request& request, sys::UniqueFd given,
-                                      const fiber::Context& ctx);
+                                      int beside, const fiber::Context& ctx);
   // For OpenManifest and OpenFile: what came beside the reply.
   Result<sys::UniqueFd> open(const snapshot::Request& request, const fiber::Context& ctx);
   // The whole exchange of ImportFiles; descriptors are borrowed.
   Result<snapshot::Imported> import_files(snapshot::FilesOf of,
                                           std::span<const snapshot::FileItem> files,
-                                          std::span<const int> fds, const fiber::Context& ctx);
+                                          std::span<const int> fds, int secrets,
+                                          const fiber::Context& ctx);
 
   const PeerStatus& status() const { return status_; }
 

@@ -43,12 +43,12 @@ class StoreVerification {
   StoreVerification(const StoreAudit& audit, const AuditWatcher& watcher, const fiber::Context& ctx)
       : audit_(audit), watcher_(watcher), ctx_(ctx) {}
 
-  Result<bool> run() {
+  Result<Soundness> run() {
     TRY(environments());
     TRY(layers());
     TRY(uploads());
     TRY(strays());
-    return intact_;
+    return found_;
   }
 
  private:
@@ -60,12 +60,13 @@ class StoreVerification {
   Result<> upload(const std::string& digest, const NamedLayers& needed, bool there);
   Result<> strays();
   Result<> stray(std::string path) {
-    intact_ = false;
+    found_.intact = false;
     return watcher_.on_extra(
         Extra{.stray = true, .path = std::move(path), .fix = std::string(kStrayFix)});
   }
   Result<> tell(const Verdict& verdict) {
-    intact_ = intact_ && verdict.intact;
+    found_.intact = found_.intact && verdict.intact;
+    found_.clean = found_.clean && verdict.secret.empty();
     return watcher_.on_verdict(verdict);
   }
 
@@ -74,19 +75,23 @@ class StoreVerification {
   const fiber::Context& ctx_;
   NamedLayers named_;
   std::vector<snapshot::LayerInfo> unnamed_;  // whole, and nobody's when their turn came
-  bool intact_ = true;
+  Soundness found_;
 };
 
 // Only those that are not as their digest says: their layers have verdicts of their own.
 Result<> StoreVerification::environments() {
   for (const model::Environment& one : TRY(audit_.environments())) {
     if (one.state != model::EnvironmentState::ready || one.layers.empty()) continue;
-    if (model::digest_of_environment(one.layers, one.config) == one.digest) continue;
-    Verdict verdict{.kind = Audited::environment, .digest = one.digest, .intact = false};
+    Verdict verdict{.kind = Audited::environment, .digest = one.digest};
+    verdict.intact = model::digest_of_environment(one.layers, one.config) == one.digest;
+    if (audit_.find_secret) verdict.secret = TRY(audit_.find_secret("", one.config, ctx_));
+    if (verdict.intact && verdict.secret.empty()) continue;
     tell_owners(verdict, {Owner{Owner::Kind::environment, one.name}});
-    verdict.difference = "its layers are not those that the environment's digest names";
-    verdict.fix = "put state/tare.db back from a backup; without one: " +
-                  how_to_make_again({Owner::Kind::environment, one.name});
+    if (!verdict.intact) {
+      verdict.difference = "its layers are not those that the environment's digest names";
+      verdict.fix = "put state/tare.db back from a backup; without one: " +
+                    how_to_make_again({Owner::Kind::environment, one.name});
+    }
     TRY(tell(verdict));
   }
   return ok();
@@ -129,6 +134,8 @@ Result<> StoreVerification::layer(const std::string& digest, const snapshot::Lay
   if (!verdict.intact) {
     verdict.difference = missing ? verified.error().message : verified->difference;
     verdict.fix = fix_of_layer(verdict.path, missing, owners);
+  } else if (audit_.find_secret) {
+    verdict.secret = TRY(audit_.find_secret(digest, {}, ctx_));
   }
   return tell(verdict);
 }
@@ -214,38 +221,47 @@ std::string_view to_string(Audited kind) {
   return "";
 }
 
-StoreAudit store_audit(const RunDeps& deps, const RunService& runs, OnVerifyProgress on_progress) {
-  return {.environments =
-              [&deps] {
-                return deps.records.run(
-                    [](runs::Store& store) { return store.list_environments(kTenant); });
-              },
-          .named = [&deps, &runs] { return named_layers(deps, runs); },
-          .layers = [&deps](const fiber::Context& ctx) { return list_layers(deps.store, ctx); },
-          .verify =
-              [&deps, progress = std::move(on_progress)](const std::string& digest,
-                                                         const fiber::Context& ctx) {
-                return snapshot::expect<snapshot::Verified>(
-                    deps.store.call(snapshot::VerifyLayer{digest}, {}, ctx, progress));
-              },
-          .strays =
-              [&deps](const fiber::Context& ctx) {
-                return snapshot::expect<snapshot::Strays>(
-                    deps.store.call(snapshot::ListStrays{}, {}, ctx));
-              },
-          .uploads =
-              [&deps](const fiber::Context& ctx) {
-                return deps.offload.run([&] { return deps.blobs.list(); }, ctx);
-              },
-          .needed_uploads = [&runs] { return needed_uploads(runs); },
-          .verify_upload =
-              [&deps](const std::string& digest, const fiber::Context& ctx) {
-                return deps.offload.run([&] { return deps.blobs.verify(digest); }, ctx);
-              }};
+StoreAudit store_audit(const RunDeps& deps, const RunService& runs, bool secrets,
+                       const OnVerifyProgress& on_progress) {
+  StoreAudit audit{
+      .environments =
+          [&deps] {
+            return deps.records.run(
+                [](runs::Store& store) { return store.list_environments(kTenant); });
+          },
+      .named = [&deps, &runs] { return named_layers(deps, runs); },
+      .layers = [&deps](const fiber::Context& ctx) { return list_layers(deps.store, ctx); },
+      .verify =
+          [&deps, progress = on_progress](const std::string& digest, const fiber::Context& ctx) {
+            return snapshot::expect<snapshot::Verified>(
+                deps.store.call(snapshot::VerifyLayer{digest}, {}, ctx, progress));
+          },
+      .strays =
+          [&deps](const fiber::Context& ctx) {
+            return snapshot::expect<snapshot::Strays>(
+                deps.store.call(snapshot::ListStrays{}, {}, ctx));
+          },
+      .uploads =
+          [&deps](const fiber::Context& ctx) {
+            return deps.offload.run([&] { return deps.blobs.list(); }, ctx);
+          },
+      .needed_uploads = [&runs] { return needed_uploads(runs); },
+      .verify_upload =
+          [&deps](const std::string& digest, const fiber::Context& ctx) {
+            return deps.offload.run([&] { return deps.blobs.verify(digest); }, ctx);
+          }};
+  if (secrets) {
+    audit.find_secret = [&deps, progress = on_progress](const std::string& digest,
+                                                        const model::ImageConfig& config,
+                                                        const fiber::Context& ctx) {
+      return find_secret(deps.secrets, deps.store, digest, config, ctx, progress);
+    };
+  }
+  return audit;
 }
 
-Result<bool> verify_store(const StoreAudit& audit, const AuditWatcher& watcher,
-                          const fiber::Context& ctx) {
+Result<Soundness> verify_store(const StoreAudit& audit, const AuditWatcher& watcher,
+                               const fiber::Context& ctx) {
   return StoreVerification(audit, watcher, ctx).run();
 }
 

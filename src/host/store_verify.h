@@ -20,6 +20,7 @@
 
 #include "base/result.h"
 #include "fiber/context.h"
+#include "host/environment_verify.h"
 #include "host/named_layers.h"
 #include "model/environment.h"
 #include "runs/blobs.h"
@@ -35,6 +36,10 @@ struct StoreAudit {
   // Errc::not_found: it is not there.
   std::function<Result<snapshot::Verified>(const std::string& digest, const fiber::Context&)>
       verify;
+  // Where which secret is, as find_secret(); empty when that is not asked.
+  std::function<Result<std::string>(const std::string& digest, const model::ImageConfig&,
+                                    const fiber::Context&)>
+      find_secret = nullptr;
   std::function<Result<snapshot::Strays>(const fiber::Context&)> strays;
   // Uploads: those that are there, by whom they are needed, and whether one is whole (as `verify`).
   std::function<Result<runs::BlobNames>(const fiber::Context&)> uploads;
@@ -42,7 +47,9 @@ struct StoreAudit {
   std::function<Result<>(const std::string& digest, const fiber::Context&)> verify_upload;
 };
 using OnVerifyProgress = std::function<void(const snapshot::Progress&)>;
-StoreAudit store_audit(const RunDeps& deps, const RunService& runs, OnVerifyProgress on_progress);
+// `secrets`: also look for those that are known.
+StoreAudit store_audit(const RunDeps& deps, const RunService& runs, bool secrets,
+                       const OnVerifyProgress& on_progress);
 
 enum class Audited : std::uint8_t { environment, layer, upload };
 std::string_view to_string(Audited kind);
@@ -57,6 +64,7 @@ struct Verdict {
   bool intact = true;
   std::string difference = {};  // what is wrong, in words; empty when intact
   std::string fix = {};         // and what to do
+  std::string secret = {};      // where which one is; empty for none
 };
 
 struct Extra {
@@ -74,8 +82,8 @@ struct AuditWatcher {
   std::function<Result<>(const Extra&)> on_extra;
 };
 
-// True when all of it is intact and there is no stray.
-Result<bool> verify_store(const StoreAudit& audit, const AuditWatcher& watcher,
-                          const fiber::Context& ctx);
+// Intact is all of it when there is no stray, either.
+Result<Soundness> verify_store(const StoreAudit& audit, const AuditWatcher& watcher,
+                               const fiber::Context& ctx);
 
 }  // namespace tare::host

@@ -70,7 +70,7 @@ class StoreVerifyTest : public testing::Test {
                                      return ok();
                                    }};
     auto ended = fiber::run_fiber([&](const fiber::Context& ctx) -> Result<> {
-      intact = TRY(verify_store(audit(), watcher, ctx));
+      intact = TRY(verify_store(audit(), watcher, ctx)).intact;
       return ok();
     });
     EXPECT_TRUE(ended.ok());

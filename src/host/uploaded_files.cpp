@@ -36,7 +36,8 @@ Result<std::string> import_uploads(const RunDeps& deps, snapshot::FilesOf of,
     fds.push_back(content->get());
     owned.push_back(std::move(*content));
   }
-  return TRY(deps.store.import_files(of, items, fds, ctx)).layer.digest;
+  const sys::UniqueFd secrets = TRY(deps.secrets.file());
+  return TRY(deps.store.import_files(of, items, fds, secrets.get(), ctx)).layer.digest;
 }
 
 }  // namespace tare::host

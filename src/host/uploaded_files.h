@@ -1,8 +1,8 @@
 // Files that a client has uploaded as blobs, and names: an agent's, a runner's. As a layer in the
 // store.
 //
-// Errors: Errc::invalid for a path; not_found for a blob that is not there, naming the file. Loop
-// thread only.
+// Errors: Errc::invalid for a path; not_found for a blob that is not there, naming the file;
+// conflict for one that has a secret (known_secrets.h). Loop thread only.
 #pragma once
 
 #include <cstdint>

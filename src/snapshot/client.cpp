@@ -54,9 +54,9 @@ Result<Reply> StoreClient::call(const Request& request, std::span<const int> fds
 }
 
 Result<Imported> StoreClient::import_files(FilesOf of, std::span<const FileItem> files,
-                                           std::span<const int> fds) {
+                                           std::span<const int> fds, int secrets) {
   CHECK(files.size() == fds.size());
-  TRY(send(ImportFiles{static_cast<std::uint32_t>(files.size()), of}));
+  TRY(send(ImportFiles{static_cast<std::uint32_t>(files.size()), of}, {&secrets, 1}));
   for (std::size_t at = 0; at < files.size();) {
     const std::size_t n = std::min(kMaxFilesPerChunk, files.size() - at);
     FileChunk chunk;

@@ -38,9 +38,9 @@ class StoreClient {
   Result<Reply> call(const Request& request, std::span<const int> fds = {},
                      const std::function<void(const Progress&)>& on_progress = nullptr);
 
-  // The whole exchange of ImportFiles. fds[i] is the content of files[i].
+  // The whole exchange of ImportFiles. fds[i] is the content of files[i]; `secrets` as there.
   Result<Imported> import_files(FilesOf of, std::span<const FileItem> files,
-                                std::span<const int> fds);
+                                std::span<const int> fds, int secrets);
 
  private:
   explicit StoreClient(sys::UniqueFd fd) : fd_(std::move(fd)) {}

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <memory>
 
 #include "base/limits.h"
 #include "snapshot/collect.h"
@@ -14,6 +15,7 @@
 #include "snapshot/flatten.h"
 #include "snapshot/freeze.h"
 #include "snapshot/image/image_export.h"
+#include "snapshot/layer_search.h"
 #include "snapshot/needles.h"
 #include "snapshot/unpacker.h"
 #include "sys/files.h"
@@ -54,13 +56,14 @@ class Job {
 
  private:
   Result<Reply> opened(Result<sys::UniqueFd> file);
-  Result<Reply> import_tar_stream(const ImportTar& request, sys::UniqueFd archive);
-  Result<Reply> import_image(const ImportImage& request, sys::UniqueFd archive);
+  Result<Reply> import_tar_stream(const ImportTar& request, std::vector<sys::UniqueFd> fds);
+  Result<Reply> import_image(const ImportImage& request, std::vector<sys::UniqueFd> fds);
   Result<Reply> export_image(const ExportImage& request, int out);
   Result<std::vector<std::string>> staged_layers(int stage, ImageKind kind) const;
-  Result<Reply> import_files(const ImportFiles& request);
+  Result<Reply> import_files(const ImportFiles& request, int secrets);
   Result<Reply> freeze(const Freeze& request, const std::vector<sys::UniqueFd>& fds);
   Result<Reply> flatten(const Flatten& request, std::vector<sys::UniqueFd> fds);
+  Result<Reply> search(const SearchLayers& request, int secrets);
   Result<sys::Message> receive();
   Result<sys::UniqueFd> staged_root();
   OnProgress progress(bool hashing);
@@ -96,13 +99,43 @@ Result<sys::UniqueFd> Job::staged_root() {
   return sys::open_beneath(stage.get(), "root", kFolder);
 }
 
-Result<Reply> Job::import_tar_stream(const ImportTar& request, sys::UniqueFd archive) {
+// What must not be in what a request makes; nothing to look for when there are no secrets.
+class Forbidden {
+ public:
+  static Result<Forbidden> read(int fd, std::string fix) {
+    const std::string bytes = TRY(sys::read_all(fd, kMaxNeedlesBytes).context("secrets"));
+    NeedleSet set;
+    if (!bytes.empty()) set = TRY(parse_needles(bytes).context("secrets"));
+    return Forbidden(std::move(set), std::move(fix));
+  }
+  // nullptr: nothing.
+  const NeedleCheck* check() const { return search_->empty() ? nullptr : &check_; }
+
+ private:
+  Forbidden(NeedleSet set, std::string fix)
+      : search_(std::make_unique<NeedleSearch>(std::move(set.needles))),
+        check_{*search_, set.id, std::move(fix)} {}
+  std::unique_ptr<NeedleSearch> search_;  // check_ refers to it
+  NeedleCheck check_;
+};
+
+constexpr const char* kFixOfUpper = ": take it out there, and do this again";
+constexpr const char* kFixOfImport = ": nothing of it was kept; make it again without that";
+constexpr const char* kFixOfLayer =
+    ", which never changes, and goes along also where a layer above hides it: make again what it "
+    "is of, without that";
+constexpr const char* kFixOfConfig = ": make the environment again without that";
+constexpr const char* kFixOfFiles = ": take it out, and send the files again";
+
+Result<Reply> Job::import_tar_stream(const ImportTar& request, std::vector<sys::UniqueFd> fds) {
   set_deadline(request.timeout_ms);
+  const Forbidden secrets = TRY(Forbidden::read(fds[1].get(), kFixOfImport));
   sys::UniqueFd root = TRY(staged_root());
-  const TarCounts dropped = TRY(unpack(std::move(archive), std::move(root), request.limits,
+  const TarCounts dropped = TRY(unpack(std::move(fds[0]), std::move(root), request.limits,
                                        progress(false),
                                        {context_.clock, deadline_us_, context_.store.lock_fd()}));
-  Imported imported = TRY(context_.store.publish(context_.name, progress(true)));
+  Imported imported = TRY(
+      context_.store.publish(context_.name, progress(true), {.secrets = secrets.check()}));
   imported.dropped = dropped;
   return Reply(std::move(imported));
 }
@@ -120,14 +153,19 @@ Result<std::vector<std::string>> Job::staged_layers(int stage, ImageKind kind) c
   return names;
 }
 
-Result<Reply> Job::import_image(const ImportImage& request, sys::UniqueFd archive) {
+Result<Reply> Job::import_image(const ImportImage& request, std::vector<sys::UniqueFd> fds) {
   set_deadline(request.timeout_ms);
+  const Forbidden secrets = TRY(Forbidden::read(fds[1].get(), kFixOfImport));
   const sys::UniqueFd stage = TRY(context_.store.stage(context_.name));
   ImageImported imported = TRY(
-      unpack_image(std::move(archive), TRY(sys::dup_fd(stage.get())), request, progress(false),
+      unpack_image(std::move(fds[0]), TRY(sys::dup_fd(stage.get())), request, progress(false),
                    {context_.clock, deadline_us_, context_.store.lock_fd()}));
+  if (secrets.check() != nullptr) TRY(refuse_secrets_in(imported.config, *secrets.check()));
+  const Conditions conditions{.secrets = secrets.check()};
   for (const std::string& part : TRY(staged_layers(stage.get(), imported.kind))) {
-    LayerInfo layer = TRY(context_.store.publish_part(context_.name, part, progress(true))).layer;
+    LayerInfo layer = TRY(context_.store.publish_part(context_.name, part, progress(true),
+                                                      conditions))
+                          .layer;
     // One that comes again hides what it hid before: only the highest counts.
     std::erase_if(imported.layers, [&](const auto& one) { return one.digest == layer.digest; });
     imported.layers.push_back(std::move(layer));
@@ -157,7 +195,8 @@ Result<sys::Message> Job::receive() {
   return std::move(*message);
 }
 
-Result<Reply> Job::import_files(const ImportFiles& request) {
+Result<Reply> Job::import_files(const ImportFiles& request, int secrets) {
+  const Forbidden forbidden = TRY(Forbidden::read(secrets, kFixOfFiles));
   if (request.files > kMaxAgentFiles) {
     return Error{Errc::exhausted,
                  "at most " + std::to_string(kMaxAgentFiles) + " files are taken at once", 0,
@@ -177,19 +216,27 @@ Result<Reply> Job::import_files(const ImportFiles& request) {
     left -= chunk->files.size();
   }
   TRY(writer.finish());
-  return Reply(TRY(context_.store.publish(context_.name, progress(true))));
+  return Reply(
+      TRY(context_.store.publish(context_.name, progress(true), {.secrets = forbidden.check()})));
 }
 
-Result<NeedleSearch> secrets_from(int fd) {
-  const std::string bytes = TRY(sys::read_all(fd, kMaxNeedlesBytes).context("secrets"));
-  if (bytes.empty()) return NeedleSearch({});
-  return NeedleSearch(TRY(parse_needles(bytes).context("secrets")));
+Result<Reply> Job::search(const SearchLayers& request, int secrets) {
+  set_deadline(request.timeout_ms);
+  Forbidden forbidden = TRY(Forbidden::read(secrets, ""));
+  if (forbidden.check() == nullptr) return Reply(Done{});
+  const NeedleCheck& all = *forbidden.check();
+  TRY(refuse_secrets_in(request.config, {all.search, all.set, kFixOfConfig}));
+  for (const std::string& digest : request.layers) {
+    const NeedleCheck check{all.search, all.set, " of layer " + digest + kFixOfLayer};
+    TRY(context_.store.search(digest, check, request.anew, progress(true)));
+  }
+  return Reply(Done{});
 }
 
 Result<Reply> Job::freeze(const Freeze& request, const std::vector<sys::UniqueFd>& fds) {
   const int upper = fds[0].get(), opaque = fds[1].get();
   set_deadline(request.timeout_ms);
-  const NeedleSearch secrets = TRY(secrets_from(fds[2].get()));
+  const Forbidden secrets = TRY(Forbidden::read(fds[2].get(), kFixOfUpper));
   std::vector<sys::UniqueFd> roots;
   for (auto digest = request.layers.rbegin(); digest != request.layers.rend(); ++digest)
     roots.push_back(TRY(context_.store.root_of(*digest)));
@@ -201,8 +248,8 @@ Result<Reply> Job::freeze(const Freeze& request, const std::vector<sys::UniqueFd
   TreeWriter writer(TRY(staged_root()), request.limits);
   CopiedUpper copied = TRY(copy_upper(upper, opaque_folders, LowerView(std::move(roots)), request,
                                       writer, progress(false)));
-  Imported imported = TRY(context_.store.publish(
-      context_.name, progress(true), {.secrets = secrets.empty() ? nullptr : &secrets}));
+  Imported imported = TRY(
+      context_.store.publish(context_.name, progress(true), {.secrets = secrets.check()}));
   imported.dropped = copied.dropped;
   imported.cut = std::move(copied.cut);
   return Reply(std::move(imported));
@@ -246,13 +293,13 @@ Result<Reply> Job::opened(Result<sys::UniqueFd> file) {
 Result<Reply> Job::run(const Request& request, std::vector<sys::UniqueFd> fds) {
   const LayerStore& store = context_.store;
   if (const auto* m = std::get_if<ImportTar>(&request))
-    return import_tar_stream(*m, std::move(fds[0]));
-  if (const auto* m = std::get_if<ImportImage>(&request))
-    return import_image(*m, std::move(fds[0]));
+    return import_tar_stream(*m, std::move(fds));
+  if (const auto* m = std::get_if<ImportImage>(&request)) return import_image(*m, std::move(fds));
   if (const auto* m = std::get_if<ExportImage>(&request)) return export_image(*m, fds[0].get());
-  if (const auto* m = std::get_if<ImportFiles>(&request)) return import_files(*m);
+  if (const auto* m = std::get_if<ImportFiles>(&request)) return import_files(*m, fds[0].get());
   if (const auto* m = std::get_if<Freeze>(&request)) return freeze(*m, fds);
   if (const auto* m = std::get_if<Flatten>(&request)) return flatten(*m, std::move(fds));
+  if (const auto* m = std::get_if<SearchLayers>(&request)) return search(*m, fds[0].get());
   if (const auto* m = std::get_if<Collect>(&request)) {
     set_deadline(m->timeout_ms);
     return Reply(TRY(collect(store, context_.name, fds[0].get(), *m, progress(false))));

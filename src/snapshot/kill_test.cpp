@@ -68,7 +68,7 @@ TEST_F(StoreKillTest, what_was_acknowledged_is_there_and_nothing_is_half_wheneve
     std::optional<LayerInfo> layer;
     if (round % 2 == 0) {
       const sys::UniqueFd archive = as_file(small_tar(kKillFiles, std::to_string(round)));
-      const int fds[] = {archive.get()};
+      const int fds[] = {archive.get(), no_secrets_.get()};
       layer = kill_during(ImportTar{kLimits, 60'000}, fds, pause_ms);
     } else {
       const sys::UniqueFd changed = upper(round), opaque = as_file(""), none = as_file("");
@@ -90,7 +90,7 @@ TEST_F(StoreKillTest, a_killed_process_of_a_job_is_an_error_to_its_client_and_to
     StoreClient c = client();
     const sys::UniqueFd archive = as_file(small_tar(kKillFiles, "kill " + std::to_string(round)));
     const sys::UniqueFd changed = upper(round), opaque = as_file(""), none = as_file("");
-    const int archive_fds[] = {archive.get()},
+    const int archive_fds[] = {archive.get(), no_secrets_.get()},
               freeze_fds[] = {changed.get(), opaque.get(), none.get()};
     if (round % 2 == 0) {
       ASSERT_TRUE(c.send(ImportTar{kLimits, 60'000}, archive_fds).ok());
@@ -118,7 +118,7 @@ TEST_F(StoreKillTest, who_sweeps_up_is_replaced_as_often_as_it_is_killed) {
   std::set<pid_t> killed;
   {
     StoreClient c = client();
-    const int fds[] = {pipe.read.get()};
+    const int fds[] = {pipe.read.get(), no_secrets_.get()};
     ASSERT_TRUE(c.send(ImportTar{kLimits, 600'000}, fds).ok());
     ASSERT_TRUE(sys::write_all(pipe.write.get(), archive).ok());
   }

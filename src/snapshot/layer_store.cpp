@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "base/text.h"
+#include "snapshot/layer_mark.h"
 #include "snapshot/tree_sync.h"
 #include "sys/entries.h"
 #include "sys/files.h"
@@ -110,9 +111,10 @@ Result<Imported> LayerStore::publish(const std::string& name, const OnProgress& 
 }
 
 Result<Imported> LayerStore::publish_part(const std::string& name, const std::string& part,
-                                          const OnProgress& progress) const {
+                                          const OnProgress& progress,
+                                          const Conditions& conditions) const {
   const sys::UniqueFd stage = TRY(sys::open_beneath(staging_.get(), name, kFolder));
-  return publish_in(stage.get(), part, progress, {});
+  return publish_in(stage.get(), part, progress, conditions);
 }
 
 Result<Imported> LayerStore::publish_in(int folder, const std::string& name,
@@ -134,6 +136,9 @@ Result<Imported> LayerStore::publish_in(int folder, const std::string& name,
   Imported imported;
   imported.layer = LayerInfo{digest_text(summary.digest), summary.entries, summary.bytes};
   const std::string hex = hex_of(imported.layer.digest);
+  const Sha256Digest searched = conditions.secrets == nullptr ? Sha256Digest{}
+                                                              : conditions.secrets->set;
+  mark(stage.get(), imported.layer.digest, searched);
   imported.reused = sys::exists_at(layers_.get(), hex);
   if (!imported.reused) {
     TRY(sync_tree(stage.get(), summary.entries));
@@ -147,7 +152,10 @@ Result<Imported> LayerStore::publish_in(int folder, const std::string& name,
   // lived to do it.
   const int folders[] = {layers_.get(), folder};
   TRY(sys::sync_fds(folders));
-  if (imported.reused) TRY(sys::remove_tree_at(folder, name));
+  if (imported.reused) {
+    mark(TRY(open_layer(imported.layer.digest)).get(), imported.layer.digest, searched);
+    TRY(sys::remove_tree_at(folder, name));
+  }
   return imported;
 }
 
@@ -248,7 +256,7 @@ std::string first_difference(std::string_view kept, std::string_view found) {
 // does.
 Result<std::string> stranger_in(int layer) {
   for (const std::string& name : TRY(sys::list_dir(layer, "."))) {
-    if (name != kRoot && name != kManifest)
+    if (name != kRoot && name != kManifest && name != kMarkFile)
       return "the layer's folder has " + quote(name) + ", which does not belong there";
   }
   return std::string();

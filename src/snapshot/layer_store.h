@@ -3,6 +3,7 @@
 //
 //   staging/<name>/root       filled by a job; nothing outside staging/ names it
 //   staging/<name>/manifest   computed from what is on disk; its SHA-256 is <hex>
+//   staging/<name>/searched   when it was searched for secrets: for which (layer_mark.h)
 //   fsync or syncfs           both are durable (tree_sync.h)
 //   rename -> layers/<hex>    atomic: a layer is there whole, or not at all
 //   fsync of layers/ and staging/, also when the layer was there already
@@ -29,7 +30,7 @@ inline constexpr std::size_t kMaxManifestBytes = std::size_t{1} << 30;
 
 // What a tree must be like to become a layer.
 struct Conditions {
-  const NeedleSearch* secrets = nullptr;   // that must not be in it
+  const NeedleCheck* secrets = nullptr;    // that must not be in it
   const Sha256Digest* expected = nullptr;  // of its manifest
 };
 
@@ -53,7 +54,14 @@ class LayerStore {
                            const Conditions& conditions = {}) const;
   // The same for staging/<name>/<part>/root, one of several layers.
   Result<Imported> publish_part(const std::string& name, const std::string& part,
-                                const OnProgress& progress) const;
+                                const OnProgress& progress,
+                                const Conditions& conditions = {}) const;
+
+  // Refuses a layer that has one of these secrets, naming the file. One that was searched for the
+  // same set before is not read, unless `anew`. A damaged one is refused (Errc::conflict): nobody
+  // could say of its digest what is in it. (layer_search.cpp)
+  Result<> search(const std::string& digest, const NeedleCheck& check, bool anew,
+                  const OnProgress& progress) const;
 
   // Its tree, to read.
   Result<sys::UniqueFd> root_of(const std::string& digest) const;

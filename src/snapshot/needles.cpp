@@ -4,7 +4,7 @@
 #include <cstring>
 #include <set>
 
-#include "base/hash.h"
+#include "base/text.h"
 #include "base/wire.h"
 
 namespace tare::snapshot {
@@ -65,30 +65,49 @@ Result<> check_needle(const Needle& needle) {
   return ok();
 }
 
-Result<std::string> encode_needles(const std::vector<Needle>& needles) {
+Sha256Digest needle_set_id(const std::vector<Needle>& needles, std::string_view key) {
+  std::vector<Sha256Digest> each;  // under the key, too: they lie in memory that is not wiped
+  for (const Needle& needle : needles) each.push_back(hmac_sha256(key, needle.value));
+  std::ranges::sort(each);
+  std::string text("tare needles ");
+  text += static_cast<char>(kNeedleSearchVersion);
+  for (const Sha256Digest& one : each) text.append(one.begin(), one.end());
+  return hmac_sha256(key, text);
+}
+
+Result<std::string> encode_needles(const NeedleSet& set) {
   WireWriter w;
-  std::size_t bytes = 4;
-  for (const Needle& needle : needles) bytes += 8 + needle.name.size() + needle.value.size();
+  std::size_t bytes = 8 + set.id.size();
+  for (const Needle& needle : set.needles) bytes += 8 + needle.name.size() + needle.value.size();
   w.reserve(bytes);  // no part of a value stays in memory that was given back
-  w.count("needles", needles.size(), kMaxNeedles);
-  for (const Needle& needle : needles) {
+  w.bytes("id", {reinterpret_cast<const char*>(set.id.data()), set.id.size()}, set.id.size());
+  w.count("needles", set.needles.size(), kMaxNeedles);
+  for (const Needle& needle : set.needles) {
     w.text("name", needle.name, kMaxNeedleNameBytes);
     w.bytes("value", needle.value, kMaxNeedleBytes);
   }
   return w.finish();
 }
 
-Result<std::vector<Needle>> parse_needles(std::string_view bytes) {
+Result<NeedleSet> parse_needles(std::string_view bytes) {
   WireReader r(bytes);
+  NeedleSet set;
+  const std::string id = TRY(r.bytes("id", set.id.size()));
+  if (id.size() != set.id.size()) return Error{Errc::invalid, "needles: an id has 32 bytes"};
+  std::ranges::copy(id, set.id.begin());
   const std::size_t count = TRY(r.count("needles", kMaxNeedles, 8 + kMinNeedleBytes));
-  std::vector<Needle> needles(count);
-  for (Needle& needle : needles) {
+  set.needles.resize(count);
+  for (Needle& needle : set.needles) {
     needle.name = TRY(r.text("name", kMaxNeedleNameBytes));
     needle.value = TRY(r.bytes("value", kMaxNeedleBytes));
     TRY(check_needle(needle));
   }
   TRY(r.finish());
-  return needles;
+  return set;
+}
+
+Error has_secret(const NeedleCheck& check, const std::string& name, const std::string& where) {
+  return Error{Errc::conflict, "the secret " + quote(name) + " is in " + where + check.fix};
 }
 
 NeedleSearch::NeedleSearch(std::vector<Needle> needles) : needles_(std::move(needles)) {

@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/hash.h"
 #include "base/result.h"
 
 namespace tare::snapshot {
@@ -25,7 +26,7 @@ inline constexpr std::size_t kMaxNeedles = 320;  // 64 canaries, 256 secrets of 
 inline constexpr std::size_t kMinNeedleBytes = 16, kMaxNeedleBytes = 4096;
 inline constexpr std::size_t kMaxNeedleNameBytes = 128;
 inline constexpr std::size_t kMinNeedleVariety = 6;  // different bytes: "aaaa..." is everywhere
-inline constexpr std::size_t kMaxNeedlesBytes = kMaxNeedles * (kMaxNeedleBytes + 256) + 16;
+inline constexpr std::size_t kMaxNeedlesBytes = kMaxNeedles * (kMaxNeedleBytes + 256) + 64;
 
 struct Needle {
   std::string name;  // said in a refusal
@@ -35,9 +36,22 @@ struct Needle {
 // Can it be searched for?
 Result<> check_needle(const Needle& needle);
 
-// What comes beside Freeze, in a file of its own: secrets are in no message.
-Result<std::string> encode_needles(const std::vector<Needle>& needles);
-Result<std::vector<Needle>> parse_needles(std::string_view bytes);
+// Changes when the search finds more than it did: what was searched before is searched again.
+inline constexpr std::uint8_t kNeedleSearchVersion = 1;
+
+// All that is known, with a name for just these values: by it a layer is remembered as searched
+// (layer_store.h). It tells nothing of them to who does not have the key.
+struct NeedleSet {
+  std::vector<Needle> needles = {};
+  Sha256Digest id = {};  // zeros: none, and nothing is remembered
+  friend bool operator==(const NeedleSet&, const NeedleSet&) = default;
+};
+// The same for the same values in any order, whatever their names.
+Sha256Digest needle_set_id(const std::vector<Needle>& needles, std::string_view key);
+
+// What comes beside requests, in a file of its own: secrets are in no message.
+Result<std::string> encode_needles(const NeedleSet& set);
+Result<NeedleSet> parse_needles(std::string_view bytes);
 
 class NeedleSearch {
  public:
@@ -67,6 +81,15 @@ class NeedleSearch {
   std::vector<std::int32_t> first_;  // by the same: patterns whose window ends so; -1: none
   std::vector<std::int32_t> next_;   // by pattern
 };
+
+// A search, and what is said behind the place where one is found: what to do.
+struct NeedleCheck {
+  const NeedleSearch& search;
+  Sha256Digest set = {};  // NeedleSet::id
+  std::string fix;
+};
+// `where`: "\"etc/key\"".
+Error has_secret(const NeedleCheck& check, const std::string& name, const std::string& where);
 
 // One thing that comes in pieces: also what lies across them is found.
 class NeedleStream {

@@ -104,11 +104,22 @@ TEST(Needles, what_cannot_be_searched_for_is_refused_and_its_value_not_told) {
     EXPECT_FALSE(check_needle(bad).ok());
     EXPECT_THAT(why(check_needle(bad)), testing::Not(testing::HasSubstr(bad.value)));
   }
-  const std::vector<Needle> good = {{"a", kSecret}, {"b", random_bytes(4096, 5)}};
+  NeedleSet good{.needles = {{"a", kSecret}, {"b", random_bytes(4096, 5)}}};
+  good.id = needle_set_id(good.needles, "a key");
   EXPECT_EQ(parse_needles(encode_needles(good).value()).value(), good);
   const std::string bytes = encode_needles(good).value();
   for (const std::size_t n : {0UL, 3UL, 10UL, 30UL, bytes.size() - 1})
     EXPECT_FALSE(parse_needles(std::string_view(bytes).substr(0, n)).ok()) << n;
+}
+
+TEST(Needles, a_set_has_one_id_whatever_the_order_and_the_names_and_another_for_other_values) {
+  const Sha256Digest id = needle_set_id({{"a", kSecret}, {"b", "another secret of mine"}}, "key");
+  EXPECT_EQ(needle_set_id({{"c", "another secret of mine"}, {"a", kSecret}}, "key"), id);
+  EXPECT_NE(needle_set_id({{"a", kSecret}, {"b", "another secret of mine"}}, "kez"), id);
+  EXPECT_NE(needle_set_id({{"a", kSecret}}, "key"), id);
+  EXPECT_NE(needle_set_id({{"a", kSecret}, {"b", "another secret of hers"}}, "key"), id);
+  // Not the hash of anything that can be guessed without the key.
+  EXPECT_NE(id, sha256(kSecret));
 }
 
 class NeedlesStoreTest : public test::RunningStore {
@@ -117,7 +128,7 @@ class NeedlesStoreTest : public test::RunningStore {
   Result<Imported> freeze(const std::vector<Needle>& needles = {{"key", kSecret}}) {
     StoreClient c = client();
     const sys::UniqueFd upper = home_.folder("upper"), opaque = as_file("");
-    const sys::UniqueFd secrets = as_file(encode_needles(needles).value());
+    const sys::UniqueFd secrets = as_file(encode_needles({.needles = needles}).value());
     const int fds[] = {upper.get(), opaque.get(), secrets.get()};
     return expect<Imported>(c.call(freeze_of(), fds));
   }
@@ -125,7 +136,8 @@ class NeedlesStoreTest : public test::RunningStore {
     const auto refused = freeze();
     ASSERT_FALSE(refused.ok()) << place;
     EXPECT_EQ(refused.error().code, Errc::conflict);
-    EXPECT_EQ(refused.error().message, "the secret \"key\" is in " + place);
+    EXPECT_EQ(refused.error().message,
+              "the secret \"key\" is in " + place + ": take it out there, and do this again");
     EXPECT_TRUE(staged().empty());
     EXPECT_EQ(home_.read("log").find(kSecret), std::string::npos);
     ASSERT_TRUE(sys::remove_tree_at(home_.fd(), "upper").ok());

@@ -11,10 +11,12 @@ std::size_t descriptors_of(const Request& request) {
   if (const auto* chunk = std::get_if<FileChunk>(&request)) return chunk->files.size();
   if (const auto* freeze = std::get_if<Freeze>(&request)) return freeze->over_base ? 4 : 3;
   if (const auto* flatten = std::get_if<Flatten>(&request)) return flatten->over_base ? 1 : 0;
-  const bool one = std::holds_alternative<ImportTar>(request) ||
-                   std::holds_alternative<ImportImage>(request) ||
+  if (std::holds_alternative<ImportTar>(request) || std::holds_alternative<ImportImage>(request))
+    return 2;
+  const bool one = std::holds_alternative<ImportFiles>(request) ||
                    std::holds_alternative<ExportImage>(request) ||
-                   std::holds_alternative<Collect>(request);
+                   std::holds_alternative<Collect>(request) ||
+                   std::holds_alternative<SearchLayers>(request);
   return one ? 1 : 0;
 }
 std::size_t descriptors_of(const Reply& reply) {

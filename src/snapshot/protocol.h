@@ -5,10 +5,10 @@
 //   Hello            ------------->          first, both ways; another version is refused with
 //   Failed
 //                    <-------------  Hello
-//   ImportTar  +1 fd ------------->          then one request at a time
+//   ImportTar +2 fds ------------->          then one request at a time
 //                    <-------------  Progress ...        any number, while it works
 //                    <-------------  Imported | Failed   exactly one closing reply
-//   ImportFiles      ------------->
+//   ImportFiles +1 fd ------------>
 //   FileChunk  +n fd ------------->  until `files` files have come
 //                    <-------------  Imported | Failed
 //
@@ -62,14 +62,17 @@ struct Hello {
 
 // ---- Requests ----
 
-// One descriptor: a tar stream (tar_import.h), file or pipe.
+// "Secrets" below is a file with those that must not be in what is made (needles.h); empty for
+// none.
+
+// Two descriptors: a tar stream (tar_import.h), file or pipe; secrets.
 struct ImportTar {
   TreeLimits limits;
   std::uint64_t timeout_ms = 0;  // for all of it; 1 or more
   friend bool operator==(const ImportTar&, const ImportTar&) = default;
 };
 
-// One descriptor, as ImportTar; what lies in the stream may be an image of several layers
+// Two descriptors, as ImportTar; what lies in the stream may be an image of several layers
 // (image/image_import.h).
 struct ImportImage {
   ImageFormat format = ImageFormat::any;
@@ -90,7 +93,7 @@ struct ExportImage {
   friend bool operator==(const ExportImage&, const ExportImage&) = default;
 };
 
-// Files that were uploaded one by one, as a layer (files_import.h).
+// Files that were uploaded one by one, as a layer (files_import.h). One descriptor: secrets.
 enum class FilesOf : std::uint8_t {
   agent,   // its own files, in /home/agent, owned by uid and gid 1000
   runner,  // the platform's, from the root on, owned by root
@@ -151,9 +154,8 @@ struct RemoveRun {
 };
 
 // Three descriptors: the upper of a sandbox that stands still, a file with the paths of its opaque
-// folders, each with a NUL behind it, and one with secrets that must not be in it (needles.h),
-// empty for none; with `over_base` a fourth, the tree that lies below the layers. Becomes a layer
-// above `layers` (freeze.h).
+// folders, each with a NUL behind it, and secrets; with `over_base` a fourth, the tree that lies below
+// the layers. Becomes a layer above `layers` (freeze.h).
 struct Freeze {
   std::vector<std::string> layers = {};  // digests, lowest first: what the sandbox stands on
   std::uint32_t owner_base = 0, owner_count = 0;  // as in Collect
@@ -190,9 +192,19 @@ struct Flatten {
   friend bool operator==(const Flatten&, const Flatten&) = default;
 };
 
+// One descriptor: secrets. Refused (Errc::conflict) when one is in these layers or what is said of
+// their programs, naming the place; each layer is read once for a set of secrets (layer_mark.h).
+struct SearchLayers {
+  std::vector<std::string> layers = {};  // digests, lowest first
+  model::ImageConfig config = {};
+  bool anew = false;  // read, whatever is remembered
+  std::uint64_t timeout_ms = 0;
+  friend bool operator==(const SearchLayers&, const SearchLayers&) = default;
+};
+
 using Request = std::variant<Hello, ImportTar, ImportFiles, FileChunk, Collect, VerifyLayer,
                              StatLayer, RemoveLayer, ListLayers, RemoveRun, Freeze, OpenManifest,
-                             OpenFile, Flatten, ImportImage, ExportImage, ListStrays>;
+                             OpenFile, Flatten, ImportImage, ExportImage, ListStrays, SearchLayers>;
 
 // ---- Replies ----
 

@@ -185,6 +185,21 @@ Result<Request> take_export_image(WireReader& r) {
 void put(WireWriter&, const ListStrays&) {}
 Result<Request> take_list_strays(WireReader&) { return Request(ListStrays{}); }
 
+void put(WireWriter& w, const SearchLayers& m) {
+  put_digests(w, m.layers, kMaxExportedLayers);
+  put_config(w, m.config);
+  w.boolean(m.anew);
+  w.u64(m.timeout_ms);
+}
+Result<Request> take_search_layers(WireReader& r) {
+  SearchLayers m;
+  m.layers = TRY(take_digests(r, kMaxExportedLayers));
+  m.config = TRY(take_config(r));
+  m.anew = TRY(r.boolean("anew"));
+  m.timeout_ms = TRY(take_timeout(r));
+  return Request(std::move(m));
+}
+
 Result<Request> take_request_hello(WireReader& r) { return Request(TRY(take_hello(r))); }
 
 // By the alternative's index in Request, which is also its number on the wire.
@@ -192,7 +207,7 @@ constexpr Result<Request> (*kRequests[])(WireReader&) = {
     take_request_hello, take_import_tar,    take_import_files, take_file_chunk, take_collect,
     take_verify,        take_stat,          take_remove,       take_list,       take_remove_run,
     take_freeze,        take_open_manifest, take_open_file,    take_flatten,    take_import_image,
-    take_export_image,  take_list_strays};
+    take_export_image,  take_list_strays,   take_search_layers};
 static_assert(std::size(kRequests) == std::variant_size_v<Request>);
 
 }  // namespace

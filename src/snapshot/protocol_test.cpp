@@ -39,7 +39,8 @@ std::vector<Request> requests() {
           Flatten{{kDigest, kDigest}, 1, kLimits, 9, {"var"}, true},
           ImportImage{ImageFormat::image, "linux/arm64", "app:1", kLimits, 9},
           ExportImage{{kDigest}, ExportFormat::docker, kConfig, "app:1", 9},
-          ListStrays{}};
+          ListStrays{},
+          SearchLayers{{kDigest}, kConfig, true, 9}};
 }
 
 std::vector<Reply> replies() {

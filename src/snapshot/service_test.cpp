@@ -140,7 +140,7 @@ TEST_F(StoreServiceTest, an_archive_through_a_pipe_shows_its_progress) {
     EXPECT_TRUE(sys::write_all(pipe.write.get(), archive).ok());
     pipe.write.reset();
   });
-  const int fds[] = {pipe.read.get()};
+  const int fds[] = {pipe.read.get(), no_secrets_.get()};
   std::vector<Progress> seen;
   const auto reply = c.call(ImportTar{kLimits, 60'000}, fds,
                             [&](const Progress& p) { seen.push_back(p); });
@@ -169,7 +169,7 @@ TEST_F(StoreServiceTest, a_bad_archive_is_named_leaves_nothing_and_the_connectio
 TEST_F(StoreServiceTest, an_archive_that_never_comes_ends_at_its_deadline) {
   StoreClient c = client();
   const sys::Pipe pipe = sys::make_pipe().value();
-  const int fds[] = {pipe.read.get()};
+  const int fds[] = {pipe.read.get(), no_secrets_.get()};
   const auto reply = c.call(ImportTar{kLimits, 200}, fds);
   ASSERT_FALSE(reply.ok());
   EXPECT_EQ(reply.error().code, Errc::timeout);
@@ -180,7 +180,7 @@ TEST_F(StoreServiceTest, a_client_that_goes_away_takes_its_job_with_it) {
   const sys::Pipe pipe = sys::make_pipe().value();
   {
     StoreClient c = client();
-    const int fds[] = {pipe.read.get()};
+    const int fds[] = {pipe.read.get(), no_secrets_.get()};
     ASSERT_TRUE(c.send(ImportTar{kLimits, 600'000}, fds).ok());
     ASSERT_TRUE(eventually([&] { return !staged().empty(); }));
   }
@@ -198,7 +198,7 @@ TEST_F(StoreServiceTest, the_agents_files_come_in_chunks) {
     files.push_back(as_file("file " + std::to_string(i)));
     fds.push_back(files.back().get());
   }
-  const auto imported = c.import_files(FilesOf::agent, items, fds);
+  const auto imported = c.import_files(FilesOf::agent, items, fds, no_secrets_.get());
   ASSERT_TRUE(imported.ok()) << imported.error().message;
   EXPECT_EQ(imported->layer.entries, 203U);
   const std::string root = "store/layers/" + imported->layer.digest.substr(7) + "/root/home/agent/";
@@ -214,7 +214,7 @@ TEST_F(StoreServiceTest, a_runners_files_are_roots_and_their_times_follow_from_t
     const std::vector<FileItem> items = {{"lib/tare.py", 0644}, {"main", 0755}};
     const sys::UniqueFd first = as_file(text), second = as_file("same");
     const int fds[] = {first.get(), second.get()};
-    const auto imported = c.import_files(FilesOf::runner, items, fds);
+    const auto imported = c.import_files(FilesOf::runner, items, fds, no_secrets_.get());
     EXPECT_TRUE(imported.ok()) << imported.error().message;
     return "store/layers/" + imported->layer.digest.substr(7) + "/root/";
   };
@@ -235,7 +235,7 @@ TEST_F(StoreServiceTest, an_agents_file_that_would_leave_its_home_is_refused) {
     const std::vector<FileItem> items(130, {name, 0644});
     const sys::UniqueFd file = as_file("x");
     const std::vector<int> fds(items.size(), file.get());
-    const auto refused = c.import_files(FilesOf::agent, items, fds);
+    const auto refused = c.import_files(FilesOf::agent, items, fds, no_secrets_.get());
     ASSERT_FALSE(refused.ok()) << name;
     EXPECT_EQ(refused.error().code, Errc::invalid) << refused.error().message;
   }
@@ -243,7 +243,7 @@ TEST_F(StoreServiceTest, an_agents_file_that_would_leave_its_home_is_refused) {
   const sys::Pipe pipe = sys::make_pipe().value();
   const FileItem item{"fifo", 0644};
   const int fds[] = {pipe.read.get()};
-  EXPECT_THAT(test::why(c.import_files(FilesOf::agent, {&item, 1}, fds)),
+  EXPECT_THAT(test::why(c.import_files(FilesOf::agent, {&item, 1}, fds, no_secrets_.get())),
               testing::HasSubstr("a regular file is expected"));
   EXPECT_TRUE(staged().empty());
 }

@@ -84,8 +84,8 @@ class RunningStore : public testing::Test {
   }
 
   static Result<Imported> import(StoreClient& client, std::string_view archive) {
-    const sys::UniqueFd file = as_file(archive);
-    const int fds[] = {file.get()};
+    const sys::UniqueFd file = as_file(archive), secrets = as_file("");
+    const int fds[] = {file.get(), secrets.get()};
     return expect<Imported>(client.call(ImportTar{kLimits, 60'000}, fds));
   }
   // A folder as the upper of a sandbox that stands on `layers`.
@@ -111,6 +111,7 @@ class RunningStore : public testing::Test {
   }
 
   TempDir home_;
+  sys::UniqueFd no_secrets_ = as_file("");
   sys::Child store_;
   std::vector<std::pair<std::string, std::string>> environment_;  // of the store, beside ours
 };

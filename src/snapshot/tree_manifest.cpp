@@ -31,7 +31,7 @@ constexpr std::uint64_t kProgressEveryBytes = std::uint64_t{8} << 20;
 class TreeManifest {
  public:
   TreeManifest(const ManifestWriter::Sink& sink, const OnProgress& progress,
-               const NeedleSearch* secrets)
+               const NeedleCheck* secrets)
       : writer_(sink), progress_(progress), secrets_(secrets) {}
 
   Result<> add(const WalkStep& step);
@@ -47,7 +47,7 @@ class TreeManifest {
 
   ManifestWriter writer_;
   const OnProgress& progress_;
-  const NeedleSearch* secrets_;  // may be null
+  const NeedleCheck* secrets_;  // may be null
   std::map<std::pair<dev_t, ino_t>, std::string>
       linked_;  // files with several names: the first of them
   std::vector<std::byte> buffer_ = std::vector<std::byte>(kReadBytes);
@@ -127,10 +127,6 @@ Result<> TreeManifest::add_file(const WalkStep& step, ManifestEntry entry) {
   return writer_.add(entry);
 }
 
-Error has_secret(const std::string& name, const std::string& where) {
-  return Error{Errc::conflict, "the secret " + quote(name) + " is in " + where};
-}
-
 // The folder that an entry is in, as far as that has no secret itself.
 std::string place_of(std::string path, const NeedleSearch& secrets) {
   while (path != kRootPath && secrets.find(path) != nullptr) path = split_entry_path(path).first;
@@ -139,16 +135,16 @@ std::string place_of(std::string path, const NeedleSearch& secrets) {
 
 Result<> TreeManifest::refuse_secrets(const ManifestEntry& entry) const {
   if (secrets_ == nullptr) return ok();
-  if (const std::string* name = secrets_->find(entry.path))
-    return has_secret(*name, "a name in " + place_of(entry.path, *secrets_));
+  if (const std::string* name = secrets_->search.find(entry.path))
+    return has_secret(*secrets_, *name, "a name in " + place_of(entry.path, secrets_->search));
   if (entry.type == EntryType::symlink) {
-    if (const std::string* name = secrets_->find(entry.target))
-      return has_secret(*name, "the target of the link " + quote(entry.path));
+    if (const std::string* name = secrets_->search.find(entry.target))
+      return has_secret(*secrets_, *name, "the target of the link " + quote(entry.path));
   }
   for (const ManifestXattr& xattr : entry.xattrs) {
     for (const std::string* text : {&xattr.name, &xattr.value})
-      if (const std::string* name = secrets_->find(*text))
-        return has_secret(*name, "an attribute of " + quote(entry.path));
+      if (const std::string* name = secrets_->search.find(*text))
+        return has_secret(*secrets_, *name, "an attribute of " + quote(entry.path));
   }
   return ok();
 }
@@ -161,7 +157,7 @@ Result<> TreeManifest::put(const ManifestEntry& entry) {
 Result<Sha256Digest> TreeManifest::hash(const std::string& path, int fd, std::uint64_t size) {
   Sha256 hash;
   std::optional<NeedleStream> stream;
-  if (secrets_ != nullptr) stream.emplace(*secrets_);
+  if (secrets_ != nullptr) stream.emplace(secrets_->search);
   for (std::uint64_t offset = 0; offset < size;) {
     const std::size_t n = TRY(sys::read_at(fd, buffer_, offset).context(quote(path)));
     if (n == 0)
@@ -169,7 +165,7 @@ Result<Sha256Digest> TreeManifest::hash(const std::string& path, int fd, std::ui
     hash.update(std::span(buffer_).first(n));
     const std::string_view text(reinterpret_cast<const char*>(buffer_.data()), n);
     if (const std::string* name = stream ? stream->add(text) : nullptr)
-      return has_secret(*name, quote(path));
+      return has_secret(*secrets_, *name, quote(path));
     offset += n;
     bytes_ += n;
     TRY(tell());
@@ -189,7 +185,7 @@ Result<> TreeManifest::tell() {
 }  // namespace
 
 Result<ManifestSummary> write_manifest_of(int root, const ManifestWriter::Sink& sink,
-                                          const OnProgress& progress, const NeedleSearch* secrets) {
+                                          const OnProgress& progress, const NeedleCheck* secrets) {
   TreeWalk walk = TRY(TreeWalk::start(root));
   TreeManifest manifest(sink, progress, secrets);
   for (;;) {

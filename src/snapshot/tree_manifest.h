@@ -30,6 +30,6 @@ Result<std::vector<sys::Xattr>> kept_xattrs(int fd);
 
 Result<ManifestSummary> write_manifest_of(int root, const ManifestWriter::Sink& sink,
                                           const OnProgress& progress,
-                                          const NeedleSearch* secrets = nullptr);
+                                          const NeedleCheck* secrets = nullptr);
 
 }  // namespace tare::snapshot
