@@ -24,10 +24,11 @@ std::string path_of_upload(const std::string& digest) {
   return fmt::format("blobs/{}/{}", digest.substr(kPrefixBytes, 2), digest.substr(kPrefixBytes));
 }
 
-std::string fix_of_layer(const std::string& path, bool missing, const std::set<Owner>& owners) {
+// The store exchanges a damaged one for the same that is made again.
+std::string fix_of_layer(const std::string& path, const std::set<Owner>& owners) {
   if (owners.empty()) return std::string(kUnusedFix);
-  return fmt::format("put {} back from a backup; without one{}: {}", path,
-                     missing ? "" : ", move it away and then", how_to_make_again(*owners.begin()));
+  return fmt::format("put {} back from a backup; without one: {}", path,
+                     how_to_make_again(*owners.begin()));
 }
 
 void tell_owners(Verdict& verdict, const std::set<Owner>& owners) {
@@ -133,7 +134,7 @@ Result<> StoreVerification::layer(const std::string& digest, const snapshot::Lay
   }
   if (!verdict.intact) {
     verdict.difference = missing ? verified.error().message : verified->difference;
-    verdict.fix = fix_of_layer(verdict.path, missing, owners);
+    verdict.fix = fix_of_layer(verdict.path, owners);
   } else if (audit_.find_secret) {
     verdict.secret = TRY(audit_.find_secret(digest, {}, ctx_));
   }

@@ -186,7 +186,7 @@ TEST_F(FlattenStoreTest, a_layer_that_is_not_there_and_a_swapped_manifest_are_re
   EXPECT_EQ(flatten({layers[0], sha256_text("none")}, 1).error().code, Errc::not_found);
   home_.write("store/layers/" + layers[1].substr(7) + "/manifest",
               home_.read("store/layers/" + layers[0].substr(7) + "/manifest"), 0600);
-  EXPECT_THAT(why(flatten(layers, 0)), testing::HasSubstr("No such file"));
+  EXPECT_THAT(why(flatten(layers, 0)), testing::HasSubstr("its manifest is damaged"));
   EXPECT_TRUE(staged().empty());
 }
 

@@ -82,6 +82,27 @@ TEST_F(ForgedTest, S39_a_hole_and_a_page_of_zeros_are_the_same_file) {
   EXPECT_TRUE(verify(with_hole).intact);
 }
 
+TEST_F(ForgedTest, S39_what_is_damaged_is_not_exported_as_if_it_were_whole) {
+  const std::string whole = layer();
+  const auto exported = [&] {
+    const sys::UniqueFd out = as_file("");
+    const int fds[] = {out.get()};
+    StoreClient c = client();
+    const ExportImage wanted{.layers = {whole}, .timeout_ms = 60'000};
+    return expect<Exported>(c.call(wanted, fds));
+  };
+  ASSERT_TRUE(exported().ok());
+  for (const std::string& file : {std::string("/manifest"), std::string("/root/d/1")}) {
+    const std::string text = home_.read(path_of(whole) + file);
+    std::string flipped = text;
+    flipped[0] = static_cast<char>(flipped[0] ^ 1);
+    rewrite(path_of(whole) + file, flipped);
+    EXPECT_THAT(test::why(exported()), testing::HasSubstr("`tare env verify` tells more")) << file;
+    rewrite(path_of(whole) + file, text);
+  }
+  EXPECT_TRUE(exported().ok());
+}
+
 TEST_F(ForgedTest, S39_a_parent_that_is_removed_meanwhile_is_an_error_and_leaves_nothing) {
   const std::string parent = layer();
   StoreClient remover = client();

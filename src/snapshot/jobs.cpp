@@ -29,7 +29,6 @@ constexpr int kFolder = O_RDONLY | O_DIRECTORY;
 constexpr int kReplyTimeoutMs = 30'000;  // a client that reads nothing for so long has gone wrong
 constexpr int kChunkTimeoutMs = 60'000;  // between two FileChunks
 constexpr std::uint64_t kProgressEveryUs = 50'000;
-constexpr std::size_t kMaxExportedManifestBytes = std::size_t{1} << 30;
 constexpr std::uint64_t kNever = UINT64_MAX;
 
 // Homes of agents: their files, the folders they lie in, and the three every layer has.
@@ -64,6 +63,7 @@ class Job {
   Result<Reply> freeze(const Freeze& request, const std::vector<sys::UniqueFd>& fds);
   Result<Reply> flatten(const Flatten& request, std::vector<sys::UniqueFd> fds);
   Result<Reply> search(const SearchLayers& request, int secrets);
+  Result<Manifest> manifest_of(const std::string& digest) const;
   Result<sys::Message> receive();
   Result<sys::UniqueFd> staged_root();
   OnProgress progress(bool hashing);
@@ -174,15 +174,21 @@ Result<Reply> Job::import_image(const ImportImage& request, std::vector<sys::Uni
   return Reply(std::move(imported));
 }
 
+// As its digest says it is.
+Result<Manifest> Job::manifest_of(const std::string& digest) const {
+  const sys::UniqueFd file = TRY(context_.store.open_manifest(digest));
+  const std::string text = TRY(sys::read_all(file.get(), kMaxManifestBytes).context(digest));
+  if (sha256_text(text) == digest) return parse_manifest(text).context(digest);
+  return Error{Errc::conflict,
+               "layer " + digest + ": its manifest is damaged; `tare env verify` tells more"};
+}
+
 Result<Reply> Job::export_image(const ExportImage& request, int out) {
   set_deadline(request.timeout_ms);
   if (::signal(SIGPIPE, SIG_IGN) == SIG_ERR) return sys_error(errno, "signal");
   ImageToExport image{{}, request.config, request.reference};
   for (const std::string& digest : request.layers) {
-    const sys::UniqueFd manifest = TRY(context_.store.open_manifest(digest));
-    const std::string text = TRY(sys::read_all(manifest.get(), kMaxExportedManifestBytes));
-    image.layers.push_back(
-        {digest, TRY(context_.store.root_of(digest)), TRY(parse_manifest(text))});
+    image.layers.push_back({digest, TRY(context_.store.root_of(digest)), TRY(manifest_of(digest))});
   }
   const auto done = TRY(snapshot::export_image(image, request.format, out, progress(false)));
   return Reply(Exported{done.bytes, done.digest});
@@ -271,9 +277,7 @@ Result<Reply> Job::flatten(const Flatten& request, std::vector<sys::UniqueFd> fd
     roots.push_back(std::move(fds[0]));
   }
   for (const std::string& digest : request.layers) {
-    const sys::UniqueFd file = TRY(context_.store.open_manifest(digest));
-    manifests.push_back(
-        TRY(parse_manifest(TRY(sys::read_all(file.get(), kMaxManifestBytes))).context(digest)));
+    manifests.push_back(TRY(manifest_of(digest)));
     roots.push_back(TRY(context_.store.root_of(digest)));
   }
   const std::size_t kept = request.kept + (request.over_base ? 1 : 0);

@@ -84,6 +84,32 @@ TEST_F(StoreKillTest, what_was_acknowledged_is_there_and_nothing_is_half_wheneve
   expect_only_whole_layers();
 }
 
+TEST_F(StoreKillTest, a_damaged_layer_that_is_replaced_is_the_old_or_the_new_one_and_never_gone) {
+  const std::string archive = small_tar(kKillFiles, "again");
+  StoreClient first = client();
+  const LayerInfo layer = import(first, archive)->layer;
+  const std::string file = "store/layers/" + layer.digest.substr(7) + "/root/d/7";
+  const std::uint64_t range_ms = import_ms() * 5 / 4;
+  for (int round = 0; round < kills(); ++round) {
+    home_.write(file, "damaged " + std::to_string(round));
+    const sys::UniqueFd stream = as_file(archive);
+    const int fds[] = {stream.get(), no_secrets_.get()};
+    const auto told = kill_during(ImportTar{kLimits, 60'000}, fds, random_.below(range_ms));
+    EXPECT_TRUE(staged().empty()) << "round " << round;
+    StoreClient c = client();
+    EXPECT_EQ(expect<LayerInfo>(c.call(StatLayer{layer.digest})).value(), layer);
+    const auto verified = expect<Verified>(c.call(VerifyLayer{layer.digest}));
+    ASSERT_TRUE(verified.ok());
+    EXPECT_TRUE(verified->intact || !told) << verified->difference;
+    if (!verified->intact) {
+      EXPECT_EQ(home_.read(file), "damaged " + std::to_string(round));
+    }
+  }
+  StoreClient last = client();
+  EXPECT_TRUE(import(last, archive).ok());
+  expect_only_whole_layers();
+}
+
 TEST_F(StoreKillTest, a_killed_process_of_a_job_is_an_error_to_its_client_and_to_nobody_else) {
   const std::uint64_t range_ms = import_ms() * 5 / 4;
   for (int round = 0; round < kills(); ++round) {

@@ -139,24 +139,44 @@ Result<Imported> LayerStore::publish_in(int folder, const std::string& name,
   const Sha256Digest searched = conditions.secrets == nullptr ? Sha256Digest{}
                                                               : conditions.secrets->set;
   mark(stage.get(), imported.layer.digest, searched);
-  imported.reused = sys::exists_at(layers_.get(), hex);
+  const bool there = sys::exists_at(layers_.get(), hex);
+  imported.reused = there && TRY(is_sound(imported.layer.digest, progress));
   if (!imported.reused) {
     TRY(sync_tree(stage.get(), summary.entries));
-    auto renamed = sys::rename_at(folder, name, layers_.get(), hex);
+    auto placed = put_in_place(folder, name, hex, there);
     // Somebody imported the same meanwhile: theirs is as good.
-    imported.reused = !renamed &&
-                      (renamed.error().sys == ENOTEMPTY || renamed.error().sys == EEXIST);
-    if (!renamed && !imported.reused) return std::move(renamed).error();
+    imported.reused = !placed && (placed.error().sys == ENOTEMPTY || placed.error().sys == EEXIST);
+    if (!placed && !imported.reused) return std::move(placed).error();
   }
   // Also for a layer that was there: who has just made it may not have come so far yet, or not have
   // lived to do it.
-  const int folders[] = {layers_.get(), folder};
-  TRY(sys::sync_fds(folders));
+  const int folders[] = {layers_.get(), folder, staging_.get()};
+  TRY(sys::sync_fds(std::span(folders).first(folder == staging_.get() ? 2 : 3)));
   if (imported.reused) {
     mark(TRY(open_layer(imported.layer.digest)).get(), imported.layer.digest, searched);
     TRY(sys::remove_tree_at(folder, name));
   }
   return imported;
+}
+
+Result<bool> LayerStore::is_sound(const std::string& digest, const OnProgress& progress) const {
+  auto verified = verify(digest, progress);
+  if (verified) return verified->intact;
+  if (verified.error().code != Errc::not_found) return std::move(verified).error();
+  return Error{Errc::conflict,
+               "store/layers/" + hex_of(digest) + " is there, and no folder: move it away first"};
+}
+
+// The damaged one gets a name of its own: what is left of a job is removed when it is done.
+Result<> LayerStore::put_in_place(int folder, const std::string& name, const std::string& hex,
+                                  bool damaged_there) const {
+  if (!damaged_there) return sys::rename_at(folder, name, layers_.get(), hex);
+  TRY(sys::exchange_at(folder, name, layers_.get(), hex));
+  const int both[] = {layers_.get(), folder};
+  TRY(sys::sync_fds(both));
+  const struct stat old = TRY(sys::stat_at(folder, name));
+  const std::string aside = to_hex(sha256("damaged " + hex + " " + std::to_string(old.st_ino)));
+  return sys::rename_at(folder, name, staging_.get(), aside.substr(0, kStagingNameBytes));
 }
 
 Result<sys::UniqueFd> LayerStore::open_layer(const std::string& digest) const {

@@ -5,7 +5,9 @@
 //   staging/<name>/manifest   computed from what is on disk; its SHA-256 is <hex>
 //   staging/<name>/searched   when it was searched for secrets: for which (layer_mark.h)
 //   fsync or syncfs           both are durable (tree_sync.h)
-//   rename -> layers/<hex>    atomic: a layer is there whole, or not at all
+//   rename -> layers/<hex>    atomic: a layer is there whole, or not at all. When it was there it
+//   is
+//                             read first, and exchanged for the new one if it is damaged
 //   fsync of layers/ and staging/, also when the layer was there already
 //
 // Owner: the service makes one; jobs use it in their own process. What never happens: a name in
@@ -91,6 +93,11 @@ class LayerStore {
   LayerStore() = default;
   Result<sys::UniqueFd> open_layer(const std::string& digest) const;
   Result<bool> is_stray_in_layers(const std::string& name) const;
+  // To be called when it is there. What it says of a damaged one is kept in staging/ until the next
+  // start: runs may stand on it.
+  Result<bool> is_sound(const std::string& digest, const OnProgress& progress) const;
+  Result<> put_in_place(int folder, const std::string& name, const std::string& hex,
+                        bool damaged_there) const;
   Result<Imported> publish_in(int folder, const std::string& name, const OnProgress& progress,
                               const Conditions& conditions) const;
 

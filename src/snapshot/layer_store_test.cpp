@@ -73,6 +73,34 @@ TEST_F(LayerStoreTest, an_identical_layer_is_reused) {
   EXPECT_TRUE(sys::list_dir(store_->staging(), ".").value().empty());
 }
 
+TEST_F(LayerStoreTest, a_damaged_layer_is_exchanged_for_the_good_one_that_is_made_again) {
+  const std::string digest = add("content").layer.digest;
+  const std::string tool = path_of(digest) + "/root/home/agent/bin/tool";
+  const sys::UniqueFd mounted = store_->root_of(digest).value();  // a run stands on it
+  for (const std::string& damage : {std::string("Content"), std::string("x")}) {
+    home_.write(tool, damage, 0755);
+    ASSERT_FALSE(store_->verify(digest, nullptr)->intact);
+    const Imported again = add("content", "0123456789abcdef0123456789abcdef");
+    EXPECT_FALSE(again.reused);
+    EXPECT_EQ(again.layer.digest, digest);
+    EXPECT_EQ(home_.read(tool), "content");
+    EXPECT_EQ(store_->verify(digest, nullptr).value(), (Verified{true, ""}));
+  }
+  EXPECT_TRUE(add("content").reused) << "and a good one stays";
+  // The first one is as it was for who has it, until the next start.
+  EXPECT_EQ(sys::read_file_at(mounted.get(), "home/agent/bin/tool").value(), "Content");
+  EXPECT_EQ(sys::list_dir(store_->staging(), ".")->size(), 2U);
+  EXPECT_TRUE(store_->strays()->paths.empty());
+  EXPECT_EQ(store_->sweep().value(), 2U);
+}
+
+TEST_F(LayerStoreTest, a_layer_that_has_lost_its_manifest_is_made_whole_by_the_same_again) {
+  const std::string digest = add("content").layer.digest;
+  ASSERT_TRUE(sys::remove_at(home_.fd(), path_of(digest) + "/manifest").ok());
+  EXPECT_FALSE(add("content").reused);
+  EXPECT_TRUE(store_->verify(digest, nullptr)->intact);
+}
+
 TEST_F(LayerStoreTest, lists_in_order_and_from_a_place_on) {
   std::vector<std::string> digests;
   for (int i = 0; i < 5; ++i) digests.push_back(add(std::to_string(i)).layer.digest);

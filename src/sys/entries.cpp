@@ -65,6 +65,12 @@ Result<> rename_at(int from_dir, const std::string& from, int to_dir, const std:
   return ok();
 }
 
+Result<> exchange_at(int a_dir, const std::string& a, int b_dir, const std::string& b) {
+  if (::renameat2(a_dir, a.c_str(), b_dir, b.c_str(), RENAME_EXCHANGE) != 0)
+    return sys_error(errno, "exchange " + a + " and " + b);
+  return ok();
+}
+
 Result<> own_fd(int fd, uid_t uid, gid_t gid) {
   if (::fchown(fd, uid, gid) != 0) return sys_error(errno, "fchown");
   return ok();

@@ -31,6 +31,8 @@ bool is_whiteout(const struct stat& status);
 Result<> make_link_at(int from_dir, const std::string& from, int to_dir, const std::string& to);
 // Atomic; replaces nothing but an empty folder when `from` is a folder.
 Result<> rename_at(int from_dir, const std::string& from, int to_dir, const std::string& to);
+// Each gets the other's name, at once (renameat2(2) RENAME_EXCHANGE).
+Result<> exchange_at(int a_dir, const std::string& a, int b_dir, const std::string& b);
 Result<> own_fd(int fd, uid_t uid, gid_t gid);
 Result<> set_mtime_at(int dir, const std::string& name, std::int64_t seconds);
 Result<> set_atime_now_at(int dir, const std::string& name);

@@ -125,8 +125,11 @@ class Runners(layers.EnvironmentsTest):
             verdict = layers.faults_of(self, self.home)[owner]
             self.assertIn("main.sh", verdict["difference"])
             self.assertRegex(verdict["fix"], f"^put {verdict['path']} back from a backup; without "
-                                             "one, move it away and then: `tare runner add` the "
-                                             "folder of kept@1 again$")
+                                             "one: `tare runner add` the folder of kept@1 again$")
+        with (layer / "root/main.sh").open("ab") as file:  # for good
+            file.write(b"# worse")
+        self.assertIn(owner, layers.faults_of(self, self.home))
+        self.home.must("runner", "add", folder)
         self.assertEqual(layers.faults_of(self, self.home), {})
         layer.rename(self.folder / "aside")
         verdict = layers.faults_of(self, self.home)[owner]

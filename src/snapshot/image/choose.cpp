@@ -38,7 +38,9 @@ bool is_wanted(const Candidate& one, const Platform& platform, std::string_view 
 }
 
 Result<Candidate> only_one(const std::vector<Candidate>& all, const ImageWish& wish) {
-  if (all.empty()) return Error{Errc::invalid, "image: the archive names none"};
+  if (all.empty())
+    return Error{Errc::invalid,
+                 "image: the archive names none: was it saved by name (`docker save NAME`)?"};
   const Platform platform = wish.platform.empty() ? own_platform()
                                                   : TRY(parse_platform(wish.platform));
   std::vector<Candidate> wanted;

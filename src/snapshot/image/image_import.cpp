@@ -71,7 +71,7 @@ Result<ImageKind> ImageImport::unpack_archive(int archive, ImageFormat format) {
   if (out_.kind == ImageKind::tree && format == ImageFormat::image) {
     return Error{Errc::invalid,
                  "archive: it is no image: neither oci-layout and index.json nor manifest.json is "
-                 "in it"};
+                 "in it; leave --format out for a tar of a root file system"};
   }
   if (out_.kind == ImageKind::tree && tree.fault) return std::move(*tree.fault);
   if (out_.kind == ImageKind::tree) out_.stages.emplace_back(kArchiveStage);
@@ -162,7 +162,8 @@ Result<> ImageImport::unpack_image(const ImageLayout& layout, const ChosenImage&
     if (!blob) return std::move(blob).error().context(context);
     TRY(apply(i + 1, std::move(*blob), layer).context(context));
   }
-  if (out_.stages.empty()) return Error{Errc::invalid, "image: it has no files"};
+  if (out_.stages.empty())
+    return Error{Errc::invalid, "image: it has no files: choose another one"};
   out_.config = image.document.config;
   TRY(make_workdir());
   return resolve_user();

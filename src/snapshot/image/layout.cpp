@@ -85,7 +85,9 @@ ImageKind ImageLayout::kind() const {
 Result<sys::UniqueFd> ImageLayout::open_file(const std::string& path) const {
   auto file = sys::open_beneath(folder_, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
   if (!file && file.error().sys == ENOENT)
-    return Error{Errc::invalid, "file " + quote(path) + " of the image is not in the archive"};
+    return Error{Errc::invalid,
+                 "file " + quote(path) +
+                     " of the image is not in the archive: it is incomplete, save it again"};
   if (!file) return Error{Errc::invalid, "file " + quote(path) + " of the image cannot be read"};
   if (!S_ISREG(TRY(sys::stat_fd(file->get())).st_mode))
     return Error{Errc::invalid, "file " + quote(path) + " of the image is no file"};

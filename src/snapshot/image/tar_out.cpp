@@ -85,16 +85,19 @@ Result<> TarOut::add_content(const ManifestEntry& entry, int root) {
   const struct stat status = TRY(sys::stat_fd(file->get()));
   if (!S_ISREG(status.st_mode) || static_cast<std::uint64_t>(status.st_size) != entry.size)
     return changed;
+  Sha256 hash;
   for (std::uint64_t offset = 0; offset < entry.size;) {
     const auto into = std::span(buffer_).first(
         std::min<std::uint64_t>(buffer_.size(), entry.size - offset));
     const std::size_t n = TRY(sys::read_at(file->get(), into, offset));
     if (n == 0) return changed;
+    hash.update(into.first(n));
     TRY(sink_(into.first(n)));
     offset += n;
     bytes_ += n;
     TRY(tell());
   }
+  if (hash.finish() != entry.content) return changed;
   return sink_(bytes_of(tar_padding(entry.size)));
 }
 
