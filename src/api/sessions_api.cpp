@@ -19,7 +19,12 @@ namespace {
 Result<model::Run> session_of(Services& services, const std::string& id) {
   model::Run run = TRY(services.runs.get(id));
   if (!run.request.session)
-    return Error{Errc::not_found, fmt::format("{} is a run, not a session; see /v1/runs", id)};
+    return Error{
+        Errc::not_found,
+        fmt::format(
+            "{} is a run, not a session: `tare session list` shows sessions (/v1/runs is for "
+            "runs)",
+            id)};
   return run;
 }
 

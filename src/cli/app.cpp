@@ -40,9 +40,11 @@ Result<std::string> resolve_run(App& app, const std::string& text, const fiber::
     if (id.starts_with(text) || tail.starts_with(text) || id.ends_with(text)) found.push_back(id);
   }
   if (found.empty()) {
-    return Error{Errc::not_found,
-                 fmt::format("no run's id starts or ends with {} (of the newest {})", quote(text),
-                             kMaxListedRuns)};
+    return Error{
+        Errc::not_found,
+        fmt::format("no run's id starts or ends with {} (of the newest {}): `tare ps -a` and "
+                    "`tare session list -a` show them",
+                    quote(text), kMaxListedRuns)};
   }
   if (found.size() > 1) {
     return Error{Errc::conflict,
@@ -58,23 +60,6 @@ Result<> wait_ended(App& app, const std::string& id, const fiber::Context& ctx) 
                                                  : nullptr;
   if (ended_ms == nullptr) app.note(id + " is still ending", ctx);
   return ok();
-}
-
-Result<int> for_each_run(const std::vector<std::string>& ids, App& app, const fiber::Context& ctx,
-                         const std::function<Result<>(const std::string& id)>& act) {
-  int status = kExitOk;
-  for (const std::string& text : ids) {
-    auto id = resolve_run(app, text, ctx);
-    Result<> done = id ? act(*id) : Result<>(id.error());
-    if (done) {
-      TRY(app.print(*id + "\n", ctx));
-      continue;
-    }
-    if (no_daemon(done.error())) return std::move(done).error();
-    app.note(fmt::format("{}: {}", text, done.error().message), ctx);
-    if (status == kExitOk) status = exit_status_of(done.error().code);
-  }
-  return status;
 }
 
 }  // namespace tare::cli

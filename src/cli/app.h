@@ -38,11 +38,6 @@ struct App {
 // Errors: Errc::not_found; Errc::conflict when several match.
 Result<std::string> resolve_run(App& app, const std::string& text, const fiber::Context& ctx);
 
-// Does it for each, and prints its id; goes on after a failure; the first one's status is the exit
-// status.
-Result<int> for_each_run(const std::vector<std::string>& ids, App& app, const fiber::Context& ctx,
-                         const std::function<Result<>(const std::string& id)>& act);
-
 // Until it has ended, and its record and files are there; for half a minute at most, then it is
 // said.
 Result<> wait_ended(App& app, const std::string& id, const fiber::Context& ctx);

@@ -293,14 +293,16 @@ void Grammar::add_run_list_commands() {
   artifacts->add_option("ID", raw_.id, id)->required();
   artifacts->add_option("--out,-o", raw_.out, "Folder to put them in")->type_name("DIR");
   json_flag(artifacts);
-  add("kill", "End runs now, with everything they started", "tare kill 7xk2",
-      [](const Raw& raw) -> Result<Command> { return Command(KillCommand{raw.ids}); })
-      ->add_option("ID", raw_.ids, id)
-      ->required();
-  add("rm", "Remove ended runs with their logs and artifacts", "tare rm 7xk2",
-      [](const Raw& raw) -> Result<Command> { return Command(RemoveCommand{raw.ids}); })
-      ->add_option("ID", raw_.ids, id)
-      ->required();
+  auto* kill = add(
+      "kill", "End runs now, with everything they started", "tare kill 7xk2",
+      [](const Raw& raw) -> Result<Command> { return Command(KillCommand{raw.ids, raw.json}); });
+  auto* remove = add(
+      "rm", "Remove ended runs with their logs and artifacts", "tare rm 7xk2",
+      [](const Raw& raw) -> Result<Command> { return Command(RemoveCommand{raw.ids, raw.json}); });
+  for (CLI::App* each : {kill, remove}) {
+    each->add_option("ID", raw_.ids, id)->required();
+    json_flag(each);
+  }
 }
 
 void Grammar::add_agent_commands() {

@@ -85,6 +85,7 @@ struct EnvExportCommand {
   std::string ref, path;  // "-": stdout
   std::string format = "oci-archive", reference;
   bool force = false;  // replace what is there
+  bool json = false;
 };
 // How to get into a registry.
 struct RegistryOptions {
@@ -101,6 +102,7 @@ struct EnvPullCommand {
 struct EnvPushCommand {
   std::string ref;
   RegistryOptions to;
+  bool json = false;
 };
 struct EnvShowCommand {
   std::string ref;
@@ -122,6 +124,7 @@ struct EnvTagCommand {
 };
 struct EnvRemoveCommand {
   std::vector<std::string> names;
+  bool json = false;
 };
 struct EnvVerifyCommand {
   std::vector<std::string> refs;  // none: all
@@ -131,25 +134,30 @@ struct EnvVerifyCommand {
 
 struct CanaryAddCommand {
   std::string name, file;  // "": stdin
+  bool json = false;
 };
 struct CanaryListCommand {
   bool json = false;
 };
 struct CanaryRemoveCommand {
   std::vector<std::string> names;
+  bool json = false;
 };
 
 struct SecretSetCommand {
   std::string name, file;  // "": stdin
+  bool json = false;
 };
 struct SecretRotateCommand {
   std::string name, file;
+  bool json = false;
 };
 struct SecretListCommand {
   bool json = false;
 };
 struct SecretRemoveCommand {
   std::vector<std::string> names;
+  bool json = false;
 };
 
 struct AgentApplyCommand {
@@ -178,6 +186,7 @@ struct RunnerShowCommand {
 };
 struct RunnerRemoveCommand {
   std::vector<std::string> runners;
+  bool json = false;
 };
 struct RunnerUseCommand {
   std::string runner, agent;
@@ -247,9 +256,11 @@ struct SessionNewCommand {
 };
 struct SessionHibernateCommand {
   std::vector<std::string> ids;
+  bool json = false;
 };
 struct SessionWakeCommand {
   std::vector<std::string> ids;
+  bool json = false;
 };
 struct SessionForkCommand {
   std::string id;
@@ -261,7 +272,7 @@ struct SessionListCommand {
 };
 struct SessionKillCommand {
   std::vector<std::string> ids;
-  bool force = false;
+  bool force = false, json = false;
 };
 struct ExecCommand {
   std::string session;
@@ -314,9 +325,11 @@ struct ArtifactsCommand {
 };
 struct KillCommand {
   std::vector<std::string> ids;
+  bool json = false;
 };
 struct RemoveCommand {
   std::vector<std::string> ids;
+  bool json = false;
 };
 struct VersionCommand {
   bool json = false;

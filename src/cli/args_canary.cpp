@@ -11,18 +11,21 @@ void add_canary_commands(CLI::App& app, Raw& raw, const Subgrammar& grammar) {
       canary, "add", "Register one, from stdin or a file; 16 to 4096 bytes",
       "tare canary add deploy-key <key\n"
       "One line end (\\n or \\r\\n) at the end, of stdin or of a file, is left out.",
-      [](const Raw& r) -> Result<Command> { return Command(CanaryAddCommand{r.name, r.from}); });
+      [](const Raw& r) -> Result<Command> {
+        return Command(CanaryAddCommand{r.name, r.from, r.json});
+      });
   add->add_option("NAME", raw.name, "What a refusal calls it")->required();
   add->add_option("--from-file", raw.from, "Read the value from FILE, not stdin")
       ->type_name("FILE");
+  grammar.add_json(add);
   grammar.add_json(grammar.add(
       canary, "list", "List their names", "tare canary list",
       [](const Raw& r) -> Result<Command> { return Command(CanaryListCommand{r.json}); }));
-  grammar
-      .add(canary, "rm", "Forget them", "tare canary rm deploy-key",
-           [](const Raw& r) -> Result<Command> { return Command(CanaryRemoveCommand{r.ids}); })
-      ->add_option("NAME", raw.ids, "As registered")
-      ->required();
+  auto* remove = grammar.add(
+      canary, "rm", "Forget them", "tare canary rm deploy-key",
+      [](const Raw& r) -> Result<Command> { return Command(CanaryRemoveCommand{r.ids, r.json}); });
+  remove->add_option("NAME", raw.ids, "As registered")->required();
+  grammar.add_json(remove);
 }
 
 }  // namespace tare::cli

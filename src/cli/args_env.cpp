@@ -103,7 +103,7 @@ void add_archives(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
       "device is written\nthrough. The folder it is made in must be there.",
       [](const Raw& r) -> Result<Command> {
         const std::string format = r.format.empty() ? "oci-archive" : r.format;
-        return Command(EnvExportCommand{r.ref, r.path, format, r.name, r.force});
+        return Command(EnvExportCommand{r.ref, r.path, format, r.name, r.force, r.json});
       });
   out->add_option("ENV", raw.ref, kEnvText)->required();
   out->add_option("FILE", raw.path, "Where to; a folder for --format oci, - for stdout")
@@ -113,6 +113,7 @@ void add_archives(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
       ->check(CLI::IsMember({"oci-archive", "oci", "docker-archive", "tar"}));
   out->add_option("--ref", raw.name, "The image's name in the archive")->type_name("NAME");
   out->add_flag("--force", raw.force, "Replace a file, or an OCI layout, that is there");
+  grammar.add_json(out);
 }
 
 RegistryOptions registry_of(const Raw& r) {
@@ -145,10 +146,11 @@ void add_registries(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
       env, "push", "Put an environment into a registry, as an image",
       "tare env push app registry.example/team/app:1 --credentials ~/.registry",
       [](const Raw& r) -> Result<Command> {
-        return Command(EnvPushCommand{r.ref, registry_of(r)});
+        return Command(EnvPushCommand{r.ref, registry_of(r), r.json});
       });
   push->add_option("ENV", raw.ref, kEnvText)->required();
   add_registry_options(push, raw);
+  grammar.add_json(push);
 }
 
 void add_looking(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
@@ -218,14 +220,14 @@ void add_naming(CLI::App& env, Raw& raw, const Subgrammar& grammar) {
   tag->add_option("ENV", raw.ref, kEnvText)->required();
   tag->add_option("NAME", raw.name, "Its further name")->required();
   grammar.add_json(tag);
-  grammar
-      .add(env, "rm",
-           "Take names away; refused for the last name of what an agent or a run needs.\n"
-           "What nothing needs any more stays on the disk until `tare env gc`",
-           "tare env rm py-2026",
-           [](const Raw& r) -> Result<Command> { return Command(EnvRemoveCommand{r.ids}); })
-      ->add_option("NAME", raw.ids, "A name; not a digest")
-      ->required();
+  auto* remove = grammar.add(
+      env, "rm",
+      "Take names away; refused for the last name of what an agent or a run needs.\n"
+      "What nothing needs any more stays on the disk until `tare env gc`",
+      "tare env rm py-2026",
+      [](const Raw& r) -> Result<Command> { return Command(EnvRemoveCommand{r.ids, r.json}); });
+  remove->add_option("NAME", raw.ids, "A name; not a digest")->required();
+  grammar.add_json(remove);
 }
 
 }  // namespace

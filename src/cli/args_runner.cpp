@@ -33,14 +33,14 @@ void add_keeping(CLI::App& runner, Raw& raw, const Subgrammar& grammar) {
       [](const Raw& r) -> Result<Command> { return Command(RunnerShowCommand{r.ref, r.json}); });
   show->add_option("RUNNER", raw.ref, kRunner)->required();
   grammar.add_json(show);
-  grammar
-      .add(runner, "rm",
-           "Remove versions of runners that no agent and no run needs; their files stay on the\n"
-           "disk until `tare env gc`",
-           "tare runner rm python@0.9",
-           [](const Raw& r) -> Result<Command> { return Command(RunnerRemoveCommand{r.ids}); })
-      ->add_option("RUNNER", raw.ids, "NAME@VERSION")
-      ->required();
+  auto* remove = grammar.add(
+      runner, "rm",
+      "Remove versions of runners that no agent and no run needs; their files stay on the\n"
+      "disk until `tare env gc`",
+      "tare runner rm python@0.9",
+      [](const Raw& r) -> Result<Command> { return Command(RunnerRemoveCommand{r.ids, r.json}); });
+  remove->add_option("RUNNER", raw.ids, "NAME@VERSION")->required();
+  grammar.add_json(remove);
 }
 
 void add_rolling_out(CLI::App& runner, Raw& raw, const Subgrammar& grammar) {

@@ -188,21 +188,21 @@ void add_files(CLI::App& session, Raw& raw, const Subgrammar& grammar) {
 }
 
 void add_sleeping(CLI::App& session, Raw& raw, const Subgrammar& grammar) {
-  grammar
-      .add(session, "hibernate",
-           "Keep what sessions have changed on disk, and end their processes; they take no memory\n"
-           "then. The next exec or file operation wakes them",
-           "tare session hibernate 7xk2",
-           [](const Raw& from) -> Result<Command> {
-             return Command(SessionHibernateCommand{from.ids});
-           })
-      ->add_option("SESSION", raw.ids, kSession)
-      ->required();
-  grammar
-      .add(session, "wake", "Wake sessions that hibernate", "tare session wake 7xk2",
-           [](const Raw& from) -> Result<Command> { return Command(SessionWakeCommand{from.ids}); })
-      ->add_option("SESSION", raw.ids, kSession)
-      ->required();
+  auto* hibernate = grammar.add(
+      session, "hibernate",
+      "Keep what sessions have changed on disk, and end their processes; they take no memory\n"
+      "then. The next exec or file operation wakes them",
+      "tare session hibernate 7xk2", [](const Raw& from) -> Result<Command> {
+        return Command(SessionHibernateCommand{from.ids, from.json});
+      });
+  hibernate->add_option("SESSION", raw.ids, kSession)->required();
+  grammar.add_json(hibernate);
+  auto* wake = grammar.add(session, "wake", "Wake sessions that hibernate",
+                           "tare session wake 7xk2", [](const Raw& from) -> Result<Command> {
+                             return Command(SessionWakeCommand{from.ids, from.json});
+                           });
+  wake->add_option("SESSION", raw.ids, kSession)->required();
+  grammar.add_json(wake);
   auto* fork = grammar.add(
       session, "fork",
       "Make sessions that begin as what this one is now on disk; print their\n"
@@ -272,11 +272,12 @@ void add_session_commands(CLI::App& app, Raw& raw, const Subgrammar& grammar) {
   auto* kill = grammar.add(*session, "kill",
                            "End sessions now; what is in /output is kept (`tare artifacts`)",
                            "tare session kill 7xk2", [](const Raw& from) -> Result<Command> {
-                             return Command(SessionKillCommand{from.ids, from.force});
+                             return Command(SessionKillCommand{from.ids, from.force, from.json});
                            });
   kill->add_option("SESSION", raw.ids, kSession)->required();
   kill->add_flag("--force", raw.force,
                  "Also one that hibernates and cannot be woken: its /output is lost");
+  grammar.add_json(kill);
 }
 
 }  // namespace tare::cli

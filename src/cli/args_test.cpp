@@ -22,6 +22,63 @@ T command_of(const Words& words) {
   return std::get<T>(invocation->command);
 }
 
+TEST(Args, every_command_that_a_script_may_read_takes_json) {
+  for (const Words& words : std::vector<Words>{{"kill", "x"},
+                                               {"rm", "x"},
+                                               {"ps"},
+                                               {"artifacts", "x"},
+                                               {"version"},
+                                               {"doctor"},
+                                               {"run", "--env", "e", "--", "true"},
+                                               {"env", "build", "debian:bookworm"},
+                                               {"env", "freeze", "s", "--name", "n"},
+                                               {"env", "fork", "a", "b"},
+                                               {"env", "import", "f", "--name", "n"},
+                                               {"env", "export", "a", "f"},
+                                               {"env", "pull", "r/x:1", "--name", "n"},
+                                               {"env", "push", "a", "r/x:1"},
+                                               {"env", "list"},
+                                               {"env", "show", "a"},
+                                               {"env", "verify"},
+                                               {"env", "diff", "a", "b"},
+                                               {"env", "tree"},
+                                               {"env", "gc"},
+                                               {"env", "tag", "a", "b"},
+                                               {"env", "rm", "a"},
+                                               {"session", "new"},
+                                               {"session", "list"},
+                                               {"session", "hibernate", "s"},
+                                               {"session", "wake", "s"},
+                                               {"session", "fork", "s"},
+                                               {"session", "kill", "s"},
+                                               {"session", "execs", "s"},
+                                               {"session", "ls", "s:/"},
+                                               {"runner", "add", "d"},
+                                               {"runner", "list"},
+                                               {"runner", "show", "r"},
+                                               {"runner", "rm", "r@1"},
+                                               {"runner", "use", "r", "--agent", "a"},
+                                               {"runner", "back", "--agent", "a"},
+                                               {"runner", "history", "--agent", "a"},
+                                               {"runner", "swap", "s"},
+                                               {"agent", "apply", "d"},
+                                               {"agent", "list"},
+                                               {"agent", "show", "a"},
+                                               {"canary", "add", "c"},
+                                               {"canary", "list"},
+                                               {"canary", "rm", "c"},
+                                               {"secret", "set", "s"},
+                                               {"secret", "rotate", "s"},
+                                               {"secret", "list"},
+                                               {"secret", "rm", "s"}}) {
+    Words with_json = words;
+    with_json.insert(words.front() == "run" ? with_json.begin() + 1 : with_json.end(), "--json");
+    const auto parsed = parse(with_json);
+    EXPECT_TRUE(parsed.ok()) << fmt::format("{}: ", fmt::join(words, " "))
+                             << (parsed ? "" : parsed.error().message);
+  }
+}
+
 TEST(Args, everything_after_the_dashes_is_the_command) {
   const auto run = command_of<RunCommand>({"run", "--env", "host", "--mem", "64M", "--", "sh", "-c",
                                            "echo $0", "--", "--json", "--home", "/x"});

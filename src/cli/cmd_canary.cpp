@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "base/time_text.h"
 #include "cli/commands.h"
+#include "cli/each.h"
 #include "cli/exit_status.h"
 #include "cli/render.h"
 #include "http/url.h"
@@ -57,10 +58,10 @@ std::string without_line_end(std::string value) {
 Result<int> run_command(const CanaryAddCommand& command, App& app, const fiber::Context& ctx) {
   const std::string value = without_line_end(
       command.file.empty() ? TRY(value_from_stdin(ctx)) : TRY(value_from_file(command.file)));
-  TRY(app.client.post("/v1/canaries",
-                      JsonObject{{"name", command.name}, {"value_base64", base64_encode(value)}},
-                      ctx));
-  TRY(app.print(printable(command.name) + "\n", ctx));
+  const auto answer = TRY(app.client.post(
+      "/v1/canaries", JsonObject{{"name", command.name}, {"value_base64", base64_encode(value)}},
+      ctx));
+  TRY(app.print(command.json ? pretty_text(answer.body) : printable(command.name) + "\n", ctx));
   return kExitOk;
 }
 
@@ -80,17 +81,11 @@ Result<int> run_command(const CanaryListCommand& command, App& app, const fiber:
 }
 
 Result<int> run_command(const CanaryRemoveCommand& command, App& app, const fiber::Context& ctx) {
-  int status = kExitOk;
-  for (const std::string& name : command.names) {
-    auto removed = app.client.remove("/v1/canaries/" + http::percent_encode(name), ctx);
-    if (removed) {
-      TRY(app.print(printable(name) + "\n", ctx));
-      continue;
-    }
-    app.note(removed.error().message, ctx);
-    if (status == kExitOk) status = exit_status_of(removed.error().code);
-  }
-  return status;
+  return for_each_name(command.names, command.json, app, ctx,
+                       [&](const std::string& name) -> Result<std::string> {
+                         TRY(app.client.remove("/v1/canaries/" + http::percent_encode(name), ctx));
+                         return name;
+                       });
 }
 
 }  // namespace tare::cli

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "base/time_text.h"
 #include "cli/commands.h"
+#include "cli/each.h"
 #include "cli/environment_text.h"
 #include "cli/exit_status.h"
 #include "cli/foreground.h"
@@ -34,6 +35,12 @@ std::string short_digest(const std::string& digest) {
 Result<int> print_built(bool json, App& app, const Json& environment, const fiber::Context& ctx) {
   TRY(app.print(json ? pretty_text(environment) : built_line(environment), ctx));
   return kExitOk;
+}
+
+std::pair<std::string, std::string> split_at_last(const std::string& text, char c) {
+  const std::size_t at = text.rfind(c);
+  if (at == std::string::npos) return {text, ""};
+  return {text.substr(0, at), text.substr(at + 1)};
 }
 
 constexpr std::size_t kMaxSmallFileBytes = std::size_t{256} << 10;
@@ -142,7 +149,16 @@ Result<int> run_command(const EnvPushCommand& command, App& app, const fiber::Co
   const auto answer = TRY(
       app.client.post_and_wait(environment_path(command.ref) + "/push", body, ctx));
   TransferSink sink(app);
-  return attend_build(foreground, text_at(answer.body, {"push", "id"}), sink, app, ctx);
+  const std::string id = text_at(answer.body, {"push", "id"});
+  const int status = TRY(attend_build(foreground, id, sink, app, ctx));
+  if (status != kExitOk || !command.json) return status;
+  // "registry/name:tag@sha256:..."
+  const auto [image, digest] = split_at_last(sink.result(), '@');
+  TRY(app.print(
+      pretty_text(JsonObject{
+          {"environment", command.ref}, {"image", image}, {"digest", digest}, {"run", id}}),
+      ctx));
+  return kExitOk;
 }
 
 std::string built_line(const Json& environment) {
@@ -242,17 +258,11 @@ Result<int> run_command(const EnvTagCommand& command, App& app, const fiber::Con
 }
 
 Result<int> run_command(const EnvRemoveCommand& command, App& app, const fiber::Context& ctx) {
-  int status = kExitOk;
-  for (const std::string& name : command.names) {
-    auto removed = app.client.remove(environment_path(name), ctx);
-    if (removed) {
-      TRY(app.print(printable(name) + "\n", ctx));
-      continue;
-    }
-    app.note(removed.error().message, ctx);
-    if (status == kExitOk) status = exit_status_of(removed.error().code);
-  }
-  return status;
+  return for_each_name(command.names, command.json, app, ctx,
+                       [&](const std::string& name) -> Result<std::string> {
+                         TRY(app.client.remove(environment_path(name), ctx));
+                         return name;
+                       });
 }
 
 Result<int> run_command(const EnvGcCommand& command, App& app, const fiber::Context& ctx) {

@@ -83,13 +83,30 @@ Result<bool> prepare_folder(const std::string& path, bool force) {
                                    "replace it with --force"};
 }
 
-Result<> receive_folder(const EnvExportCommand& command, const std::string& path, App& app,
-                        const fiber::Context& ctx) {
+Result<int> tell_exported(const EnvExportCommand& command, std::uint64_t bytes, App& app,
+                          const fiber::Context& ctx) {
+  if (!command.json) return kExitOk;
+  TRY(app.print(pretty_text(JsonObject{{"environment", command.ref},
+                                       {"path", command.path},
+                                       {"format", command.format},
+                                       {"bytes", bytes}}),
+                ctx));
+  return kExitOk;
+}
+
+// How many bytes came.
+Result<std::uint64_t> receive_folder(const EnvExportCommand& command, const std::string& path,
+                                     App& app, const fiber::Context& ctx) {
   auto folder = TRY(OutputFolder::open(command.path, app.random));
   FolderWriter writer(folder);
-  const auto sink = [&](std::string_view piece) { return writer.write(piece); };
+  std::uint64_t bytes = 0;
+  const auto sink = [&](std::string_view piece) {
+    bytes += piece.size();
+    return writer.write(piece);
+  };
   TRY(app.client.receive(path, sink, ctx));
-  return writer.finish();
+  TRY(writer.finish());
+  return bytes;
 }
 
 Result<int> export_to_folder(const EnvExportCommand& command, const std::string& path, App& app,
@@ -98,8 +115,7 @@ Result<int> export_to_folder(const EnvExportCommand& command, const std::string&
   const bool made = TRY(prepare_folder(command.path, command.force));
   auto written = receive_folder(command, path, app, ctx);
   if (!written && made) static_cast<void>(sys::remove_tree_at(sys::kCwd, command.path));
-  TRY(std::move(written));
-  return kExitOk;
+  return tell_exported(command, TRY(std::move(written)), app, ctx);
 }
 
 }  // namespace
@@ -122,6 +138,8 @@ Result<int> run_command(const EnvExportCommand& command, App& app, const fiber::
                 {"ref_name", command.reference}}));
   if (to_folder) return export_to_folder(command, path, app, ctx);
   if (command.path == "-" || is_our_stdout(command.path)) {
+    if (command.json)
+      return Error{Errc::invalid, "--json and the archive cannot both go to stdout: name a file"};
     if (::isatty(STDOUT_FILENO) == 1)
       return Error{Errc::invalid, "an archive is nothing for a terminal: name a file"};
     const auto sink = [&](std::string_view piece) { return app.out.write(piece, ctx); };
@@ -131,9 +149,14 @@ Result<int> run_command(const EnvExportCommand& command, App& app, const fiber::
   const auto existing = command.force ? OutputFile::Existing::replace
                                       : OutputFile::Existing::refuse;
   auto file = TRY(OutputFile::open(command.path, existing, app.random));
-  TRY(app.client.receive(path, [&](std::string_view piece) { return file.write(piece); }, ctx));
+  std::uint64_t bytes = 0;
+  const auto sink = [&](std::string_view piece) {
+    bytes += piece.size();
+    return file.write(piece);
+  };
+  TRY(app.client.receive(path, sink, ctx));
   TRY(file.commit(0600));  // it holds what only root may read in the environment
-  return kExitOk;
+  return tell_exported(command, bytes, app, ctx);
 }
 
 }  // namespace tare::cli

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "base/time_text.h"
 #include "cli/commands.h"
+#include "cli/each.h"
 #include "cli/exit_status.h"
 #include "cli/render.h"
 #include "cli/uploads.h"
@@ -128,14 +129,18 @@ Result<int> run_command(const RunnerShowCommand& command, App& app, const fiber:
 }
 
 Result<int> run_command(const RunnerRemoveCommand& command, App& app, const fiber::Context& ctx) {
-  for (const std::string& text : command.runners) {
-    const auto ref = TRY(model::parse_runner_ref(text));
-    if (ref.version.empty()) {
-      return Error{Errc::invalid, fmt::format("runner rm: name a version: {}@VERSION", ref.name)};
-    }
-    TRY(app.client.remove(runner_path(ref), ctx));
-  }
-  return kExitOk;
+  return for_each_name(
+      command.runners, command.json, app, ctx, [&](const std::string& text) -> Result<std::string> {
+        const auto ref = TRY(model::parse_runner_ref(text));
+        if (ref.version.empty()) {
+          return Error{Errc::invalid,
+                       fmt::format("name a version, {}@VERSION: `tare runner list` shows those "
+                                   "there are",
+                                   ref.name)};
+        }
+        TRY(app.client.remove(runner_path(ref), ctx));
+        return ref.text();
+      });
 }
 
 Result<int> run_command(const RunnerUseCommand& command, App& app, const fiber::Context& ctx) {

@@ -8,6 +8,7 @@
 #include "cli/artifacts.h"
 #include "cli/commands.h"
 #include "cli/denied.h"
+#include "cli/each.h"
 #include "cli/exit_status.h"
 #include "cli/foreground.h"
 #include "cli/quantity.h"
@@ -19,6 +20,8 @@
 
 namespace tare::cli {
 namespace {
+
+constexpr std::size_t kMaxAboutShown = 80;
 
 // "succeeded", "failed (timeout)", "failed (exit 3)".
 std::string state_text(const Json& run) {
@@ -45,8 +48,15 @@ std::string wall_text(const Json& run, std::uint64_t now_ms) {
   return elapsed_text((now_ms > started ? now_ms - started : 0) * 1000);
 }
 
-std::vector<std::string> row_of(const Json& run, std::uint64_t now_ms) {
+// Of what Tare itself makes a run of: that, and not how it does it.
+std::string program_text(const Json& run) {
+  const std::string about = text_at(run, {"request", "about"});
+  if (!about.empty()) return printable("tare " + about, kMaxAboutShown);
   const Json* request = run.is_object() ? run.get_object().if_contains("request") : nullptr;
+  return request != nullptr ? command_text(array_at(*request, "argv")) : "";
+}
+
+std::vector<std::string> row_of(const Json& run, std::uint64_t now_ms) {
   const auto peak = number_at(run, {"usage", "memory_peak_bytes"});
   return {printable(text_at(run, {"id"})),
           what_text(run),
@@ -54,7 +64,7 @@ std::vector<std::string> row_of(const Json& run, std::uint64_t now_ms) {
           age_text(number_at(run, {"created_ms"}), now_ms),
           wall_text(run, now_ms),
           peak > 0 ? format_size_rounded(peak) : "-",
-          request != nullptr ? command_text(array_at(*request, "argv")) : ""};
+          program_text(run)};
 }
 
 std::string_view type_text(Artifact::Type type) {
@@ -143,14 +153,14 @@ Result<int> run_command(const ArtifactsCommand& command, App& app, const fiber::
 }
 
 Result<int> run_command(const KillCommand& command, App& app, const fiber::Context& ctx) {
-  return for_each_run(command.ids, app, ctx, [&](const std::string& id) -> Result<> {
+  return for_each_run(command.ids, command.json, app, ctx, [&](const std::string& id) -> Result<> {
     TRY(app.client.post_empty(run_path(id, "/kill"), ctx));
     return wait_ended(app, id, ctx);
   });
 }
 
 Result<int> run_command(const RemoveCommand& command, App& app, const fiber::Context& ctx) {
-  return for_each_run(command.ids, app, ctx, [&](const std::string& id) -> Result<> {
+  return for_each_run(command.ids, command.json, app, ctx, [&](const std::string& id) -> Result<> {
     TRY(app.client.remove(run_path(id), ctx));
     return ok();
   });

@@ -6,6 +6,7 @@
 #include "cli/commands.h"
 #include "cli/exit_status.h"
 #include "cli/fake_tared.h"
+#include "cli/render.h"
 
 namespace tare::cli {
 namespace {
@@ -114,6 +115,35 @@ TEST(KillCommand, goes_on_after_a_failure_and_exits_with_its_status) {
   EXPECT_EQ(status_of(fake, KillCommand{{"ab", "nothing", "bc"}}), kExitNotFound);
   EXPECT_EQ(killed.size(), 2u);
   EXPECT_EQ(fake.out(), "run_01aaaaaaaaaaaaaaaaaaaaaaab\nrun_01bbbbbbbbbbbbbbbbbbbbbbbc\n");
+}
+
+TEST(RemoveCommand, json_says_of_each_whether_it_is_done_or_why_not) {
+  const std::string there = "run_01aaaaaaaaaaaaaaaaaaaaaaab";
+  FakeTared fake({run_list({there}),
+                  {.method = Method::del, .path = "/v1/runs/{id}", .handler = [](Exchange& ex) {
+                     return ex.reply({.status = 204});
+                   }}});
+  EXPECT_EQ(status_of(fake, RemoveCommand{{"ab", "nothing"}, true}), kExitNotFound);
+  const Json said = parse_json(fake.out()).value();
+  EXPECT_EQ(array_at(said, "done"), JsonArray{Json(there)});
+  ASSERT_EQ(array_at(said, "failed").size(), 1U);
+  const Json& failed = array_at(said, "failed")[0];
+  EXPECT_EQ(text_at(failed, {"name"}), "nothing");
+  EXPECT_EQ(text_at(failed, {"code"}), "not_found");
+  EXPECT_THAT(text_at(failed, {"message"}), testing::HasSubstr("no run's id"));
+}
+
+TEST(PsCommand, what_tare_makes_a_run_of_is_shown_as_its_command_and_not_as_a_script) {
+  model::Run run = ended_run(0);
+  run.request.argv = {"sh", "-c", "set -eu\ncp /input/x /tmp/x", "tare-registry", "pull"};
+  run.request.about = "env pull docker.io/alpine:3 --name alpine";
+  FakeTared fake({{.method = Method::get, .path = "/v1/runs", .handler = [&](Exchange& ex) {
+                     return reply_json(ex, 200,
+                                       JsonObject{{"runs", JsonArray{model::to_json(run)}}});
+                   }}});
+  EXPECT_EQ(status_of(fake, PsCommand{.all = true, .agent = {}}), kExitOk);
+  EXPECT_THAT(fake.out(), testing::HasSubstr("tare env pull docker.io/alpine:3 --name alpine\n"));
+  EXPECT_THAT(fake.out(), testing::Not(testing::HasSubstr("set -eu")));
 }
 
 TEST(Commands, each_that_needs_the_daemon_exits_with_69_without_one) {

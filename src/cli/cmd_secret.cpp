@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "base/time_text.h"
 #include "cli/commands.h"
+#include "cli/each.h"
 #include "cli/exit_status.h"
 #include "cli/render.h"
 #include "cli/secret_input.h"
@@ -15,10 +16,10 @@ namespace {
 
 std::string path_of(const std::string& name) { return "/v1/secrets/" + http::percent_encode(name); }
 
-Result<int> print_stored(const Json& secret, App& app, const fiber::Context& ctx) {
-  TRY(app.print(fmt::format("{} version {}\n", printable(text_at(secret, {"name"})),
-                            number_at(secret, {"version"})),
-                ctx));
+Result<int> print_stored(const Json& secret, bool json, App& app, const fiber::Context& ctx) {
+  const std::string line = fmt::format("{} version {}\n", printable(text_at(secret, {"name"})),
+                                       number_at(secret, {"version"}));
+  TRY(app.print(json ? pretty_text(secret) : line, ctx));
   const Json* searched = secret.is_object() ? secret.get_object().if_contains("searched") : nullptr;
   if (searched != nullptr && *searched == Json(false)) {
     app.note(
@@ -36,14 +37,14 @@ Result<int> run_command(const SecretSetCommand& command, App& app, const fiber::
   const auto answer = TRY(app.client.post(
       "/v1/secrets", JsonObject{{"name", command.name}, {"value_base64", base64_encode(value)}},
       ctx));
-  return print_stored(answer.body, app, ctx);
+  return print_stored(answer.body, command.json, app, ctx);
 }
 
 Result<int> run_command(const SecretRotateCommand& command, App& app, const fiber::Context& ctx) {
   const std::string value = TRY(read_secret_value(command.name, command.file, app, ctx));
   const auto answer = TRY(app.client.put_json(
       path_of(command.name), JsonObject{{"value_base64", base64_encode(value)}}, ctx));
-  return print_stored(answer.body, app, ctx);
+  return print_stored(answer.body, command.json, app, ctx);
 }
 
 Result<int> run_command(const SecretListCommand& command, App& app, const fiber::Context& ctx) {
@@ -65,17 +66,11 @@ Result<int> run_command(const SecretListCommand& command, App& app, const fiber:
 }
 
 Result<int> run_command(const SecretRemoveCommand& command, App& app, const fiber::Context& ctx) {
-  int status = kExitOk;
-  for (const std::string& name : command.names) {
-    auto removed = app.client.remove(path_of(name), ctx);
-    if (removed) {
-      TRY(app.print(printable(name) + "\n", ctx));
-      continue;
-    }
-    app.note(removed.error().message, ctx);
-    if (status == kExitOk) status = exit_status_of(removed.error().code);
-  }
-  return status;
+  return for_each_name(command.names, command.json, app, ctx,
+                       [&](const std::string& name) -> Result<std::string> {
+                         TRY(app.client.remove(path_of(name), ctx));
+                         return name;
+                       });
 }
 
 }  // namespace tare::cli

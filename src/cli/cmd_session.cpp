@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "cli/commands.h"
+#include "cli/each.h"
 #include "cli/exit_status.h"
 #include "cli/render.h"
 #include "cli/run_request.h"
@@ -82,14 +83,14 @@ Result<int> run_command(const SessionListCommand& command, App& app, const fiber
 
 Result<int> run_command(const SessionHibernateCommand& command, App& app,
                         const fiber::Context& ctx) {
-  return for_each_run(command.ids, app, ctx, [&](const std::string& id) -> Result<> {
+  return for_each_run(command.ids, command.json, app, ctx, [&](const std::string& id) -> Result<> {
     TRY(app.client.post_and_wait("/v1/sessions/" + id + "/hibernate", ctx));
     return ok();
   });
 }
 
 Result<int> run_command(const SessionWakeCommand& command, App& app, const fiber::Context& ctx) {
-  return for_each_run(command.ids, app, ctx, [&](const std::string& id) -> Result<> {
+  return for_each_run(command.ids, command.json, app, ctx, [&](const std::string& id) -> Result<> {
     TRY(app.client.post_and_wait("/v1/sessions/" + id + "/wake", ctx));
     return ok();
   });
@@ -122,7 +123,7 @@ Result<int> run_command(const SessionForkCommand& command, App& app, const fiber
 }
 
 Result<int> run_command(const SessionKillCommand& command, App& app, const fiber::Context& ctx) {
-  return for_each_run(command.ids, app, ctx, [&](const std::string& id) -> Result<> {
+  return for_each_run(command.ids, command.json, app, ctx, [&](const std::string& id) -> Result<> {
     TRY(app.client.remove("/v1/sessions/" + id + (command.force ? "?force=true" : ""), ctx));
     return wait_ended(app, id, ctx);
   });

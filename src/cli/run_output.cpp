@@ -171,6 +171,7 @@ Result<> TransferSink::write(FrameType stream, std::string_view bytes, const fib
   for (const char c : bytes) {
     line_ += c;
     if (c != '\n' && line_.size() < kMaxHeldLineBytes) continue;
+    if (stream == FrameType::out) result_ = line_.substr(0, line_.find('\n'));
     if (!line_.starts_with("E: ")) TRY(ProgressSink::write(stream, line_, ctx));
     line_.clear();
   }

@@ -58,9 +58,11 @@ class TransferSink final : public ProgressSink {
   using ProgressSink::ProgressSink;
   Result<> write(model::FrameType stream, std::string_view bytes,
                  const fiber::Context& ctx) override;
+  // The last line of its stdout: of a push, what it has made.
+  const std::string& result() const { return result_; }
 
  private:
-  std::string line_;
+  std::string line_, result_;
 };
 
 // Kept in memory for --json, the first kMaxCapturedBytes of each stream.

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/text.h"
+#include "host/environments.h"
 
 namespace tare::host {
 
@@ -24,8 +24,7 @@ Result<Soundness> verify_environment(const model::Environment& environment, Stor
                                      const KnownSecrets* secrets, const VerifyWatcher& watcher,
                                      const fiber::Context& ctx) {
   if (environment.state != model::EnvironmentState::ready || environment.layers.empty()) {
-    return Error{Errc::invalid,
-                 "environment " + quote(environment.name) + " has no layers: nothing to verify"};
+    return Error{Errc::invalid, no_layers(environment, "verify")};
   }
   Soundness found;
   const auto tell = [&](const std::string& digest, const snapshot::Verified& verified,

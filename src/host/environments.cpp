@@ -19,6 +19,10 @@ constexpr std::string_view kOrRebuild = "choose another name, or replace it with
 // The key under which an environment is looked up: canonical where there is a canonical form.
 std::string key_of(const EnvironmentSource& source) { return source.text(); }
 
+std::string about_build(const std::string& source, const std::string& name) {
+  return "env build " + source + (name == source ? "" : " --name " + name);
+}
+
 Error not_there(const EnvironmentSource& source) {
   const std::string text = source.text();
   const std::string fix = source.kind == EnvironmentSource::Kind::debian
@@ -50,8 +54,10 @@ Result<bool> is_last_name(runs::Store& store, const model::Environment& environm
 Result<> refuse_if_agents_need(runs::Store& store, const model::Environment& environment) {
   return store.each_agent_version(kTenant, [&](const model::Agent& agent) -> Result<> {
     if (agent.environment_digest != environment.digest) return ok();
-    return Error{Errc::conflict, fmt::format("environment {} is needed by version {} of agent {}",
-                                             quote(environment.name), agent.version, agent.name)};
+    return Error{Errc::conflict,
+                 fmt::format("environment {} is needed by version {} of agent {}, which is "
+                             "kept: give it another name first (`tare env tag`)",
+                             quote(environment.name), agent.version, agent.name)};
   });
 }
 
@@ -165,10 +171,10 @@ Result<BuildAnswer> Environments::start_build(const EnvironmentSource& source,
   environment.source = source.text();
   environment.state = EnvironmentState::building;
   environment.created_ms = deps_.clock.wall_ms();
-  environment.reproducible = true;
 
   NewRun wanted;
   wanted.request = TRY(debian_build(source));
+  wanted.request.about = about_build(source.text(), name);
   wanted.purpose = Purpose::build;
   wanted.image = std::move(environment);
   auto created = TRY(runs_.create(std::move(wanted)));
@@ -198,6 +204,7 @@ Result<BuildAnswer> Environments::build_from(const BuildFromRequest& request) {
   wanted.request.environment_digest = base.digest;
   wanted.request.environment_layers = base.layers;
   wanted.request.argv = request.argv;
+  wanted.request.about = fmt::format("env build --from {} --name {}", base.reference, request.name);
   wanted.request.env = request.env;
   wanted.request.user = "root";
   wanted.request.profile = "build";
@@ -206,6 +213,20 @@ Result<BuildAnswer> Environments::build_from(const BuildFromRequest& request) {
   wanted.image = std::move(environment);
   auto created = TRY(runs_.create(std::move(wanted)));
   return BuildAnswer{.ready = {}, .build = std::move(created.run), .ref = request.name};
+}
+
+std::string no_layers(const model::Environment& environment, std::string_view verb) {
+  const std::string name = quote(environment.name);
+  if (environment.name == "host") {
+    return fmt::format(
+        "`host` is the host's own files, there is nothing to {}: begin with `tare "
+        "env build debian:bookworm` or an image",
+        verb);
+  }
+  return fmt::format(
+      "environment {} is not ready ({}), there is nothing to {} yet: `tare logs {}` "
+      "says how its build goes",
+      name, model::to_string(environment.state), verb, environment.build);
 }
 
 // ---- names
@@ -241,7 +262,8 @@ Result<model::Environment> Environments::name_again(std::string_view reference,
   TRY(check_environment_name(name));
   const ResolvedEnvironment resolved = TRY(resolve(reference));
   if (resolved.digest.empty())
-    return field_error("ref", "`host` is not frozen: it cannot have a name");
+    return field_error(
+        "ref", "`host` is not frozen: begin with `tare env build debian:bookworm` or an image");
   // Read and stored at once: what it stands for cannot go in between.
   return deps_.records.run([&](runs::Store& store) -> Result<model::Environment> {
     auto taken = store.get_environment(kTenant, name);
@@ -273,11 +295,15 @@ Result<> Environments::refuse_if_run(const model::Environment& environment) cons
 
 Result<> Environments::remove(std::string_view name, const fiber::Context& ctx) {
   const model::Environment one = TRY(find(name));
-  if (one.name == "host") return field_error("ref", "`host` is always there");
+  if (one.name == "host")
+    return field_error("ref", "`host` is the host itself, and cannot be removed: name another one");
   if (one.name != TRY(model::parse_environment_source(name)).text()) {
-    return Error{Errc::not_found,
-                 fmt::format("there is no environment named {}; {} has that {}", quote(name),
-                             quote(one.name), one.digest == name ? "digest" : "source")};
+    return Error{
+        Errc::not_found,
+        fmt::format("there is no environment named {}; {} has that {}: `tare env rm {}` takes "
+                    "that name away",
+                    quote(name), quote(one.name), one.digest == name ? "digest" : "source",
+                    one.name)};
   }
   if (one.state == EnvironmentState::building) {
     return Error{Errc::conflict,
@@ -287,7 +313,8 @@ Result<> Environments::remove(std::string_view name, const fiber::Context& ctx) 
   // Nobody finds it from here on. Who had found it just before has begun to use it when the readers
   // have gone, or never will.
   if (!going_.insert(one.name).second)
-    return Error{Errc::conflict, fmt::format("{} is being taken away", quote(one.name))};
+    return Error{Errc::conflict,
+                 fmt::format("{} is being taken away: try again in a moment", quote(one.name))};
   auto removed = deps_.layers.readers_gone(ctx);
   if (removed) removed = remove_unused(one);
   going_.erase(one.name);

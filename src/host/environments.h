@@ -73,6 +73,8 @@ struct BuildAnswer {
   std::string ref = {};
 };
 
+// Why there is nothing of it to export, push or verify, and what to do.
+std::string no_layers(const model::Environment& environment, std::string_view verb);
 // One that people may give: not `host`, nor the source or digest of another.
 Result<> check_environment_name(const std::string& name);
 // Conflict when it stands for one already that is ready or being built. `fix`: what can be done.

@@ -29,7 +29,6 @@ Result<model::Environment> Environments::import(const ImportRequest& request, sy
   environment.name = request.name;
   environment.source = fmt::format("import:{}", snapshot::to_string(imported.kind));
   environment.created_ms = deps_.clock.wall_ms();
-  environment.reproducible = true;  // the same archive gives the same digest
   set_image(environment, imported);
   // Somebody may have taken the name meanwhile.
   TRY(deps_.records.run([&](runs::Store& store) -> Result<> {
@@ -45,8 +44,7 @@ Result<snapshot::Exported> Environments::write_archive(const model::Environment&
                                                        sys::UniqueFd out,
                                                        const fiber::Context& ctx) {
   if (environment.state != model::EnvironmentState::ready || environment.layers.empty()) {
-    return Error{Errc::invalid, fmt::format("environment {} has no layers: nothing to export",
-                                            quote(environment.name))};
+    return Error{Errc::invalid, no_layers(environment, "export")};
   }
   TRY(refuse_secrets(deps_.secrets, deps_.store, environment.layers, environment.config, ctx));
   const snapshot::ExportImage wanted{.layers = environment.layers,

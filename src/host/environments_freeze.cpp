@@ -15,11 +15,16 @@ Result<std::shared_ptr<LiveRun>> Environments::freezable(const std::string& sess
   if (!live || !(live->started || live->hibernates())) {
     const auto run = TRY(runs_.get(session));
     return Error{Errc::conflict,
-                 fmt::format("{} is not running ({})", session, model::to_string(run.state))};
+                 fmt::format("{} is not running ({}): `tare session list` shows those that are",
+                             session, model::to_string(run.state))};
   }
   if (live->is_over())
-    return Error{Errc::conflict, fmt::format("{} is not running (it is ending)", session)};
-  if (live->purpose != Purpose::run) return Error{Errc::denied, "this run builds an environment"};
+    return Error{
+        Errc::conflict,
+        fmt::format("{} is ending: freeze one that lives, see `tare session list`", session)};
+  if (live->purpose != Purpose::run)
+    return Error{Errc::denied,
+                 "this run builds an environment, and is no session: wait for its end"};
   if (live->is_going())
     return Error{Errc::conflict, session + " is being hibernated: try again in a moment"};
   if (!live->run.request.environment_digest.empty()) return live;
@@ -60,8 +65,6 @@ Result<model::Environment> Environments::freeze(const std::string& session, cons
   if (const auto base = find(request.environment_digest)) {
     environment.size_bytes += base->size_bytes;
     environment.files += base->files;
-    environment.reproducible = base->reproducible && own.root.empty() &&
-                               imported.layer.entries == 0;
     // Its flat layers stand for the lowest ones, if those are still the same.
     const auto& [ours, theirs] = std::tie(environment.layers, base->layers);
     if (ours.size() >= theirs.size() && std::equal(theirs.begin(), theirs.end(), ours.begin())) {

@@ -69,11 +69,12 @@ Result<BuildAnswer> Environments::pull(PullRequest request, runs::Blobs& blobs,
   environment.source = "oci:" + request.from.image.text();
   environment.state = model::EnvironmentState::building;
   environment.created_ms = deps_.clock.wall_ms();
-  environment.reproducible = !request.from.image.digest.empty();  // a tag may move
 
   NewRun wanted;
   wanted.request = registry_run("pull", request.from.image, request.from.insecure_http,
                                 request.platform, TRY(registry_program(blobs, deps_.offload, ctx)));
+  wanted.request.about = fmt::format("env pull {} --name {}", request.from.image.text(),
+                                     request.name);
   wanted.purpose = Purpose::build;
   wanted.image = std::move(environment);
   // Somebody may have taken the name meanwhile.
@@ -98,13 +99,13 @@ Result<model::Run> Environments::push(std::string_view reference, RegistryPlace 
     return field_error("image", "a push needs a tag: the digest follows from the environment");
   const model::Environment environment = TRY(find(reference));
   if (environment.state != model::EnvironmentState::ready || environment.layers.empty()) {
-    return Error{Errc::invalid, fmt::format("environment {} has no layers: nothing to push",
-                                            quote(environment.name))};
+    return Error{Errc::invalid, no_layers(environment, "push")};
   }
   TRY(refuse_secrets(deps_.secrets, deps_.store, environment.layers, environment.config, ctx));
   NewRun wanted;
   wanted.request = registry_run("push", to.image, to.insecure_http, {},
                                 TRY(registry_program(blobs, deps_.offload, ctx)));
+  wanted.request.about = fmt::format("env push {} {}", environment.name, to.image.text());
   wanted.purpose = Purpose::build;
   wanted.feed = [this, environment, line = credentials_line(to)](
                     sys::UniqueFd pipe, const fiber::Context& task) -> Result<> {

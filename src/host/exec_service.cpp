@@ -55,7 +55,9 @@ Result<std::shared_ptr<LiveRun>> ExecService::live_run(const std::string& run,
                                                        const fiber::Context& ctx) {
   auto live = TRY(runs_.running(run, ctx));
   if (live->purpose != Purpose::run)
-    return Error{Errc::denied, "this run builds an environment: nothing can be started in it"};
+    return Error{Errc::denied,
+                 "this run builds an environment: nothing can be started in it; `tare session new` "
+                 "makes a session"};
   return live;
 }
 
@@ -200,7 +202,9 @@ Result<std::shared_ptr<LiveExec>> ExecService::need_live(const std::string& run,
   auto found = live(run, number);
   if (found && !found->ended) return found;
   TRY(get(run, number));
-  return Error{Errc::conflict, fmt::format("exec {} of {} has ended", number, run)};
+  return Error{
+      Errc::conflict,
+      fmt::format("exec {} of {} has ended: `tare session execs {}` lists them", number, run, run)};
 }
 
 Result<> ExecService::signal(const std::string& run, std::uint32_t number, int signal,
@@ -214,9 +218,10 @@ Result<> ExecService::resize(const std::string& run, std::uint32_t number,
                              model::TerminalSize size) {
   const auto found = TRY(need_live(run, number));
   if (!found->exec.request.terminal)
-    return Error{Errc::conflict, fmt::format("exec {} has no terminal", number)};
+    return Error{Errc::conflict, fmt::format("exec {} has no terminal: start it with -t", number)};
   if (!found->terminal.valid())
-    return Error{Errc::conflict, fmt::format("exec {} has not started yet", number)};
+    return Error{Errc::conflict,
+                 fmt::format("exec {} has not started yet: try again in a moment", number)};
   return sys::set_terminal_size(found->terminal.get(), size.rows, size.columns);
 }
 

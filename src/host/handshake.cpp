@@ -26,7 +26,10 @@ std::string handshake_folder(const model::RunnerManifest& manifest) {
 }
 
 Result<> judge_handshake(const std::optional<model::Outcome>& outcome, const runs::OutputLog& log) {
-  if (!outcome) return Error{Errc::timeout, "the handshake does not end"};
+  if (!outcome)
+    return Error{Errc::timeout,
+                 "the handshake does not end: try it by hand (`tare run --env ENV --runner "
+                 "NAME@VERSION`), or give it more handshake_time in runner.toml"};
   if (outcome->reason != model::EndReason::exited || outcome->exit_code != 0) {
     const std::string how = outcome->message.empty()
                                 ? fmt::format("with status {}", outcome->exit_code)

@@ -180,7 +180,8 @@ void LauncherLink::on_stopped(sandbox::StoppedMessage message, std::vector<sys::
 }
 
 Result<StandingSandbox> LauncherLink::stop(const std::string& run, const fiber::Context& ctx) {
-  if (stopping_.contains(run)) return Error{Errc::conflict, run + " is being frozen already"};
+  if (stopping_.contains(run))
+    return Error{Errc::conflict, run + " is being frozen already: try again in a moment"};
   const std::uint64_t connection = connection_;
   Stopping& mine = stopping_[run];
   const auto answered = [&] { return mine.answer || connection_ != connection || !ready_; };
@@ -189,7 +190,7 @@ Result<StandingSandbox> LauncherLink::stop(const std::string& run, const fiber::
   Stopping result = std::move(mine);
   stopping_.erase(run);
   if (!told) return std::move(told).error();
-  if (!result.answer) return Error{Errc::unavailable, "tare-launcher is gone"};
+  if (!result.answer) return Error{Errc::unavailable, "tare-launcher is gone: run `tare up`"};
   if (!result.answer->error.empty())
     return Error{Errc::conflict, run + " cannot be frozen now: " + result.answer->error};
   return StandingSandbox{std::move(result.fds[0]), std::move(result.fds[1]),
@@ -201,7 +202,8 @@ Result<sandbox::SwappedMessage> LauncherLink::swap(sandbox::SwapMessage wanted, 
                                                    const fiber::Context& ctx) {
   touched = false;
   const std::string run = wanted.id;
-  if (swapping_.contains(run)) return Error{Errc::conflict, run + " gets another runner already"};
+  if (swapping_.contains(run))
+    return Error{Errc::conflict, run + " gets another runner already: try again in a moment"};
   const std::uint64_t connection = connection_;
   auto& answer = swapping_[run];
   const auto answered = [&] { return answer || connection_ != connection || !ready_; };
@@ -213,7 +215,7 @@ Result<sandbox::SwappedMessage> LauncherLink::swap(sandbox::SwapMessage wanted, 
   auto result = std::move(answer);
   swapping_.erase(run);
   if (!told) return std::move(told).error();
-  if (!result) return Error{Errc::unavailable, "tare-launcher is gone"};
+  if (!result) return Error{Errc::unavailable, "tare-launcher is gone: run `tare up`"};
   touched = result->touched;
   if (result->error.empty()) return std::move(*result);
   return Error{Errc::conflict, "its runner cannot be changed: " + result->error};

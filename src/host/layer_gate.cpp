@@ -8,7 +8,9 @@ Result<LayerGate::Scope> LayerGate::publish(const fiber::Context& ctx) {
 }
 
 Result<LayerGate::Scope> LayerGate::sweep(const fiber::Context& ctx) {
-  if (sweeps_ > 0) return Error{Errc::conflict, "unused layers are being removed already"};
+  if (sweeps_ > 0)
+    return Error{Errc::conflict,
+                 "unused layers are being removed already: try again when that is done"};
   const auto patience = ctx.with_timeout(kSweepPatience);
   auto waited = changed_.wait_until([this] { return publishers_ == 0; }, patience);
   if (!waited && waited.error().code == Errc::timeout) {
@@ -17,7 +19,9 @@ Result<LayerGate::Scope> LayerGate::sweep(const fiber::Context& ctx) {
                  "(`tare ps` shows builds)"};
   }
   TRY(std::move(waited));
-  if (sweeps_ > 0) return Error{Errc::conflict, "unused layers are being removed already"};
+  if (sweeps_ > 0)
+    return Error{Errc::conflict,
+                 "unused layers are being removed already: try again when that is done"};
   return Scope(sweeps_, changed_);
 }
 

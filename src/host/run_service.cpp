@@ -248,7 +248,9 @@ Result<std::shared_ptr<LiveRun>> RunService::running(const std::string& id,
   if (waited) waited = live->changed.wait_until(settled, patient);
   if (!waited && waited.error().code != Errc::timeout) return std::move(waited).error();
   if (live->ended_durably()) return has_ended(live->run);
-  if (live->is_over()) return Error{Errc::conflict, fmt::format("run {} is ending", id)};
+  if (live->is_over())
+    return Error{Errc::conflict,
+                 fmt::format("run {} is ending: `tare ps` shows those that are active", id)};
   if (!live->wake_fault.empty()) {
     return Error{Errc::conflict, fmt::format("session {} could not be woken, and sleeps on: {}", id,
                                              live->wake_fault)};
@@ -339,7 +341,8 @@ Result<model::Run> RunService::wait(const std::string& id, const fiber::Context&
 Result<> RunService::remove(const std::string& id, const fiber::Context& ctx) {
   if (live(id)) return Error{Errc::conflict, "run " + id + " has not ended; `tare kill` ends it"};
   const model::Run run = TRY(get(id));
-  if (!model::is_terminal(run.state)) return Error{Errc::conflict, "run " + id + " has not ended"};
+  if (!model::is_terminal(run.state))
+    return Error{Errc::conflict, "run " + id + " has not ended; `tare kill` ends it"};
   TRY(snapshot::expect<snapshot::Done>(deps_.store.call(snapshot::RemoveRun{id}, {}, ctx)));
   return deps_.records.run([&](runs::Store& store) { return store.delete_run(kTenant, id); });
 }

@@ -49,11 +49,16 @@ bool leads_into_its_own(const std::vector<std::string>& variables) {
 Result<std::shared_ptr<LiveRun>> RunnerSwap::find(const std::string& session) {
   const auto there = runs_.live(session);
   if (there && !there->run.request.session)
-    return Error{Errc::conflict, session + " is a run: it keeps the runner that it began with"};
+    return Error{Errc::conflict, session +
+                                     " is a run, and keeps the runner that it began with: `tare "
+                                     "runner use` is for the next ones"};
   if (there && there->run.request.runner.empty())
-    return Error{Errc::conflict, session + " was made without a runner"};
+    return Error{Errc::conflict, session +
+                                     " was made without a runner: make one with `tare session new "
+                                     "--env ENV --runner RUNNER`"};
   auto live = TRY(runs_.running(session, ctx_));  // one that hibernates is woken
-  if (live->getting_runner) return Error{Errc::conflict, session + " gets another runner already"};
+  if (live->getting_runner)
+    return Error{Errc::conflict, session + " gets another runner already: try again in a moment"};
   return live;
 }
 

@@ -22,7 +22,11 @@ Result<model::Runner> find_runner(runs::Store& store, const model::RunnerRef& re
 Result<model::Agent> agent_with_runner(runs::Store& store, const std::string& name) {
   model::Agent agent = TRY(store.get_agent(kTenant, name, std::nullopt));
   if (!agent.manifest.runner.empty()) return agent;
-  return Error{Errc::conflict, fmt::format("agent {} has no runner: agent.toml names none", name)};
+  return Error{
+      Errc::conflict,
+      fmt::format("agent {} has no runner: write runner = \"NAME\" into its agent.toml, and "
+                  "`tare agent apply` it",
+                  name)};
 }
 
 // The agent, if that runner can be rolled out to it.
@@ -32,7 +36,9 @@ Result<model::Agent> agent_for(runs::Store& store, const std::string& name,
   const model::RunnerRef own = TRY(model::parse_runner_ref(agent.manifest.runner));
   if (own.name != runner) {
     return field_error("runner",
-                       fmt::format("agent {} is made for {}, not for {}", name, own.name, runner));
+                       fmt::format("agent {} is made for {}, not for {}: `tare runner list` shows "
+                                   "the versions of {}",
+                                   name, own.name, runner, own.name));
   }
   if (own.version.empty()) return agent;
   return Error{Errc::conflict,
@@ -63,7 +69,9 @@ Result<> refuse_if_needed(runs::Store& store, const model::Runner& runner) {
   return store.each_agent_version(kTenant, [&](const model::Agent& agent) -> Result<> {
     if (agent.manifest.runner != reference) return ok();
     return Error{Errc::conflict,
-                 fmt::format("agent {}@{} needs runner {}", agent.name, agent.version, reference)};
+                 fmt::format("agent {}@{} needs runner {}, as its agent.toml says: it is kept, and "
+                             "so is the runner",
+                             agent.name, agent.version, reference)};
   });
 }
 
@@ -208,7 +216,8 @@ Result<model::Rollout> Runners::use(const model::RunnerRef& ref, const std::stri
     model::Rollout next = model::next_rollout(now.value_or(model::Rollout{}), runner.reference(),
                                               percent);
     if (percent < 100 && next.rest.empty())
-      return field_error("percent", "nothing is in use that the rest could have");
+      return field_error("percent",
+                         "nothing is in use that the rest could have: leave --percent out");
     next.at_ms = deps_.clock.wall_ms();
     return store.add_rollout(kTenant, agent, next);
   });
@@ -224,7 +233,9 @@ Result<model::Rollout> Runners::back(const std::string& agent, const fiber::Cont
     // Of another runner, from before agent.toml named this one, there is nothing to go back to.
     if (!before || TRY(model::parse_runner_ref(before->runner)).name != own)
       return Error{Errc::conflict,
-                   fmt::format("agent {} had no other version of {} before", agent, own)};
+                   fmt::format("agent {} had no other version of {} before: `tare runner history "
+                               "--agent {}` lists what it had, `tare runner use` gives it one",
+                               agent, own, agent)};
     model::Rollout next = *before;
     for (const std::string* one : {&next.runner, &next.rest}) {
       if (!one->empty()) TRY(find_runner(store, TRY(model::parse_runner_ref(*one))));

@@ -162,7 +162,8 @@ Result<sandbox::FileHead> FileOperation::head(const fiber::Context& ctx) {
   auto whole = read_whole(&head, sizeof head, limited);
   if (!whole && whole.error().code == Errc::timeout) {
     return Error{Errc::timeout,
-                 fmt::format("{} did not answer within {} s", run_, kAnswerTimeout.count())};
+                 fmt::format("{} did not answer within {} s: try again when it does less", run_,
+                             kAnswerTimeout.count())};
   }
   if (!TRY(std::move(whole))) {
     // It may not even have been started: the process limit, say.

@@ -38,10 +38,13 @@ Result<std::shared_ptr<LiveRun>> Sessions::live_session(const std::string& id,
   if (!live) {
     const model::Run ended = TRY(runs_.get(id));  // not_found
     return Error{Errc::conflict,
-                 fmt::format("session {} has ended ({})", id, model::to_string(ended.state))};
+                 fmt::format("session {} has ended ({}): `tare session list` shows those that live",
+                             id, model::to_string(ended.state))};
   }
   TRY(live->changed.wait_until([&] { return !live->is_going() && !live->swapping; }, ctx));
-  if (live->is_over()) return Error{Errc::conflict, fmt::format("session {} is ending", id)};
+  if (live->is_over())
+    return Error{Errc::conflict,
+                 fmt::format("session {} is ending: `tare session new` makes another", id)};
   if (live->started || (live->hibernates() && !live->driven)) return live;
   return Error{Errc::conflict, fmt::format("session {} is just being started: try again", id)};
 }

@@ -172,7 +172,7 @@ Json to_json(const Environment& environment) {
       {"source", environment.source},         {"state", to_string(environment.state)},
       {"digest", environment.digest},         {"layers", text_list(environment.layers)},
       {"size_bytes", environment.size_bytes}, {"files", environment.files},
-      {"created_ms", environment.created_ms}, {"reproducible", environment.reproducible},
+      {"created_ms", environment.created_ms}, {"reproducible", environment.is_reproducible()},
   };
   if (environment.created_ms != 0) object["created_at"] = format_utc(environment.created_ms);
   if (!environment.flat.empty()) {
@@ -205,7 +205,8 @@ Result<Environment> read_environment(const Node& node) {
   fields.required("created_ms", out.created_ms, integer<std::uint64_t>(0, kMaxCount));
   fields.optional("created_at", for_people, text(kMaxNameBytes));
   fields.optional("build", out.build, text(kRunIdBytes));
-  fields.required("reproducible", out.reproducible, boolean());
+  bool said = false;  // follows from the digest; older records say what they were made of
+  fields.optional("reproducible", said, boolean());
   fields.optional("online_build", out.online_build, boolean());
   TRY(fields.finish());
   TRY(check_flat(out));

@@ -62,9 +62,12 @@ struct Environment {
   std::uint64_t size_bytes = 0;
   std::uint64_t files = 0;
   std::uint64_t created_ms = 0;
-  std::string build = {};  // id of the run that builds or built it, or ""
-  bool reproducible = false;
+  std::string build = {};     // id of the run that builds or built it, or ""
   bool online_build = false;  // the commands that build it have the host's network
+
+  // What is begun on it finds the same bytes each time. Follows from the digest: the same for all
+  // of one digest, wherever they come from. Not `host`, nor what is not ready.
+  bool is_reproducible() const { return !digest.empty(); }
 
   friend bool operator==(const Environment&, const Environment&) = default;
 };

@@ -99,7 +99,6 @@ TEST(EnvironmentJson, an_environment_comes_back_the_same) {
   environment.files = 6;
   environment.created_ms = 7;
   environment.build = "run_01aryz6s41tsv4rrffq69g5fav";
-  environment.reproducible = true;
   EXPECT_EQ(environment_from_json(parse_json(to_text(to_json(environment))).value()).value(),
             environment);
   const Environment host{.tenant = "default",
@@ -126,6 +125,24 @@ TEST(EnvironmentJson, what_does_not_fit_is_refused) {
        {EnvironmentState::ready, EnvironmentState::building, EnvironmentState::failed}) {
     EXPECT_EQ(environment_state_from(to_string(state)).value(), state);
   }
+}
+
+TEST(Environment, whether_it_is_reproducible_follows_from_its_digest_alone) {
+  Environment one{.name = "imported", .source = "import:tar", .digest = kDigest};
+  one.layers = {kDigest};
+  Environment other = one;
+  other.name = "frozen";
+  other.source = "freeze:run_01aryz6s41tsv4rrffq69g5fav";
+  for (const Environment& each : {one, other}) {
+    const Json json = to_json(each);
+    EXPECT_EQ(json.as_object().at("reproducible"), Json(true)) << each.name;
+    // Also of a record of an earlier release, which said what it was made of.
+    JsonObject before = json.as_object();
+    before["reproducible"] = false;
+    EXPECT_EQ(to_json(environment_from_json(before).value()), json);
+  }
+  EXPECT_EQ(to_json(Environment{.name = "host", .source = "host"}).as_object().at("reproducible"),
+            Json(false));
 }
 
 }  // namespace

@@ -122,6 +122,9 @@ struct RunRequest {
   std::uint64_t idle_timeout_ms = 0;  // of a session; 0 = never
   OnIdle on_idle = OnIdle::hibernate;
   std::string forked_from = {};  // id of the session it began as a copy of, or ""
+  // Of a run that Tare makes of a command of its own: the command, "env pull alpine:3 --name
+  // alpine".
+  std::string about = {};
   bool with_stdin = false;
   bool attach = false;  // a client follows live: output beyond the kept log waits for it
   std::string idempotency_key = {};  // "" for none

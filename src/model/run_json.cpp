@@ -107,6 +107,7 @@ Json to_json(const RunRequest& request) {
     object["on_idle"] = to_string(request.on_idle);
   }
   if (!request.forked_from.empty()) object["forked_from"] = request.forked_from;
+  if (!request.about.empty()) object["about"] = request.about;
   if (!request.runner.empty()) {
     object["runner"] = request.runner;
     object["runner_digest"] = request.runner_digest;
@@ -133,6 +134,7 @@ Result<RunRequest> read_run_request(const Node& node) {
                   integer<std::uint64_t>(0, LimitBounds::kTimeMaxMs));
   fields.optional("on_idle", request.on_idle, parsed(on_idle_from));
   fields.optional("forked_from", request.forked_from, read_run_id);
+  fields.optional("about", request.about, text(kMaxMessageBytes));
   fields.optional("user", request.user, read_user);
   fields.optional("cwd", request.cwd, text(kMaxPathBytes));
   fields.optional("profile", request.profile, choice({"strict", "default", "build"}));

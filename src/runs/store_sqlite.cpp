@@ -28,7 +28,8 @@ Result<std::size_t> checked_limit(std::size_t limit) {
 }
 
 Error no_such_run(std::string_view run_id) {
-  return Error{Errc::not_found, fmt::format("there is no run {}", quote(run_id))};
+  return Error{Errc::not_found,
+               fmt::format("there is no run {}: `tare ps -a` lists them", quote(run_id))};
 }
 
 Result<std::optional<RunRow>> find_run(sql::Database& database, std::string_view tenant,

@@ -61,7 +61,9 @@ Result<model::Agent> SqliteStore::get_agent(std::string_view tenant, std::string
   }
   if (found) return std::move(*found);
   const std::string which = version ? fmt::format(" version {}", *version) : std::string();
-  return Error{Errc::not_found, fmt::format("there is no agent {}{}", quote(name), which)};
+  return Error{Errc::not_found,
+               fmt::format("there is no agent {}{}: `tare agent list` shows those there are",
+                           quote(name), which)};
 }
 
 Result<AgentPage> SqliteStore::list_agents(std::string_view tenant, std::string_view cursor,
@@ -125,7 +127,9 @@ Result<model::Environment> SqliteStore::get_environment(std::string_view tenant,
     }));
     if (found) return std::move(*found);
   }
-  return Error{Errc::not_found, fmt::format("there is no environment {}", quote(reference))};
+  return Error{Errc::not_found,
+               fmt::format("there is no environment {}: `tare env list` shows those there are",
+                           quote(reference))};
 }
 
 Result<std::vector<model::Environment>> SqliteStore::list_environments(std::string_view tenant) {
@@ -148,7 +152,10 @@ Result<> SqliteStore::delete_environment(std::string_view tenant, std::string_vi
                          return ok();
                        }));
   if (!there) {
-    return Error{Errc::not_found, fmt::format("there is no environment named {}", quote(name))};
+    return Error{
+        Errc::not_found,
+        fmt::format("there is no environment named {}: `tare env list` shows those there are",
+                    quote(name))};
   }
   TRY(database_->execute("DELETE FROM environments WHERE tenant = ?1 AND name = ?2",
                          {tenant, name}));

@@ -72,7 +72,6 @@ inline model::Environment an_environment(std::string_view name, std::string_view
   environment.layers = {environment.digest};
   environment.size_bytes = 12;
   environment.created_ms = 1'700'000'000'000;
-  environment.reproducible = true;
   return environment;
 }
 
