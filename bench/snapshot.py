@@ -1,7 +1,7 @@
 """What freezing costs: a live session's change becomes an environment, through the API of a tared
 of our own, measured in turn with what other people's tools do with the same files.
 
-    ./dev bench snapshot [--json] [--n 20] [--only ROW]
+    ./dev bench snapshot [--json] [--n 20] [--only ROW[,ROW...]]
 
   freeze_1mb, _10mb, _100mb   POST /v1/sessions/ID/freeze sent -> 201 received (the layer is
                               durable, the record committed): so much changed in an environment
@@ -57,7 +57,7 @@ class Rows:
         self.options = options
 
     def wanted(self, name):
-        return not self.options.only or name.startswith(self.options.only)
+        return any(name.startswith(only) for only in self.options.only.split(","))
 
     def times(self, name, us, peer=None, peer_us=None):
         us = sorted(us)
@@ -278,7 +278,7 @@ def start_rows(rows, home):
 
 
 def sleep_rows(rows, home):
-    if not rows.wanted("hibernate") and not rows.wanted("wake") and not rows.wanted("fork"):
+    if not any(rows.wanted(name) for name in ("hibernate", "wake", "wake_and_exec", "fork")):
         return
     session = Session(home, "big")
     us = {"hibernate": [], "wake": [], "wake_and_exec": [], "fork": []}

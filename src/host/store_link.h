@@ -26,7 +26,8 @@ namespace tare::host {
 
 class StoreLink {
  public:
-  // Each may take 2 GiB of memory and minutes of a processor (snapshot/unpacker.cpp).
+  // Each may take 512 MiB of memory and minutes of a processor (snapshot/unpacker.cpp); what all of
+  // them take on the disk has one bound (snapshot/import_budget.h).
   static constexpr std::size_t kMaxUnpacking = 8;
   static constexpr std::chrono::minutes kUnpackPatience{5};
 

@@ -67,6 +67,7 @@ class Job {
   Result<sys::Message> receive();
   Result<sys::UniqueFd> staged_root();
   OnProgress progress(bool hashing);
+  OnProgress unpacking();
   void set_deadline(std::uint64_t timeout_ms);
 
   const JobContext& context_;
@@ -90,6 +91,15 @@ OnProgress Job::progress(bool hashing) {
                                   TRY(encode(Reply(Progress{entries, bytes, hashing}))));
     if (!sent && sent.error().sys != EAGAIN) return Error{Errc::cancelled, "the client is gone"};
     return ok();
+  };
+}
+
+// The unpacker waits for this before it writes more.
+OnProgress Job::unpacking() {
+  return [this, tell = progress(false)](std::uint64_t entries, std::uint64_t bytes) -> Result<> {
+    TRY(context_.budget->use(context_.slot, bytes, entries));
+    TRY(check_free_space(context_.store.staging()));
+    return tell(entries, bytes);
   };
 }
 
@@ -131,9 +141,9 @@ Result<Reply> Job::import_tar_stream(const ImportTar& request, std::vector<sys::
   set_deadline(request.timeout_ms);
   const Forbidden secrets = TRY(Forbidden::read(fds[1].get(), kFixOfImport));
   sys::UniqueFd root = TRY(staged_root());
-  const TarCounts dropped = TRY(unpack(std::move(fds[0]), std::move(root), request.limits,
-                                       progress(false),
-                                       {context_.clock, deadline_us_, context_.store.lock_fd()}));
+  const TarCounts dropped = TRY(
+      unpack(std::move(fds[0]), std::move(root), request.limits, unpacking(),
+             {context_.clock, deadline_us_, context_.store.lock_fd(), context_.budget}));
   Imported imported = TRY(
       context_.store.publish(context_.name, progress(true), {.secrets = secrets.check()}));
   imported.dropped = dropped;
@@ -158,8 +168,8 @@ Result<Reply> Job::import_image(const ImportImage& request, std::vector<sys::Uni
   const Forbidden secrets = TRY(Forbidden::read(fds[1].get(), kFixOfImport));
   const sys::UniqueFd stage = TRY(context_.store.stage(context_.name));
   ImageImported imported = TRY(
-      unpack_image(std::move(fds[0]), TRY(sys::dup_fd(stage.get())), request, progress(false),
-                   {context_.clock, deadline_us_, context_.store.lock_fd()}));
+      unpack_image(std::move(fds[0]), TRY(sys::dup_fd(stage.get())), request, unpacking(),
+                   {context_.clock, deadline_us_, context_.store.lock_fd(), context_.budget}));
   if (secrets.check() != nullptr) TRY(refuse_secrets_in(imported.config, *secrets.check()));
   const Conditions conditions{.secrets = secrets.check()};
   for (const std::string& part : TRY(staged_layers(stage.get(), imported.kind))) {

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "snapshot/import_budget.h"
 #include "snapshot/layer_store.h"
 #include "snapshot/protocol.h"
 #include "sys/fd.h"
@@ -29,6 +30,8 @@ struct JobContext {
   const Clock& clock;
   std::string name;     // of its staging folder: random, unique
   int connection = -1;  // non-blocking
+  ImportBudget* budget = nullptr;
+  std::size_t slot = 0;  // of the budget, when it unpacks an archive
 };
 
 // The closing reply. Progress goes out meanwhile, dropped when the client does not keep up.

@@ -1,5 +1,6 @@
 // tare-store: owns the layers and collects what agents leave behind. Started as root:
 //   tare-store --home DIR --user tare
+//       --import-bytes SIZE: what archives that are being unpacked may take together (64G)
 //   tare-store --home DIR --rootless      for an ordinary user: executes itself again as root of a
 //       user namespace of its own, with --inside (sys/own_namespace.h)
 // It keeps uid 0 with four capabilities (privileges.h) and no network, and listens on
@@ -16,9 +17,11 @@
 #include <cstdlib>
 #include <optional>
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
+#include "snapshot/import_budget.h"
 #include "snapshot/layer_store.h"
 #include "snapshot/privileges.h"
 #include "snapshot/service.h"
@@ -32,11 +35,13 @@ namespace {
 
 constexpr std::uint64_t
     kLockWaitMs = 10'000;  // jobs of a killed predecessor die at once, but not instantly
-constexpr std::string_view kUsage = "usage: tare-store --home DIR [--user NAME]\n";
+constexpr std::string_view
+    kUsage = "usage: tare-store --home DIR [--user NAME] [--import-bytes SIZE]\n";
 
 struct Options {
   std::string home;
   std::string user = "tare";
+  std::uint64_t import_bytes = kDefaultImportBytes;
   bool rootless = false;
   bool inside = false;  // root of our own namespace
 };
@@ -55,6 +60,8 @@ std::optional<Options> parse(int argc, char** argv) {
       options.home = argv[i + 1];
     else if (name == "--user")
       options.user = argv[i + 1];
+    else if (const auto size = parse_size(argv[i + 1]); name == "--import-bytes" && size)
+      options.import_bytes = *size;
     else
       return std::nullopt;
   }
@@ -100,8 +107,9 @@ Result<> serve(const Options& options, const Logger& log) {
   TRY(drop_privileges());
   RealClock clock;
   SystemRandom random;
+  ImportBudget budget = TRY(ImportBudget::make(options.import_bytes));
   log.info("store ready", {{"home", options.home}, {"swept", swept}});
-  Service service({store, log, clock, random}, std::move(listener), stop.get());
+  Service service({store, log, clock, random, budget}, std::move(listener), stop.get());
   TRY(service.run());
   log.info("store stopped");
   return ok();

@@ -162,11 +162,32 @@ std::string Service::fresh_name() {
   return to_hex(bytes);
 }
 
+// For what unpacks an archive; false when that was refused.
+bool Service::take_slot(Connection& connection, const Request& request) {
+  const bool unpacks = std::holds_alternative<ImportTar>(request) ||
+                       std::holds_alternative<ImportImage>(request);
+  if (!unpacks) return true;
+  connection.slot = deps_.budget.take();
+  if (connection.slot) return true;
+  const Error full{Errc::exhausted,
+                   "too many archives are being unpacked or removed: try again in a moment"};
+  if (!send_reply(connection.fd.get(), failed(full))) connection.closing = true;
+  return false;
+}
+
+void Service::give_back(std::optional<std::size_t> slot) {
+  if (slot) deps_.budget.give_back(*slot);
+}
+
 void Service::start_job(Connection& connection, const Request& request,
                         std::vector<sys::UniqueFd> fds) {
+  if (!take_slot(connection, request)) return;
   connection.job_name = fresh_name();
   auto child = sys::fork_child();
-  if (!child) return refuse(connection, child.error());
+  if (!child) {
+    give_back(std::exchange(connection.slot, std::nullopt));
+    return refuse(connection, child.error());
+  }
   if (!child->valid()) job_main(connection, request, std::move(fds));
   connection.job = std::move(child).value();
   ++jobs_;
@@ -188,7 +209,8 @@ void Service::leave_service(const Connection* kept) {
 void Service::job_main(Connection& connection, const Request& request,
                        std::vector<sys::UniqueFd> fds) {
   leave_service(&connection);
-  const JobContext context{deps_.store, deps_.clock, connection.job_name, connection.fd.get()};
+  const JobContext context{deps_.store,         deps_.clock,   connection.job_name,
+                           connection.fd.get(), &deps_.budget, connection.slot.value_or(0)};
   const auto [reply, beside] = run_job(request, std::move(fds), context);
   if (!send_reply(connection.fd.get(), reply, beside.get())) ::_exit(kNotAnswered);
   const bool close = std::holds_alternative<ImportFiles>(request) &&
@@ -198,13 +220,15 @@ void Service::job_main(Connection& connection, const Request& request,
 
 void Service::end_job(Connection& connection) {
   const auto status = connection.job.wait(nullptr);
+  const auto slot = std::exchange(connection.slot, std::nullopt);
   --jobs_;
   if (status && !status->signalled &&
       (status->code == kAnswered || status->code == kAnsweredAndClose)) {
+    give_back(slot);
     connection.closing = status->code == kAnsweredAndClose;
     return;
   }
-  sweep_later(connection.job_name);
+  sweep_later(connection.job_name, slot);
   const std::string how = !status ? status.error().message
                                   : (status->signalled ? "signal " : "status ") +
                                         std::to_string(status->code);
@@ -216,18 +240,20 @@ void Service::end_job(Connection& connection) {
 void Service::cancel(Connection& connection) {
   (void)connection.job.signal(SIGKILL);
   const auto ended = connection.job.wait(nullptr);
+  const auto slot = std::exchange(connection.slot, std::nullopt);
   --jobs_;
   connection.closing = true;
-  if (ended && !ended->signalled) return;
+  if (ended && !ended->signalled) return give_back(slot);
   deps_.log.info("job cancelled", {{"job", connection.job_name}});
-  sweep_later(connection.job_name);
+  sweep_later(connection.job_name, slot);
 }
 
 // In a process of its own: it may be a large tree. The job's own child (an unpacker) may still be
 // dying, so it is tried again for a while; what is left even then goes at the next start.
-void Service::sweep_later(std::string name, int attempt) {
+void Service::sweep_later(std::string name, std::optional<std::size_t> slot, int attempt) {
   auto child = sys::fork_child();
   if (!child) {
+    give_back(slot);
     deps_.log.error("sweep", child.error(), {{"job", name}});
     return;
   }
@@ -239,7 +265,7 @@ void Service::sweep_later(std::string name, int attempt) {
     }
     ::_exit(1);
   }
-  sweepers_.push_back({std::move(child).value(), std::move(name), attempt});
+  sweepers_.push_back({std::move(child).value(), std::move(name), slot, attempt});
 }
 
 void Service::reap_sweepers() {
@@ -251,7 +277,9 @@ void Service::reap_sweepers() {
     const bool killed = ended && ended->signalled;  // by somebody else: it had not given up
     const bool swept = ended && !killed && ended->code == 0;
     if (killed || (!swept && sweeper->attempt < kSweepAttempts))
-      sweep_later(sweeper->name, sweeper->attempt + (killed ? 0 : 1));
+      sweep_later(sweeper->name, sweeper->slot, sweeper->attempt + (killed ? 0 : 1));
+    else
+      give_back(sweeper->slot);
     if (!swept)
       deps_.log.warning("sweep ended badly",
                         {{"job", sweeper->name}, {"attempt", sweeper->attempt}});

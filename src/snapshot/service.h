@@ -9,12 +9,14 @@
 #pragma once
 
 #include <list>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/result.h"
+#include "snapshot/import_budget.h"
 #include "snapshot/layer_store.h"
 #include "sys/fd.h"
 #include "sys/process.h"
@@ -32,6 +34,7 @@ class Service {
     const Logger& log;
     const Clock& clock;
     Random& random;
+    ImportBudget& budget;
   };
   // `stop` becomes readable when the service shall end (a signalfd).
   Service(Deps deps, sys::UniqueFd listener, int stop);
@@ -45,12 +48,14 @@ class Service {
     bool closing = false;  // no more requests; goes when no job is left
     sys::Child job;
     std::string job_name;
+    std::optional<std::size_t> slot = {};  // of the budget: it unpacks an archive
   };
   using Connections = std::list<Connection>;
   // Removes what a job that did not end well has left in staging.
   struct Sweeper {
     sys::Child child;
     std::string name;
+    std::optional<std::size_t> slot;  // what is left counts until it is gone
     int attempt = 1;
   };
 
@@ -67,7 +72,9 @@ class Service {
   void end_job(Connection& connection);
   void cancel(Connection& connection);
   void leave_service(const Connection* kept);
-  void sweep_later(std::string name, int attempt = 1);
+  bool take_slot(Connection& connection, const Request& request);
+  void give_back(std::optional<std::size_t> slot);
+  void sweep_later(std::string name, std::optional<std::size_t> slot, int attempt = 1);
   void reap_sweepers();
   std::string fresh_name();
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <optional>
 
 #include "base/text.h"
@@ -22,8 +23,9 @@ constexpr std::size_t kMaxXattrBytesPerEntry = 64 * 1024;
 constexpr std::string_view kWhiteout = ".wh.";
 constexpr std::string_view kWhiteoutsOwn = ".wh..wh.";
 constexpr std::string_view kOpaque = ".wh..wh..opq";
+constexpr std::size_t kHoleBytes = 4096;  // at a multiple of it
 constexpr std::uint64_t kProgressEveryEntries = 256;
-constexpr std::uint64_t kProgressEveryBytes = std::uint64_t{4} << 20;
+constexpr std::uint64_t kProgressEveryBytes = std::uint64_t{1} << 20;
 
 std::uint64_t saturating_sum(std::uint64_t a, std::uint64_t b) {
   return a > UINT64_MAX - b ? UINT64_MAX : a + b;
@@ -74,6 +76,8 @@ class TarImport {
   std::optional<Error> fault_of_size(std::uint64_t size, std::string_view path,
                                      const TreeLimits& limits) const;
   Result<> add_file(archive* reader, archive_entry* entry, const EntryMetadata& metadata);
+  Result<> write_data(TreeWriter::File& file, std::span<const std::byte> data,
+                      std::uint64_t offset);
   Result<EntryMetadata> metadata_of(archive_entry* entry, std::string_view path);
   Result<std::vector<sys::Xattr>> xattrs_of(archive_entry* entry, std::string_view path);
   Result<> tell();
@@ -242,6 +246,32 @@ Result<std::vector<sys::Xattr>> TarImport::xattrs_of(archive_entry* entry, std::
   return kept;
 }
 
+bool all_zeros(std::span<const std::byte> bytes) {
+  return bytes.front() == std::byte{0} &&
+         std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
+}
+
+// Zeros are not written: what an archive spells out becomes a hole again. No digest covers where
+// those are.
+Result<> TarImport::write_data(TreeWriter::File& file, std::span<const std::byte> data,
+                               std::uint64_t offset) {
+  std::size_t begin = 0, end = 0;  // of what is to be written
+  const auto write = [&]() -> Result<> {
+    return begin == end ? ok()
+                        : writer_.write(file, data.subspan(begin, end - begin), offset + begin);
+  };
+  while (end < data.size()) {
+    const std::size_t to_border = kHoleBytes - (offset + end) % kHoleBytes;
+    const std::size_t piece = std::min(to_border, data.size() - end);
+    if (all_zeros(data.subspan(end, piece))) {
+      TRY(write());
+      begin = end + piece;
+    }
+    end += piece;
+  }
+  return write();
+}
+
 Result<> TarImport::add_file(archive* reader, archive_entry* entry, const EntryMetadata& metadata) {
   const std::string_view raw = archive_entry_pathname(entry);
   if (raw.ends_with('/')) return refused(raw, "is a file whose name ends with a slash");
@@ -262,7 +292,7 @@ Result<> TarImport::add_file(archive* reader, archive_entry* entry, const EntryM
       return refused(raw, "has data beyond its end");
     }
     const std::span data(static_cast<const std::byte*>(bytes), count);
-    TRY(writer_.write(file, data, static_cast<std::uint64_t>(offset)));
+    TRY(write_data(file, data, static_cast<std::uint64_t>(offset)));
     TRY(tell());
   }
   return writer_.finish_file(file, size, metadata);

@@ -1,7 +1,8 @@
 // Unpacks a tar stream (plain, gzip, zstd or xz; ustar, pax and GNU) through a TreeWriter. The
 // stream is hostile: this runs in a process of its own (jobs.h) that can write nowhere else.
 //
-// A file counts with its whole length, its holes too: each byte of them is read and hashed.
+// A file counts with its whole length, its holes too: each byte of them is read and hashed. Blocks
+// of zeros become holes, whether the archive has them as such or spells them out.
 //
 // Kept: names and link targets byte by byte, owner (0..65535), mode with setuid bits, mtime in
 // whole seconds, user.* attributes, hard links, holes. Dropped and counted: devices, FIFOs,

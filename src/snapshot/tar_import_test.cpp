@@ -7,6 +7,7 @@
 
 #include <gmock/gmock.h>
 
+#include "base/random.h"
 #include "snapshot/test_support.h"
 #include "sys/landlock.h"
 
@@ -312,6 +313,30 @@ TEST(TarImport, holes_stay_holes) {
     EXPECT_LT(u.bytes, 8192U);
     ASSERT_EQ(::unlinkat(dir.fd(), "t", 0), 0);
   }
+}
+
+TEST(TarImport, zeros_that_are_spelt_out_become_holes_and_every_other_byte_stays) {
+  SeededRandom random(5);
+  for (int round = 0; round < 40; ++round) {
+    std::string content(random.below(400'000), '\0');
+    for (std::uint64_t i = 0, pieces = random.below(6); i < pieces && !content.empty(); ++i) {
+      std::string piece(1 + random.below(9000), '\0');
+      random.fill(std::as_writable_bytes(std::span(piece)));
+      const std::uint64_t at = random.below(content.size());
+      content.replace(at, piece.size(), piece.substr(0, content.size() - at));
+    }
+    const Unpacked u(
+        tar_of({{.name = "f", .content = content}, {.name = "after", .content = "x"}}));
+    ASSERT_EQ(u.error(), "");
+    ASSERT_EQ(u.read("f"), content) << round;
+    EXPECT_EQ(u.read("after"), "x");
+  }
+  std::string content(1 << 20, '\0');
+  content[700'000] = 'x';
+  const Unpacked u(tar_of({{.name = "f", .content = content}}));
+  EXPECT_EQ(u.stat("f").st_size, 1 << 20);
+  EXPECT_LE(u.stat("f").st_blocks, 16);
+  EXPECT_EQ(u.read("f"), content);
 }
 
 TEST(TarImport, reads_what_the_real_tar_program_writes_plain_and_compressed) {

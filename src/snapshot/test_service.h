@@ -66,7 +66,7 @@ class RunningStore : public testing::Test {
                                     .value();
       ::dup2(log.get(), STDERR_FILENO);
       ::execl(program.c_str(), "tare-store", "--home", home_.path().c_str(), "--user", kUser,
-              nullptr);
+              "--import-bytes", import_bytes_, nullptr);
       ::_exit(127);
     }
     store_ = std::move(child);
@@ -112,6 +112,7 @@ class RunningStore : public testing::Test {
 
   TempDir home_;
   sys::UniqueFd no_secrets_ = as_file("");
+  const char* import_bytes_ = "64G";
   sys::Child store_;
   std::vector<std::pair<std::string, std::string>> environment_;  // of the store, beside ours
 };

@@ -21,7 +21,9 @@ namespace tare::snapshot {
 
 namespace {
 
-constexpr std::uint64_t kMemoryBytes = 2 * kGiB;  // zstd and xz windows included
+// Eight at once (host/store_link.h) take 4 GiB. zstd's largest window that is read without being
+// asked for is 128 MiB (libarchive's limit, too), xz -9 has 64.
+constexpr std::uint64_t kMemoryBytes = 512 * kMiB;
 // What the limits of an environment (32 GiB) allow takes a quarter of it: inflate, hash, write.
 constexpr std::uint64_t kCpuSeconds = 20 * 60;
 constexpr std::uint64_t kOpenFiles = 256;  // one for each layer below, among others
@@ -49,6 +51,14 @@ Result<> confine(int root, std::uint64_t max_file_bytes) {
 
 Result<> tell(int channel, const Reply& reply) {
   return sys::send_message(channel, TRY(encode(reply)));
+}
+
+constexpr std::string_view kGoOn = "+";
+
+Result<> tell_and_wait(int channel, const Reply& reply) {
+  TRY(tell(channel, reply));
+  if (TRY(sys::receive_message(channel))) return ok();
+  return Error{Errc::cancelled, "the job is gone"};
 }
 
 // What is done to the archive, in the confined process: below the folder, with answers in `reply`.
@@ -80,15 +90,16 @@ Result<Reply> work_confined(int archive, sys::UniqueFd folder, std::uint64_t max
                             int channel, const Work& work) {
   TRY(confine(folder.get(), max_file_bytes));
   const OnProgress progress = [channel](std::uint64_t entries, std::uint64_t bytes) {
-    return tell(channel, Progress{entries, bytes, false});
+    return tell_and_wait(channel, Progress{entries, bytes, false});
   };
   return work(archive, std::move(folder), progress);
 }
 
 [[noreturn]] void unpacker_main(sys::UniqueFd archive, sys::UniqueFd folder,
-                                std::uint64_t max_file_bytes, int channel, int lock,
-                                const Work& work) {
-  const int kept[] = {STDERR_FILENO, archive.get(), folder.get(), channel, lock};
+                                std::uint64_t max_file_bytes, int channel,
+                                const UnpackContext& context, const Work& work) {
+  if (context.budget != nullptr) context.budget->close();
+  const int kept[] = {STDERR_FILENO, archive.get(), folder.get(), channel, context.lock};
   if (!sys::close_all_but(kept)) ::_exit(1);
   auto reply = work_confined(archive.get(), std::move(folder), max_file_bytes, channel, work);
   auto told = reply ? tell(channel, *reply) : std::move(reply).error();
@@ -132,7 +143,7 @@ Result<Closing> unpacked(sys::UniqueFd archive, sys::UniqueFd folder, std::uint6
   auto [ours, theirs] = TRY(sys::seqpacket_pair());
   sys::Child child = TRY(sys::fork_child());
   if (!child.valid())
-    unpacker_main(std::move(archive), std::move(folder), max_file_bytes, theirs.get(), context.lock,
+    unpacker_main(std::move(archive), std::move(folder), max_file_bytes, theirs.get(), context,
                   work);
   theirs.reset();
   archive.reset();
@@ -144,6 +155,7 @@ Result<Closing> unpacked(sys::UniqueFd archive, sys::UniqueFd folder, std::uint6
     Reply reply = TRY(decode_reply((*message)->bytes).context("unpacker"));
     if (const auto* step = std::get_if<Progress>(&reply)) {
       TRY(progress(step->entries, step->bytes));
+      (void)sys::send_message(ours.get(), kGoOn);  // one that died is noticed below
     } else if (const auto* failure = std::get_if<Failed>(&reply)) {
       return error_of(*failure);
     } else if (auto* closing = std::get_if<Closing>(&reply)) {

@@ -1,5 +1,6 @@
 // The process that parses an archive: forked by a job, confined, ends after one archive. The job's
-// side of it is unpack() and unpack_image(). Its messages are Replies: Progress, then Imported or
+// side of it is unpack() and unpack_image(). Its messages are Replies: Progress, each of which it
+// waits to be let go on after, then Imported or
 // ImageImported (without layers: they are what lies in the folder) or Failed.
 //
 // Owner: the job. Errors: what the unpacker said; unavailable naming the signal when it crashed or
@@ -10,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "snapshot/import_budget.h"
 #include "snapshot/protocol.h"
 #include "snapshot/tar_import.h"
 #include "sys/fd.h"
@@ -20,6 +22,7 @@ struct UnpackContext {
   const Clock& clock;
   std::uint64_t deadline_us = 0;  // in the clock's monotonic time
   int lock = -1;                  // the store's lock, held until the last process is gone; -1: none
+  ImportBudget* budget = nullptr;  // what the unpacker must not reach
 };
 
 // Unpacks `archive` into the folder `root`. Of our descriptors the unpacker keeps these two, the

@@ -126,7 +126,8 @@ class Verify(EnvironmentsTest):
             swap()
 
     def test_what_has_no_layers_or_is_not_there_is_refused(self):
-        self.assert_reason(self.home.tare("env", "verify", "host"), 64, ".*nothing to verify: begin with")
+        self.assert_reason(self.home.tare("env", "verify", "host"), 64,
+                           ".*nothing to verify: begin with")
         self.assert_reason(self.home.tare("env", "verify", "none"), 66, ".*is not there")
 
 

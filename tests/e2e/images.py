@@ -29,6 +29,22 @@ def entry(name, content=b"", kind=tarfile.REGTYPE, mode=None, link="", uid=0, gi
     return info, content
 
 
+def sparse(name, size, pieces, **more):
+    """A file of so many bytes with these {offset: content} and else holes, in the sparse form 1.0
+    of GNU tar's pax archives."""
+    numbers = [len(pieces)]
+    for offset in sorted(pieces):
+        numbers += [offset, len(pieces[offset])]
+    table = "".join(f"{n}\n" for n in numbers).encode()
+    content = table.ljust(-(-len(table) // 512) * 512, b"\0")
+    for offset in sorted(pieces):
+        content += pieces[offset]
+    info, _ = made = entry(name, content, **more)
+    info.pax_headers |= {"GNU.sparse.major": "1", "GNU.sparse.minor": "0",
+                         "GNU.sparse.name": name, "GNU.sparse.realsize": str(size)}
+    return made
+
+
 def folder(name, **more):
     return entry(name, kind=tarfile.DIRTYPE, **more)
 

@@ -93,7 +93,7 @@ class Bombs(HostileTest):
             self.assertEqual(len(unpackers), 8)
             for pid in unpackers:
                 limits = harness.read_text(f"/proc/{pid}/limits")
-                for name, most in (("cpu time", 1200), ("address space", 2 * GIB),
+                for name, most in (("cpu time", 1200), ("address space", GIB // 2),
                                    ("open files", 256), ("core file size", 0)):
                     self.assertRegex(limits, f"Max {name} +{most} +{most} ")
                 self.assertNotIn("CapEff:\t000001ffffffffff",

@@ -57,11 +57,29 @@ class RoundTrip(ImagesTest):
                 entries.append(symlink(path, target, **owner))
             elif kind == 3 and files:
                 entries.append(hardlink(path, chance.choice(files)))
+            elif chance.randrange(3) == 0 and path.isascii():
+                entries.append(self.random_holes(chance, path, mode=mode, **owner))
+                files.append(path)
             else:
                 content = chance.randbytes(chance.choice([0, 1, 511, 512, 513, 70_000]))
                 entries.append(entry(path, content, mode=mode, xattrs=xattrs, **owner))
                 files.append(path)
         return entries
+
+    @staticmethod
+    def random_holes(chance, path, **more):
+        """A file with holes, as such or spelt out."""
+        size = chance.choice([1, 512, 4096, 70_000, 3 << 20])
+        pieces = {}
+        for offset in sorted(chance.sample(range(8), chance.randrange(4))):
+            at = size * offset // 8
+            pieces[at] = chance.randbytes(chance.randrange(1, 1 + max(1, size // 9)))[:size - at]
+        if "\n" not in path and chance.randrange(2):
+            return images.sparse(path, size, pieces, **more)
+        content = bytearray(size)
+        for at, piece in pieces.items():
+            content[at:at + len(piece)] = piece
+        return entry(path, bytes(content), **more)
 
     def test_random_trees_come_back_with_the_same_digest(self):
         for seed in range(12):
@@ -90,6 +108,35 @@ class RoundTrip(ImagesTest):
             tool("skopeo", "copy", source, f"{kind}:{there}")
             tool("skopeo", "copy", f"{kind}:{there}", f"oci-archive:{back}")
             self.assertEqual(self.imported(back, f"{name}-{kind}-z")["digest"], digest)
+
+    def test_a_sparse_file_is_sparse_again_after_an_export_and_every_tool_reads_it(self):
+        size = 64 << 20
+        tree = images.tree_tar(programs("sh", "truncate", "dd"))
+        self.imported(images.oci_archive([tree]), "base")
+        self.changed("base", "holes", f"truncate -s {size} /srv-s; printf y | "
+                     f"dd of=/srv-s bs=1 seek={size // 2} conv=notrunc 2>/dev/null")
+        before = json.loads(self.home.must("env", "show", "holes", "--json").stdout)
+        for format in ("oci-archive", "docker-archive", "tar"):
+            path = self.exported("holes", format)
+            self.home.must("env", "rm", "holes")
+            self.home.must("env", "gc")  # nothing of it is there to be used again
+            after = self.imported(path, "holes")
+            if format != "tar":
+                self.assertEqual(after["layers"], before["layers"])
+            found = list(self.home.path.glob("store/layers/*/root/srv-s"))
+            self.assertEqual(len(found), 1)
+            was = found[0].stat()
+            self.assertEqual(was.st_size, size)
+            self.assertLessEqual(was.st_blocks * 512, 16 << 10)
+            with found[0].open("rb") as file:
+                file.seek(size // 2 - 1)
+                self.assertEqual(file.read(3), b"\0y\0")
+            if format == "oci-archive":
+                archive = self.folder / "layout"
+                tool("skopeo", "copy", f"oci-archive:{path}", f"oci:{archive}:x")
+                tool("umoci", "unpack", "--image", f"{archive}:x", self.folder / "bundle")
+                seen = (self.folder / "bundle/rootfs/srv-s").read_bytes()
+                self.assertEqual((len(seen), seen.strip(b"\0")), (size, b"y"))
 
     def test_the_same_environment_gives_the_same_bytes(self):
         self.imported(images.oci_archive([images.tree_tar({"a/b": b"c"})]), "one")

@@ -49,6 +49,7 @@ class ImageImport {
   const TreeLimits& limits_;
   const OnProgress& progress_;
   sys::UniqueFd archive_root_;
+  std::uint64_t archive_entries_ = 0, archive_bytes_ = 0;
   std::uint64_t entries_ = 0, length_ = 0, streamed_ = 0;  // of all layers so far
   mutable LookupBudget lookups_{kMaxLookupSteps};
   UnpackedImage out_;
@@ -66,6 +67,8 @@ Result<ImageKind> ImageImport::unpack_archive(int archive, ImageFormat format) {
   const TarRules rules{.tree = format == ImageFormat::tree ? nullptr : &tree};
   out_.dropped = TRY(import_tar(stream, writer, limits, rules, progress_));
   TRY(writer.finish());
+  archive_entries_ = writer.entries();
+  archive_bytes_ = writer.bytes();
   out_.kind = format == ImageFormat::tree ? ImageKind::tree
                                           : ImageLayout(archive_root_.get()).kind();
   if (out_.kind == ImageKind::tree && format == ImageFormat::image) {
@@ -92,7 +95,8 @@ Result<> ImageImport::apply(std::size_t number, sys::UniqueFd blob, const LayerS
                         .max_bytes = limits_.max_bytes - length_,
                         .max_file_bytes = limits_.max_file_bytes};
   const OnProgress in_all = [this](std::uint64_t entries, std::uint64_t bytes) -> Result<> {
-    return progress_ ? progress_(entries_ + entries, length_ + bytes) : ok();
+    if (!progress_) return ok();
+    return progress_(archive_entries_ + entries_ + entries, archive_bytes_ + length_ + bytes);
   };
   const LowerView lower = TRY(layers_so_far());
   const LayerBlob packed{
