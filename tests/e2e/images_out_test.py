@@ -138,6 +138,22 @@ class RoundTrip(ImagesTest):
                 seen = (self.folder / "bundle/rootfs/srv-s").read_bytes()
                 self.assertEqual((len(seen), seen.strip(b"\0")), (size, b"y"))
 
+    def test_what_is_exported_and_removed_is_said_in_json(self):
+        self.imported(images.oci_archive([images.tree_tar({"a/b": b"c"})]), "one")
+        for format in ("oci-archive", "oci", "tar"):
+            there = self.folder / f"json-{format}"
+            said = json.loads(self.home.must("env", "export", "one", there, "--format", format,
+                                             "--json").stdout)
+            self.assertEqual((said["environment"], said["path"]), ("one", str(there)))
+            if format != "oci":
+                self.assertEqual(said["bytes"], there.stat().st_size)
+        self.assert_status(self.home.tare("env", "export", "one", "-", "--json"), 64)
+        gone = self.home.tare("env", "rm", "one", "none", "--json")
+        self.assert_status(gone, 66)
+        said = json.loads(gone.stdout)
+        self.assertEqual(said["done"], ["one"])
+        self.assertEqual([one["code"] for one in said["failed"]], ["not_found"])
+
     def test_the_same_environment_gives_the_same_bytes(self):
         self.imported(images.oci_archive([images.tree_tar({"a/b": b"c"})]), "one")
         self.home.must("env", "tag", "one", "two")

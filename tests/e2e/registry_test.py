@@ -97,6 +97,14 @@ class Registries(RegistryTest):
             self.assertTrue(fixed["reproducible"])
             again = self.home.must("env", "push", "mine", f"{at}/team/app:2").stderr.decode()
             self.assertEqual(again.count("which it has"), 2, "no blob is sent twice")
+            third = self.home.must("env", "push", "mine", f"{at}/team/app:3", "--json").stdout
+            pushed = json.loads(third)
+            self.assertEqual((pushed["image"], pushed["digest"]), (f"{at}/team/app:3", digest))
+            shown = self.home.must("ps", "-a").stdout.decode()
+            for command in (f"tare env push mine {at}/team/app:3",
+                            f"tare env pull {image} --name back"):
+                self.assertIn(command, shown)
+            self.assertNotIn("set -eu", shown)
 
     def test_skopeo_reads_what_we_push_and_we_read_what_it_pushes(self):
         mine = self.environment()
