@@ -158,7 +158,10 @@ Result<> RunnerSwap::change(LiveRun& live, const model::Runner& runner, bool& di
   const std::string& session = live.run.id;
   TRY(execs_.settled(session, ctx_.with_timeout(kSettlePatience)));
   if (live.is_over() || !live.started || live.is_going())
-    return Error{Errc::conflict, session + " has ended, or gone to sleep, meanwhile"};
+    return Error{
+        Errc::conflict,
+        session +
+            " has ended, or gone to sleep, meanwhile: see `tare session list`, and try again"};
   const std::uint32_t sandbox = live.sleeps;
   const model::SessionRunner before = runner_of(live);
   const model::SessionRunner now{runner.reference(), runner.digest, false, before.reference,

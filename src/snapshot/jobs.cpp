@@ -113,6 +113,8 @@ Result<sys::UniqueFd> Job::staged_root() {
 class Forbidden {
  public:
   static Result<Forbidden> read(int fd, std::string fix) {
+    // Each part of a session is a request of its own with the same file.
+    if (::lseek(fd, 0, SEEK_SET) != 0) return sys_error(errno, "secrets");
     const std::string bytes = TRY(sys::read_all(fd, kMaxNeedlesBytes).context("secrets"));
     NeedleSet set;
     if (!bytes.empty()) set = TRY(parse_needles(bytes).context("secrets"));
@@ -257,7 +259,6 @@ Result<Reply> Job::freeze(const Freeze& request, const std::vector<sys::UniqueFd
   for (auto digest = request.layers.rbegin(); digest != request.layers.rend(); ++digest)
     roots.push_back(TRY(context_.store.root_of(*digest)));
   if (request.over_base) roots.push_back(TRY(sys::dup_fd(fds[3].get())));
-  // Each part of a session is a request of its own with the same file.
   if (::lseek(opaque, 0, SEEK_SET) != 0) return sys_error(errno, "opaque folders");
   const PathSet opaque_folders = TRY(
       parse_opaque(TRY(sys::read_all(opaque, kMaxOpaqueBytes).context("opaque folders"))));

@@ -38,7 +38,7 @@
 namespace tare::snapshot {
 
 inline constexpr std::uint32_t kProtocolMagic = 0x53455254;  // "TRES" on the wire
-inline constexpr std::uint32_t kProtocolVersion = 8;
+inline constexpr std::uint32_t kProtocolVersion = 9;
 
 inline constexpr std::size_t
     kMaxFilesPerChunk = 64;  // as many as descriptors fit (sys/seqpacket.h)
@@ -154,8 +154,8 @@ struct RemoveRun {
 };
 
 // Three descriptors: the upper of a sandbox that stands still, a file with the paths of its opaque
-// folders, each with a NUL behind it, and secrets; with `over_base` a fourth, the tree that lies below
-// the layers. Becomes a layer above `layers` (freeze.h).
+// folders, each with a NUL behind it, and secrets; with `over_base` a fourth, the tree that lies
+// below the layers. Becomes a layer above `layers` (freeze.h).
 struct Freeze {
   std::vector<std::string> layers = {};  // digests, lowest first: what the sandbox stands on
   std::uint32_t owner_base = 0, owner_count = 0;  // as in Collect
