@@ -97,9 +97,12 @@ class Stepper:
         """
         failing = {}
         while True:
-            tid, status = self.next_stop()
-            if tid == 0:
-                if done():
+            tid, status = self.next_event()
+            if tid > 0 and os.WIFSTOPPED(status) and self.is_foreign(tid):
+                ptrace(DETACH, tid)
+            elif tid <= 0 or not os.WIFSTOPPED(status):
+                time.sleep(PAUSE_S if tid <= 0 else 0)
+                if done() or (tid < 0 and not self.mortal):  # it may well have ended of it
                     self.let_go()
                     return self.refused is not None
             elif self.enters_call(tid, status):

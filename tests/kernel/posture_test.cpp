@@ -2,13 +2,16 @@
 // tests/golden/posture_*.txt. What is more, less or different fails; TARE_UPDATE_GOLDEN=1 writes
 // them anew, and the difference is then reviewed like code.
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <utility>
 
 #include "support/launcher.h"
 #include "sys/files.h"
@@ -37,15 +40,7 @@ std::string own_or_host(const std::string& line) {
 
 // What Tare leaves as it found it: the host's own, and another one on another host.
 bool is_inherited(const std::string& line) {
-  if (line.starts_with("nice ") || line.starts_with("oom_score_adj ") ||
-      line.starts_with("sessionid ")) {
-    return true;
-  }
-  if (!line.starts_with("limit Max ")) return false;
-  for (const char* ours : {"core file", "open files", "locked memory", "pending", "msgqueue"}) {
-    if (line.find(ours) != std::string::npos) return false;
-  }
-  return true;
+  return line.starts_with("sessionid ");  // of the audit log: once set, for good
 }
 
 // What differs between two kernels and says nothing of the sandbox is left out.
@@ -104,6 +99,40 @@ TEST(Posture, the_strict_profile_has_less) {
   model::SandboxSpec spec = host_spec({"/input/posture"});
   spec.profile = model::Profile::strict;
   expect_posture("posture_strict.txt", spec);
+}
+
+// Of this process, and so of the launcher it starts. Soft ones: hard ones do not come back
+// everywhere.
+class OddLimits {
+ public:
+  OddLimits() {
+    for (std::size_t i = 0; i < kOdd.size(); ++i) {
+      const auto [resource, soft] = kOdd[i];
+      EXPECT_EQ(::getrlimit(resource, &before_[i]), 0);
+      const rlimit odd = {soft, before_[i].rlim_max};
+      EXPECT_EQ(::setrlimit(resource, &odd), 0);
+    }
+    score("500");
+  }
+  ~OddLimits() {
+    for (std::size_t i = 0; i < kOdd.size(); ++i) ::setrlimit(kOdd[i].first, &before_[i]);
+    score("0");
+  }
+
+ private:
+  static void score(const char* value) { std::ofstream("/proc/self/oom_score_adj") << value; }
+  static constexpr std::array<std::pair<__rlimit_resource_t, rlim_t>, 5> kOdd = {
+      {{RLIMIT_STACK, 1 << 20},
+       {RLIMIT_NPROC, 10'000},
+       {RLIMIT_CPU, 3'000},
+       {RLIMIT_FSIZE, 1U << 30},
+       {RLIMIT_AS, 1ULL << 40}}};
+  std::array<rlimit, kOdd.size()> before_ = {};
+};
+
+TEST(Posture, it_is_the_same_whoever_started_the_launcher) {
+  const OddLimits odd;
+  expect_posture("posture_agent.txt", host_spec({"/input/posture"}));
 }
 
 }  // namespace

@@ -17,14 +17,17 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <tuple>
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "model/limits.h"
 #include "sandbox/cgroup/place.h"
 #include "sandbox/doctor/doctor.h"
 #include "sandbox/launch/launcher.h"
@@ -138,6 +141,39 @@ Result<> raise_open_files() {
   return ok();
 }
 
+// What every process inside has of these, whatever the shell or the unit had that started us: the
+// kernel's own defaults. The others are the plan's. Without CAP_SYS_RESOURCE no hard limit is more
+// than it was.
+Result<> forget_inherited_limits() {
+  constexpr rlim_t kStack = 8 << 20;
+  constexpr rlim_t kProcesses = model::LimitBounds::kPidsMax;  // the cgroup has the run's own
+  constexpr std::array<std::tuple<__rlimit_resource_t, rlim_t, rlim_t>, 11> kDefaults = {
+      {{RLIMIT_CPU, RLIM_INFINITY, RLIM_INFINITY},
+       {RLIMIT_FSIZE, RLIM_INFINITY, RLIM_INFINITY},
+       {RLIMIT_DATA, RLIM_INFINITY, RLIM_INFINITY},
+       {RLIMIT_STACK, kStack, RLIM_INFINITY},
+       {RLIMIT_RSS, RLIM_INFINITY, RLIM_INFINITY},
+       {RLIMIT_NPROC, kProcesses, kProcesses},
+       {RLIMIT_AS, RLIM_INFINITY, RLIM_INFINITY},
+       {RLIMIT_LOCKS, RLIM_INFINITY, RLIM_INFINITY},
+       {RLIMIT_NICE, 0, 0},
+       {RLIMIT_RTPRIO, 0, 0},
+       {RLIMIT_RTTIME, RLIM_INFINITY, RLIM_INFINITY}}};
+  for (const auto& [resource, soft, hard] : kDefaults) {
+    const rlimit wanted = {soft, hard};
+    if (::setrlimit(resource, &wanted) == 0) continue;
+    rlimit most = {};
+    if (::getrlimit(resource, &most) != 0) return sys_error(errno, "getrlimit");
+    most.rlim_max = std::min(most.rlim_max, hard);
+    most.rlim_cur = std::min(soft, most.rlim_max);
+    if (::setrlimit(resource, &most) != 0) return sys_error(errno, "setrlimit");
+  }
+  // Not below what a mightier one has set.
+  const sys::UniqueFd score = TRY(sys::open_at(sys::kCwd, "/proc/self/oom_score_adj", O_WRONLY));
+  (void)sys::write_all(score.get(), "0");
+  return ok();
+}
+
 // What is left of root after the start: what making, watching and ending sandboxes takes.
 Result<> drop_capabilities(const Options& options) {
   std::uint64_t wanted = sys::capability_mask({CAP_SYS_ADMIN, CAP_SETUID, CAP_SETGID, CAP_CHOWN,
@@ -210,6 +246,7 @@ Result<> run(const Options& options, Logger& log) {
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   ::umask(0022);
   TRY(raise_open_files());
+  TRY(forget_inherited_limits());
   const sys::SystemUser user = options.inside
                                    ? sys::SystemUser{"", sys::kPersonInside, sys::kPersonInside}
                                    : TRY(sys::find_user(options.user));
