@@ -65,7 +65,7 @@ class EarlyStart(harness.TareTest):
 
     def test_a_program_whose_record_never_comes_ends_and_was_no_run(self):
         traced, asking, _ = self.begun_without_record()
-        traced.kill(self.home.program_pid("tared"))
+        traced.kill(traced.pids[0])
         asking.join()
         self.home.up()
         self.assertIsNone(asking.answer)
@@ -106,7 +106,7 @@ class Networked(layers.EnvironmentsTest):
 
             traced.hold("tare-sql", PWRITE64, long_enough)
             inside = [harness.read_text(f"/proc/{pid}/cmdline") for pid in self.home.sandboxed()]
-            traced.kill(self.home.program_pid("tared"))
+            traced.kill(traced.pids[0])
             client.kill()
         self.home.up()
         self.assertFalse([line for line in inside if line.startswith("sleep\0")], inside)
