@@ -1,6 +1,5 @@
 // Sandbox root against PID 1: what it can be asked for by number, and what is in its folder.
 #include <fcntl.h>
-#include <linux/ioprio.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/ptrace.h>
@@ -23,6 +22,11 @@ constexpr std::array<int, 16> kResources = {
     RLIMIT_NPROC,    RLIMIT_NOFILE, RLIMIT_MEMLOCK, RLIMIT_AS,    RLIMIT_LOCKS, RLIMIT_SIGPENDING,
     RLIMIT_MSGQUEUE, RLIMIT_NICE,   RLIMIT_RTPRIO,  RLIMIT_RTTIME};
 
+// ioprio_set(2): IOPRIO_WHO_PROCESS, IOPRIO_CLASS_IDLE in its place. linux/ioprio.h is no C++ in
+// Debian's linux-libc-dev 6.1.192: an inline function has a parameter `class`.
+constexpr int kWhoProcess = 1;
+constexpr int kIdleClass = 3 << 13;
+
 struct SchedAttributes {
   std::uint32_t size = 48, policy = 0;
   std::uint64_t flags = 0;
@@ -39,7 +43,7 @@ void limits_and_priorities() {
     report("prlimit get " + number, raw(SYS_prlimit64, 1, resource, 0, address(&limit)));
   }
   report("setpriority", ::setpriority(PRIO_PROCESS, 1, 19));
-  report("ioprio_set", raw(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 1, IOPRIO_CLASS_IDLE << 13));
+  report("ioprio_set", raw(SYS_ioprio_set, kWhoProcess, 1, kIdleClass));
   cpu_set_t one;
   CPU_ZERO(&one);
   CPU_SET(0, &one);
