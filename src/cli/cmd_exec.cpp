@@ -51,7 +51,7 @@ class Attended {
   bool terminal_;
   fiber::Context ctx_;
   fiber::Signals signals_;
-  std::optional<sys::RawMode> raw_;
+  std::optional<sys::TerminalMode> raw_;
   int signalled_ = 0;
   fiber::CancelScope following_;
   fiber::TaskGroup group_;  // last: its fibers use what is above
@@ -103,7 +103,7 @@ void Attended::feed(bool keep_open, const fiber::Context& ctx) {
 
 Result<int> Attended::follow(bool with_stdin, bool keep_open) {
   if (terminal_ && sys::is_terminal(STDIN_FILENO))
-    raw_.emplace(TRY(sys::RawMode::enter(STDIN_FILENO)));
+    raw_.emplace(TRY(sys::TerminalMode::raw(STDIN_FILENO)));
   group_.spawn([this](const fiber::Context& task) { watch(task); });
   fiber::TaskGroup feeding(ctx_);
   if (with_stdin) {

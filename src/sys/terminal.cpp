@@ -27,20 +27,33 @@ std::optional<TerminalSize> terminal_size(int fd) {
 
 bool is_terminal(int fd) { return ::isatty(fd) == 1; }
 
-Result<RawMode> RawMode::enter(int fd) {
+template <class Change>
+Result<TerminalMode> TerminalMode::enter(int fd, int when, Change change) {
   termios before = {};
   if (::tcgetattr(fd, &before) != 0) return sys_error(errno, "tcgetattr");
-  termios raw = before;
-  ::cfmakeraw(&raw);
-  if (retry([&] { return ::tcsetattr(fd, TCSADRAIN, &raw); }) != 0)
+  termios changed = before;
+  change(changed);
+  if (retry([&] { return ::tcsetattr(fd, when, &changed); }) != 0)
     return sys_error(errno, "tcsetattr");
-  return RawMode(fd, before);
+  return TerminalMode(fd, before);
 }
 
-RawMode::RawMode(RawMode&& other) noexcept
+Result<TerminalMode> TerminalMode::raw(int fd) {
+  return enter(fd, TCSADRAIN, [](termios& mode) { ::cfmakeraw(&mode); });
+}
+
+Result<TerminalMode> TerminalMode::no_echo(int fd) {
+  return enter(fd, TCSAFLUSH, [](termios& mode) {
+    mode.c_lflag &= ~static_cast<tcflag_t>(ECHO | ECHONL);
+    mode.c_lflag |= ICANON | ISIG;
+    mode.c_cc[VSUSP] = mode.c_cc[VQUIT] = _POSIX_VDISABLE;
+  });
+}
+
+TerminalMode::TerminalMode(TerminalMode&& other) noexcept
     : fd_(std::exchange(other.fd_, -1)), before_(other.before_) {}
 
-void RawMode::restore() {
+void TerminalMode::restore() {
   const int fd = std::exchange(fd_, -1);
   if (fd >= 0) (void)retry([&] { return ::tcsetattr(fd, TCSADRAIN, &before_); });
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <array>
+
 #include "sys/files.h"
 #include "sys/pipe_file.h"
 
@@ -38,14 +40,36 @@ TEST(Terminal, raw_mode_ends_with_its_owner) {
   termios before = {}, during = {}, after = {};
   ASSERT_EQ(::tcgetattr(pair.slave.get(), &before), 0);
   {
-    auto raw = RawMode::enter(pair.slave.get());
+    auto raw = TerminalMode::raw(pair.slave.get());
     ASSERT_TRUE(raw);
-    const RawMode moved = std::move(*raw);
+    const TerminalMode moved = std::move(*raw);
     ::tcgetattr(pair.slave.get(), &during);
   }
   ::tcgetattr(pair.slave.get(), &after);
   EXPECT_EQ(during.c_lflag & (ICANON | ECHO | ISIG), 0U);
   EXPECT_EQ(after.c_lflag, before.c_lflag);
+}
+
+TEST(Terminal, without_an_echo_it_shows_nothing_until_its_owner_ends) {
+  const Pair pair;
+  termios before = {}, during = {}, after = {};
+  ASSERT_EQ(::tcgetattr(pair.slave.get(), &before), 0);
+  std::array<char, 64> shown{};
+  {
+    auto quiet = TerminalMode::no_echo(pair.slave.get());
+    ASSERT_TRUE(quiet);
+    const TerminalMode moved = std::move(*quiet);
+    ::tcgetattr(pair.slave.get(), &during);
+    ASSERT_EQ(::write(pair.master.get(), "typed\n", 6), 6);
+    EXPECT_EQ(::read(pair.slave.get(), shown.data(), shown.size()), 6);
+    EXPECT_LT(::read(pair.master.get(), shown.data(), shown.size()), 0) << "something was shown";
+  }
+  ::tcgetattr(pair.slave.get(), &after);
+  EXPECT_EQ(during.c_lflag & (ECHO | ECHONL), 0U);
+  EXPECT_EQ(during.c_lflag & (ICANON | ISIG), static_cast<tcflag_t>(ICANON | ISIG));
+  EXPECT_EQ(after.c_lflag, before.c_lflag);
+  EXPECT_EQ(after.c_cc[VSUSP], before.c_cc[VSUSP]);
+  EXPECT_FALSE(TerminalMode::no_echo(-1).ok());
 }
 
 TEST(Terminal, what_it_shows_goes_into_a_file_and_its_close_is_an_end) {
