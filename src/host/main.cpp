@@ -17,6 +17,7 @@
 #include "base/limits.h"
 #include "host/daemon.h"
 #include "host/sandbox_files.h"
+#include "sys/fork.h"
 
 namespace tare::host {
 
@@ -59,24 +60,13 @@ std::optional<Config> parse(int argc, char** argv) {
   return config;
 }
 
-// A live run takes about a dozen descriptors, a connection one.
-void raise_open_files() {
-  rlimit limit = {};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  (void)::setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-// Each secret in use lies on locked pages of its own. As root there is no limit to what we may ask
-// for; else as much as we have: what cannot be locked is told when it happens.
-void raise_locked_memory() {
-  constexpr rlim_t kLockedBytes = rlim_t{64} << 20;
-  rlimit limit = {};
-  if (::getrlimit(RLIMIT_MEMLOCK, &limit) != 0) return;
-  rlimit wanted = {std::max(limit.rlim_max, kLockedBytes), std::max(limit.rlim_max, kLockedBytes)};
-  if (::setrlimit(RLIMIT_MEMLOCK, &wanted) == 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  (void)::setrlimit(RLIMIT_MEMLOCK, &limit);
+// A live run takes about a dozen descriptors, a connection one. Each secret in use lies on locked
+// pages of its own: as root there is no limit to what we may ask for, else what cannot be locked is
+// told when it happens.
+void raise_limits() {
+  constexpr std::uint64_t kLockedBytes = std::uint64_t{64} << 20;
+  (void)sys::raise_resource(RLIMIT_NOFILE, 0);
+  (void)sys::raise_resource(RLIMIT_MEMLOCK, kLockedBytes);
 }
 
 }  // namespace
@@ -94,8 +84,7 @@ int main(int argc, char** argv) {
   SystemRandom random;
   FdLogSink sink(STDERR_FILENO);
   const Logger log(sink, clock);
-  host::raise_open_files();
-  host::raise_locked_memory();
+  host::raise_limits();
   // While we may still read where the programs are, and what systemd shows to root alone.
   const auto files_program = host::load_files_program();
   if (!files_program) {

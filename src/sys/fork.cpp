@@ -93,4 +93,12 @@ Result<> limit_resource(int resource, std::uint64_t value) {
   return ok();
 }
 
+Result<> raise_resource(int resource, std::uint64_t value) {
+  rlimit limit = {};
+  if (::getrlimit(static_cast<__rlimit_resource>(resource), &limit) != 0)
+    return sys_error(errno, "getrlimit");
+  if (limit_resource(resource, std::max<rlim_t>(limit.rlim_max, value))) return ok();
+  return limit_resource(resource, limit.rlim_max);
+}
+
 }  // namespace tare::sys

@@ -29,5 +29,7 @@ Result<> close_all_but(std::span<const int> kept);
 
 // RLIMIT_*: soft and hard limit alike, of the calling process.
 Result<> limit_resource(int resource, std::uint64_t value);
+// The hard limit at least `value` where we may (root), the soft one what the hard one is then.
+Result<> raise_resource(int resource, std::uint64_t value);
 
 }  // namespace tare::sys

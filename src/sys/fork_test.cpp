@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -24,6 +25,21 @@ TEST(Fork, a_childs_end_is_told_as_it_was) {
   const ExitStatus signalled = killed.wait(nullptr).value();
   EXPECT_TRUE(signalled.signalled);
   EXPECT_EQ(signalled.code, SIGTERM);
+}
+
+TEST(Fork, a_limit_is_raised_as_far_as_it_may_be) {
+  Child child = fork_child().value();
+  if (!child.valid()) {
+    rlimit limit = {};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    const rlim_t most = limit.rlim_max;
+    limit.rlim_cur = 16;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+    const bool raised = raise_resource(RLIMIT_NOFILE, most + 1).ok();  // root's may be one more
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    ::_exit(raised && limit.rlim_cur == limit.rlim_max && limit.rlim_max >= most ? 0 : 1);
+  }
+  EXPECT_EQ(child.wait(nullptr).value().code, 0);
 }
 
 // The grandchild holds the only write end: the pipe ends when it is gone.

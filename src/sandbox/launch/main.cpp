@@ -35,6 +35,7 @@
 #include "sys/capabilities.h"
 #include "sys/entries.h"
 #include "sys/files.h"
+#include "sys/fork.h"
 #include "sys/memfd.h"
 #include "sys/own_namespace.h"
 #include "sys/seqpacket.h"
@@ -130,16 +131,7 @@ Result<sys::UniqueFd> stop_signals() {
 // A sandbox takes six or seven descriptors here, twice that while it starts, and a program may ask
 // for as many open files as we may hand out. Root may have more than it was started with; who may
 // not makes do with that.
-Result<> raise_open_files() {
-  constexpr rlim_t kWanted = 65'536;  // kSlotsPerBlock sandboxes, twice over
-  rlimit limit = {};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return sys_error(errno, "getrlimit");
-  const rlimit wanted = {std::max(limit.rlim_max, kWanted), std::max(limit.rlim_max, kWanted)};
-  if (::setrlimit(RLIMIT_NOFILE, &wanted) == 0) return ok();
-  limit.rlim_cur = limit.rlim_max;
-  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return sys_error(errno, "setrlimit");
-  return ok();
-}
+constexpr std::uint64_t kOpenFiles = 65'536;  // kSlotsPerBlock sandboxes, twice over
 
 // What every process inside has of these, whatever the shell or the unit had that started us: the
 // kernel's own defaults. The others are the plan's. Without CAP_SYS_RESOURCE no hard limit is more
@@ -245,7 +237,7 @@ Result<LaunchTools> prepare(const Options& options, std::string_view digest, con
 Result<> run(const Options& options, Logger& log) {
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   ::umask(0022);
-  TRY(raise_open_files());
+  TRY(sys::raise_resource(RLIMIT_NOFILE, kOpenFiles));
   TRY(forget_inherited_limits());
   const sys::SystemUser user = options.inside
                                    ? sys::SystemUser{"", sys::kPersonInside, sys::kPersonInside}
