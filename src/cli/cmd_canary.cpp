@@ -1,9 +1,4 @@
 // tare canary add, list, rm. A value is never in argv, where every user of the host could read it.
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <array>
-
 #include "base/base64.h"
 #include "base/text.h"
 #include "base/time_text.h"
@@ -11,53 +6,14 @@
 #include "cli/each.h"
 #include "cli/exit_status.h"
 #include "cli/render.h"
+#include "cli/secret_input.h"
 #include "http/url.h"
-#include "sys/files.h"
 
 namespace tare::cli {
 
-namespace {
-
-constexpr std::size_t kMaxValueBytes = 4096;
-constexpr std::size_t kMaxReadBytes = kMaxValueBytes + 2;  // with a line end
-
-Error too_long() {
-  return Error{Errc::invalid, "a canary has 16 to 4096 bytes; this is longer", 0, "value"};
-}
-
-Result<std::string> value_from_stdin(const fiber::Context& ctx) {
-  StdInput input(STDIN_FILENO);
-  std::string value;
-  std::array<char, 1024> buffer{};
-  for (;;) {
-    const std::size_t n = TRY(input.read_some(buffer, ctx));
-    if (n == 0) break;
-    value.append(buffer.data(), n);
-    if (value.size() > kMaxReadBytes) return too_long();
-  }
-  return value;
-}
-
-Result<std::string> value_from_file(const std::string& path) {
-  auto value = sys::read_file_at(sys::kCwd, path, kMaxReadBytes);
-  if (!value && value.error().code == Errc::exhausted) return too_long();
-  return value;
-}
-
-// A line end at the end is the editor's or echo's, not the secret's: what holds the secret in the
-// midst of a line would not match.
-std::string without_line_end(std::string value) {
-  if (!value.ends_with('\n')) return value;
-  value.pop_back();
-  if (value.ends_with('\r')) value.pop_back();
-  return value;
-}
-
-}  // namespace
-
 Result<int> run_command(const CanaryAddCommand& command, App& app, const fiber::Context& ctx) {
-  const std::string value = without_line_end(
-      command.file.empty() ? TRY(value_from_stdin(ctx)) : TRY(value_from_file(command.file)));
+  const std::string value = TRY(
+      read_secret_value(kCanary, command.name, command.file, app, ctx));
   const auto answer = TRY(app.client.post(
       "/v1/canaries", JsonObject{{"name", command.name}, {"value_base64", base64_encode(value)}},
       ctx));

@@ -33,7 +33,8 @@ Result<int> print_stored(const Json& secret, bool json, App& app, const fiber::C
 }  // namespace
 
 Result<int> run_command(const SecretSetCommand& command, App& app, const fiber::Context& ctx) {
-  const std::string value = TRY(read_secret_value(command.name, command.file, app, ctx));
+  const std::string value = TRY(
+      read_secret_value(kVaultSecret, command.name, command.file, app, ctx));
   const auto answer = TRY(app.client.post(
       "/v1/secrets", JsonObject{{"name", command.name}, {"value_base64", base64_encode(value)}},
       ctx));
@@ -41,7 +42,8 @@ Result<int> run_command(const SecretSetCommand& command, App& app, const fiber::
 }
 
 Result<int> run_command(const SecretRotateCommand& command, App& app, const fiber::Context& ctx) {
-  const std::string value = TRY(read_secret_value(command.name, command.file, app, ctx));
+  const std::string value = TRY(
+      read_secret_value(kVaultSecret, command.name, command.file, app, ctx));
   const auto answer = TRY(app.client.put_json(
       path_of(command.name), JsonObject{{"value_base64", base64_encode(value)}}, ctx));
   return print_stored(answer.body, command.json, app, ctx);

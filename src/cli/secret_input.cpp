@@ -13,24 +13,26 @@
 #include "fiber/signals.h"
 #include "fiber/task_group.h"
 #include "sys/files.h"
-#include "sys/no_echo.h"
 #include "sys/terminal.h"
 
 namespace tare::cli {
 
 namespace {
 
-Error too_long() {
+constexpr std::size_t kLineEndBytes = 2;
+
+Error too_long(const SecretKind& kind) {
   return Error{Errc::invalid,
-               fmt::format("a secret has 1 to {} bytes; this is longer", kMaxSecretValueBytes), 0,
-               "value"};
+               fmt::format("{} has {} to {} bytes; this is longer", kind.what, kind.min_bytes,
+                           kind.max_bytes),
+               0, "value"};
 }
 
 // Until the end, or of a terminal one line.
-Result<std::string> read_stdin(bool one_line, const fiber::Context& ctx) {
+Result<std::string> read_stdin(const SecretKind& kind, bool one_line, const fiber::Context& ctx) {
   StdInput input(STDIN_FILENO);
   std::string value;
-  value.reserve(kMaxSecretValueBytes + sys::kMaxTerminalLineBytes);  // it never grows
+  value.reserve(kind.max_bytes + kLineEndBytes + sys::kMaxTerminalLineBytes);  // it never grows
   std::array<char, sys::kMaxTerminalLineBytes> buffer{};
   for (;;) {
     const std::size_t n = TRY(input.read_some(buffer, ctx));
@@ -40,14 +42,15 @@ Result<std::string> read_stdin(bool one_line, const fiber::Context& ctx) {
     }
     value.append(buffer.data(), n);
     if (n == 0 || (one_line && value.ends_with('\n'))) return value;
-    if (value.size() > kMaxSecretValueBytes + 1) return too_long();
+    if (value.size() > kind.max_bytes + kLineEndBytes) return too_long(kind);
   }
 }
 
 // Ctrl-C comes as a signal that is waited for, so that nothing dies with the echo off.
-Result<std::string> ask(const std::string& name, App& app, const fiber::Context& ctx) {
+Result<std::string> ask(const SecretKind& kind, const std::string& name, App& app,
+                        const fiber::Context& ctx) {
   auto signals = TRY(fiber::Signals::block({SIGINT, SIGTERM, SIGHUP}));
-  auto quiet = TRY(sys::NoEcho::enter(STDIN_FILENO));
+  auto quiet = TRY(sys::TerminalMode::no_echo(STDIN_FILENO));
   TRY(app.err.write(fmt::format("Value of {} (not shown): ", name), ctx));
   int signalled = 0;
   fiber::CancelScope reading(ctx);
@@ -58,7 +61,7 @@ Result<std::string> ask(const std::string& name, App& app, const fiber::Context&
       reading.cancel();
     }
   });
-  auto value = read_stdin(true, reading.context());
+  auto value = read_stdin(kind, true, reading.context());
   quiet.restore();
   (void)app.err.write("\n", ctx);  // the one that was typed was not shown
   group.cancel();
@@ -67,29 +70,36 @@ Result<std::string> ask(const std::string& name, App& app, const fiber::Context&
   return value;
 }
 
-Result<std::string> read_file(const std::string& path) {
-  auto value = sys::read_file_at(sys::kCwd, path, kMaxSecretValueBytes + 1);
-  if (!value && value.error().code == Errc::exhausted) return too_long();
+Result<std::string> read_file(const SecretKind& kind, const std::string& path) {
+  auto value = sys::read_file_at(sys::kCwd, path, kind.max_bytes + kLineEndBytes);
+  if (!value && value.error().code == Errc::exhausted) return too_long(kind);
   return value;
+}
+
+void drop_line_end(std::string& value) {
+  if (!value.ends_with('\n')) return;
+  value.pop_back();
+  if (value.ends_with('\r')) value.pop_back();
 }
 
 }  // namespace
 
-Result<std::string> read_secret_value(const std::string& name, const std::string& file, App& app,
+Result<std::string> read_secret_value(const SecretKind& kind, const std::string& name,
+                                      const std::string& file, App& app,
                                       const fiber::Context& ctx) {
   // The value is in this process's memory from here on, and the process ends when it has sent it.
   if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return sys_error(errno, "PR_SET_DUMPABLE");
   std::string value;
   if (!file.empty()) {
-    value = TRY(read_file(file));
+    value = TRY(read_file(kind, file));
   } else if (sys::is_terminal(STDIN_FILENO)) {
-    value = TRY(ask(name, app, ctx));
+    value = TRY(ask(kind, name, app, ctx));
   } else {
-    value = TRY(read_stdin(false, ctx));
+    value = TRY(read_stdin(kind, false, ctx));
   }
-  if (value.ends_with('\n')) value.pop_back();
+  drop_line_end(value);
   if (value.empty()) return Error{Errc::invalid, "the value is empty", 0, "value"};
-  if (value.size() > kMaxSecretValueBytes) return too_long();
+  if (value.size() > kind.max_bytes) return too_long(kind);
   return value;
 }
 
