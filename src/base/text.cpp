@@ -1,5 +1,7 @@
 #include "base/text.h"
 
+#include <algorithm>
+
 #include <cstdint>
 
 namespace tare {
@@ -88,6 +90,16 @@ std::string quote(std::string_view text) {
   std::string out;
   append_json_string(out, text, kMaxQuotedBytes);
   return out;
+}
+
+std::vector<std::string_view> split(std::string_view text, char by) {
+  std::vector<std::string_view> pieces;
+  for (std::size_t at = 0; at <= text.size();) {
+    const std::size_t end = std::min(text.find(by, at), text.size());
+    pieces.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return pieces;
 }
 
 std::string joined(const std::vector<std::string_view>& items) {

@@ -20,6 +20,9 @@ void append_json_string(std::string& out, std::string_view text, std::size_t max
 inline constexpr std::size_t kMaxQuotedBytes = 96;
 std::string quote(std::string_view text);
 
+// "a:b" by ':' is "a", "b"; "" is one empty piece, and ":" two. The pieces are of `text`.
+std::vector<std::string_view> split(std::string_view text, char by);
+
 // "a, b, c".
 std::string joined(const std::vector<std::string_view>& items);
 

@@ -46,6 +46,14 @@ TEST(Text, any_bytes_become_valid_text_without_control_characters) {
   }
 }
 
+TEST(Text, is_split_at_each_separator) {
+  using Pieces = std::vector<std::string_view>;
+  EXPECT_EQ(split("a:bc", ':'), (Pieces{"a", "bc"}));
+  EXPECT_EQ(split("", ':'), (Pieces{""}));
+  EXPECT_EQ(split(":", ':'), (Pieces{"", ""}));
+  EXPECT_EQ(split("/usr//bin/", '/'), (Pieces{"", "usr", "", "bin", ""}));
+}
+
 TEST(Text, items_are_joined_with_commas) {
   EXPECT_EQ(joined({}), "");
   EXPECT_EQ(joined({"a"}), "a");

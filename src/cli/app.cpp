@@ -16,11 +16,8 @@ namespace tare::cli {
 void App::note(std::string_view message, const fiber::Context& ctx) {
   std::string text = "tare: ";
   // Lines stay lines; everything else that a terminal would obey does not.
-  for (std::size_t begin = 0; begin <= message.size();) {
-    const std::size_t end = std::min(message.find('\n', begin), message.size());
-    text += printable(message.substr(begin, end - begin), kMaxMessageBytes) + "\n";
-    begin = end + 1;
-  }
+  for (const std::string_view line : split(message, '\n'))
+    text += printable(line, kMaxMessageBytes) + "\n";
   static_cast<void>(err.write(text, ctx));
 }
 

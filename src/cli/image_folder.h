@@ -54,8 +54,8 @@ class FolderWriter {
   OutputFolder& folder_;
   std::string block_;  // the part of a block of a head that has come
   PlainTarHeads heads_;
-  std::optional<OutputFolder::File> file_;
-  std::optional<OutputFolder::File> index_;  // whole, without its name yet
+  std::optional<NewFile> file_;
+  std::optional<NewFile> index_;  // whole, without its name yet
   std::uint64_t content_ = 0, padding_ = 0;  // still to come
   bool ended_ = false;
 };

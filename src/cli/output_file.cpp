@@ -10,13 +10,10 @@
 #include <fmt/core.h>
 
 #include "base/text.h"
-#include "sys/entries.h"
 #include "sys/files.h"
 
 namespace tare::cli {
 namespace {
-
-constexpr unsigned kPermissionBits = 0777;
 
 Error is_there(const std::string& path) {
   return Error{Errc::conflict, quote(path) +
@@ -50,7 +47,8 @@ Result<OutputFile> OutputFile::open(const std::string& path, Existing existing, 
   if (S_ISDIR(there.st_mode))
     return Error{Errc::invalid, quote(path) + " is a folder: name a file in it"};
   if (!S_ISREG(there.st_mode)) {
-    file.fd_ = TRY(sys::open_at(sys::kCwd, path, O_WRONLY | O_NOCTTY).context(quote(path)));
+    file.through_ = TRY(
+        sys::open_at(sys::kCwd, path, O_WRONLY | O_NOCTTY).context(quote(path)));
     return file;
   }
   if (existing == Existing::refuse) return is_there(path);
@@ -64,46 +62,29 @@ Result<OutputFile> OutputFile::open(const std::string& path, Existing existing, 
 Result<> OutputFile::begin_file(const std::string& target, Random& random) {
   const std::filesystem::path whole(target);
   const std::string folder = whole.has_parent_path() ? whole.parent_path().string() : ".";
-  name_ = whole.filename().string();
-  if (name_.empty()) return Error{Errc::invalid, quote(path_) + " is no file's name"};
+  std::string name = whole.filename().string();
+  if (name.empty()) return Error{Errc::invalid, quote(path_) + " is no file's name"};
   auto parent = sys::open_at(sys::kCwd, folder, O_RDONLY | O_DIRECTORY);
   if (!parent && parent.error().code == Errc::not_found) return no_folder(path_, folder);
-  parent_ = TRY(std::move(parent).context(quote(path_)));
-  const std::string temporary = fmt::format(".tare-{:016x}", random.next_u64());
-  fd_ = TRY(sys::open_at(parent_.get(), temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600)
-                .context(quote(path_)));
-  temporary_ = temporary;
+  file_.emplace(TRY(NewFile::make(TRY(std::move(parent).context(quote(path_))), std::move(name),
+                                  quote(path_), random)));
   return ok();
 }
 
-OutputFile::~OutputFile() {
-  // Nothing better can be done about a failure here than to leave the temporary file.
-  if (parent_.valid() && !temporary_.empty())
-    static_cast<void>(sys::remove_at(parent_.get(), temporary_));
-}
-
 Result<> OutputFile::write(std::string_view bytes) {
-  auto written = sys::write_all(fd_.get(), bytes);
+  if (file_) return file_->write(bytes);
+  auto written = sys::write_all(through_.get(), bytes);
   if (!written && written.error().sys == EPIPE)
     return Error{Errc::unavailable, quote(path_) + ": its reader has gone before the end"};
   return std::move(written).context(quote(path_));
 }
 
 Result<> OutputFile::commit(unsigned mode) {
-  if (temporary_.empty()) {  // written through
-    fd_.reset();
-    return ok();
-  }
-  TRY(sys::chmod_fd(fd_.get(), (mode & kPermissionBits) | 0600).context(quote(path_)));
-  fd_.reset();
-  if (existing_ == Existing::refuse) {  // one that was made meanwhile stays
-    struct stat there{};
-    if (::fstatat(parent_.get(), name_.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0)
-      return is_there(path_);
-  }
-  TRY(sys::rename_at(parent_.get(), temporary_, parent_.get(), name_).context(quote(path_)));
-  temporary_.clear();
-  return ok();
+  through_.reset();
+  if (!file_) return ok();
+  auto done = file_->commit(mode, existing_);  // one that was made meanwhile stays
+  if (!done && done.error().code == Errc::conflict) return is_there(path_);
+  return done;
 }
 
 }  // namespace tare::cli

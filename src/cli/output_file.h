@@ -8,12 +8,13 @@
 // write() block as long as the reader of a FIFO does. Owner: one command; threads: one.
 #pragma once
 
-#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/random.h"
 #include "base/result.h"
+#include "cli/new_file.h"
 #include "sys/fd.h"
 
 namespace tare::cli {
@@ -23,13 +24,9 @@ bool is_our_stdout(const std::string& path);
 
 class OutputFile {
  public:
-  enum class Existing : std::uint8_t { refuse, replace };  // a regular file of that name
+  using Existing = NewFile::Existing;  // a regular file of that name
 
   static Result<OutputFile> open(const std::string& path, Existing existing, Random& random);
-  OutputFile(OutputFile&& other) noexcept = default;
-  OutputFile& operator=(OutputFile&&) = delete;
-  ~OutputFile();  // what was not committed is gone again
-
   Result<> write(std::string_view bytes);
   // It has its name from now on. `mode` is for one that was made here.
   Result<> commit(unsigned mode);
@@ -40,9 +37,8 @@ class OutputFile {
 
   std::string path_;  // as it was named
   Existing existing_;
-  sys::UniqueFd fd_;
-  sys::UniqueFd parent_;
-  std::string temporary_, name_;  // in parent_; temporary_ is "" when there is none (any more)
+  sys::UniqueFd through_;       // what is no regular file
+  std::optional<NewFile> file_;  // else
 };
 
 }  // namespace tare::cli

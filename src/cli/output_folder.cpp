@@ -11,22 +11,6 @@
 #include "sys/files.h"
 
 namespace tare::cli {
-namespace {
-
-constexpr unsigned kPermissionBits = 0777;
-
-// Calls `use(name)` for each component; "a//b" has an empty one.
-template <class Use>
-void for_each_component(std::string_view path, Use use) {
-  for (;;) {
-    const auto slash = path.find('/');
-    use(path.substr(0, slash));
-    if (slash == std::string_view::npos) return;
-    path.remove_prefix(slash + 1);
-  }
-}
-
-}  // namespace
 
 Result<> check_artifact_path(std::string_view path) {
   const auto refuse = [&](std::string_view why) {
@@ -37,11 +21,11 @@ Result<> check_artifact_path(std::string_view path) {
   if (path.find('\0') != std::string_view::npos) return refuse("the name holds a NUL");
   std::size_t count = 0;
   bool plain = true;
-  for_each_component(path, [&](std::string_view name) {
+  for (const std::string_view name : split(path, '/')) {
     ++count;
     plain = plain && !name.empty() && name != "." && name != ".." &&
             name.size() <= kMaxPathComponentBytes;
-  });
+  }
   if (count > kMaxPathComponents) return refuse("too many folders deep");
   if (!plain) return refuse("not a plain relative path");
   return ok();
@@ -52,19 +36,18 @@ bool link_stays_inside(std::string_view path, std::string_view target) {
   if (target.find('\0') != std::string_view::npos) return false;
   std::size_t depth = 0;  // folders between the root and the link
   for (const char c : path) depth += c == '/' ? 1 : 0;
-  bool inside = true;
   bool after_name = false;
-  for_each_component(target, [&](std::string_view name) {
-    if (name.empty() || name == ".") return;
+  for (const std::string_view name : split(target, '/')) {
+    if (name.empty() || name == ".") continue;
     if (name != "..") {
       after_name = true;
-      return;
+      continue;
     }
     // ".." after a name would go up from wherever that name, perhaps a link itself, leads.
-    if (after_name || depth == 0) inside = false;
-    if (depth > 0) --depth;
-  });
-  return inside;
+    if (after_name || depth == 0) return false;
+    --depth;
+  }
+  return true;
 }
 
 Result<OutputFolder> OutputFolder::open(const std::string& path, Random& random) {
@@ -93,10 +76,6 @@ Result<OutputFolder::Place> OutputFolder::free_place(std::string_view path) cons
   return place;
 }
 
-std::string OutputFolder::temporary_name() {
-  return fmt::format(".tare-{:016x}", random_->next_u64());
-}
-
 Result<> OutputFolder::make_folder(std::string_view path, unsigned mode) {
   const Place place = TRY(place_of(path));
   // Its owner must be able to fill it.
@@ -104,13 +83,10 @@ Result<> OutputFolder::make_folder(std::string_view path, unsigned mode) {
       .context(fmt::format("artifact {}", quote(path)));
 }
 
-Result<OutputFolder::File> OutputFolder::create_file(std::string_view path) {
+Result<NewFile> OutputFolder::create_file(std::string_view path) {
   Place place = TRY(free_place(path));
-  std::string temporary = temporary_name();
-  auto fd = TRY(
-      sys::open_at(place.parent.get(), temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600)
-          .context(fmt::format("artifact {}", quote(path))));
-  return File(std::move(place.parent), std::move(fd), std::move(temporary), std::move(place.name));
+  return NewFile::make(std::move(place.parent), std::move(place.name),
+                       fmt::format("artifact {}", quote(path)), *random_);
 }
 
 Result<> OutputFolder::make_symlink(std::string_view path, const std::string& target) {
@@ -119,31 +95,12 @@ Result<> OutputFolder::make_symlink(std::string_view path, const std::string& ta
                                            quote(path), quote(target))};
   }
   const Place place = TRY(free_place(path));
-  const std::string temporary = temporary_name();
+  const std::string temporary = temporary_name(*random_);
   TRY(sys::make_symlink_at(place.parent.get(), temporary, target));
   auto renamed = sys::rename_at(place.parent.get(), temporary, place.parent.get(), place.name);
   if (renamed) return ok();
   static_cast<void>(sys::remove_at(place.parent.get(), temporary));
   return std::move(renamed).error().context(fmt::format("artifact {}", quote(path)));
-}
-
-OutputFolder::File::~File() {
-  // Nothing better can be done about a failure here than to leave the temporary file.
-  if (parent_.valid() && !temporary_.empty()) {
-    static_cast<void>(sys::remove_at(parent_.get(), temporary_));
-  }
-}
-
-Result<> OutputFolder::File::write(std::string_view bytes) {
-  return sys::write_all(fd_.get(), bytes).context(quote(name_));
-}
-
-Result<> OutputFolder::File::commit(unsigned mode) {
-  TRY(sys::chmod_fd(fd_.get(), (mode & kPermissionBits) | 0600));
-  fd_.reset();
-  TRY(sys::rename_at(parent_.get(), temporary_, parent_.get(), name_));
-  temporary_.clear();
-  return ok();
 }
 
 }  // namespace tare::cli

@@ -16,6 +16,7 @@
 
 #include "base/random.h"
 #include "base/result.h"
+#include "cli/new_file.h"
 #include "sys/fd.h"
 
 namespace tare::cli {
@@ -32,29 +33,8 @@ class OutputFolder {
   // Makes the folder (not its parents) when it is not there.
   static Result<OutputFolder> open(const std::string& path, Random& random);
 
-  // A file under a temporary name in its folder; gone again unless it is committed.
-  class File {
-   public:
-    File(File&& other) noexcept = default;
-    File& operator=(File&&) = delete;
-    ~File();
-    Result<> write(std::string_view bytes);
-    Result<> commit(unsigned mode);
-
-   private:
-    friend class OutputFolder;
-    File(sys::UniqueFd parent, sys::UniqueFd fd, std::string temporary, std::string name)
-        : parent_(std::move(parent)),
-          fd_(std::move(fd)),
-          temporary_(std::move(temporary)),
-          name_(std::move(name)) {}
-    sys::UniqueFd parent_, fd_;
-    std::string temporary_;  // "" once committed
-    std::string name_;
-  };
-
   Result<> make_folder(std::string_view path, unsigned mode);  // fine when it is there
-  Result<File> create_file(std::string_view path);
+  Result<NewFile> create_file(std::string_view path);
   Result<> make_symlink(std::string_view path, const std::string& target);
 
  private:
@@ -67,7 +47,6 @@ class OutputFolder {
   Result<Place> place_of(std::string_view path) const;
   // For something that will be renamed to it.
   Result<Place> free_place(std::string_view path) const;
-  std::string temporary_name();
 
   sys::UniqueFd root_;
   Random* random_;

@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <memory>
 
+#include "base/text.h"
+
 namespace tare::host {
 
 namespace {
@@ -60,13 +62,10 @@ std::optional<std::string> find_host_program(const std::string& name, std::strin
   if (name.starts_with('/'))
     return is_program(root + name, root) ? std::optional(name) : std::nullopt;
   if (name.empty() || name.find('/') != std::string::npos) return std::nullopt;
-  for (std::size_t at = 0; at <= path.size();) {
-    const std::size_t end = std::min(path.find(':', at), path.size());
-    const std::string folder(path.substr(at, end - at));
+  for (const std::string_view folder : split(path, ':')) {
     if (!folder.starts_with('/')) return std::nullopt;
-    const std::string file = folder + "/" + name;
+    const std::string file = fmt::format("{}/{}", folder, name);
     if (is_shown(file) && is_program(root + file, root)) return file;
-    at = end + 1;
   }
   return std::nullopt;
 }

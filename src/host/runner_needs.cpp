@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <deque>
 
+#include <fmt/core.h>
+
+#include "base/text.h"
 #include "host/environment_diff.h"
 #include "host/host_programs.h"
 
@@ -15,11 +18,8 @@ constexpr std::uint32_t kExecutable = 0111;
 
 std::deque<std::string> parts_of(std::string_view path) {
   std::deque<std::string> parts;
-  for (std::size_t at = 0; at < path.size();) {
-    const std::size_t end = std::min(path.find('/', at), path.size());
-    if (end > at) parts.emplace_back(path.substr(at, end - at));
-    at = end + 1;
-  }
+  for (const std::string_view part : split(path, '/'))
+    if (!part.empty()) parts.emplace_back(part);
   return parts;
 }
 
@@ -64,13 +64,9 @@ bool is_program(const snapshot::SeenTree& tree, std::string_view path) {
 
 bool has_program(const snapshot::SeenTree& tree, std::string_view name, std::string_view path) {
   if (name.starts_with('/')) return is_program(tree, name);
-  for (std::size_t at = 0; at <= path.size();) {
-    const std::size_t end = std::min(path.find(':', at), path.size());
-    const std::string folder(path.substr(at, end - at));
-    if (folder.starts_with('/') && is_program(tree, folder + "/" + std::string(name))) return true;
-    at = end + 1;
-  }
-  return false;
+  return std::ranges::any_of(split(path, ':'), [&](std::string_view folder) {
+    return folder.starts_with('/') && is_program(tree, fmt::format("{}/{}", folder, name));
+  });
 }
 
 Result<std::string> missing_program(const std::vector<std::string>& names, std::string_view path,

@@ -1,0 +1,50 @@
+#include "cli/new_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <fmt/core.h>
+
+#include "sys/entries.h"
+#include "sys/files.h"
+
+namespace tare::cli {
+
+std::string temporary_name(Random& random) {
+  return fmt::format(".tare-{:016x}", random.next_u64());
+}
+
+Result<NewFile> NewFile::make(sys::UniqueFd parent, std::string name, std::string shown,
+                              Random& random) {
+  NewFile file(std::move(parent), std::move(name), std::move(shown));
+  const std::string temporary = temporary_name(random);
+  file.fd_ = TRY(sys::open_at(file.parent_.get(), temporary,
+                              O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600)
+                     .context(file.shown_));
+  file.temporary_ = temporary;
+  return file;
+}
+
+NewFile::~NewFile() {
+  // Nothing better can be done about a failure here than to leave the temporary file.
+  if (parent_.valid() && !temporary_.empty())
+    static_cast<void>(sys::remove_at(parent_.get(), temporary_));
+}
+
+Result<> NewFile::write(std::string_view bytes) {
+  return sys::write_all(fd_.get(), bytes).context(shown_);
+}
+
+Result<> NewFile::commit(unsigned mode, Existing existing) {
+  TRY(sys::chmod_fd(fd_.get(), (mode & kPermissionBits) | 0600).context(shown_));
+  fd_.reset();
+  struct stat there{};
+  if (existing == Existing::refuse &&
+      ::fstatat(parent_.get(), name_.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0)
+    return Error{Errc::conflict, shown_ + " exists"};
+  TRY(sys::rename_at(parent_.get(), temporary_, parent_.get(), name_).context(shown_));
+  temporary_.clear();
+  return ok();
+}
+
+}  // namespace tare::cli
