@@ -53,7 +53,9 @@ Json run_request(const RunCommand& command, const std::vector<LocalFile>& inputs
 }
 
 std::string ending_line(const model::Run& run) {
-  if (!run.outcome || run.outcome->reason == model::EndReason::exited) return "";
+  if (!run.outcome) return "";
+  // What the program's own status says is not said again; which limits it met is.
+  if (run.outcome->reason == model::EndReason::exited && !run.usage.met_a_limit()) return "";
   const std::string& message = run.outcome->message;
   return fmt::format(
       "{}: {}", run.id,

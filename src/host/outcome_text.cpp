@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/bytes.h"
 #include "base/text.h"
@@ -78,6 +79,19 @@ std::string outcome_text(const model::Outcome& outcome, const model::RunRequest&
     case EndReason::daemon_error: return outcome.message;
   }
   return outcome.message;
+}
+
+std::string limits_text(const model::Usage& usage, const model::Limits& limits) {
+  std::vector<std::string> met;
+  if (usage.processes_refused > 0) {
+    met.push_back(fmt::format("{} {} refused (limit pids {})", usage.processes_refused,
+                              usage.processes_refused == 1 ? "fork" : "forks", limits.pids));
+  }
+  if (usage.disk_full)
+    met.push_back(fmt::format("disk full (limit disk {})", size_text(limits.disk_bytes)));
+  if (usage.inodes_full)
+    met.push_back(fmt::format("no further file (limit disk_inodes {})", limits.disk_inodes));
+  return fmt::format("{}", fmt::join(met, ", "));
 }
 
 }  // namespace tare::host

@@ -18,6 +18,10 @@ namespace tare::host {
 std::string outcome_text(const model::Outcome& outcome, const model::RunRequest& request,
                          const std::vector<sandbox::Step>& steps, std::uint32_t failed_step);
 
+// The limits that ended nothing but were met: "311 forks refused (limit pids 24), disk full (limit
+// disk 8 MiB)"; "" for none.
+std::string limits_text(const model::Usage& usage, const model::Limits& limits);
+
 // "64 MiB", "1.5 GiB", "17 bytes".
 std::string size_text(std::uint64_t bytes);
 // "10 s", "1 min 30 s", "250 ms".

@@ -44,6 +44,22 @@ TEST(OutcomeText, names_the_limit_and_its_value) {
   for (const Row& row : rows) EXPECT_EQ(outcome_text(row.outcome, a_request(), {}, 0), row.text);
 }
 
+TEST(OutcomeText, names_the_limits_that_were_met_and_ended_nothing) {
+  model::Limits limits;
+  limits.pids = 24;
+  limits.disk_bytes = 8 << 20;
+  limits.disk_inodes = 512;
+  model::Usage usage;
+  EXPECT_EQ(limits_text(usage, limits), "");
+  usage.processes_refused = 1;
+  EXPECT_EQ(limits_text(usage, limits), "1 fork refused (limit pids 24)");
+  usage.processes_refused = 311;
+  usage.disk_full = usage.inodes_full = true;
+  EXPECT_EQ(limits_text(usage, limits),
+            "311 forks refused (limit pids 24), disk full (limit disk 8 MiB), no further file "
+            "(limit disk_inodes 512)");
+}
+
 TEST(OutcomeText, names_the_step_that_failed) {
   const std::vector<sandbox::Step> steps = {{sandbox::Op::loopback, "", "", 0, 0},
                                             {sandbox::Op::proc, "/proc", "", 0, 0}};

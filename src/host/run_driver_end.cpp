@@ -266,6 +266,10 @@ model::RunEvent RunDriver::ending(LiveRun& live) const {
                         : outcome_text(outcome, live.run.request, steps, failed_step);
   if (outcome.reason == EndReason::killed && !live.kill_why.empty())
     outcome.message = "the session was ended: " + live.kill_why;
+  if (event.usage.met_a_limit()) {
+    outcome.message += outcome.message.empty() ? "" : "; ";
+    outcome.message += limits_text(event.usage, live.run.request.limits);
+  }
   outcome.message = runs::one_line(outcome.message);
   event.outcome = std::move(outcome);
   if (live.log) {

@@ -77,6 +77,9 @@ Json to_json(const Usage& usage) {
       {"wall_us", usage.wall_us},
       {"cpu_throttled_us", usage.cpu_throttled_us},
       {"denied_calls", usage.denied_calls},
+      {"processes_refused", usage.processes_refused},
+      {"disk_full", usage.disk_full},
+      {"inodes_full", usage.inodes_full},
   };
 }
 
@@ -93,6 +96,9 @@ Result<Usage> read_usage(const Node& node) {
   fields.optional("wall_us", usage.wall_us, count());
   fields.optional("cpu_throttled_us", usage.cpu_throttled_us, count());
   fields.optional("denied_calls", usage.denied_calls, count());
+  fields.optional("processes_refused", usage.processes_refused, count());
+  fields.optional("disk_full", usage.disk_full, boolean());
+  fields.optional("inodes_full", usage.inodes_full, boolean());
   TRY(fields.finish());
   return usage;
 }

@@ -18,7 +18,12 @@ struct Usage {
   std::uint64_t wall_us = 0;  // program's exec -> its end
   std::uint64_t cpu_throttled_us = 0;
   std::uint64_t denied_calls = 0;  // refused and told; of a killed run at least half of them
+  // Limits that end no run: what was beyond them was refused to the program, by its own call.
+  std::uint64_t processes_refused = 0;  // forks and threads
+  bool disk_full = false;               // no byte of the writable space was free at the end
+  bool inodes_full = false;             // no further file could be made
 
+  bool met_a_limit() const { return processes_refused > 0 || disk_full || inodes_full; }
   friend bool operator==(const Usage&, const Usage&) = default;
 };
 
@@ -35,6 +40,9 @@ inline Usage sum_of(const Usage& before, const Usage& after) {
   sum.wall_us += after.wall_us;
   sum.cpu_throttled_us += after.cpu_throttled_us;
   sum.denied_calls += after.denied_calls;
+  sum.processes_refused += after.processes_refused;
+  sum.disk_full = before.disk_full || after.disk_full;
+  sum.inodes_full = before.inodes_full || after.inodes_full;
   return sum;
 }
 

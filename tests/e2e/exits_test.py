@@ -84,6 +84,7 @@ class Exits(harness.TareTest):
         result = self.home.host(*program, options=["--disk", "8M"])
         self.assert_status(result, 9)
         self.assertIn(b"No space left on device", result.stderr)
+        self.assertIn(b"exited with status 9; disk full (limit disk 8 MiB)", result.stderr)
 
     def test_the_limit_of_processes_is_an_error_for_the_program_only(self):
         program = ("import os, errno\nmade = 0\n"
@@ -94,6 +95,19 @@ class Exits(harness.TareTest):
                    "except OSError as error: print(made, error.errno == errno.EAGAIN)")
         result = self.home.host("python3", "-c", program, options=["--pids", "16"])
         self.assertEqual((result.returncode, result.stdout), (0, b"15 True\n"))
+        self.assertIn(b": 1 fork refused (limit pids 16)\n", result.stderr)
+
+    def test_a_bomb_that_lives_on_ends_with_the_limit_it_met_beside_the_one_that_ended_it(self):
+        program = ("import os\n"
+                   "while True:\n"
+                   "  try: os.fork()\n"
+                   "  except OSError: pass\n")
+        result = self.home.host("python3", "-c", program,
+                                options=["--pids", "16", "--timeout", "1s"])
+        self.assertEqual(result.returncode, 124)
+        self.assertRegex(result.stderr.decode(),
+                         r"timed out after 1 s \(limit time\); \d+ forks refused "
+                         r"\(limit pids 16\)\n")
 
     def test_inspect_and_logs_tell_the_same_end_afterwards(self):
         run = self.home.detached("sh", "-c", "echo out; echo err >&2; exit 7")

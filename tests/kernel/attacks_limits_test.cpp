@@ -17,18 +17,32 @@ namespace {
 using model::EndReason;
 constexpr std::uint64_t kMiB = 1 << 20;
 
+enum class Told : std::uint8_t { by_its_call, processes, disk, files };  // also by the run's end
+
 struct Bomb {
   const char* name;
   const char* said;  // the errno that its own call meets; null: the run is ended for its memory
+  Told told = Told::by_its_call;
 };
 constexpr Bomb kBombs[] = {
-    {"forks", "EAGAIN"},    {"threads", "EAGAIN"}, {"memory", nullptr},   {"tmp", "ENOSPC"},
-    {"shm", "ENOSPC"},      {"output", "ENOSPC"},  {"inodes", "ENOSPC"},  {"files", "EMFILE"},
-    {"eventfds", "EMFILE"}, {"epolls", "ELOOP"},   {"watches", "ENOSPC"}, {"timers", "EAGAIN"},
-    {"timerfds", "EMFILE"}, {"signals", "EAGAIN"}, {"mqueues", "EMFILE"}, {"sysv_shm", nullptr},
+    {"forks", "EAGAIN", Told::processes},
+    {"threads", "EAGAIN", Told::processes},
+    {"tmp", "ENOSPC", Told::disk},
+    {"shm", "ENOSPC", Told::disk},
+    {"output", "ENOSPC", Told::disk},
+    {"inodes", "ENOSPC", Told::files},
+    {"memory", nullptr},
+    {"files", "EMFILE"},
+    {"eventfds", "EMFILE"},
+    {"epolls", "ELOOP"},
+    {"timers", "EAGAIN"},
+    {"timerfds", "EMFILE"},
+    {"signals", "EAGAIN"},
+    {"mqueues", "EMFILE"},
+    {"sysv_shm", nullptr},
 };
 // The kernel's own memory for them counts: which limit comes first depends on its version.
-constexpr const char* kEither[] = {"pipes", "sockets", "sysv_sem", "sysv_msg"};
+constexpr const char* kEither[] = {"pipes", "sockets", "sysv_sem", "sysv_msg", "watches"};
 
 model::SandboxSpec bomb_spec(TestLauncher& launcher, const std::string& name, As as = kAgent) {
   model::SandboxSpec spec = attack_spec(launcher, {"bomb", name}, as);
@@ -41,19 +55,28 @@ model::SandboxSpec bomb_spec(TestLauncher& launcher, const std::string& name, As
 }
 
 // Runs it until it has said what it met or is ended; then it is killed.
-std::pair<EndReason, std::string> explode(TestLauncher& launcher, const model::SandboxSpec& spec) {
+struct Exploded {
+  EndReason reason;
+  model::Usage usage;
+  std::string said;
+};
+
+Exploded explode(TestLauncher& launcher, const model::SandboxSpec& spec) {
   auto live = launcher.launch(spec);
   pollfd said = {live.out.get(), POLLIN, 0};
   EXPECT_EQ(::poll(&said, 1, 60'000), 1) << spec.argv.back();
   launcher.send(sandbox::KillMessage{live.id});
   const RunResult result = launcher.finish(std::move(live));
-  return {result.ended.outcome.reason, result.out};
+  return {result.ended.outcome.reason, result.ended.usage, result.out};
 }
 
 TEST(Attack, S32_every_bomb_meets_a_limit_that_has_a_name) {
   TestLauncher launcher;
   for (const Bomb& bomb : kBombs) {
-    const auto [reason, said] = explode(launcher, bomb_spec(launcher, bomb.name));
+    const auto [reason, usage, said] = explode(launcher, bomb_spec(launcher, bomb.name));
+    EXPECT_EQ(usage.processes_refused > 0, bomb.told == Told::processes) << bomb.name;
+    EXPECT_EQ(usage.disk_full, bomb.told == Told::disk) << bomb.name;
+    EXPECT_EQ(usage.inodes_full, bomb.told == Told::files) << bomb.name;
     if (bomb.said == nullptr) {
       EXPECT_EQ(reason, EndReason::memory_limit) << bomb.name << " " << said;
     } else {
@@ -62,7 +85,7 @@ TEST(Attack, S32_every_bomb_meets_a_limit_that_has_a_name) {
     }
   }
   for (const char* name : kEither) {
-    const auto [reason, said] = explode(launcher, bomb_spec(launcher, name));
+    const auto [reason, usage, said] = explode(launcher, bomb_spec(launcher, name));
     EXPECT_TRUE(reason == EndReason::memory_limit || said.find(", then E") != std::string::npos)
         << name << " " << said;
   }

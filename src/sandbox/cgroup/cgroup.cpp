@@ -353,6 +353,8 @@ void Cgroup::read_usage(model::Usage& usage) const {
     usage.memory_peak_bytes = number(*memory, unified ? "memory.peak" : "memory.max_usage_in_bytes")
                                   .value_or(0);
   }
+  if (const Folder* pids = root_->with("pids"); pids != nullptr)
+    usage.processes_refused = number(*pids, "pids.events", "max").value_or(0);
 }
 
 Result<> Cgroup::remove() {

@@ -166,5 +166,48 @@ TEST_F(PlaceTest, a_controller_that_cannot_be_handed_down_is_named) {
                                                        ::testing::HasSubstr("Delegate=yes")));
 }
 
+// What a sandbox has used and met, from a tree of files as each kind of hierarchy has them.
+class UsageTest : public PlaceTest {
+ protected:
+  model::Usage usage_in(const std::vector<Hierarchy>& hierarchies) const {
+    const auto root = CgroupRoot::open(hierarchies, "abc");
+    EXPECT_TRUE(root) << root.error().message;
+    model::Usage usage;
+    Cgroup::adopt(*root, "s0-1", {}).read_usage(usage);
+    return usage;
+  }
+  static model::Usage wanted() {
+    model::Usage usage;
+    usage.cpu_us = 1234;
+    usage.cpu_throttled_us = 77;
+    usage.memory_peak_bytes = 65'536;
+    usage.processes_refused = 311;
+    return usage;
+  }
+};
+
+TEST_F(UsageTest, is_read_from_cgroup_v2) {
+  make("tare-abc");
+  make("tare-abc/s0-1");
+  write("tare-abc/s0-1/cpu.stat", "usage_usec 1234\nuser_usec 1\nthrottled_usec 77\n");
+  write("tare-abc/s0-1/memory.peak", "65536\n");
+  write("tare-abc/s0-1/pids.events", "max 311\n");
+  EXPECT_EQ(usage_in({{root_.string(), true, {"memory", "pids", "cpu", "cpuacct"}}}), wanted());
+}
+
+TEST_F(UsageTest, is_read_from_cgroup_v1) {
+  std::vector<Hierarchy> hierarchies;
+  for (const char* controller : {"memory", "pids", "cpu", "cpuacct"}) {
+    make(controller + std::string("/tare-abc/s0-1"));
+    make(controller + std::string("/tare-abc"));
+    hierarchies.push_back({(root_ / controller).string(), false, {controller}});
+  }
+  write("cpuacct/tare-abc/s0-1/cpuacct.usage", "1234000\n");
+  write("cpu/tare-abc/s0-1/cpu.stat", "nr_periods 3\nnr_throttled 2\nthrottled_time 77000\n");
+  write("memory/tare-abc/s0-1/memory.max_usage_in_bytes", "65536\n");
+  write("pids/tare-abc/s0-1/pids.events", "max 311\n");
+  EXPECT_EQ(usage_in(hierarchies), wanted());
+}
+
 }  // namespace
 }  // namespace tare::sandbox

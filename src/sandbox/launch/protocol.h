@@ -51,7 +51,7 @@
 
 namespace tare::sandbox {
 
-inline constexpr std::uint32_t kLauncherProtocol = 11;
+inline constexpr std::uint32_t kLauncherProtocol = 12;
 
 // --- to the launcher ---
 

@@ -31,6 +31,8 @@ TEST(Protocol, an_end_is_read_as_it_was_written) {
   ended.id = kId;
   ended.outcome = {model::EndReason::memory_limit, 0, 9, "text"};
   ended.usage.cpu_us = 5;
+  ended.usage.processes_refused = 6;
+  ended.usage.inodes_full = true;
   ended.uid_base = 0x70000000;
   ended.with_output = true;
   const auto decoded = decode_from_launcher(encode(FromLauncher(ended)).value(), 1);

@@ -290,6 +290,7 @@ void Sandbox::read_usage(model::Usage& usage) const {
   usage.cpu_us -= std::min(usage.cpu_us, spent_.cpu_us);
   usage.cpu_throttled_us -= std::min(usage.cpu_throttled_us, spent_.cpu_throttled_us);
   if (!started()) return;
+  read_space(scratch_.get(), usage);
   const std::uint64_t now = monotonic_us();
   usage.start_us = started_us_ - received_us_ - gate_us_;
   usage.wall_us = std::clamp(told_end() ? report_->at_ns / 1000 : now, started_us_, now) -

@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -39,6 +40,13 @@ Result<> resize_scratch(int scratch, const model::Limits& limits) {
   TRY(context.set("size", std::to_string(limits.disk_bytes)));
   TRY(context.set("nr_inodes", std::to_string(limits.disk_inodes)));
   return context.reconfigure();
+}
+
+void read_space(int scratch, model::Usage& usage) {
+  struct statvfs space = {};
+  if (::fstatvfs(scratch, &space) != 0) return;
+  usage.disk_full = space.f_bfree == 0;
+  usage.inodes_full = space.f_ffree == 0;
 }
 
 namespace {

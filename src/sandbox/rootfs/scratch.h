@@ -14,6 +14,7 @@
 
 #include "base/result.h"
 #include "model/limits.h"
+#include "model/usage.h"
 #include "sys/fd.h"
 
 namespace tare::sandbox {
@@ -32,5 +33,8 @@ Result<sys::UniqueFd> make_scratch(const model::Limits& limits, uid_t base,
 
 // Gives one that is in memory the size of `limits`.
 Result<> resize_scratch(int scratch, const model::Limits& limits);
+
+// Whether it is full; not, when nobody can say.
+void read_space(int scratch, model::Usage& usage);
 
 }  // namespace tare::sandbox

@@ -24,11 +24,16 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <map>
+#include <string>
+#include <vector>
 
 #include "attack.h"
 
 namespace tare::attack {
+
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -176,12 +181,23 @@ void epolls() {
     return last = fd;
   });
 }
+// Of all that is shown of the host, again and again: not bounded by what one can make.
 void watches() {
-  const int fd = ::inotify_init1(IN_CLOEXEC);
-  take_all([fd](long n) {
-    const std::string path = "/tmp/" + std::to_string(n);
-    if (::mkdir(path.c_str(), 0700) != 0) return -1;
-    return ::inotify_add_watch(fd, path.c_str(), IN_ALL_EVENTS);
+  std::vector<std::string> paths;
+  std::error_code error;
+  for (const char* folder : {"/usr/bin", "/usr/lib", "/usr/share"}) {
+    for (fs::recursive_directory_iterator at(folder, error), end; !error && at != end;
+         at.increment(error))
+      paths.push_back(at->path().string());
+  }
+  int fd = -1;
+  take_all([&](long n) {
+    const auto index = static_cast<std::size_t>(n) % paths.size();
+    if (index == 0) fd = ::inotify_init1(IN_CLOEXEC);
+    if (fd < 0) return -1;
+    // One that may not be read (EACCES) is no end.
+    const int watch = ::inotify_add_watch(fd, paths[index].c_str(), IN_ALL_EVENTS | IN_DONT_FOLLOW);
+    return watch < 0 && errno == EACCES ? 0 : watch;
   });
 }
 
