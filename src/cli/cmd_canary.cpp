@@ -12,8 +12,7 @@
 namespace tare::cli {
 
 Result<int> run_command(const CanaryAddCommand& command, App& app, const fiber::Context& ctx) {
-  const std::string value = TRY(
-      read_secret_value(kCanary, command.name, command.file, app, ctx));
+  const std::string value = TRY(read_secret_value(kCanary, command.name, command.file, app, ctx));
   const auto answer = TRY(app.client.post(
       "/v1/canaries", JsonObject{{"name", command.name}, {"value_base64", base64_encode(value)}},
       ctx));

@@ -55,7 +55,7 @@ class FolderWriter {
   std::string block_;  // the part of a block of a head that has come
   PlainTarHeads heads_;
   std::optional<NewFile> file_;
-  std::optional<NewFile> index_;  // whole, without its name yet
+  std::optional<NewFile> index_;             // whole, without its name yet
   std::uint64_t content_ = 0, padding_ = 0;  // still to come
   bool ended_ = false;
 };

@@ -18,9 +18,9 @@ Result<NewFile> NewFile::make(sys::UniqueFd parent, std::string name, std::strin
                               Random& random) {
   NewFile file(std::move(parent), std::move(name), std::move(shown));
   const std::string temporary = temporary_name(random);
-  file.fd_ = TRY(sys::open_at(file.parent_.get(), temporary,
-                              O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600)
-                     .context(file.shown_));
+  file.fd_ = TRY(
+      sys::open_at(file.parent_.get(), temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600)
+          .context(file.shown_));
   file.temporary_ = temporary;
   return file;
 }

@@ -47,8 +47,7 @@ Result<OutputFile> OutputFile::open(const std::string& path, Existing existing, 
   if (S_ISDIR(there.st_mode))
     return Error{Errc::invalid, quote(path) + " is a folder: name a file in it"};
   if (!S_ISREG(there.st_mode)) {
-    file.through_ = TRY(
-        sys::open_at(sys::kCwd, path, O_WRONLY | O_NOCTTY).context(quote(path)));
+    file.through_ = TRY(sys::open_at(sys::kCwd, path, O_WRONLY | O_NOCTTY).context(quote(path)));
     return file;
   }
   if (existing == Existing::refuse) return is_there(path);

@@ -37,7 +37,7 @@ class OutputFile {
 
   std::string path_;  // as it was named
   Existing existing_;
-  sys::UniqueFd through_;       // what is no regular file
+  sys::UniqueFd through_;        // what is no regular file
   std::optional<NewFile> file_;  // else
 };
 

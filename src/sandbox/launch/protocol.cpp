@@ -27,10 +27,10 @@ Result<std::string> take_id(WireReader& in) {
 }
 
 void put_usage(WireWriter& out, const model::Usage& usage) {
-  for (const std::uint64_t value : {usage.cpu_us, usage.memory_peak_bytes, usage.read_bytes,
-                                    usage.written_bytes, usage.stdout_bytes, usage.stderr_bytes,
-                                    usage.start_us, usage.wall_us, usage.cpu_throttled_us,
-                                    usage.processes_refused}) {
+  for (const std::uint64_t value :
+       {usage.cpu_us, usage.memory_peak_bytes, usage.read_bytes, usage.written_bytes,
+        usage.stdout_bytes, usage.stderr_bytes, usage.start_us, usage.wall_us,
+        usage.cpu_throttled_us, usage.processes_refused}) {
     out.u64(value);
   }
   out.boolean(usage.disk_full);
@@ -39,10 +39,10 @@ void put_usage(WireWriter& out, const model::Usage& usage) {
 
 Result<model::Usage> take_usage(WireReader& in) {
   model::Usage usage;
-  for (std::uint64_t* value : {&usage.cpu_us, &usage.memory_peak_bytes, &usage.read_bytes,
-                               &usage.written_bytes, &usage.stdout_bytes, &usage.stderr_bytes,
-                               &usage.start_us, &usage.wall_us, &usage.cpu_throttled_us,
-                               &usage.processes_refused}) {
+  for (std::uint64_t* value :
+       {&usage.cpu_us, &usage.memory_peak_bytes, &usage.read_bytes, &usage.written_bytes,
+        &usage.stdout_bytes, &usage.stderr_bytes, &usage.start_us, &usage.wall_us,
+        &usage.cpu_throttled_us, &usage.processes_refused}) {
     *value = TRY(in.u64("usage"));
   }
   usage.disk_full = TRY(in.boolean("disk_full"));
