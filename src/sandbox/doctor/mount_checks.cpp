@@ -90,7 +90,8 @@ Result<std::string> check_overlay(const Host& host) {
   const std::string folder = world.place + "/launcher";
   TRY(sys::make_dir_at(sys::kCwd, folder + "/bare", 0755));
   TRY(sys::make_dir_at(sys::kCwd, folder + "/bare/etc", 0755));
-  const Skeleton skeleton = TRY(make_skeleton(folder, folder + "/bare").context("layers"));
+  const Skeleton skeleton = TRY(
+      make_skeleton(folder, folder + "/bare", world.user_namespace.get()).context("layers"));
   const model::Limits limits;  // by default a tmpfs
   const sys::UniqueFd scratch = TRY(make_scratch(limits, box_uid(), world.images));
   const StageParts parts = {

@@ -32,6 +32,7 @@
 #include "sandbox/doctor/doctor.h"
 #include "sandbox/launch/launcher.h"
 #include "sandbox/rootfs/pruned.h"
+#include "sandbox/rootfs/user_namespaces.h"
 #include "sys/capabilities.h"
 #include "sys/entries.h"
 #include "sys/files.h"
@@ -214,12 +215,14 @@ Result<LaunchTools> prepare(const Options& options, std::string_view digest, con
 
   TRY(enter_pruned_namespace(home, options.powers()).context("mount namespace"));
   const std::string inside = std::string(kHostRoot) + home;
-  Skeleton skeleton = TRY(
-      make_skeleton(inside + "/launcher", std::string(kHostRoot)).context("skeleton"));
-  sys::UniqueFd null = TRY(sys::open_at(sys::kCwd, "/dev/null", O_RDWR));
-  sys::UniqueFd runs = TRY(sys::open_directory(inside + "/runs"));
   SlotTable slots = slots_of(options, digest);
   const uid_t first_uid = slots.first_uid();
+  UserNamespaces namespaces;
+  Skeleton skeleton = TRY(
+      make_skeleton(inside + "/launcher", std::string(kHostRoot), TRY(namespaces.of(first_uid)))
+          .context("skeleton"));
+  sys::UniqueFd null = TRY(sys::open_at(sys::kCwd, "/dev/null", O_RDWR));
+  sys::UniqueFd runs = TRY(sys::open_directory(inside + "/runs"));
   return LaunchTools{
       .making = {.cgroups = std::move(cgroups),
                  .skeleton = std::move(skeleton),

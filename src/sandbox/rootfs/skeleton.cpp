@@ -10,6 +10,7 @@
 #include "sandbox/plan/plan.h"
 #include "sys/entries.h"
 #include "sys/files.h"
+#include "sys/mountfs.h"
 
 namespace tare::sandbox {
 
@@ -72,6 +73,7 @@ constexpr const char* kEtc[] = {
 constexpr int kEtcDepth = 4;
 constexpr std::size_t kEtcFileBytes = 4 << 20;
 constexpr std::size_t kEtcEntries = 4096;
+constexpr const char* kMemorySize = "64m";
 
 struct TextFile {
   const char* path;
@@ -168,12 +170,29 @@ Result<sys::UniqueFd> begin_layer(const std::string& path, std::span<const Folde
   return root;
 }
 
+// Over the folder `at`; not, where a sandbox would see the owner of each file as nobody.
+Result<> mount_memory(const std::string& at, int user_namespace) {
+  sys::FsContext context = TRY(sys::FsContext::create("tmpfs"));
+  TRY(context.set("size", kMemorySize));
+  TRY(context.set("mode", "0700"));
+  const sys::UniqueFd memory = TRY(context.mount({}));
+  TRY(sys::attach_mount(memory.get(), sys::kCwd, at));
+  if (user_namespace < 0) return ok();
+  const sys::UniqueFd shown = TRY(sys::clone_tree(sys::kCwd, at, false));
+  const auto mapped = sys::idmap_mount(shown.get(), user_namespace);
+  if (mapped) return ok();
+  TRY(sys::unmount(at, true));
+  return mapped.error().sys == EINVAL ? ok() : mapped;
+}
+
 }  // namespace
 
-Result<Skeleton> make_skeleton(const std::string& launcher_dir, const std::string& host) {
+Result<Skeleton> make_skeleton(const std::string& launcher_dir, const std::string& host,
+                               int user_namespace) {
   const std::string base = launcher_dir + "/skeleton";
   TRY(sys::remove_tree_at(sys::kCwd, base));
   TRY(sys::make_dir_at(sys::kCwd, base, 0700));
+  TRY(mount_memory(base, user_namespace).context("memory"));
   Skeleton skeleton{base + "/platform", base + "/host", base + "/runner", {}};
   TRY(begin_layer(skeleton.platform, kPlatform));
   TRY(begin_layer(skeleton.runner, kRunnerPlace));

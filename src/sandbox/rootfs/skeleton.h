@@ -7,6 +7,10 @@
 //              has them, a few harmless files of the host's /etc, users root, agent and nobody,
 //              /usr as a mount point
 //
+// They lie in memory where the kernel can show a tmpfs with the ids of a sandbox (since 6.3): on a
+// disk their five hundred links take up to seconds, as ext4 looks for an inode that was not freed
+// lately.
+//
 // Nothing of the host's /home, /root, /var, and of /etc only what the table in skeleton.cpp names.
 #pragma once
 
@@ -25,7 +29,10 @@ struct Skeleton {
                                        // "bin", ... where they are real
 };
 
-// `launcher_dir` is <home>/launcher, `host` the path under which the host's root is seen.
-Result<Skeleton> make_skeleton(const std::string& launcher_dir, const std::string& host);
+// `launcher_dir` is <home>/launcher, `host` the path under which the host's root is seen,
+// `user_namespace` that of any sandbox (UserNamespaces::of). What is in memory is a mount of the
+// caller's namespace, and gone with it.
+Result<Skeleton> make_skeleton(const std::string& launcher_dir, const std::string& host,
+                               int user_namespace);
 
 }  // namespace tare::sandbox
