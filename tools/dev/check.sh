@@ -71,7 +71,8 @@ verb_fmt() {
   local files=("$@")
   local file
   for file in "${files[@]}"; do
-    [[ -f "$file" && "$file" =~ \.(cpp|h|c)$ ]] || fail 64 "fmt: '$file' is no C++ file: name .cpp and .h files, or none"
+    [[ -f "$file" && "$file" =~ \.(cpp|h|c)$ ]] ||
+      fail 64 "fmt: '$file' is no C++ file: name .cpp and .h files, or none"
   done
   [[ ${#files[@]} -gt 0 ]] || mapfile -t files < <(cpp_files src tests bench)
   clang-format-19 -i "${files[@]}"
