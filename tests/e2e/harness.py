@@ -9,6 +9,7 @@ removed. Processes are found by what names the home, never by their name. Time-o
 so that a hanging test ends: nothing here judges speed.
 """
 
+import contextlib
 import hashlib
 import http.client
 import json
@@ -302,3 +303,44 @@ class TareTest(unittest.TestCase):
         lines = result.stderr.decode().splitlines()
         self.assertEqual(len(lines), 1, lines)
         self.assertRegex(lines[0], r"^tare: (run_[0-9a-z]{26}: )?" + pattern)
+
+
+class SmallDiskTest(unittest.TestCase):
+    """Each test has a home on a file system of its own: self.home, up."""
+
+    MEGABYTES = 256
+
+    def setUp(self):
+        if os.geteuid() != 0:
+            self.skipTest("needs root")
+        self.folder = tempfile.mkdtemp(prefix="te-full-")
+        self.addCleanup(os.rmdir, self.folder)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.MEGABYTES}m,mode=755", "none",
+                        self.folder], check=True)
+        self.addCleanup(subprocess.run, ["umount", self.folder], check=True)
+        self.home = Home(folder=self.folder)
+        self.addCleanup(self.home.close)
+        self.home.up()
+
+    def left(self):
+        """Bytes."""
+        disk = os.statvfs(self.folder)
+        return disk.f_bavail * disk.f_frsize
+
+    @contextlib.contextmanager
+    def filled(self, left):
+        """So many bytes are left on it, at most."""
+        filler = os.path.join(self.folder, "filler")
+        with open(filler, "wb", buffering=0) as file:
+            for size in (1 << 20, 4096):
+                try:
+                    while True:
+                        file.write(bytes(size))
+                except OSError:
+                    pass
+            size = file.tell()
+        os.truncate(filler, max(0, size - left))
+        try:
+            yield
+        finally:
+            os.remove(filler)
