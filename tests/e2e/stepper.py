@@ -15,7 +15,7 @@ import time
 SEIZE, INTERRUPT, SYSCALL, DETACH, SYSCALL_INFO = 0x4206, 0x4207, 24, 17, 0x420E
 GET_REGISTERS, SET_REGISTERS = 12, 13
 REGISTERS, RAX, ORIGINAL_RAX = 27, 10, 15  # user_regs_struct of x86-64
-SYSGOOD, FOLLOW_THREADS = 1, 8
+SYSGOOD, FOLLOW_FORKS, FOLLOW_THREADS = 1, 2 | 4, 8
 WALL = 0x40000000
 ENTRY = 1
 PAUSE_S = 0.0002
@@ -60,13 +60,16 @@ def set_register(tid, index, value):
 
 
 class Stepper:
-    def __init__(self, *pids, mortal=False):
-        """`mortal`: they may end by themselves."""
+    def __init__(self, *pids, mortal=False, adopts=None):
+        """`mortal`: they may end by themselves. `adopts`: which processes that they make are taken
+        for theirs, adopts(pid), asked when it begins; none, when it is not given."""
         self.pids, self.mortal, self.calls, self.last = list(pids), mortal, 0, None
+        self.adopts = adopts
         self.refused = None  # the number of the call that was
         self.known = {}  # the processes of threads
         for tid in [tid for pid in pids for tid in tasks(pid)]:
-            if ptrace(SEIZE, tid, 0, SYSGOOD | FOLLOW_THREADS):
+            follow = FOLLOW_THREADS | (FOLLOW_FORKS if adopts else 0)
+            if ptrace(SEIZE, tid, 0, SYSGOOD | follow):
                 ptrace(INTERRUPT, tid)
 
     def run_until(self, done, kill_before):
@@ -90,10 +93,10 @@ class Stepper:
             else:
                 ptrace(SYSCALL, tid, 0, self.signal_of(status))
 
-    def run_refusing(self, done, errors, which):
+    def run_refusing(self, done, errors, which, lasting=False, of=lambda tid: True):
         """Lets them run until done(); the call number `which` (from 1) of those in `errors`,
         {number: errno}, is not made and fails so. True when there was one. Then none is traced any
-        more.
+        more. `lasting`: so do all that come behind it. `of`: whose calls count, of(tid).
         """
         failing = {}
         while True:
@@ -106,9 +109,9 @@ class Stepper:
                     self.let_go()
                     return self.refused is not None
             elif self.enters_call(tid, status):
-                if self.last in errors:
+                if self.last in errors and of(tid):
                     self.calls += 1
-                    if self.calls == which:
+                    if self.calls == which or (lasting and 0 < which < self.calls):
                         set_register(tid, ORIGINAL_RAX, -1)
                         failing[tid], self.refused = errors[self.last], self.last
                 ptrace(SYSCALL, tid)
@@ -177,6 +180,8 @@ class Stepper:
                 self.known[tid] = process_of(tid)
             except FileNotFoundError:
                 return False
+            if self.adopts and self.known[tid] not in self.pids and self.adopts(tid):
+                self.pids.append(tid)
         return self.known[tid] not in self.pids
 
     @staticmethod
