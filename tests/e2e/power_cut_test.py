@@ -1,9 +1,10 @@
 """Power cuts: what was acknowledged is there whole, whatever the disk had not been told to keep.
 
 A session is frozen again and again on a home that lies on a disk of power_cut.py; another one
-hibernates, is woken, changed and forked. Then, for moments of that story, the machine is started
-again from what the disk had: the journal is replayed, the daemons start, every environment is
-verified, and all that had been acknowledged by then must be there.
+hibernates, is woken, changed and forked; runners are added, rolled out and given to a session.
+Then, for moments of that story, the machine is started again from what the disk had: the journal is
+replayed, the daemons start, every environment is verified, and all that had been acknowledged by
+then must be there.
 TARE_CUTS=N: so many moments instead of a few.
 """
 
@@ -14,6 +15,7 @@ import random
 import shutil
 import tempfile
 import unittest
+from pathlib import Path
 
 import harness
 import layers
@@ -22,6 +24,7 @@ from power_cut import Disk, unmount
 CUTS = int(os.environ.get("TARE_CUTS", "6"))
 FREEZES = max(4, CUTS // 4)
 NIGHTS = max(3, CUTS // 8)
+VERSIONS = max(3, CUTS // 8)
 MEGABYTES = 192
 
 
@@ -183,6 +186,100 @@ class Nights(Story):
         return found
 
 
+class Versions(Story):
+    """Versions of a runner are added, rolled out to an agent, and given to a session that has
+    slept. self.told: [(asked, acknowledged, what, version)]."""
+
+    RUNNER = 'name = "step"\nversion = "{0}"\nentry = ["sh", "/opt/tare/runner/main.sh"]\n' \
+             'handshake = ["sh", "-c", "echo \'{{\\"tare_runner\\":1}}\'"]\n'
+    AGENT = 'name = "agent"\nenvironment = "box"\nrunner = "step"\nentry = "x"\n'
+    LOOK = "sh /opt/tare/runner/main.sh; cat /opt/tare/runner/again /home/agent/word; " \
+           "echo $TARE_RUNNER"
+
+    def tell(self):
+        self.told = []
+        self.add(0)
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "agent.toml").write_text(self.AGENT)
+            self.home.must("agent", "apply", folder)
+        self.session = self.home.must("session", "new", "--env", "box", "--runner",
+                                      "step").stdout.decode().strip()
+        self.sh(self.session, "echo slept >word")
+        self.home.must("session", "hibernate", self.session)
+        self.told.append((self.begin, self.disk.position(), "swap", 0))
+        for version in range(1, VERSIONS + 1):
+            self.add(version)
+            runner = f"step@{version}"
+            self.done("use", version, "runner", "use", runner, "--agent", "agent")
+            self.done("swap", version, "runner", "swap", self.session, runner)
+            if version % 2 == 0:
+                self.home.must("session", "hibernate", self.session)
+        self.end = self.disk.position()
+        self.kill(self.session)
+
+    def add(self, version):
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "runner.toml").write_text(self.RUNNER.format(version))
+            Path(folder, "main.sh").write_text(f"echo {version}\n")
+            Path(folder, "again").write_text(f"{version}\n")
+            self.done("add", version, "runner", "add", folder)
+
+    def done(self, what, version, *command):
+        asked = self.disk.position()
+        self.home.must(*command)
+        self.told.append((asked, self.disk.position(), what, version))
+
+    def moments(self):
+        return [at for _, at, *_ in self.told]
+
+    def allowed(self, position, what):
+        """Of these one must be there: the last that was acknowledged, or what was just asked."""
+        known = [version for _, at, of, version in self.told if of == what and at <= position]
+        return known[-1:], [version for asked, at, of, version in self.told
+                            if of == what and asked < position < at]
+
+    def losses_here(self, position, with_runs):
+        found = super().losses_here(position, with_runs)
+        if found:
+            return found
+        listed = json.loads(self.home.must("runner", "list", "--json").stdout)["runners"]
+        there = [int(one["version"]) for one in listed]
+        added, asked = self.allowed(position, "add")
+        for version in range(added[0] + 1 if added else 0):
+            if version not in there:
+                found.append(f"step@{version} is not there: {there}")
+        for version in there:
+            if version not in [*range(added[0] + 1 if added else 0), *asked]:
+                found.append(f"step@{version} is there: {there}")
+        return found + self.losses_of_use(position) + self.losses_of_swap(position)
+
+    def losses_of_use(self, position):
+        used, asked = self.allowed(position, "use")
+        history = self.home.tare("runner", "history", "--agent", "agent", "--json")
+        if not used and history.returncode != 0:
+            return []  # the agent is not there yet
+        if history.returncode != 0:
+            return [f"no history: {history.stderr.decode()}"]
+        now = json.loads(history.stdout)["history"][0]["runner"]
+        if now in [f"step@{version}" for version in [*(used or [0]), *asked]]:
+            return []
+        return [f"the agent has {now}, not {used} or {asked}"]
+
+    def losses_of_swap(self, position):
+        had, asked = self.allowed(position, "swap")
+        listed = json.loads(self.home.must("session", "list", "--json").stdout)["sessions"]
+        if not had:  # it has not slept yet
+            if listed:
+                self.kill(*[one["id"] for one in listed])
+            return []
+        woken = self.home.tare("session", "exec", self.session, "--", "sh", "-c", self.LOOK)
+        seen = woken.stdout.decode().split()
+        self.home.tare("session", "kill", self.session)
+        if seen in [[str(one), str(one), "slept", f"step@{one}"] for one in had + asked]:
+            return []
+        return [f"the session woke with {seen}, not {had} or {asked}: {woken.stderr.decode()}"]
+
+
 class PowerCut(unittest.TestCase):
     def setUp(self):
         if os.geteuid() != 0 or not os.path.exists("/dev/fuse"):
@@ -218,8 +315,18 @@ class PowerCut(unittest.TestCase):
             with self.subTest(moment=moment):
                 self.assertEqual(story.losses(moment, luck), [])
 
+    def test_a_runner_that_was_added_rolled_out_or_given_to_a_session_is_so_whenever_it_goes(self):
+        story = self.story(kind=Versions)
+        luck = random.Random(7)
+        moments = luck.sample(story.moments(), min(len(story.moments()), max(4, CUTS // 2)))
+        for asked, at, what, _ in luck.sample(story.told, min(len(story.told), max(3, CUTS // 3))):
+            moments.append(luck.randrange(asked, at + 1))  # in the midst of it
+        for moment in moments:
+            with self.subTest(moment=moment):
+                self.assertEqual(story.losses(moment, luck), [])
+
     def test_a_store_or_a_daemon_that_forgot_to_sync_would_be_found(self):
-        for program, kind in itertools.product(("tare-store", "tared"), (Story, Nights)):
+        for program, kind in itertools.product(("tare-store", "tared"), (Story, Nights, Versions)):
             with self.subTest(program=program, kind=kind):
                 shutil.rmtree(self.folder)
                 os.mkdir(self.folder)
