@@ -13,10 +13,14 @@
 // instruction of one that has a network before then; a release before its end is.
 #pragma once
 
+#include <functional>
+#include <string_view>
+
 #include "base/result.h"
 #include "fiber/context.h"
 #include "host/live_run.h"
 #include "host/run_deps.h"
+#include "runs/store.h"
 
 namespace tare::host {
 
@@ -47,6 +51,10 @@ class RunDriver {
   Result<> fall_asleep(LiveRun& live, std::optional<model::RunEvent> end,
                        const fiber::Context& ctx) const;
   Result<> commit(LiveRun& live, const fiber::Context& ctx) const;
+  using Recording = std::function<Result<runs::AppendedEvent>(runs::Store&)>;
+  Result<runs::AppendedEvent> record_at_last(const LiveRun& live, std::string_view refused,
+                                             const Recording& operation,
+                                             const fiber::Context& ctx) const;
   Result<model::Run> store_discarded(LiveRun& live, const fiber::Context& ctx) const;
   Result<> keep_discarded(LiveRun& live, const fiber::Context& ctx) const;
   Result<> record_end(LiveRun& live, model::RunEvent event, const fiber::Context& ctx) const;

@@ -137,6 +137,20 @@ Result<> RunDriver::commit(LiveRun& live, const fiber::Context& ctx) const {
   return ok();
 }
 
+// Again and again while the database cannot take it: the disk is full, say.
+Result<runs::AppendedEvent> RunDriver::record_at_last(const LiveRun& live, std::string_view refused,
+                                                      const Recording& operation,
+                                                      const fiber::Context& ctx) const {
+  for (;;) {
+    auto appended = deps_.records.run(operation);
+    if (appended) return appended;
+    deps_.log.error(refused, appended.error(), {{"run", live.run.id}});
+    if (appended.error().code == Errc::conflict || appended.error().code == Errc::not_found)
+      return appended;
+    TRY(fiber::sleep_for(kRecordRetry, ctx));
+  }
+}
+
 Result<model::Run> RunDriver::store_discarded(LiveRun& live, const fiber::Context& ctx) const {
   const auto publishing = TRY(deps_.layers.publish(ctx));  // until it is recorded
   const auto upper = TRY(StandingUpper::stop(live, deps_, ctx));
@@ -145,20 +159,25 @@ Result<model::Run> RunDriver::store_discarded(LiveRun& live, const fiber::Contex
   auto event = event_at(model::RunEventType::hibernated, deps_.clock.wall_ms(),
                         runs::one_line(why));
   event.own = TRY(upper.own_layers(ctx));
-  return deps_.records.run([&](runs::Store& store) -> Result<model::Run> {
+  const auto hibernates = [&](runs::Store& store) -> Result<runs::AppendedEvent> {
     TRY(store.put_session_runner(kTenant, live.run.id, model::known_good(*live.runner)));
-    return TRY(store.append_event(kTenant, live.run.id, event)).run;
-  });
+    return store.append_event(kTenant, live.run.id, event);
+  };
+  return TRY(record_at_last(live, "a discarded session could not be recorded", hibernates, ctx))
+      .run;
 }
 
 // A session whose sandbox has gone while its runner was being exchanged: what it had changed is its
 // own, and it hibernates with the runner before. When that cannot be, it has ended. A store that
-// died is waited for.
+// died, or has no room, is waited for.
 Result<> RunDriver::keep_discarded(LiveRun& live, const fiber::Context& ctx) const {
   if (!live.ended || live.kill_wanted) return ok();
   const auto patience = fiber::Clock::now() + kStoreGrace;
   auto kept = store_discarded(live, ctx);
-  while (!kept && kept.error().code == Errc::unavailable && !is_stop(kept.error(), ctx) &&
+  const auto may_pass = [](const Error& error) {
+    return error.code == Errc::unavailable || error.code == Errc::exhausted;
+  };
+  while (!kept && may_pass(kept.error()) && !is_stop(kept.error(), ctx) &&
          fiber::Clock::now() < patience && !live.kill_wanted) {
     TRY(fiber::sleep_for(kRecordRetry, ctx));
     kept = store_discarded(live, ctx);
@@ -184,23 +203,14 @@ Result<> RunDriver::fall_asleep(LiveRun& live, std::optional<model::RunEvent> en
   model::RunEvent back = event_at(model::RunEventType::hibernated, slept.at_ms);
   back.own = live.run.own;
   if (end) back.message = slept.message = live.wake_fault = end->outcome->message;
-  for (;;) {
-    auto appended = deps_.records.run([&](runs::Store& store) -> Result<runs::AppendedEvent> {
-      if (end) TRY(store.append_event(kTenant, live.run.id, back));
-      if (live.is_half_changed())
-        TRY(store.put_session_runner(kTenant, live.run.id, model::known_good(*live.runner)));
-      return store.append_event(kTenant, live.run.id, slept);
-    });
-    if (appended) {
-      live.run = std::move(appended->run);
-      if (live.runner) live.runner = model::known_good(*live.runner);
-      break;
-    }
-    deps_.log.error("sleep could not be recorded", appended.error(), {{"run", live.run.id}});
-    if (appended.error().code == Errc::conflict || appended.error().code == Errc::not_found)
-      return std::move(appended).error();
-    TRY(fiber::sleep_for(kRecordRetry, ctx));
-  }
+  const auto falls_asleep = [&](runs::Store& store) -> Result<runs::AppendedEvent> {
+    if (end) TRY(store.append_event(kTenant, live.run.id, back));
+    if (live.is_half_changed())
+      TRY(store.put_session_runner(kTenant, live.run.id, model::known_good(*live.runner)));
+    return store.append_event(kTenant, live.run.id, slept);
+  };
+  live.run = TRY(record_at_last(live, "sleep could not be recorded", falls_asleep, ctx)).run;
+  if (live.runner) live.runner = model::known_good(*live.runner);
   deps_.log.info("session hibernates", {{"run", live.run.id}, {"why", slept.message}});
   live.notify();
   if (!live.launched || live.lost) return ok();
@@ -290,29 +300,19 @@ Result<> RunDriver::record_end(LiveRun& live, model::RunEvent event,
   }
   finish_report(live, deps_);
   const auto denied = denied_events(live, deps_.clock.wall_ms(), Told::at_the_end);
-  for (;;) {
-    auto appended = deps_.records.run([&](runs::Store& store) -> Result<runs::AppendedEvent> {
-      for (const model::RunEvent& call : denied) {
-        TRY(store.append_event(kTenant, live.run.id, call));
-      }
-      auto done = TRY(store.append_event(kTenant, live.run.id, event));
-      if (live.image)
-        TRY(record_image(store, *live.image, done.run, live.imported, live.imported_image));
-      TRY(record_report(store, live));
-      return done;
-    });
-    if (appended) {
-      live.run = std::move(appended->run);
-      live.publishing = {};
-      if (live.image) deps_.flat.notice();
-      break;
+  const auto ends = [&](runs::Store& store) -> Result<runs::AppendedEvent> {
+    for (const model::RunEvent& call : denied) {
+      TRY(store.append_event(kTenant, live.run.id, call));
     }
-    deps_.log.error("end could not be recorded", appended.error(), {{"run", live.run.id}});
-    if (appended.error().code == Errc::conflict || appended.error().code == Errc::not_found) {
-      return std::move(appended).error();
-    }
-    TRY(fiber::sleep_for(kRecordRetry, ctx));
-  }
+    auto done = TRY(store.append_event(kTenant, live.run.id, event));
+    if (live.image)
+      TRY(record_image(store, *live.image, done.run, live.imported, live.imported_image));
+    TRY(record_report(store, live));
+    return done;
+  };
+  live.run = TRY(record_at_last(live, "end could not be recorded", ends, ctx)).run;
+  live.publishing = {};
+  if (live.image) deps_.flat.notice();
   deps_.log.info("run ended", {{"run", live.run.id},
                                {"state", model::to_string(live.run.state)},
                                {"reason", model::to_string(live.run.outcome->reason)}});
