@@ -29,7 +29,11 @@
 //   runner_swap_python, runner_swap_node
 //                   the same with the runners that ship, whose handshakes are isolated
 //   runner_swap_new, runner_swap_new_python, runner_swap_new_node
-//                   the same of a version that was added just before: its trial has just begun
+//                   the same right behind the `tare runner add` of that version, with nothing in
+//                   between
+//   runner_add, runner_add_python, runner_add_node
+//                   that `tare runner add`, the whole process: it has the version tried in the
+//                   session's environment; its peer adds one of a runner that no session has
 //   runner_exchange the part in which the session stands still, from tared's message on
 //   cli             whole process `tare run --env host -- /bin/true` against whole `bwrap ... true`
 #include <fmt/core.h>

@@ -66,16 +66,20 @@ class Versions {
   Versions& operator=(const Versions&) = delete;
   ~Versions() { fs::remove_all(root_); }
 
-  bool add(const Daemon& daemon, int version) const {
-    const fs::path folder = root_ / std::to_string(version);
+  void make(int version) const {
+    const fs::path folder = of(version);
     fs::create_directories(root_);
     fs::copy(from_, folder, fs::copy_options::recursive);
     std::ofstream(folder / "runner.toml") << with_version(version);
-    return run_program({daemon.tare(), "--home", daemon.home(), "runner", "add", folder.string()});
+  }
+  bool add(const Daemon& daemon, int version) const {
+    return run_program(
+        {daemon.tare(), "--home", daemon.home(), "runner", "add", of(version).string()});
   }
   std::string reference(int version) const { return fmt::format("{}@{}", name_, version); }
 
  private:
+  fs::path of(int version) const { return root_ / std::to_string(version); }
   std::string with_version(int version) const {
     std::ifstream in(from_ / "runner.toml");
     std::string text;
@@ -88,14 +92,18 @@ class Versions {
   }
   std::string name_;
   fs::path from_;
-  fs::path root_ = fs::path("/tmp") / fmt::format("tare-bench-versions-{}", ::getpid());
+  fs::path root_ = fs::path("/tmp") / fmt::format("tare-bench-{}-{}", name_, ::getpid());
 };
 
 // A live session's runner is exchanged, from the request to the answer: each time a version that
-// was added just before, then between two.
-void swap_rows(const Options& options, Daemon& daemon, const Versions& versions,
-               const std::string& suffix) {
-  Samples fresh, own;
+// was added just before, with nothing in between, then between two. And the adding, which has it
+// tried in the session's environment; its peer is of a runner that no session has.
+void swap_rows(const Options& options, Daemon& daemon, const std::string& name,
+               const fs::path& files, const std::string& suffix) {
+  const Versions versions(name, files), unused("unused-" + name, files);
+  Samples fresh, own, added;
+  Peer alone{"no session has it", {}};
+  versions.make(1);
   if (!versions.add(daemon, 1)) ++fresh.failed;
   const std::string id = id_in(
       daemon.ask("POST", "/v1/sessions",
@@ -106,7 +114,11 @@ void swap_rows(const Options& options, Daemon& daemon, const Versions& versions,
         [&] { return !daemon.ask("POST", "/v1/sessions/" + id + "/runner", chosen).empty(); });
   };
   for (int i = 0; i < options.n; ++i) {
-    if (!versions.add(daemon, 2 + i)) ++fresh.failed;
+    unused.make(i);
+    alone.samples.measure([&] { return unused.add(daemon, i); });
+    ::usleep(30'000);
+    versions.make(2 + i);
+    added.measure([&] { return versions.add(daemon, 2 + i); });
     swap(fresh, 2 + i);
     ::usleep(30'000);
   }
@@ -115,6 +127,7 @@ void swap_rows(const Options& options, Daemon& daemon, const Versions& versions,
     swap(own, 2 + i % 2);
   }
   (void)daemon.ask("POST", "/v1/runs/" + id + "/kill", "");
+  print_row(options, "runner_add" + suffix, added, &alone);
   print_row(options, "runner_swap_new" + suffix, fresh);
   print_row(options, "runner_swap" + suffix, own);
 }
@@ -183,10 +196,10 @@ void runner_rows(const Options& options) {
     run(changed);  // the very next thing
   }
   print_row(options, "runner_change", changed, &same);
-  swap_rows(options, daemon, Versions("echo", folders.of(1)), "");
+  swap_rows(options, daemon, "echo", folders.of(1), "");
   for (const std::string name : {"python", "node"}) {
     const fs::path shipped = fs::path(daemon.tare()).parent_path() / "../share/tare/runners" / name;
-    swap_rows(options, daemon, Versions(name, shipped), "_" + name);
+    swap_rows(options, daemon, name, shipped, "_" + name);
   }
   stand_still_row(options);
 }

@@ -8,6 +8,8 @@
 #include "host/exec_service.h"
 #include "host/flattener.h"
 #include "host/recovery.h"
+#include "host/runner_scratch.h"
+#include "host/runner_steps.h"
 #include "host/runner_swap.h"
 #include "host/sandbox_files.h"
 #include "host/services.h"
@@ -86,9 +88,10 @@ Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& rel
   relay.set(&runs, &execs);
   runs.take_up(std::move(left));
   Environments environments(run_deps, runs);
-  RunnerTrials trials(run_deps, runs, ctx);
+  RunnerTrials trials(deps.clock, deps.log, run_deps.layers, trial_ports(run_deps, runs), ctx);
   Runners runners(run_deps, runs, trials);
-  RunnerSwap runner_swap(run_deps, runs, execs, files, runners, trials, ctx);
+  RunnerSwap runner_swap(swap_ports({run_deps, runs, execs, files, runners, trials}, ctx),
+                         run_deps.layers, deps.log, ctx);
   Agents agents(run_deps, environments, runners);
   Admission admission(run_deps, agents, environments, runners);
   Listeners& listeners = deps.prepared.listeners;

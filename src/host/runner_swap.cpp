@@ -2,22 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <string_view>
 
 #include <fmt/format.h>
 
-#include "base/limits.h"
-#include "host/handshake.h"
-
 namespace tare::host {
 
 namespace {
-
-using namespace std::chrono_literals;
-
-constexpr fiber::Duration kSettlePatience = 10s;
-constexpr fiber::Duration kLookPatience = 10s;
 
 // While it is alive the flag is set.
 class Flag {
@@ -47,7 +38,7 @@ bool leads_into_its_own(const std::vector<std::string>& variables) {
 }
 
 Result<std::shared_ptr<LiveRun>> RunnerSwap::find(const std::string& session) {
-  const auto there = runs_.live(session);
+  const auto there = ports_.live(session);
   if (there && !there->run.request.session)
     return Error{Errc::conflict, session +
                                      " is a run, and keeps the runner that it began with: `tare "
@@ -56,7 +47,7 @@ Result<std::shared_ptr<LiveRun>> RunnerSwap::find(const std::string& session) {
     return Error{Errc::conflict, session +
                                      " was made without a runner: make one with `tare session new "
                                      "--env ENV --runner RUNNER`"};
-  auto live = TRY(runs_.running(session, ctx_));  // one that hibernates is woken
+  auto live = TRY(ports_.running(session));  // one that hibernates is woken
   if (live->getting_runner)
     return Error{Errc::conflict, session + " gets another runner already: try again in a moment"};
   return live;
@@ -71,20 +62,15 @@ Result<model::Runner> RunnerSwap::find_runner(const LiveRun& live, const std::st
   const auto now = TRY(model::parse_runner_ref(runner_of(live).reference));
   const auto ref = wanted.empty() ? model::RunnerRef{now.name, ""}
                                   : TRY(model::parse_runner_ref(wanted));
-  if (ref.name == now.name) return runners_.get(ref);
+  if (ref.name == now.name) return ports_.find(ref);
   return field_error("runner", fmt::format("the session has {}, and cannot get {}: make another "
                                            "session for it",
                                            now.name, ref.name));
 }
 
-Result<> RunnerSwap::announce(const LiveRun& live, const model::SessionRunner& runner) {
-  return deps_.records.run(
-      [&](runs::Store& store) { return store.put_session_runner(kTenant, live.run.id, runner); });
-}
-
 Result<> RunnerSwap::put_back(LiveRun& live) {
   live.runner = model::known_good(*live.runner);
-  return announce(live, *live.runner);
+  return ports_.record(live, *live.runner);
 }
 
 // What may have been begun is not left to itself. (What it knows to be half the launcher has ended
@@ -93,15 +79,21 @@ Result<> RunnerSwap::put_back(LiveRun& live) {
 Error RunnerSwap::discard(LiveRun& live, std::uint32_t sandbox, const Error& why) {
   const std::string& id = live.run.id;
   const std::string text = "its runner could not be changed: " + why.message;
-  deps_.log.error("a session's sandbox is discarded", why, {{"run", id}});
+  log_.error("a session's sandbox is discarded", why, {{"run", id}});
   if (live.sleeps == sandbox) {
     live.add_note(text);
     live.discarded = true;
     live.notify();
-    runs_.end_sandbox(id);
+    ports_.end_sandbox(id);
   }
-  (void)live.changed.wait_until([&] { return !live.is_going() || live.ended_durably(); }, ctx_);
+  (void)live.changed.wait_until([&] { return !live.is_going() || live.ended_durably(); },
+                                ctx_.with_timeout(kKeepPatience));
   if (live.ended_durably()) return Error{Errc::conflict, fmt::format("{} has ended: {}", id, text)};
+  if (live.is_going())
+    return Error{Errc::conflict,
+                 fmt::format("{}: {}. Its sandbox was discarded; its files are still being kept "
+                             "(`tare inspect` shows when it hibernates), and it goes on with {}",
+                             id, text, model::known_good(runner_of(live)).reference)};
   return Error{Errc::conflict,
                fmt::format("{}: {}. Its sandbox was discarded; its files are kept, and it goes on "
                            "in a fresh one with {} when something is done in it",
@@ -110,53 +102,16 @@ Error RunnerSwap::discard(LiveRun& live, std::uint32_t sandbox, const Error& why
 
 Result<bool> RunnerSwap::exchange(LiveRun& live, const model::Runner& runner, std::uint32_t sandbox,
                                   bool& discarded) {
-  sandbox::SwapMessage wanted{live.run.id, runner.digest, live.run.own.root};
-  auto done = deps_.launcher.swap(std::move(wanted), discarded, ctx_);
-  if (done) return done->as_made;
+  auto done = ports_.exchange(live, runner, discarded);
+  if (done) return done;
   if (discarded) return discard(live, sandbox, done.error());
   TRY(put_back(live));
   return std::move(done).error();
 }
 
-// By the way that every program takes: through tare-init, into the sandbox's own root.
-Result<> RunnerSwap::look_inside(const LiveRun& live, const model::Runner& runner) {
-  const auto patient = ctx_.with_timeout(kLookPatience);
-  TRY(execs_.files_settled(live.run.id, patient));
-  const std::string path = std::string(model::kRunnerPath) + "/runner.toml";
-  auto reading = TRY(files_.start(live.run.id, "read", {{"runner", path}}, {"0", "-"}, patient));
-  const auto head = TRY(reading.head(patient));
-  std::string text(std::min<std::size_t>(head.size, kMaxTomlBytes), '\0');
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t n = TRY(reading.read_some(std::span(text).subspan(at), patient));
-    if (n == 0) return Error{Errc::conflict, path + " is cut short"};
-    at += n;
-  }
-  reading.done();
-  const model::RunnerManifest seen = TRY(model::parse_runner_toml(text, path));
-  if (seen == runner.manifest) return ok();
-  return Error{Errc::conflict, fmt::format("{}@{} is seen there", seen.name, seen.version)};
-}
-
-Result<> RunnerSwap::shake_hands_inside(LiveRun& live, const model::Runner& runner) {
-  model::ExecRequest request{.argv = runner.manifest.handshake,
-                             .cwd = handshake_folder(runner.manifest)};
-  const auto exec = TRY(execs_.create_while_changing(live.run.id, std::move(request), ctx_));
-  const auto patience = ctx_.with_timeout(std::chrono::milliseconds(runner.manifest.handshake_ms));
-  TRY(exec->changed.wait_until([&] { return exec->recorded || live.ended || live.lost; },
-                               patience));
-  return judge_handshake(exec->ended, *exec->log->log);
-}
-
-Result<> RunnerSwap::confirm(LiveRun& live, const model::Runner& runner, bool as_made) {
-  TRY(look_inside(live, runner).context("the new runner is not seen inside"));
-  if (as_made && runner.manifest.isolated_handshake && !leads_into_its_own(live.run.request.env))
-    return ok();  // it would say what it has said in the trial
-  return shake_hands_inside(live, runner);
-}
-
 Result<> RunnerSwap::change(LiveRun& live, const model::Runner& runner, bool& discarded) {
   const std::string& session = live.run.id;
-  TRY(execs_.settled(session, ctx_.with_timeout(kSettlePatience)));
+  TRY(ports_.settle(live));
   if (live.is_over() || !live.started || live.is_going())
     return Error{
         Errc::conflict,
@@ -166,14 +121,14 @@ Result<> RunnerSwap::change(LiveRun& live, const model::Runner& runner, bool& di
   const model::SessionRunner before = runner_of(live);
   const model::SessionRunner now{runner.reference(), runner.digest, false, before.reference,
                                  before.digest};
-  TRY(announce(live, now));
+  TRY(ports_.record(live, now));
   live.runner = now;
   const bool as_made = TRY(exchange(live, runner, sandbox, discarded));
   discarded = true;
-  if (auto confirmed = confirm(live, runner, as_made); !confirmed)
+  if (auto confirmed = ports_.confirm(live, runner, as_made); !confirmed)
     return discard(live, sandbox, confirmed.error());
   const model::SessionRunner good{now.reference, now.digest, true, {}, {}};
-  if (auto recorded = announce(live, good); !recorded)
+  if (auto recorded = ports_.record(live, good); !recorded)
     return discard(live, sandbox, recorded.error());
   live.runner = good;
   return ok();
@@ -183,9 +138,9 @@ Result<model::Runner> RunnerSwap::swap(const std::string& session, const std::st
   const auto live = TRY(find(session));
   const Flag alone(*live, &LiveRun::getting_runner);  // nothing has yielded since find() looked
   const InUse use(live);
-  const auto reading = deps_.layers.read();  // nothing takes its layer away meanwhile
+  const auto reading = layers_.read();  // nothing takes its layer away meanwhile
   const model::Runner runner = TRY(find_runner(*live, wanted));
-  TRY(trials_.good_in(*live, runner, ctx_));
+  TRY(ports_.validate(*live, runner));
   const Flag swapping(*live, &LiveRun::swapping);
   for (int tries = 1;; ++tries) {
     bool discarded = false;
@@ -193,11 +148,11 @@ Result<model::Runner> RunnerSwap::swap(const std::string& session, const std::st
     if (changed) break;
     // In a fresh sandbox, once more; also when the one it had ended before anything was done to it.
     const bool gone = live->hibernates() || live->is_over() || live->is_going();
-    if (!gone || tries == kTries) return std::move(changed).error();
-    TRY(runs_.running(session, ctx_).context(changed.error().message));
+    const bool not_kept_yet = discarded && live->is_going();
+    if (!gone || not_kept_yet || tries == kTries) return std::move(changed).error();
+    TRY(ports_.running(session).context(changed.error().message));
   }
-  deps_.log.info("a session has another runner",
-                 {{"run", session}, {"runner", runner.reference()}});
+  log_.info("a session has another runner", {{"run", session}, {"runner", runner.reference()}});
   return runner;
 }
 

@@ -18,39 +18,58 @@
 // changed is kept (RunDriver::keep_discarded), it hibernates, and is woken in a fresh sandbox with
 // the runner that it had before, and all of this is done once more there. What fails in kTries
 // sandboxes is given up: the next request wakes it with the runner of before. Meanwhile execs wait.
-// A tared that dies between 3 and 6 leaves a record that is not confirmed: the next one discards
-// the sandbox.
+// When it cannot be kept yet (the disk is full, say), that is told after kKeepPatience, and goes
+// on. A tared that dies between 3 and 6 leaves a record that is not confirmed: the next one
+// discards the sandbox.
+//
+// The steps themselves are SwapPorts: runner_steps.h has the real ones.
 //
 // Owner: main. Loop thread only. Errors: not_found; conflict with the reason, which says what has
 // become of the session.
 #pragma once
 
+#include <chrono>
+#include <functional>
+#include <memory>
 #include <string>
+#include <vector>
 
+#include "base/log.h"
 #include "base/result.h"
 #include "fiber/context.h"
-#include "host/exec_service.h"
-#include "host/run_service.h"
-#include "host/runner_trials.h"
-#include "host/runners.h"
-#include "host/sandbox_files.h"
+#include "host/layer_gate.h"
+#include "host/live_run.h"
+#include "model/runner.h"
+#include "model/session_runner.h"
 
 namespace tare::host {
+
+// None is a nullptr. `live` and `end_sandbox` do not wait.
+struct SwapPorts {
+  std::function<std::shared_ptr<LiveRun>(const std::string& id)> live;
+  // One that hibernates is woken.
+  std::function<Result<std::shared_ptr<LiveRun>>(const std::string& id)> running;
+  std::function<Result<model::Runner>(const model::RunnerRef& ref)> find;
+  std::function<Result<>(const LiveRun& live, const model::Runner& runner)> validate;
+  // Nothing is just being started in it any more.
+  std::function<Result<>(const LiveRun& live)> settle;
+  std::function<Result<>(const LiveRun& live, const model::SessionRunner& runner)> record;
+  // Its answer: is the environment what the runner was tried in? `touched`: the error has cost the
+  // sandbox.
+  std::function<Result<bool>(LiveRun& live, const model::Runner& runner, bool& touched)> exchange;
+  std::function<Result<>(LiveRun& live, const model::Runner& runner, bool as_made)> confirm;
+  std::function<void(const std::string& id)> end_sandbox;
+};
 
 class RunnerSwap {
  public:
   static constexpr int kTries = 2;
+  // For what a discarded sandbox has written to be on the disk.
+  static constexpr std::chrono::seconds kKeepPatience{15};
 
   // `ctx`: of the service. A client that goes away in the middle stops nothing.
-  RunnerSwap(const RunDeps& deps, RunService& runs, ExecService& execs, SandboxFiles& files,
-             Runners& runners, RunnerTrials& trials, const fiber::Context& ctx)
-      : deps_(deps),
-        runs_(runs),
-        execs_(execs),
-        files_(files),
-        runners_(runners),
-        trials_(trials),
-        ctx_(ctx) {}
+  RunnerSwap(SwapPorts ports, LayerGate& layers, const Logger& log, const fiber::Context& ctx)
+      : ports_(std::move(ports)), layers_(layers), log_(log), ctx_(ctx) {}
 
   // `wanted`: "" for the version that was added last, of the runner that the session has.
   Result<model::Runner> swap(const std::string& session, const std::string& wanted);
@@ -61,22 +80,15 @@ class RunnerSwap {
   Result<model::Runner> find_runner(const LiveRun& live, const std::string& wanted);
   // Steps 3 to 6 in the sandbox that it has now. `discarded`: the error has cost it.
   Result<> change(LiveRun& live, const model::Runner& runner, bool& discarded);
-  Result<> announce(const LiveRun& live, const model::SessionRunner& runner);
   // true: the environment is what the runner was tried in.
   Result<bool> exchange(LiveRun& live, const model::Runner& runner, std::uint32_t sandbox,
                         bool& discarded);
-  Result<> confirm(LiveRun& live, const model::Runner& runner, bool as_made);
-  Result<> look_inside(const LiveRun& live, const model::Runner& runner);
-  Result<> shake_hands_inside(LiveRun& live, const model::Runner& runner);
   Result<> put_back(LiveRun& live);
   Error discard(LiveRun& live, std::uint32_t sandbox, const Error& why);
 
-  const RunDeps& deps_;
-  RunService& runs_;
-  ExecService& execs_;
-  SandboxFiles& files_;
-  Runners& runners_;
-  RunnerTrials& trials_;
+  SwapPorts ports_;
+  LayerGate& layers_;
+  const Logger& log_;
   const fiber::Context& ctx_;
 };
 

@@ -1,10 +1,11 @@
 #include "host/runner_trials.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "base/json.h"
-#include "host/handshake.h"
 #include "host/host_programs.h"
 #include "host/spec.h"
 #include "model/limits_json.h"
@@ -12,28 +13,6 @@
 namespace tare::host {
 
 namespace {
-
-using namespace std::chrono_literals;
-
-constexpr fiber::Duration kScratchPatience = 30s;  // beside the handshake's own time
-
-// What the session would be, were it a run that shakes hands.
-model::RunRequest scratch_of(const LiveRun& session, const model::Runner& runner) {
-  model::RunRequest request = session.run.request;
-  request.agent.clear();
-  request.version = 0;
-  request.session = false;
-  request.idempotency_key.clear();
-  request.forked_from.clear();
-  request.idle_timeout_ms = 0;
-  request.inputs.clear();
-  request.argv = runner.manifest.handshake;
-  if (runner.manifest.isolated_handshake) request.cwd = handshake_folder(runner.manifest);
-  request.runner = runner.reference();
-  request.runner_digest = runner.digest;
-  request.limits.time_ms = runner.manifest.handshake_ms;
-  return request;
-}
 
 std::string what_it_needs(const model::Runner& runner) {
   if (runner.manifest.needs.empty()) return {};
@@ -45,10 +24,9 @@ Error no_good(const model::Runner& runner, const Error& why) {
                                            runner.reference(), what_it_needs(runner), why.message)};
 }
 
-// Could be given `runner`.
+// Could be given `runner`, now or when it is woken.
 bool is_open_to(const LiveRun& session, const model::Runner& runner) {
-  if (session.is_over() || session.is_going() || session.hibernates() || !session.started)
-    return false;
+  if (session.is_over() || (!session.started && !session.hibernates())) return false;
   const auto now = model::parse_runner_ref(session.runner ? session.runner->reference
                                                           : session.run.request.runner);
   return now && now->name == runner.manifest.name;
@@ -79,13 +57,13 @@ std::optional<std::string> RunnerTrials::key_of(const model::Run& session,
 bool RunnerTrials::knows(const std::string& key) const {
   const auto found = good_.find(key);
   if (found == good_.end()) return false;
-  return found->second == 0 || deps_.clock.monotonic_us() / 1000 < found->second;
+  return found->second == 0 || clock_.monotonic_us() / 1000 < found->second;
 }
 
 void RunnerTrials::remember(const std::string& key, bool frozen) {
   if (good_.size() >= kMostTrials) good_.clear();
   const auto memory = std::chrono::milliseconds(kHostMemory).count();
-  good_[key] = frozen ? 0 : deps_.clock.monotonic_us() / 1000 + static_cast<std::uint64_t>(memory);
+  good_[key] = frozen ? 0 : clock_.monotonic_us() / 1000 + static_cast<std::uint64_t>(memory);
 }
 
 Result<> RunnerTrials::good_in(const LiveRun& session, const model::Runner& runner,
@@ -94,7 +72,7 @@ Result<> RunnerTrials::good_in(const LiveRun& session, const model::Runner& runn
   const auto key = key_of(session.run, runner);
   if (key && knows(*key)) return ok();
   const auto tried = key ? try_together(session, runner, *key, ctx)
-                         : try_in_scratch(session, runner, ctx);
+                         : ports_.try_in_scratch(session, runner, ctx);
   if (!tried) return no_good(runner, tried.error());
   // On a host that has changed meanwhile it was, perhaps, another program.
   if (key && key_of(session.run, runner) == key) remember(*key, frozen);
@@ -111,48 +89,41 @@ Result<> RunnerTrials::try_together(const LiveRun& session, const model::Runner&
   }
   const auto pending = std::make_shared<Pending>();
   pending_[key] = pending;
-  pending->answer = try_in_scratch(session, runner, ctx);
+  pending->answer = ports_.try_in_scratch(session, runner, ctx);
   pending_.erase(key);
   pending->answered.notify_all();
   return *pending->answer;
 }
 
-Result<> RunnerTrials::try_in_scratch(const LiveRun& session, const model::Runner& runner,
-                                      const fiber::Context& ctx) {
-  NewRun scratch;
-  scratch.request = scratch_of(session, runner);
-  const auto patience = std::chrono::milliseconds(runner.manifest.handshake_ms) + kScratchPatience;
-  const auto created = TRY(runs_.create(std::move(scratch)));
-  const std::string& id = created.run.id;
-  // A good answer is known before the run's end is on the disk; why one is bad is told there.
-  if (const auto tried = runs_.live(id)) {
-    const auto over = [&] { return tried->output_taken || tried->ended_durably(); };
-    (void)tried->changed.wait_until(over, ctx.with_timeout(patience));
-    if (tried->ended && tried->log &&
-        judge_handshake(tried->ended->message.outcome, *tried->log->log))
-      return ok();
-  }
-  const model::Run run = TRY(runs_.wait(id, ctx.with_timeout(patience)));
-  if (!model::is_terminal(run.state)) (void)runs_.kill(id);
-  const auto log = TRY(deps_.logs.open(id, false));
-  return judge_handshake(run.outcome, *log->log).context(id);
+void RunnerTrials::try_ahead(const model::Runner& runner, const fiber::Context& ctx) {
+  struct Done {
+    bool done = false;
+    fiber::Event changed;
+  };
+  const auto tried = std::make_shared<Done>();
+  ahead_.spawn([this, runner, tried](const fiber::Context& task) {
+    try_in_sessions(runner, task);
+    tried->done = true;
+    tried->changed.notify_all();
+  });
+  (void)tried->changed.wait_until([&] { return tried->done; }, ctx.with_timeout(kAheadPatience));
 }
 
-void RunnerTrials::try_ahead(const model::Runner& runner) {
-  ahead_.spawn([this, runner](const fiber::Context& ctx) {
-    const auto reading = deps_.layers.read();  // nothing takes its layer away meanwhile
-    std::size_t tried = 0;
-    for (const auto& session : runs_.sessions()) {
-      if (ctx.cancelled() || tried == kMostTriedAhead) return;
-      if (!is_open_to(*session, runner)) continue;
-      const auto key = key_of(session->run, runner);
-      if (!key || knows(*key)) continue;  // tried when it is asked for, or was
-      ++tried;
-      if (auto good = good_in(*session, runner, ctx); !good && !ctx.cancelled())
-        deps_.log.warning("a runner that was added is no good for a session",
-                          {{"run", session->run.id}, {"why", good.error().message}});
-    }
-  });
+void RunnerTrials::try_in_sessions(const model::Runner& runner, const fiber::Context& ctx) {
+  const auto reading = layers_.read();  // nothing takes its layer away meanwhile
+  auto sessions = ports_.sessions();
+  std::ranges::stable_partition(sessions, [](const auto& one) { return !one->hibernates(); });
+  std::size_t tried = 0;
+  for (const auto& session : sessions) {
+    if (ctx.cancelled() || tried == kMostTriedAhead) return;
+    if (!is_open_to(*session, runner)) continue;
+    const auto key = key_of(session->run, runner);
+    if (!key || knows(*key)) continue;  // tried when it is asked for, or was
+    ++tried;
+    if (auto good = good_in(*session, runner, ctx); !good && !ctx.cancelled())
+      log_.warning("a runner that was added is no good for a session",
+                   {{"run", session->run.id}, {"why", good.error().message}});
+  }
 }
 
 }  // namespace tare::host

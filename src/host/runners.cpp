@@ -132,7 +132,7 @@ Result<runs::StoredRunner> Runners::add(std::vector<UploadedFile> files,
   runner.created_ms = deps_.clock.wall_ms();
   auto stored = TRY(
       deps_.records.run([&](runs::Store& store) { return store.put_runner(runner); }));
-  if (!stored.existed) trials_.try_ahead(stored.runner);
+  if (!stored.existed) trials_.try_ahead(stored.runner, ctx);
   return stored;
 }
 
@@ -209,9 +209,10 @@ void Runners::make_ready(const std::string& agent, const model::RunnerRef& ref,
 Result<model::Rollout> Runners::use(const model::RunnerRef& ref, const std::string& agent,
                                     std::uint32_t percent, const fiber::Context& ctx) {
   make_ready(agent, ref, ctx);
-  return deps_.records.run([&](runs::Store& store) -> Result<model::Rollout> {
+  model::Runner runner;
+  auto used = TRY(deps_.records.run([&](runs::Store& store) -> Result<model::Rollout> {
     TRY(agent_for(store, agent, ref.name));
-    const model::Runner runner = TRY(find_runner(store, ref));
+    runner = TRY(find_runner(store, ref));
     const auto now = TRY(rollout_of(store, agent, ref.name));
     model::Rollout next = model::next_rollout(now.value_or(model::Rollout{}), runner.reference(),
                                               percent);
@@ -220,7 +221,9 @@ Result<model::Rollout> Runners::use(const model::RunnerRef& ref, const std::stri
                          "nothing is in use that the rest could have: leave --percent out");
     next.at_ms = deps_.clock.wall_ms();
     return store.add_rollout(kTenant, agent, next);
-  });
+  }));
+  trials_.try_ahead(runner, ctx);  // what was known may be forgotten
+  return used;
 }
 
 Result<model::Rollout> Runners::back(const std::string& agent, const fiber::Context& ctx) {

@@ -1,6 +1,6 @@
 """Code that Python or V8 compiled of a runner is not executed for its next version, whose source
-differs at the same length: a session keeps such caches. As a control, the same caches are taken for
-a source with the time of the old one."""
+differs at the same length, and is removed where it is known to be. As a control, the same caches
+are taken for a source with the time of the old one."""
 
 import unittest
 from pathlib import Path
@@ -58,6 +58,10 @@ class Cache(swaps.SwapTest):
         self.inside(session, "mkdir -p cache/home/agent; "
                              "cp -r cache/opt/tare/runner cache/home/agent/copy")
         self.assertEqual(self.swap(session, "compiled@2").returncode, 0)
+        self.assertEqual(self.inside(session, "find cache -path '*/opt/*' -name '*.pyc'"), "")
+        # Even were it still there.
+        self.inside(session, "mkdir -p cache/opt/tare; cp -r cache/home/agent/copy "
+                             "cache/opt/tare/runner")
         self.assertIn("code_of_the_runner", self.inside(session, "find cache/opt -name '*.pyc'"))
         self.assertEqual(self.time_of(session, "code_of_the_runner.py")[1], length)
         self.assertEqual(self.inside(session, python), "2\n")
@@ -80,6 +84,39 @@ class Cache(swaps.SwapTest):
         copy = self.copy_with_time_of(session, "code.js", time_before)
         self.assertEqual(self.inside(session, f"{node} {copy}"), "1 true\n")
         self.assertEqual(self.inside(session, f"{node}; {node}"), "2 false\n2 true\n")
+        self.home.must("session", "kill", session)
+
+    def test_what_was_compiled_goes_with_the_old_one_and_nothing_else_does(self):
+        """Also where the session has put something else in its place. V8's folders are named as
+        Node names them."""
+        variables = ("-e", "PYTHONPYCACHEPREFIX=/home/agent/cache", "-e",
+                     "NODE_COMPILE_CACHE=/home/agent/v8")
+        session = self.compiled("purged", *variables)
+        python = "/usr/bin/python3 /opt/tare/runner/main.py"
+        v8 = "v8/v22.12.0-x64-fb110d50-1000"
+        kept = "echo own >own.py; PYTHONPATH=. /usr/bin/python3 -c 'import own'; " \
+               "mkdir -p v8/src; echo kept >v8/src/file"
+        self.inside(session, f"{python}; {kept}; mkdir -p {v8}; echo code >{v8}/00000001")
+        files = lambda: self.inside(session, "find cache v8 -type f | sort").split()
+        before = files()
+        kept = [name for name in before if not name.startswith(("cache/opt/tare/runner/", v8))]
+        self.assertEqual(len(before) - len(kept), 2)
+        self.assertIn("v8/src/file", kept)
+        self.assertTrue([name for name in kept if name.startswith("cache/home/agent/own")])
+        for version in "21212":  # it does not grow with the swaps
+            self.assertEqual(self.swap(session, f"purged@{version}").returncode, 0)
+            self.assertEqual(files(), kept)
+            self.assertEqual(self.inside(session, python), f"{version}\n")
+            self.inside(session, f"mkdir -p {v8}; echo code >{v8}/00000002")
+        outside = "mkdir -p outside; echo kept >outside/file; rm -rf cache/opt v8; "
+        for hostile in ("mkdir -p cache/opt/tare; ln -s /home/agent/outside cache/opt/tare/runner; "
+                        "ln -s outside v8",
+                        "mkfifo v8; mkdir -p cache/opt/tare/runner/deep; cd cache/opt/tare/runner; "
+                        "i=0; while [ $i -lt 200 ]; do mkdir d; cd d; i=$((i+1)); done"):
+            self.inside(session, outside + hostile)
+            self.assertEqual(self.swap(session, "purged@1").returncode, 0)
+            self.assertEqual(self.inside(session, "cat outside/file; sh -c 'exit 0'"), "kept\n")
+            self.assertEqual(self.runner_of(session), "purged@1")
         self.home.must("session", "kill", session)
 
 

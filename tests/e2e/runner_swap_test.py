@@ -225,6 +225,29 @@ class Swap(swaps.SwapTest):
                          "two\nmany@2\n")
         self.home.must("session", "kill", session)
 
+    def test_a_version_that_somebody_removes_meanwhile_is_there_for_as_long_as_it_is_needed(self):
+        slow = ["sh", "-c", "sleep 1; echo '{\"tare_runner\":1}'"]
+        for version in "12":
+            self.add("removed", version, {"main.sh": f"echo {version}\n"}, slow)
+        session = self.session("removed@1")
+        before = self.trials("sleep 1;")
+        swaps_done = []
+        swapping = threading.Thread(target=lambda: swaps_done.append(self.swap(session,
+                                                                               "removed@2")))
+        swapping.start()
+        harness.wait_until(lambda: self.trials("sleep 1;") > before, "the trial")
+        self.assert_reason(self.home.tare("runner", "rm", "removed@2"), 73, ".*in use by run_")
+        swapping.join()
+        self.assertEqual(swaps_done[0].returncode, 0, swaps_done[0].stderr)
+        self.assert_reason(self.home.tare("runner", "rm", "removed@2"), 73,
+                           f".*in use by {session}")
+        self.assertEqual(self.swap(session, "removed@1").returncode, 0)
+        self.home.must("runner", "rm", "removed@2")
+        self.home.must("env", "gc")
+        self.assert_reason(self.swap(session, "removed@2"), 66, ".*removed@2")  # was good here
+        self.assertEqual(self.inside(session, "sh /opt/tare/runner/main.sh"), "1\n")
+        self.home.must("session", "kill", session)
+
     def test_one_that_ends_meanwhile_holds_nobody_up(self):
         self.add("ending", "1", {"main.sh": "echo one\n"})
         self.add("ending", "2", {"main.sh": "echo two\n"})

@@ -4,9 +4,10 @@ calls, from the trial to the record, and in an exchange that fails and is done a
 Whoever dies: afterwards the session is there with its files, and with the old runner or the new
 one, whole, as the answer of the swap said, and as its record says. A few calls of each, spread over
 what it does; each call with TARE_KILL_MATRIX=full (`./dev test full`). The maker and its helper are
-also refused calls: tests/kernel/swap_test.cpp.
+also refused calls: tests/kernel/swap_test.cpp. Here the database is: a full or a broken disk.
 """
 
+import errno
 import itertools
 import os
 import signal
@@ -21,6 +22,9 @@ import stepper
 
 TRIES = 5
 SETTLE_S = 0.3
+# With these the thread of the database writes its log, and waits for the disk: of x86-64.
+PWRITE64, FDATASYNC = 18, 75
+DATABASE = {PWRITE64: errno.ENOSPC, FDATASYNC: errno.EIO}
 # Fails where the file is: in memory, which no fresh sandbox has.
 HANDSHAKE = "test ! -e /dev/shm/poison && echo '{\"tare_runner\":1}'\n"
 MANIFEST = """\
@@ -70,12 +74,13 @@ class SwapFaults(layers.EnvironmentsTest):
         self.home.must("runner", "add", folder)
         return f"stepped@{version}"
 
-    def session(self, runner):
-        """One that has slept, and so outlives a launcher; its id, and its tare-init."""
+    def session(self, runner, slept=True):
+        """One that has slept, and so outlives a launcher, or has not; its id, and its tare-init."""
         made = self.home.must("session", "new", "--env", "box", "--runner", runner)
         session = made.stdout.decode().strip()
         self.inside(session, "echo kept >file")
-        self.home.must("session", "hibernate", session)
+        if slept:
+            self.home.must("session", "hibernate", session)
         self.inside(session, ": >/dev/shm/mark; (sleep 1000 >/dev/null 2>&1 &)")
         sleeper = harness.wait_until(
             lambda: next(filter(self.is_sleeper, harness.pids()), None), "its program")
@@ -109,11 +114,11 @@ class SwapFaults(layers.EnvironmentsTest):
 
     # ---- one of them dies
 
-    def one(self, who, poisoned, kill_before):
+    def one(self, who, poisoned, kill_before, slept=True):
         """A swap in which one of those is killed before that call (0: never). How many calls they
         made, and what became of the session."""
         old, new = self.add(), self.add()
-        session, init = self.session(old)
+        session, init = self.session(old, slept)
         if poisoned:
             self.inside(session, ": >/dev/shm/poison")
         time.sleep(SETTLE_S)  # the pool is being filled
@@ -125,8 +130,29 @@ class SwapFaults(layers.EnvironmentsTest):
         if killed and who in (self.tared, self.launcher, self.store):
             self.home.up()
         client.join()
+        if killed and who == self.launcher and not slept and self.has_failed(session):
+            return traced.calls, "failed"
         fate = self.judge(session, init, old, new, answers, who)
         return traced.calls, fate if killed or not kill_before else f"({fate})"
+
+    def has_failed(self, session):
+        """It ended with its launcher, once, and says so; or was on record as asleep before that."""
+        def settled():
+            run = self.home.inspect(session)
+            return run if run["state"] in ("failed", "hibernated") else None
+
+        seen = harness.wait_until(settled, "its end, or its sleep")
+        types = [event["type"] for event in seen["events"]]
+        slept = "hibernated" in types
+        self.assertEqual(seen["state"], "hibernated" if slept else "failed", seen)
+        self.assertEqual(types.count("ended"), 0 if slept else 1, types)
+        if slept:
+            return False
+        self.assertEqual(seen["outcome"]["reason"], "launcher_lost", seen)
+        self.assert_reason(self.home.tare("session", "exec", session, "--", "true"), 73,
+                           f".*run {session} has ended .failed")
+        self.assertNotIn(session, self.home.must("session", "list").stdout.decode())
+        return True
 
     def swap(self, session, version, answers):
         try:
@@ -135,32 +161,42 @@ class SwapFaults(layers.EnvironmentsTest):
         except (OSError, harness.http.client.HTTPException):
             pass  # tared died
 
-    def judge(self, session, init, old, new, answers, dead=None):
-        untouched = Path(f"/proc/{init}").exists() and any(map(self.is_sleeper, children_of(init)))
+    def is_whole(self, session, old, new):
+        """The runner that it has on record is the one that is mounted, all of it: (that, whether
+        its sandbox is a fresh one)."""
         seen = self.inside(session, LOOK).split()
         has = self.home.request("GET", f"/v1/sessions/{session}").json.get("runner") or old
         self.assertIn(has, (old, new))
         number = has.rpartition("@")[2]
         self.assertEqual(seen[:4], [number, number, has, "kept"])
+        return has, seen[4] != "same"
+
+    def judge(self, session, init, old, new, answers, dead=None):
+        untouched = Path(f"/proc/{init}").exists() and any(map(self.is_sleeper, children_of(init)))
+        has, fresh = self.is_whole(session, old, new)
         if answers:
             self.assertEqual(has, new if answers[0].status == 200 else old, answers[0].body)
         if answers and "no good in this environment" in str(answers[0].body):
             self.assertTrue(untouched or dead == self.launcher)
         self.home.must("session", "kill", session)
-        return ("new" if has == new else "old") + ("" if seen[4] == "same" else "+fresh")
+        return ("new" if has == new else "old") + ("+fresh" if fresh else "")
 
-    def matrix(self, who, poisoned=False):
-        counts = [self.one(who, poisoned, 0) for _ in range(2)]
+    @staticmethod
+    def some(count):
+        """Numbers of calls, from 1."""
+        if os.environ.get("TARE_KILL_MATRIX") == "full" or count <= TRIES:
+            return range(1, count + 1)
+        return [1 + (2 * i + 1) * count // (2 * TRIES) for i in range(TRIES)]
+
+    def matrix(self, who, poisoned=False, slept=True):
+        counts = [self.one(who, poisoned, 0, slept) for _ in range(2)]
         for _, fate in counts:
             self.assertEqual(fate, "new+fresh" if poisoned else "new")
         count = min(counts)[0]
-        tries = range(1, count + 1)
-        if os.environ.get("TARE_KILL_MATRIX") != "full" and count > TRIES:
-            tries = [1 + (2 * i + 1) * count // (2 * TRIES) for i in range(TRIES)]
         fates = []
-        for number in tries:
+        for number in self.some(count):
             with self.subTest(call=number):
-                fates.append(self.one(who, poisoned, number)[1])
+                fates.append(self.one(who, poisoned, number, slept)[1])
         # In brackets: it was through before it came to that call.
         print(f"{who.__name__}: {count} calls; killed before {len(fates)}: {' '.join(fates)}")
         return fates
@@ -173,6 +209,18 @@ class SwapFaults(layers.EnvironmentsTest):
         self.assertLessEqual({fate for fate in fates if fate[0] != "("},
                              {"old+fresh", "new+fresh"})
         self.assertIn("old+fresh", fates)
+
+    def test_the_launcher_dies_and_the_session_never_slept(self):
+        """docs/sessions.md: it fails, and says so."""
+        fates = self.matrix(self.launcher, slept=False)
+        self.assertEqual({fate for fate in fates if fate[0] != "("}, {"failed"})
+
+    def test_the_launcher_dies_while_it_is_done_again_and_the_session_never_slept(self):
+        """What it had written is on record before it is done again: from there on it sleeps on."""
+        fates = {fate for fate in self.matrix(self.launcher, poisoned=True, slept=False)
+                 if fate[0] != "("}
+        self.assertIn("failed", fates)
+        self.assertTrue(fates & {"old+fresh", "new+fresh"}, fates)
 
     def test_a_maker_dies(self):
         """Of the trial's sandbox, of one for the pool, or the one that exchanges."""
@@ -218,6 +266,63 @@ class SwapFaults(layers.EnvironmentsTest):
 
     def test_the_store_dies_while_it_keeps_what_the_session_has_written(self):
         self.matrix(self.store, poisoned=True)
+
+    # ---- its database refuses
+
+    def refused(self, which, lasting):
+        """A swap in which that call of the database's (0: none) fails, or all from there on until
+        there is an answer. How many calls there were, and what became of the session."""
+        old, new = self.add(), self.add()
+        session, _ = self.session(old, slept=False)
+        for version in (new, old):  # both have been tried: nothing but the exchange writes
+            self.assertEqual(self.home.request("POST", f"/v1/sessions/{session}/runner",
+                                               {"runner": version}).status, 200)
+        self.inside(session, ": >/dev/shm/mark")
+        time.sleep(SETTLE_S)
+        answers = []
+        traced = stepper.Stepper(self.home.program_pid("tared"))
+        client = threading.Thread(target=self.swap, args=(session, new, answers))
+        client.start()
+        traced.run_refusing(lambda: not client.is_alive(), DATABASE, which, lasting,
+                            of=lambda tid: traced.name_of(tid) == "tare-sql")
+        client.join()
+        answer, = answers
+        if which:
+            self.assertIn(traced.refused, DATABASE)
+        harness.wait_until(lambda: self.home.inspect(session)["state"] in ("running", "hibernated"),
+                           "it has settled")
+        has, fresh = self.is_whole(session, old, new)
+        self.assertEqual(has, new if answer.status == 200 else old, answer.body)
+        harness.sigkill(self.home.program_pid("tared"))
+        self.home.up()
+        self.assertEqual(self.is_whole(session, old, new)[0], has)
+        self.assertEqual(self.home.request("POST", f"/v1/sessions/{session}/runner",
+                                           {"runner": new}).status, 200)
+        self.assertEqual(self.is_whole(session, old, new)[0], new)
+        self.home.must("session", "kill", session)
+        return traced.calls, (has == new, fresh, answer.status)
+
+    def test_a_write_of_the_database_that_is_refused_leaves_one_whole_runner(self):
+        """Announced: nothing has happened. Confirmed: it is done again in a fresh sandbox."""
+        count, fate = self.refused(0, False)
+        self.assertEqual(fate, (True, False, 200))
+        fates = []
+        for which in range(1, count + 1):
+            with self.subTest(call=which):
+                fates.append(self.refused(which, False)[1])
+        print(f"database: {count} calls of a swap: {fates}")
+        self.assertEqual(fates[0][:2], (False, False))  # its announcement
+        self.assertNotEqual(fates[0][2], 200)
+        self.assertEqual(fates[-1], (True, True, 200))  # its confirmation
+
+    def test_a_disk_that_stays_full_costs_a_session_no_file(self):
+        """One that has never slept: what it has written is recorded as soon as there is room."""
+        count = self.refused(0, True)[0]
+        for which, fresh in ((1, False), (count // 2 + 1, True), (count, True)):
+            with self.subTest(call=which):
+                changed, seen_fresh, status = self.refused(which, True)[1]
+                self.assertNotEqual(status, 200)
+                self.assertEqual((changed, seen_fresh), (False, fresh))
 
 
 if __name__ == "__main__":
