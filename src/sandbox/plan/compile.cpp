@@ -16,20 +16,28 @@ constexpr std::uint64_t bit(int capability) { return std::uint64_t{1} << capabil
 // What tare-init keeps: enough to kill and to start programs as other ids, nothing more.
 constexpr std::uint64_t kInitCapabilities = bit(CAP_KILL) | bit(CAP_SETUID) | bit(CAP_SETGID);
 
-// What ordinary programs have no use for and what has leaked host state before (ATTACKS.md S20).
-// Absent ones are skipped by tare-init: kernels differ in what they have. /proc/locks: locks of
-// open files have no process, so the host's show in every PID namespace.
-constexpr std::array<std::string_view, 15> kMaskedFiles = {
+// What ordinary programs have no use for and what has leaked host state before (ATTACKS.md S20), or
+// tells of other tenants: how many cgroups and keys there are, the host's disks and swaps, its boot
+// parameters, when which device interrupts (keystrokes of others have been read off that), its
+// memory by zone. Absent ones are skipped by tare-init: kernels differ in what they have.
+// /proc/locks: locks of open files have no process, so the host's show in every PID namespace.
+// What stays readable, and why, is in tests/golden/posture_proc.txt.
+constexpr std::array<std::string_view, 28> kMaskedFiles = {
     "/proc/kcore",       "/proc/keys",        "/proc/latency_stats", "/proc/timer_list",
     "/proc/sched_debug", "/proc/kmsg",        "/proc/kallsyms",      "/proc/kpagecount",
     "/proc/kpageflags",  "/proc/kpagecgroup", "/proc/sysrq-trigger", "/proc/iomem",
-    "/proc/ioports",     "/proc/locks",       "/proc/modules",
+    "/proc/ioports",     "/proc/locks",       "/proc/modules",       "/proc/key-users",
+    "/proc/cgroups",     "/proc/cmdline",     "/proc/bootconfig",    "/proc/diskstats",
+    "/proc/partitions",  "/proc/swaps",       "/proc/mdstat",        "/proc/interrupts",
+    "/proc/softirqs",    "/proc/schedstat",   "/proc/buddyinfo",     "/proc/zoneinfo",
 };
 // /proc/pressure: anybody may read the host's load there, and have the kernel watch it for them.
-constexpr std::array<std::string_view, 5> kMaskedFolders = {
-    "/proc/acpi", "/proc/scsi", "/proc/asound", "/proc/driver", "/proc/pressure"};
-constexpr std::array<std::string_view, 5> kReadOnlyFolders = {"/proc/sys", "/proc/bus", "/proc/fs",
-                                                              "/proc/irq", "/proc/tty"};
+// /proc/fs names the host's disks and network shares, /proc/spl its ZFS, /proc/bus and /proc/irq
+// its devices.
+constexpr std::array<std::string_view, 10> kMaskedFolders = {
+    "/proc/acpi", "/proc/scsi", "/proc/asound", "/proc/driver", "/proc/pressure",
+    "/proc/fs",   "/proc/spl",  "/proc/bus",    "/proc/irq",    "/proc/dynamic_debug"};
+constexpr std::array<std::string_view, 2> kReadOnlyFolders = {"/proc/sys", "/proc/tty"};
 
 Result<> check_text(std::string_view text, std::string_view what) {
   if (text.find('\0') != std::string_view::npos) {
