@@ -1,104 +1,154 @@
 // All that a program inside a sandbox has and can reach, compared line by line with reviewed files:
-// tests/golden/posture_*.txt. What is more, less or different fails; TARE_UPDATE_GOLDEN=1 writes
-// them anew, and the difference is then reviewed like code.
+// tests/golden/posture_*.txt (support/posture.h). What is more, less or different fails;
+// TARE_UPDATE_GOLDEN=1 writes them anew, and the difference is then reviewed like code.
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <array>
-#include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <utility>
 
-#include "support/launcher.h"
-#include "sys/files.h"
-#include "sys/landlock.h"
+#include "support/posture.h"
+#include "support/session.h"
 
 namespace tare::testing {
 namespace {
 
 namespace fs = std::filesystem;
 
-std::string golden(const std::string& name) {
-  return std::string(TARE_SOURCE_DIR) + "/tests/golden/" + name;
+constexpr const char* kProgram = "/input/tare-posture";
+
+// What tared gives a program of `user` (src/host/spec.cpp), which has been compared with what it
+// gives by e2e/sandbox_view_test.py.
+std::vector<std::string> variables(const std::string& user, const std::string& run) {
+  return {"HOME=/home/agent",
+          "LANG=C.UTF-8",
+          "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+          "TARE_RUN=" + run,
+          "TZ=UTC",
+          "USER=" + user};
 }
 
-// Namespaces by what matters: is it the host's?
-std::string own_or_host(const std::string& line) {
-  std::istringstream words(line);
-  std::string word;
-  std::string name;
-  std::string inode;
-  words >> word >> name >> inode;
-  std::error_code error;
-  const std::string host = fs::read_symlink("/proc/self/ns/" + name, error).string();
-  return word + " " + name + (host == inode ? " HOST" : " own");
-}
-
-// What Tare leaves as it found it: the host's own, and another one on another host.
-bool is_inherited(const std::string& line) {
-  return line.starts_with("sessionid ");  // of the audit log: once set, for good
-}
-
-// What differs between two kernels and says nothing of the sandbox is left out.
-std::string stable(const std::string& said) {
-  std::istringstream lines(said);
-  std::string line;
-  std::string out;
-  while (std::getline(lines, line)) {
-    if (line.starts_with("namespace ")) line = own_or_host(line);
-    if (line.starts_with("mount /proc/") && !line.starts_with("mount /proc/sys ")) continue;
-    if (is_inherited(line)) continue;
-    // Without it in the kernel there is no second wall; permissions hold alone.
-    if (line == "landlock none" && sys::landlock_abi() == 0) line = "landlock 1";
-    for (const char* point : {"mount /usr ", "mount /input "}) {  // of the host's own kind
-      if (!line.starts_with(point)) continue;
-      line = point + line.substr(line.find(' ', std::strlen(point)) + 1);
-      if (line.ends_with(",idmapped")) line.resize(line.size() - 9);  // not on an overlay
-    }
-    out += line + "\n";
-  }
-  return out;
-}
-
-std::string posture_of(model::SandboxSpec spec) {
-  TestLauncher launcher;
+model::SandboxSpec posture_spec() {
+  model::SandboxSpec spec = host_spec({kProgram});
   spec.with_input = true;
+  spec.env = variables("agent", spec.id);
+  return spec;
+}
+
+model::SandboxSpec posture_of_root() {
+  model::SandboxSpec spec = posture_spec();
+  spec.uid = spec.gid = 0;
+  spec.env = variables("root", spec.id);
+  return spec;
+}
+
+void put_program(const TestLauncher& launcher, const model::SandboxSpec& spec) {
   const std::string input = launcher.home() + "/runs/" + spec.id + "/input";
   fs::create_directories(input);
-  fs::copy_file(std::string(TARE_BIN_DIR) + "/tare-posture", input + "/posture");
-  ::chmod((input + "/posture").c_str(), 0755);
+  fs::copy_file(bin_dir() + "/tare-posture", input + "/tare-posture");
+  ::chmod((input + "/tare-posture").c_str(), 0755);
+}
+
+std::string said_in(const model::SandboxSpec& spec) {
+  TestLauncher launcher;
+  put_program(launcher, spec);
   const RunResult result = launcher.run(spec);
   EXPECT_EQ(result.ended.outcome.reason, model::EndReason::exited) << result.ended.outcome.message;
   EXPECT_EQ(result.err, "");
-  return stable(result.out);
+  return result.out;
 }
 
-void expect_posture(const std::string& name, const model::SandboxSpec& spec) {
-  const std::string text = posture_of(spec);
-  if (std::getenv("TARE_UPDATE_GOLDEN") != nullptr) std::ofstream(golden(name)) << text;
-  std::stringstream expected;
-  expected << std::ifstream(golden(name)).rdbuf();
-  EXPECT_EQ(text, expected.str()) << name;
+void expect_posture(const Reviewed& reviewed, const model::SandboxSpec& spec) {
+  EXPECT_EQ(posture_differences(said_in(spec), reviewed), "") << reviewed.name;
 }
 
 TEST(Posture, an_agent_has_this_and_nothing_else) {
-  expect_posture("posture_agent.txt", host_spec({"/input/posture"}));
+  expect_posture({.name = "agent"}, posture_spec());
 }
 
 TEST(Posture, root_inside_has_no_more_than_this) {
-  model::SandboxSpec spec = host_spec({"/input/posture"});
-  spec.uid = spec.gid = 0;
-  expect_posture("posture_root.txt", spec);
+  expect_posture({.name = "root"}, posture_of_root());
 }
 
 TEST(Posture, the_strict_profile_has_less) {
-  model::SandboxSpec spec = host_spec({"/input/posture"});
+  model::SandboxSpec spec = posture_spec();
   spec.profile = model::Profile::strict;
-  expect_posture("posture_strict.txt", spec);
+  expect_posture({.name = "strict"}, spec);
+}
+
+TEST(Posture, the_build_profile_has_this) {
+  model::SandboxSpec spec = posture_spec();
+  spec.profile = model::Profile::build;
+  expect_posture({.name = "build"}, spec);
+}
+
+// The one kind of sandbox with the host's network.
+TEST(Posture, a_program_of_an_environment_build_has_this) {
+  model::SandboxSpec spec = posture_of_root();
+  spec.profile = model::Profile::build;
+  spec.network = model::Network::host;
+  expect_posture({.name = "environment_build", .host_network = true}, spec);
+}
+
+TEST(Posture, an_exec_has_what_the_program_of_a_run_has_but_for_what_is_stated) {
+  TestLauncher launcher;
+  model::SandboxSpec spec = posture_spec();
+  spec.session = true;
+  put_program(launcher, spec);
+  TestSession session(launcher, spec);
+  model::ExecSpec exec = exec_spec({kProgram});
+  exec.env = spec.env;
+  const ExecResult result = session.run(exec);
+  EXPECT_EQ(result.outcome.exit_code, 0) << result.outcome.message;
+  EXPECT_EQ(result.err, "");
+  EXPECT_EQ(posture_differences(result.out, {.name = "agent", .of_an_exec = true}), "");
+  session.kill();
+}
+
+// "limit", "file read": what a line is about.
+std::string kind_of(const std::string& line) {
+  const std::size_t space = line.find(' ');
+  return line.substr(0, line.starts_with("file ") ? line.find(' ', space + 1) : space);
+}
+
+std::string changed(const std::string& line) {
+  if (!line.starts_with("namespace ")) return line + "x";
+  const std::string name = line.substr(0, line.rfind(' '));
+  return name + " " + fs::read_symlink("/proc/self/ns/" + name.substr(name.find(' ') + 1)).string();
+}
+
+// That the tests above can fail, by each kind of line.
+TEST(Posture, a_line_of_any_kind_that_is_missing_or_changed_is_a_difference) {
+  const Reviewed reviewed = {.name = "agent"};
+  const std::string said = said_in(posture_spec());
+  ASSERT_EQ(posture_differences(said, reviewed), "");
+  std::set<std::string> kinds;
+  std::istringstream lines(said);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("sessionid ") || !kinds.insert(kind_of(line)).second) continue;
+    const std::size_t at = said.find(line + "\n");
+    const std::string before = said.substr(0, at);
+    const std::string after = said.substr(at + line.size() + 1);
+    EXPECT_NE(posture_differences(before + after, reviewed), "") << line;
+    EXPECT_NE(posture_differences(before + changed(line) + "\n" + after, reviewed), "") << line;
+  }
+  for (const char* kind : {"status",    "namespace",  "descriptor",  "limit",     "mount",
+                           "process",   "writable",   "file list",   "file link", "file read",
+                           "file open", "file write", "file masked", "device",    "interface",
+                           "network",   "keyring",    "landlock",    "call",      "variable"})
+    EXPECT_TRUE(kinds.contains(kind)) << kind;
+  for (const char* more : {"file read /proc: interrupts", "file write /proc/sys/kernel: hostname",
+                           "file list /proc: 1", "file read /proc/1: status",
+                           "file read /sys/kernel: notes", "variable SECRET=x"})
+    EXPECT_NE(posture_differences(said + more + "\n", reviewed), "") << more;
+  std::string odd = said;
+  odd.replace(odd.find("TARE_RUN=run_"), 13, "TARE_RUN=no__");
+  EXPECT_NE(posture_differences(odd, reviewed), "");
 }
 
 // Of this process, and so of the launcher it starts. Soft ones: hard ones do not come back
@@ -132,7 +182,7 @@ class OddLimits {
 
 TEST(Posture, it_is_the_same_whoever_started_the_launcher) {
   const OddLimits odd;
-  expect_posture("posture_agent.txt", host_spec({"/input/posture"}));
+  expect_posture({.name = "agent"}, posture_spec());
 }
 
 }  // namespace

@@ -73,12 +73,14 @@ SUITES = [
     Suite("e2e_exits", 1500, "python3 -B $TESTS/e2e/exits_test.py -v"),
     Suite("e2e_doctor", 600, "python3 -B $TESTS/e2e/doctor_test.py -v"),
     Suite("e2e_privileges", 600, "python3 -B $TESTS/e2e/privileges_test.py -v"),
+    Suite("e2e_sandbox_view", 900, "python3 -B $TESTS/e2e/sandbox_view_test.py -v"),
     Suite("e2e_denied", 900, "python3 -B $TESTS/e2e/denied_test.py -v"),
     Suite("e2e_session", 1800, "python3 -B $TESTS/e2e/session_test.py -v"),
     Suite("e2e_crash", 1500, "python3 -B $TESTS/e2e/crash_test.py -v"),
 ]
 PROGRAMS = ["sys_tests", "sandbox_tests", "sandbox_kernel", "tare", "tared", "tare-launcher",
-            "tare-init", "tare-store", "tare-files", "tare-posture", "tare-attack"]
+            "tare-init", "tare-store", "tare-files", "tare-posture", "tare-posture-check",
+            "tare-attack"]
 
 
 # ---- what goes in for one run ----

@@ -1,10 +1,10 @@
 // tare-posture: says, as plain lines, all that a program inside a sandbox has and can reach: ids,
-// capabilities, namespaces, descriptors, limits, mounts, processes, what can be written, devices,
-// network, and how dangerous system calls are answered. Run inside by the tests, which compare the
-// lines with reviewed files (tests/golden/posture_*.txt). Static; changes nothing but /tmp.
+// capabilities, namespaces, descriptors, limits, mounts, processes, what can be written, what /proc
+// and /sys give (kernel_files.h), devices, network, keyrings, the environment, and how dangerous
+// system calls are answered. Run inside by the tests, which compare the lines with reviewed files
+// (tests/golden/posture_*.txt). Static; changes nothing but /tmp.
 //
-// Source: proc(5), capabilities(7), namespaces(7), credentials(7).
-#include <dirent.h>
+// Source: proc(5), capabilities(7), namespaces(7), credentials(7), keyrings(7).
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -21,50 +21,12 @@
 #include <cstdio>
 #include <cstring>
 #include <string>
-#include <vector>
 
+#include "sandbox/posture/kernel_files.h"
+#include "sandbox/posture/lines.h"
+
+namespace tare::sandbox::posture {
 namespace {
-
-using Lines = std::vector<std::string>;
-
-void say(const std::string& line) { std::printf("%s\n", line.c_str()); }
-
-Lines read_lines(const char* path) {
-  Lines lines;
-  std::FILE* file = std::fopen(path, "re");
-  if (file == nullptr) return lines;
-  char buffer[8192];
-  while (std::fgets(buffer, sizeof buffer, file) != nullptr) {
-    std::string line = buffer;
-    while (!line.empty() && line.back() == '\n') line.pop_back();
-    lines.push_back(line);
-  }
-  std::fclose(file);
-  return lines;
-}
-
-Lines names_in(const std::string& folder) {
-  Lines names;
-  DIR* dir = ::opendir(folder.c_str());
-  if (dir == nullptr) return names;
-  while (const dirent* entry = ::readdir(dir)) {
-    const std::string name = entry->d_name;
-    if (name != "." && name != "..") names.push_back(name);
-  }
-  ::closedir(dir);
-  std::sort(names.begin(), names.end());
-  return names;
-}
-
-bool is_number(const std::string& text) {
-  return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
-}
-
-std::string link_of(const std::string& path) {
-  char target[4096];
-  const ssize_t n = ::readlink(path.c_str(), target, sizeof target);
-  return n < 0 ? std::string("?") : std::string(target, static_cast<std::size_t>(n));
-}
 
 void status_lines() {
   for (const std::string& line : read_lines("/proc/self/status")) {
@@ -80,7 +42,7 @@ void status_lines() {
   say("securebits " + std::to_string(::prctl(PR_GET_SECUREBITS, 0, 0, 0, 0)));
   say("dumpable " + std::to_string(::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)));
   for (const char* file : {"oom_score_adj", "uid_map", "gid_map", "setgroups", "sessionid"}) {
-    for (const std::string& line : read_lines((std::string("/proc/self/") + file).c_str())) {
+    for (const std::string& line : read_lines(std::string("/proc/self/") + file)) {
       std::string text = line;
       // The middle number of a map is the host's and another one each time.
       if (std::strstr(file, "_map") != nullptr) {
@@ -138,16 +100,16 @@ void mount_lines() {
 void process_lines() {
   for (const std::string& name : names_in("/proc")) {
     if (!is_number(name)) continue;
-    const Lines comm = read_lines(("/proc/" + name + "/comm").c_str());
+    const Lines comm = read_lines("/proc/" + name + "/comm");
     say("process " + name + " " + (comm.empty() ? "?" : comm[0]));
   }
 }
 
-// Everything that can be written, but what is the program's own process, from the root down.
+// Everything that can be written, from the root down. /proc and /sys: kernel_file_lines().
 void writable_lines(const std::string& folder, int depth) {
   for (const std::string& name : names_in(folder)) {
     const std::string path = folder + (folder == "/" ? "" : "/") + name;
-    if (folder == "/proc" && (is_number(name) || name == "self" || name == "thread-self")) continue;
+    if (path == "/proc" || path == "/sys") continue;
     struct stat status = {};
     if (::lstat(path.c_str(), &status) != 0 || S_ISLNK(status.st_mode)) continue;
     const bool null = S_ISCHR(status.st_mode) && status.st_rdev == ::makedev(1, 3);
@@ -156,38 +118,6 @@ void writable_lines(const std::string& folder, int depth) {
     // What lies below a folder of its own is its own, too.
     if (S_ISDIR(status.st_mode) && !writable && depth > 0 && path != "/usr")
       writable_lines(path, depth - 1);
-  }
-}
-
-// Of /proc and /sys: what is there and cannot be read, or must not be there at all.
-void kernel_file_lines() {
-  for (const char* path :
-       {"/proc/kcore",      "/proc/keys",        "/proc/key-users",   "/proc/kmsg",
-        "/proc/kallsyms",   "/proc/timer_list",  "/proc/sched_debug", "/proc/sysrq-trigger",
-        "/proc/kpagecount", "/proc/kpageflags",  "/proc/kpagecgroup", "/proc/acpi",
-        "/proc/scsi",       "/proc/iomem",       "/proc/ioports",     "/proc/modules",
-        "/proc/slabinfo",   "/proc/vmallocinfo", "/proc/1/environ",   "/proc/1/exe",
-        "/proc/1/root",     "/proc/1/mem",       "/sys/kernel",       "/sys/fs/cgroup",
-        "/sys/class/net",   "/sys/firmware",     "/proc/pressure",    "/proc/pressure/cpu",
-        "/dev/mem",         "/dev/kmsg",         "/dev/kvm",          "/dev/fuse",
-        "/dev/loop0",       "/dev/sda",          "/dev/vda"}) {
-    const int fd = ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    // Absent, refused or shown as /dev/null: kernels differ in which.
-    if (fd < 0) {
-      say(std::string("open ") + path + " closed");
-      continue;
-    }
-    char byte;
-    struct stat status = {};
-    ::fstat(fd, &status);
-    const ssize_t n = S_ISDIR(status.st_mode) ? 0 : ::read(fd, &byte, 1);
-    const bool masked = S_ISCHR(status.st_mode) && status.st_rdev == ::makedev(1, 3);
-    say(std::string("open ") + path + " " +
-        (masked                                              ? "closed"
-         : S_ISDIR(status.st_mode) && names_in(path).empty() ? "closed"
-         : !S_ISDIR(status.st_mode) && n <= 0                ? "closed"
-                                                             : "READABLE"));
-    ::close(fd);
   }
 }
 
@@ -214,7 +144,7 @@ void network_lines() {
     say("interface " + line.substr(from, colon - from));
   }
   for (const char* table : {"route", "ipv6_route", "arp", "unix", "tcp", "udp", "packet"}) {
-    const Lines lines = read_lines((std::string("/proc/net/") + table).c_str());
+    const Lines lines = read_lines(std::string("/proc/net/") + table);
     std::size_t rows = lines.size();
     if (rows > 0 && std::strcmp(table, "ipv6_route") != 0) --rows;  // the heading
     if (std::strcmp(table, "ipv6_route") == 0) {
@@ -290,14 +220,25 @@ void call_lines() {
   }
 }
 
-void environment_lines(char** environment) {
-  Lines names;
-  for (; *environment != nullptr; ++environment) {
-    const std::string variable = *environment;
-    names.push_back(variable.substr(0, variable.find('=')));
+// Those that a process has, or would be given by asking; and what the kernel lists of keys.
+void keyring_lines() {
+  constexpr int kGetId = 0;  // KEYCTL_GET_KEYRING_ID, and its special ids
+  static const char* const names[] = {"thread", "process", "session", "user", "user-session"};
+  for (long i = 0; i < 5; ++i) {
+    const long id = ::syscall(SYS_keyctl, kGetId, -1 - i, 0);
+    say(std::string("keyring ") + names[i] + " " + (id < 0 ? ::strerrorname_np(errno) : "ITS ID"));
   }
-  std::sort(names.begin(), names.end());
-  for (const std::string& name : names) say("variable " + name);
+  for (const char* list : {"/proc/keys", "/proc/key-users"}) {
+    const std::size_t keys = read_lines(list).size();
+    say(std::string("keyring ") + list + " " + std::to_string(keys) + " lines");
+  }
+}
+
+void environment_lines(char** environment) {
+  Lines variables;
+  for (; *environment != nullptr; ++environment) variables.push_back(*environment);
+  std::sort(variables.begin(), variables.end());
+  for (const std::string& variable : variables) say("variable " + variable);
 }
 
 // How many Landlock domains this process is in: the kernel allows 16, one in another.
@@ -320,7 +261,7 @@ void landlock_line() {
 
 }  // namespace
 
-int main(int, char**, char** environment) {
+void say_all(char** environment) {
   char cwd[4096];
   say(std::string("cwd ") + (::getcwd(cwd, sizeof cwd) != nullptr ? cwd : "?"));
   say("parent " + std::to_string(::getppid()));
@@ -336,8 +277,15 @@ int main(int, char**, char** environment) {
   kernel_file_lines();
   device_lines();
   network_lines();
+  keyring_lines();
   landlock_line();
   call_lines();
   environment_lines(environment);
+}
+
+}  // namespace tare::sandbox::posture
+
+int main(int, char**, char** environment) {
+  tare::sandbox::posture::say_all(environment);
   return 0;
 }
