@@ -2,8 +2,11 @@
 // tests/golden/posture_*.txt (support/posture.h). What is more, less or different fails;
 // TARE_UPDATE_GOLDEN=1 writes them anew, and the difference is then reviewed like code.
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <array>
 #include <filesystem>
@@ -151,11 +154,11 @@ TEST(Posture, a_line_of_any_kind_that_is_missing_or_changed_is_a_difference) {
   EXPECT_NE(posture_differences(odd, reviewed), "");
 }
 
-// Of this process, and so of the launcher it starts. Soft ones: hard ones do not come back
-// everywhere.
-class OddLimits {
+// Of this process, and so of the launcher it starts: limits, a score, ignored signals. Soft limits:
+// hard ones do not come back everywhere. Signals by the kernel's call: libc's refuses 32 and 33.
+class OddStart {
  public:
-  OddLimits() {
+  OddStart() {
     for (std::size_t i = 0; i < kOdd.size(); ++i) {
       const auto [resource, soft] = kOdd[i];
       EXPECT_EQ(::getrlimit(resource, &before_[i]), 0);
@@ -163,8 +166,13 @@ class OddLimits {
       EXPECT_EQ(::setrlimit(resource, &odd), 0);
     }
     score("500");
+    constexpr KernelAction kIgnore = {1};  // SIG_IGN
+    for (std::size_t i = 0; i < kIgnored.size(); ++i)
+      EXPECT_EQ(::syscall(SYS_rt_sigaction, kIgnored[i], &kIgnore, &actions_[i], 8), 0);
   }
-  ~OddLimits() {
+  ~OddStart() {
+    for (std::size_t i = 0; i < kIgnored.size(); ++i)
+      ::syscall(SYS_rt_sigaction, kIgnored[i], &actions_[i], nullptr, 8);
     for (std::size_t i = 0; i < kOdd.size(); ++i) ::setrlimit(kOdd[i].first, &before_[i]);
     score("0");
   }
@@ -177,11 +185,14 @@ class OddLimits {
        {RLIMIT_CPU, 3'000},
        {RLIMIT_FSIZE, 1U << 30},
        {RLIMIT_AS, 1ULL << 40}}};
+  using KernelAction = std::array<std::uint64_t, 4>;
+  static constexpr std::array<int, 5> kIgnored = {SIGINT, SIGTERM, 32, 33, 64};
   std::array<rlimit, kOdd.size()> before_ = {};
+  std::array<KernelAction, kIgnored.size()> actions_ = {};
 };
 
 TEST(Posture, it_is_the_same_whoever_started_the_launcher) {
-  const OddLimits odd;
+  const OddStart odd;
   expect_posture({.name = "agent"}, posture_spec());
 }
 

@@ -62,9 +62,13 @@ int become_session(int channel, int program) {
   }
   const int last = program >= 0 ? kProgramFd : kChannelFd;
   if (::syscall(SYS_close_range, last + 1, ~0U, 0) != 0) return errno;
-  // What tare-launcher ignores (SIGPIPE, SIGHUP) would stay ignored through every execve.
+  // What is ignored would stay so through every execve: by tare-launcher (SIGPIPE, SIGHUP), and by
+  // what started it (posix_spawn of glibc leaves 32 and 33, its own, ignored). Libc's call refuses
+  // those two.
+  constexpr std::uint64_t kDefault[4] = {};  // the kernel's struct sigaction
   for (int signal = 1; signal < NSIG; ++signal) {
-    if (signal != SIGKILL && signal != SIGSTOP) ::signal(signal, SIG_DFL);
+    if (signal == SIGKILL || signal == SIGSTOP) continue;
+    if (::syscall(SYS_rt_sigaction, signal, kDefault, nullptr, 8) != 0) return errno;
   }
   sigset_t none;
   sigemptyset(&none);
