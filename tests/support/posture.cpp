@@ -1,7 +1,6 @@
 #include "support/posture.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -150,20 +149,6 @@ Lines changed(const Lines& lines, const Lines& changes) {
   return out;
 }
 
-void update(const std::string& name, Lines lines) {
-  // Keep what only other hosts have.
-  Lines kept = fs::exists(golden(name)) ? lines_of(text_of(golden(name))) : Lines();
-  std::erase_if(kept, [](const std::string& line) { return !is_of_another_host(line); });
-  const auto mounts = std::find_if(lines.begin(), lines.end(),
-                                   [](const auto& line) { return line.starts_with("mount /"); });
-  lines.insert(mounts, kept.begin(), kept.end());
-  const auto is_mount = [](const auto& line) { return line.starts_with("mount /"); };
-  const auto first = std::find_if(lines.begin(), lines.end(), is_mount);
-  std::sort(first, std::find_if_not(first, lines.end(), is_mount));
-  std::ofstream out(golden(name));
-  for (const std::string& line : lines) out << line << "\n";
-}
-
 std::string line_differences(const Lines& said, const Lines& reviewed) {
   std::multiset<std::string> missing(reviewed.begin(), reviewed.end());
   std::string out;
@@ -184,14 +169,25 @@ std::string line_differences(const Lines& said, const Lines& reviewed) {
 
 std::string posture_differences(const std::string& said, const Reviewed& reviewed) {
   const Said now = split(said, reviewed.host_network);
-  if (std::getenv("TARE_UPDATE_GOLDEN") != nullptr && !reviewed.of_an_exec)
-    update(reviewed.name, now.others);
   Lines expected = lines_of(text_of(golden(reviewed.name)));
   if (reviewed.of_an_exec) expected = changed(expected, lines_of(text_of(golden("exec"))));
   std::erase_if(expected, is_of_another_host);
   FileGroups groups = {{text_of(golden("proc"))}, reviewed.host_network};
   if (reviewed.host_network) groups.reviewed.push_back(text_of(golden("proc_build")));
   return line_differences(now.others, expected) + file_differences(now.files, groups);
+}
+
+void update_posture(const std::string& said, const Reviewed& reviewed) {
+  const std::string path = golden(reviewed.name);
+  Lines kept = fs::exists(path) ? lines_of(text_of(path)) : Lines();
+  std::erase_if(kept, [](const std::string& line) { return !is_of_another_host(line); });
+  Lines lines = split(said, reviewed.host_network).others;
+  const auto is_mount = [](const std::string& line) { return line.starts_with("mount "); };
+  lines.insert(std::find_if(lines.begin(), lines.end(), is_mount), kept.begin(), kept.end());
+  const auto first = std::find_if(lines.begin(), lines.end(), is_mount);
+  std::sort(first, std::find_if_not(first, lines.end(), is_mount));
+  std::ofstream out(path);
+  for (const std::string& line : lines) out << line << "\n";
 }
 
 }  // namespace tare::testing

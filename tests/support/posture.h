@@ -9,7 +9,6 @@
 //
 // Kernels differ in what /proc has: what the reviewed files name must be there inside exactly when
 // this host's kernel has it. That is looked up in namespaces of our own, not in the sandbox.
-// TARE_UPDATE_GOLDEN=1 writes posture_NAME.txt anew; the others are written by hand.
 //
 // Process: the test's, outside. Never fails but by what it returns.
 #pragma once
@@ -26,5 +25,9 @@ struct Reviewed {
 
 // Empty: as reviewed. Else a line for each difference.
 std::string posture_differences(const std::string& said, const Reviewed& reviewed);
+
+// Writes posture_NAME.txt anew, to be reviewed; the other files are written by hand. Keeps the
+// lines that only other hosts have.
+void update_posture(const std::string& said, const Reviewed& reviewed);
 
 }  // namespace tare::testing
