@@ -10,7 +10,8 @@
 // Kernels differ in what /proc has: what the reviewed files name must be there inside exactly when
 // this host's kernel has it. That is looked up in namespaces of our own, not in the sandbox.
 //
-// Process: the test's, outside. Never fails but by what it returns.
+// Process: the test's, outside, one thread. A reviewed file that is missing, or malformed: throws
+// std::runtime_error.
 #pragma once
 
 #include <string>
