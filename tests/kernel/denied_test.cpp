@@ -44,6 +44,25 @@ TEST(Denied, each_call_is_told_by_its_name_and_how_often) {
   EXPECT_EQ(by_name(result), (Names{{"ptrace", 3}, {"mount", 1}}));
 }
 
+// A number that is newer than our tables answers ENOSYS, as on an older kernel, and is told.
+TEST(Denied, a_call_that_nobody_knows_is_told_by_its_number) {
+  TestLauncher launcher;
+  const RunResult result = launcher.run(
+      caller_spec("print(call(999, 0), call(337), call(0x3FFFFFFF), call(999))"));
+  EXPECT_EQ(result.out, "-38 -38 -38 -38\n");
+  EXPECT_EQ(by_name(result), (Names{{"call 337", 1}, {"call 999", 2}, {"call 1073741823", 1}}));
+}
+
+// glibc tries it before each thread and process: events of it would bury all others.
+TEST(Denied, clone3_is_not_there_and_that_is_no_news) {
+  TestLauncher launcher;
+  const RunResult result = launcher.run(
+      caller_spec("t = threading.Thread(target=lambda: None); t.start(); t.join()\n"
+                  "print(call(435, 0, 0))"));
+  EXPECT_EQ(result.out, "-38\n") << result.err;
+  EXPECT_EQ(by_name(result), Names{});
+}
+
 TEST(Denied, an_ordinary_program_is_refused_nothing) {
   TestLauncher launcher;
   const RunResult shell = launcher.run(

@@ -22,7 +22,7 @@ std::uint32_t answer_of(Verdict verdict) {
   switch (verdict) {
     case Verdict::allowed: return SECCOMP_RET_ALLOW;
     case Verdict::refused: return SECCOMP_RET_USER_NOTIF;
-    case Verdict::unknown: break;
+    case Verdict::absent: break;
   }
   return SECCOMP_RET_ERRNO | ENOSYS;
 }
@@ -42,7 +42,7 @@ class Compiler {
     code_.jump_if(Assembler::Compare::equal, AUDIT_ARCH_X86_64, x86_64, other);
     code_.place(other);
     code_.jump_if(Assembler::Compare::equal, AUDIT_ARCH_I386, leaf(Verdict::refused),
-                  leaf(Verdict::unknown));
+                  leaf(Verdict::absent));
     code_.place(x86_64);
     code_.load(offsetof(seccomp_data, nr));
     find_ranges(rules);
@@ -70,7 +70,7 @@ class Compiler {
   }
 
   void find_ranges(std::span<const SyscallRule> rules) {
-    add_range(0, leaf(Verdict::unknown));
+    add_range(0, leaf(Verdict::refused));
     std::uint32_t least = 0;
     for (const SyscallRule& rule : rules) {
       CHECK(rule.number >= least && rule.number < kX32Bit);
@@ -81,14 +81,15 @@ class Compiler {
         decided_by_arguments_.emplace_back(code_.label(), &rule);
         add_range(rule.number, decided_by_arguments_.back().first);
       }
-      add_range(rule.number + 1, leaf(Verdict::unknown));
+      add_range(rule.number + 1, leaf(Verdict::refused));
     }
-    add_range(kX32Bit, leaf(Verdict::refused));
-    add_range(kX32End, leaf(Verdict::unknown));
   }
 
-  // More than one range.
   void tree(std::span<const Range> ranges) {
+    if (ranges.size() == 1) {  // a table that is all one verdict: any number is at least 0
+      code_.jump_if(Assembler::Compare::at_least, 0, ranges[0].leaf, ranges[0].leaf);
+      return;
+    }
     const std::span<const Range> below = ranges.first(ranges.size() / 2);
     const std::span<const Range> above = ranges.subspan(ranges.size() / 2);
     const Label no = below.size() == 1 ? below[0].leaf : code_.label();

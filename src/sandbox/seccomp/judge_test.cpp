@@ -26,7 +26,7 @@ constexpr std::array<std::uint32_t, 6> kArchs = {
 
 Verdict read_table(const std::vector<SyscallRule>& rules, const SyscallAttempt& attempt) {
   if (attempt.arch == AUDIT_ARCH_I386) return Verdict::refused;
-  if (attempt.arch != AUDIT_ARCH_X86_64) return Verdict::unknown;
+  if (attempt.arch != AUDIT_ARCH_X86_64) return Verdict::absent;
   if ((attempt.number & 0xC000'0000) == 0x4000'0000) return Verdict::refused;  // x32
   for (const SyscallRule& rule : rules) {
     if (rule.number != attempt.number) continue;
@@ -38,7 +38,7 @@ Verdict read_table(const std::vector<SyscallRule>& rules, const SyscallAttempt& 
     }
     return rule.otherwise;
   }
-  return Verdict::unknown;
+  return Verdict::refused;
 }
 
 std::uint32_t answer(Verdict verdict) {

@@ -60,8 +60,9 @@ void argument_rules(std::vector<SyscallRule>& rules) {
   rules.push_back(only(SYS_clone, "clone", {allow_if({{0, kNamespaceFlags, 0}})}));
   rules.push_back(
       only(SYS_unshare, "unshare", {allow_if({{0, kNamespaceFlags | CLONE_NEWTIME, 0}})}));
-  // It takes its flags behind a pointer, which no filter can read: glibc falls back to clone.
-  rules.push_back({SYS_clone3, "clone3", {}, Verdict::unknown});
+  // It takes its flags behind a pointer, which no filter can read: glibc falls back to clone. It
+  // tries at each thread and process that it makes, so a refusal that is told would say nothing.
+  rules.push_back({SYS_clone3, "clone3", {}, Verdict::absent});
   // Address randomisation cannot be switched off.
   rules.push_back(only(SYS_personality, "personality",
                        {allow_if({{0, kLow32, PER_LINUX}}), allow_if({{0, kLow32, kLow32}})}));

@@ -1,9 +1,10 @@
 // What system calls a program in a sandbox may make, as a table: a value, compiled to a filter by
 // build.h and judged in the tests by evaluate.h without a kernel.
 //
-// A refused call answers EPERM (or what denied.h says) and is told; an unknown one answers ENOSYS,
-// and so does one whose absence libraries know how to live with. None kills. i386 and x32 calls are
-// refused, all of them, with ENOSYS.
+// A refused call is told, and answers EPERM or what denied.h says: a number without a rule, newer
+// than this table, is refused with ENOSYS, and so are i386 and x32 calls, all of them. One call is
+// absent: clone3, which libraries try at each thread's start and know how to live without. None
+// kills.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,7 @@ namespace tare::sandbox {
 enum class Verdict : std::uint8_t {
   allowed,
   refused,  // told, and answered by tare-init: denied.h
-  unknown,  // ENOSYS, by the kernel alone
+  absent,   // ENOSYS, by the kernel alone, and not told
 };
 
 // A condition on one argument: (argument & mask) == value.
@@ -39,7 +40,7 @@ struct SyscallRule {
   Verdict otherwise = Verdict::allowed;
 };
 
-// One rule for each call that is known, by number. All others are unknown.
+// One rule for each call that is known, by number. All others are refused.
 std::vector<SyscallRule> rules_of(model::Profile profile);
 
 }  // namespace tare::sandbox

@@ -23,7 +23,7 @@ using model::Profile;
 
 constexpr std::uint32_t kAllow = SECCOMP_RET_ALLOW;
 constexpr std::uint32_t kRefused = SECCOMP_RET_USER_NOTIF;
-constexpr std::uint32_t kUnknown = SECCOMP_RET_ERRNO | ENOSYS;
+constexpr std::uint32_t kAbsent = SECCOMP_RET_ERRNO | ENOSYS;
 
 const std::string& filter(Profile profile = Profile::standard) {
   static std::map<Profile, std::string> filters;
@@ -56,9 +56,27 @@ TEST(Filter, refused_calls_are_told_and_answer_eperm) {
   }
 }
 
-TEST(Filter, what_is_unknown_answers_enosys) {
-  for (const int number : {600, 1000, 0x3FFFFFFF, -1})
-    EXPECT_EQ(verdict(number), kUnknown) << number;
+TEST(Filter, what_is_unknown_is_told_and_answers_enosys) {
+  std::set<std::uint32_t> ruled;
+  for (const Profile profile : {Profile::strict, Profile::standard, Profile::build}) {
+    for (const SyscallRule& rule : rules_of(profile)) ruled.insert(rule.number);
+  }
+  for (std::uint32_t number = 0; number < 2000; ++number) {
+    EXPECT_EQ(is_unknown_call(number), !ruled.contains(number)) << number;
+    if (ruled.contains(number)) continue;
+    EXPECT_EQ(verdict(static_cast<int>(number)), kRefused) << number;
+  }
+  for (const int number : {600, 1000, 0x3FFFFFFF, -1}) {
+    EXPECT_EQ(verdict(number), kRefused) << number;
+    EXPECT_EQ(error_of({CallAbi::x86_64, static_cast<std::uint32_t>(number)}), ENOSYS) << number;
+  }
+}
+
+// Each thread and each process of a program tries it first: it is no news.
+TEST(Filter, clone3_alone_is_absent_and_untold) {
+  for (const SyscallRule& rule : rules_of(Profile::standard))
+    EXPECT_EQ(rule.otherwise == Verdict::absent, rule.name == "clone3") << rule.name;
+  EXPECT_EQ(verdict(SYS_clone3), kAbsent);
 }
 
 TEST(Filter, other_architectures_are_told_and_answer_enosys_for_every_number) {
@@ -96,7 +114,7 @@ TEST(Filter, clone_makes_threads_and_processes_but_no_namespaces) {
     EXPECT_EQ(verdict(SYS_unshare, {flag}), kRefused) << flag;
   }
   EXPECT_EQ(verdict(SYS_clone3),
-            kUnknown);  // its flags cannot be seen; libc falls back to clone
+            kAbsent);  // its flags cannot be seen; libc falls back to clone
 }
 
 TEST(Filter, sockets_are_local_or_internet_and_netlink_only_for_routes) {
@@ -168,6 +186,8 @@ TEST(Filter, a_refused_call_has_a_name_whatever_it_is) {
   EXPECT_EQ(name_of({CallAbi::x86_64, SYS_ptrace}), "ptrace");
   EXPECT_EQ(name_of({CallAbi::i386, 11}), "i386 execve");
   EXPECT_EQ(name_of({CallAbi::x32, 0}), "x32 read");
+  EXPECT_EQ(name_of({CallAbi::x86_64, 999}), "call 999");
+  EXPECT_EQ(name_of({CallAbi::x86_64, 0xFFFF'FFFF}), "call 4294967295");
   EXPECT_EQ(name_of({CallAbi::i386, 1'000'000}), "i386 call 1000000");
   EXPECT_EQ(name_of({CallAbi::other, 7}), "others");
 }

@@ -1,5 +1,6 @@
 // The two plain tables behind profile.h: calls that are always allowed, and calls that are known
-// and refused. A call in neither, and without a rule on its arguments, is unknown to us: ENOSYS.
+// and refused. A call in neither, and without a rule on its arguments, is unknown to us: refused
+// with ENOSYS, and told by its number.
 #pragma once
 
 #include <span>
