@@ -1,13 +1,27 @@
 // Every limit is hit for real, and the run says which one it was.
+#include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <filesystem>
+#include <set>
+
+#include "sandbox/cgroup/place.h"
+#include "sandbox/cgroup/settings.h"
 #include "support/launcher.h"
+#include "support/leaks.h"
 #include "support/patience.h"
+#include "sys/files.h"
 
 namespace tare::testing {
 namespace {
 
+namespace fs = std::filesystem;
 using model::EndReason;
+using ::testing::HasSubstr;
 constexpr std::uint64_t kMiB = 1 << 20;
 
 TEST(Limits, memory_beyond_the_limit_ends_the_whole_run) {
@@ -108,21 +122,135 @@ TEST(Limits, open_files_are_capped) {
   EXPECT_EQ(launcher.run(spec).out, "64\n64\n0\n");
 }
 
-TEST(Limits, one_that_cannot_be_armed_refuses_the_run) {
-  TestLauncher launcher;
-  model::SandboxSpec spec = shell_spec("echo never");
-  spec.limits.disk_bytes = model::LimitBounds::kDiskMax;  // no file system here takes a 4 TiB image
-                                                          // with 2^26 inodes
-  spec.limits.disk_inodes = model::LimitBounds::kInodesMin;
-  spec.limits.memory_bytes = 8 * kMiB;
-  const RunResult result = launcher.run(spec);
-  if (result.ended.outcome.reason == EndReason::setup_failed) {
-    EXPECT_EQ(result.out, "");
-    EXPECT_NE(result.ended.outcome.message.find("scratch space"), std::string::npos)
-        << result.ended.outcome.message;
-  } else {
-    EXPECT_EQ(result.out, "never\n");  // the host could, so it was armed
+// ---- One that cannot be armed refuses the run, which says which it was
+
+void expect_refused(const RunResult& result, const std::string& limit) {
+  EXPECT_EQ(result.ended.outcome.reason, EndReason::setup_failed) << limit;
+  EXPECT_EQ(result.out, "");
+  EXPECT_FALSE(result.started.has_value()) << limit;
+  EXPECT_THAT(result.ended.outcome.message, HasSubstr(limit));
+}
+
+// A control file of a cgroup in which every write fails, as it does where the kernel refuses one.
+// The mount is gone with the cgroup.
+void break_control(const std::string& cgroup, std::string_view file) {
+  const std::string path = cgroup + "/" + std::string(file);
+  ASSERT_EQ(::mount("/dev/full", path.c_str(), nullptr, MS_BIND, nullptr), 0) << path;
+}
+
+struct Control {
+  std::string folder;  // of the home's cgroups in the limit's hierarchy
+  sandbox::CgroupSetting setting;
+};
+
+// All that this host arms with limits like these.
+std::vector<Control> controls_of(const std::string& home, const model::Limits& limits) {
+  std::vector<Control> controls;
+  const auto hierarchies = sandbox::usable_hierarchies(std::nullopt);
+  EXPECT_TRUE(hierarchies.ok());
+  for (const auto& hierarchy : *hierarchies) {
+    const auto version = hierarchy.unified ? sandbox::CgroupVersion::v2
+                                           : sandbox::CgroupVersion::v1;
+    for (const auto& setting : sandbox::cgroup_settings(limits, version)) {
+      if (hierarchy.has(setting.controller))
+        controls.push_back({hierarchy.path + "/" + cgroup_tag(home), setting});
+    }
   }
+  return controls;
+}
+
+TEST(Limits, one_of_a_cgroup_that_cannot_be_armed_refuses_the_run) {
+  std::set<std::string> limits;
+  const std::size_t count = controls_of("", {}).size();
+  for (std::size_t i = 0; i < count; ++i) {
+    TestLauncher launcher(TestLauncher::Home::folder, 0);
+    const model::SandboxSpec spec = shell_spec("echo never");
+    const Control control = controls_of(launcher.home(), spec.limits)[i];
+    const std::string first = control.folder + "/s0-1";  // slot 0, leased for the first time
+    ASSERT_TRUE(sys::make_dir_at(sys::kCwd, first, 0755).ok());
+    if (!fs::exists(first + "/" + std::string(control.setting.file))) {
+      EXPECT_FALSE(control.setting.required) << control.setting.file;
+      ASSERT_EQ(::rmdir(first.c_str()), 0);
+      continue;
+    }
+    break_control(first, control.setting.file);
+    const std::string limit(control.setting.controller);
+    expect_refused(launcher.run(spec), "cannot arm the limit " + limit);
+    EXPECT_EQ(launcher.run(shell_spec("echo fine")).out, "fine\n");
+    limits.insert(limit);
+  }
+  EXPECT_EQ(limits, (std::set<std::string>{"cpu", "memory", "pids"}));
+}
+
+// A sandbox that waited is given the limits of its run when it is claimed.
+TEST(Limits, one_of_a_sandbox_that_waited_that_cannot_be_armed_refuses_the_run) {
+  for (const std::string limit : {"memory", "pids", "cpu"}) {
+    TestLauncher launcher(TestLauncher::Home::folder, 1);
+    model::SandboxSpec spec = shell_spec("echo never");
+    EXPECT_EQ(launcher.run(spec).out, "never\n");
+    std::uint64_t idle = 0;
+    for (int i = 0; i < patience_ms(2000) && idle == 0; ++i) {
+      ::usleep(10'000);
+      launcher.send(sandbox::AskPoolMessage{});
+      idle = std::get<sandbox::PoolMessage>(launcher.next()).idle;
+    }
+    ASSERT_EQ(idle, 1U);
+    spec = shell_spec("echo never");
+    spec.limits.memory_bytes += kMiB;
+    spec.limits.pids += 1;
+    spec.limits.cpu_millis += 1;
+    for (const Control& control : controls_of(launcher.home(), spec.limits)) {
+      if (control.setting.controller != limit || !control.setting.required) continue;
+      for (const auto& cgroup : fs::directory_iterator(control.folder)) {
+        if (cgroup.is_directory()) break_control(cgroup.path(), control.setting.file);
+      }
+    }
+    expect_refused(launcher.run(spec), "cannot arm the limit " + limit);
+  }
+}
+
+// Takes all that is left of the file system of `path`.
+void fill_up(const std::string& path) {
+  const auto file = sys::open_at(sys::kCwd, path, O_WRONLY | O_CREAT, 0600);
+  ASSERT_TRUE(file.ok());
+  const std::string block(kMiB, 'x');
+  std::size_t step = block.size();
+  while (step >= 1) {
+    const ssize_t n = ::write(file->get(), block.data(), step);
+    if (n < 0) step /= 2;
+  }
+  ASSERT_EQ(errno, ENOSPC);
+}
+
+TEST(Limits, the_one_on_the_disk_that_cannot_be_armed_refuses_the_run) {
+  TestLauncher launcher(TestLauncher::Home::below_a_mount, 0);
+  model::SandboxSpec spec = shell_spec("echo in an image");
+  spec.limits.memory_bytes = 64 * kMiB;
+  spec.limits.disk_bytes = 128 * kMiB;
+  EXPECT_EQ(launcher.run(spec).out, "in an image\n");
+  const std::string filler = launcher.home() + "/filler";
+  fill_up(filler);
+  const std::string disk = "cannot arm the limit disk: scratch space";
+  spec.id = fresh_run_id();
+  expect_refused(launcher.run(spec), disk);  // the copy of what the first one was made from
+  spec.id = fresh_run_id();
+  spec.limits.disk_bytes += kMiB;
+  expect_refused(launcher.run(spec), disk);  // mkfs
+  ASSERT_EQ(::unlink(filler.c_str()), 0);
+  spec.id = fresh_run_id();
+  EXPECT_EQ(launcher.run(spec).out, "in an image\n");
+}
+
+TEST(Limits, the_one_on_open_files_that_cannot_be_armed_refuses_the_run) {
+  TestLauncher launcher(TestLauncher::Home::folder, 0, 400);  // it cannot give more than it has
+  model::SandboxSpec spec = shell_spec("ulimit -n");
+  spec.limits.open_files = 400;
+  EXPECT_EQ(launcher.run(spec).out, "400\n");
+  spec = shell_spec("ulimit -n");
+  spec.limits.open_files = 401;
+  const RunResult result = launcher.run(spec);
+  expect_refused(result, "Operation not permitted");
+  EXPECT_EQ(failed_step_of(spec, result), "limit resource open files = 401");
 }
 
 }  // namespace

@@ -22,6 +22,7 @@
 #include "sandbox/doctor/facts.h"
 #include "sandbox/plan/codec.h"
 #include "sandbox/plan/compile.h"
+#include "sandbox/plan/render.h"
 #include "sandbox/seccomp/build.h"
 #include "support/leaks.h"
 #include "support/patience.h"
@@ -52,18 +53,19 @@ const std::string& filter_of(model::Profile profile) {
   return filter;
 }
 
-// A tmpfs; where the kernel cannot show one with other ids (before 6.3), an ext4 in a file.
+// 256 MiB: a tmpfs; where the kernel cannot show one with other ids (before 6.3), an ext4 in a
+// file.
 void mount_something(const std::string& folder) {
   utsname name = {};
   ::uname(&name);
   const auto version = sandbox::parse_kernel_version(name.release);
   if (version && *version >= sandbox::KernelVersion{6, 3}) {
-    if (::mount("tare-test", folder.c_str(), "tmpfs", 0, "mode=0755") != 0)
+    if (::mount("tare-test", folder.c_str(), "tmpfs", 0, "mode=0755,size=256m") != 0)
       throw std::runtime_error("mount");
     return;
   }
   const std::string image = folder + ".ext4";
-  const std::string command = "truncate -s 64M " + image + " && mkfs.ext4 -q " + image +
+  const std::string command = "truncate -s 256M " + image + " && mkfs.ext4 -q " + image +
                               " && mount -o loop " + image + " " + folder + " && rm " + image +
                               " && rmdir " + folder + "/lost+found && chmod 755 " + folder;
   if (std::system(command.c_str()) != 0) throw std::runtime_error(command);
@@ -204,6 +206,14 @@ sandbox::FromLauncher TestLauncher::next(std::vector<sys::UniqueFd>* fds, int ti
 
 sandbox::Plans plans_of(const model::SandboxSpec& spec) {
   return must(sandbox::compile(spec, walls_of(spec.profile)));
+}
+
+std::string failed_step_of(const model::SandboxSpec& spec, const RunResult& result) {
+  if (result.ended.outcome.reason != model::EndReason::setup_failed) return "";
+  const sandbox::Plans plans = plans_of(spec);
+  const auto& steps = result.ended.in_base ? plans.base : plans.run;
+  const std::size_t step = result.ended.failed_step;
+  return step == 0 || step > steps.size() ? "" : sandbox::render_step(steps[step - 1]);
 }
 
 TestLauncher::Live TestLauncher::launch(const model::SandboxSpec& spec, Gate wanted) {

@@ -35,6 +35,8 @@ model::SandboxSpec host_spec(std::vector<std::string> argv);
 model::SandboxSpec shell_spec(const std::string& script);
 // As tared compiles it on this kernel.
 sandbox::Plans plans_of(const model::SandboxSpec& spec);
+// The step at which the set-up failed, as people are shown it; "" when it was none.
+std::string failed_step_of(const model::SandboxSpec& spec, const RunResult& result);
 
 class TestLauncher {
  public:

@@ -1,5 +1,15 @@
+#include "sandbox/cgroup/cgroup.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <filesystem>
+#include <fstream>
+
 #include "sandbox/cgroup/hierarchies.h"
 #include "sandbox/cgroup/settings.h"
+#include "sys/files.h"
 
 namespace tare::sandbox {
 namespace {
@@ -98,6 +108,100 @@ TEST(Settings, the_smallest_cpu_share_is_one_that_the_kernel_takes) {
   model::Limits l = limits();
   l.cpu_millis = 1;
   EXPECT_EQ(cgroup_settings(l, CgroupVersion::v2).back().value, "1000 100000");
+}
+
+// ---- One sandbox's cgroup on a fixture tree: ordinary folders with the files that the kernel
+// makes
+
+namespace fs = std::filesystem;
+
+class CgroupFixture {
+ public:
+  explicit CgroupFixture(CgroupVersion version) : version_(version) {
+    std::string path = "/tmp/tare-cgroup-XXXXXX";
+    root_ = ::mkdtemp(path.data());
+    if (version == CgroupVersion::v2) {
+      add({root_ / "unified", true, {"memory", "pids", "cpu"}});
+    } else {
+      for (const char* controller : {"memory", "pids", "cpu"})
+        add({root_ / controller, false, {controller}});
+    }
+  }
+  ~CgroupFixture() { fs::remove_all(root_); }
+
+  // Where the file of a limit is.
+  fs::path file(const CgroupSetting& setting) const {
+    const bool v2 = version_ == CgroupVersion::v2;
+    return root_ / (v2 ? "unified" : setting.controller) / "tare-abc/s0-1" / setting.file;
+  }
+  std::string text(const CgroupSetting& setting) const {
+    return sys::read_file_at(sys::kCwd, file(setting).string()).value_or("unreadable");
+  }
+  // The message of what was refused; "" when all is armed.
+  std::string refusal() const {
+    const auto opened = CgroupRoot::open(hierarchies_, "abc");
+    if (!opened) return "no root: " + opened.error().message;
+    auto made = Cgroup::create(*opened, "s0-1", limits());
+    if (!made) return made.error().message;
+    (void)std::move(*made).release();  // a plain folder with files cannot be removed as a cgroup is
+    return "";
+  }
+
+ private:
+  void add(const Hierarchy& hierarchy) {
+    hierarchies_.push_back(hierarchy);
+    const fs::path own = fs::path(hierarchy.path) / "tare-abc/s0-1";
+    fs::create_directories(own);
+    for (const fs::path& folder : {own.parent_path().parent_path(), own.parent_path(), own}) {
+      for (const char* name : {"cgroup.procs", "cgroup.subtree_control", "cgroup.kill",
+                               "memory.events", "memory.oom_control", "cgroup.event_control"})
+        std::ofstream(folder / name) << "";
+    }
+    for (const CgroupSetting& setting : cgroup_settings(limits(), version_)) {
+      if (hierarchy.has(setting.controller)) std::ofstream(own / setting.file) << "";
+    }
+  }
+
+  CgroupVersion version_;
+  fs::path root_;
+  std::vector<Hierarchy> hierarchies_;
+};
+
+TEST(Cgroup, each_limit_is_written_to_its_file) {
+  for (const CgroupVersion version : {CgroupVersion::v1, CgroupVersion::v2}) {
+    const CgroupFixture fixture(version);
+    EXPECT_EQ(fixture.refusal(), "");
+    for (const CgroupSetting& setting : cgroup_settings(limits(), version))
+      EXPECT_EQ(fixture.text(setting), setting.value) << setting.file;
+  }
+}
+
+TEST(Cgroup, a_limit_whose_file_is_not_there_is_refused_by_name_unless_another_implies_it) {
+  for (const CgroupVersion version : {CgroupVersion::v1, CgroupVersion::v2}) {
+    for (const CgroupSetting& setting : cgroup_settings(limits(), version)) {
+      const CgroupFixture fixture(version);
+      fs::remove(fixture.file(setting));
+      const std::string named = "cannot arm the limit " + std::string(setting.controller);
+      if (setting.required) {
+        EXPECT_THAT(fixture.refusal(), ::testing::StartsWith(named)) << setting.file;
+      } else {
+        EXPECT_EQ(fixture.refusal(), "") << setting.file;
+      }
+    }
+  }
+}
+
+TEST(Cgroup, a_limit_that_is_there_and_cannot_be_written_is_refused_by_name) {
+  for (const CgroupVersion version : {CgroupVersion::v1, CgroupVersion::v2}) {
+    for (const CgroupSetting& setting : cgroup_settings(limits(), version)) {
+      const CgroupFixture fixture(version);
+      fs::remove(fixture.file(setting));
+      fs::create_directory(fixture.file(setting));
+      EXPECT_THAT(fixture.refusal(),
+                  ::testing::StartsWith("cannot arm the limit " + std::string(setting.controller)))
+          << setting.file;
+    }
+  }
 }
 
 }  // namespace

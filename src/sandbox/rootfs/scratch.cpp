@@ -163,7 +163,7 @@ Result<sys::UniqueFd> make_scratch(const model::Limits& limits, uid_t base,
                                    const ImageTools& tools) {
   const bool in_memory = model::scratch_of(limits) == model::Scratch::memory;
   auto made = in_memory ? make_tmpfs(limits) : make_image(limits, tools);
-  sys::UniqueFd scratch = TRY(std::move(made).context("scratch space"));
+  sys::UniqueFd scratch = TRY(std::move(made).context("cannot arm the limit disk: scratch space"));
   for (const Folder& folder : kFolders) {
     TRY(sys::make_dir_at(scratch.get(), folder.name, folder.mode));
     TRY(sys::own_at(scratch.get(), folder.name, base + folder.owner, base + folder.owner));
