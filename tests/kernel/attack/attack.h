@@ -54,6 +54,8 @@ void attack_runner_process();  // a process that executes it
 
 // Bombs: takes what it names until it is refused, and says so; then stays for a moment.
 int bomb(const std::string& name);
+// The tenant of a slot; `mark`: 64 hexadecimal digits.
+int tenant(const std::string& mark);
 // Small steady work for `seconds`; says how long its steps took, in microseconds.
 int neighbour(int seconds);
 

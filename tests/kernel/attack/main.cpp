@@ -93,6 +93,7 @@ int main(int argc, char** argv) {
   using namespace tare::attack;
   const std::string group = argc > 1 ? argv[1] : "";
   if (group == "bomb" && argc > 2) return bomb(argv[2]);
+  if (group == "tenant" && argc > 2) return tenant(argv[2]);
   if (group == "neighbour" && argc > 2) return neighbour(std::atoi(argv[2]));
   const std::map<std::string, void (*)()> groups = {
       {"pid1", attack_pid1},
