@@ -179,7 +179,7 @@ TEST(Leaks, many_sandboxes_leave_nothing_behind) {
   };
   // In all rounds together: nobody else's work is in it.
   const auto check_own_memory = [](const std::string& what, long growth, int sandboxes) {
-    EXPECT_LE(growth, 64L * 1024 + 16L * sandboxes) << what;
+    EXPECT_LE(growth, 16L * 1024 + 16L * sandboxes) << what;
   };
   const int each = std::max(many() / kRounds, 5 * kAtOnce);
   run(each);  // what is made once is there
