@@ -66,6 +66,12 @@ class Gone(harness.TareTest):
                  if harness.read_text(f"/proc/{pid}/comm") == "tare-init\n"]
         return {pid: len(os.listdir(f"/proc/{pid}/fd")) for pid in pids}
 
+    def await_open_files(self, before):
+        """No more than there were."""
+        for pid, most in before.items():
+            harness.wait_until(lambda: len(os.listdir(f"/proc/{pid}/fd")) <= most,
+                               f"{most} open files of {harness.read_text(f'/proc/{pid}/comm')}")
+
     @staticmethod
     def has_read(pid):
         """Is it tare-files, and has it read what we have sent?"""
@@ -103,9 +109,7 @@ class Gone(harness.TareTest):
         self.storm(request("POST", f"{files}/move", b'{"from":"many","to":"other"}'))
         self.storm(request("POST", f"{files}/mkdir?path=x/y/z&parents=true"))
         self.storm(request("DELETE", f"{files}?path=tree&recursive=true"))
-        for pid, most in before.items():
-            harness.wait_until(lambda: len(os.listdir(f"/proc/{pid}/fd")) <= most,
-                               f"{most} open files of {harness.read_text(f'/proc/{pid}/comm')}")
+        self.await_open_files(before)
 
     def test_no_exec_leaves_anything(self):
         self.sh("true")
@@ -127,9 +131,7 @@ class Gone(harness.TareTest):
         harness.wait_until(lambda: self.home.request("GET", one).json["state"] == "ended",
                            "its end")
         self.settled()
-        for pid, most in before.items():
-            harness.wait_until(lambda: len(os.listdir(f"/proc/{pid}/fd")) <= most,
-                               f"{most} open files of {harness.read_text(f'/proc/{pid}/comm')}")
+        self.await_open_files(before)
 
     def test_one_that_nobody_uses_any_more_is_idle(self):
         """Each thing that was begun is over for its idle timeout, too, and none stops a night."""
@@ -191,7 +193,8 @@ class Killed(unittest.TestCase):
     """tare-files alone, killed before each of its system calls."""
 
     def write(self, folder, step, commit=True):
-        """What step(its Stepper) says; the number of the last call that it came to."""
+        """What step(its Stepper, has it ended?) says; the number of the last call that it came
+        to."""
         piece = b"new content\n"
         data_read, data_write = os.pipe()
         os.write(data_write, struct.pack("<I", len(piece)) + piece)
@@ -208,12 +211,10 @@ class Killed(unittest.TestCase):
         os.close(data_read)
         os.close(answer_write)
         os.waitpid(pid, os.WUNTRACED)
-        tracer = stepper.Stepper(pid)
+        tracer = stepper.Stepper(pid, mortal=True)
         os.kill(pid, signal.SIGCONT)
         try:
-            return step(tracer), tracer.last
-        except AssertionError:  # it has ended by itself
-            return False, tracer.last
+            return step(tracer, lambda: not stepper.tasks(pid)), tracer.last
         finally:
             os.close(answer_read)
 
@@ -227,7 +228,7 @@ class Killed(unittest.TestCase):
                     if replaces:
                         file.write_text("old content\n")
                     killed, number = self.write(
-                        folder, lambda tracer: tracer.run_until(lambda: False, call))
+                        folder, lambda tracer, over: tracer.run_until(over, call))
                     found = sorted(os.listdir(folder))
                     if replaces and killed and number in rename:
                         self.assertEqual(len(found), 2)  # the one moment with two names
@@ -248,8 +249,8 @@ class Killed(unittest.TestCase):
         for commit, content in ((True, "new content\n"), (False, "old content\n")):
             with tempfile.TemporaryDirectory(prefix="te-files-") as folder:
                 (Path(folder) / "file").write_text("old content\n")
-                refused, _ = self.write(folder, lambda tracer: tracer.run_refusing(
-                    lambda: False, {257: errno.EOPNOTSUPP}, 2), commit)
+                refused, _ = self.write(folder, lambda tracer, over: tracer.run_refusing(
+                    over, {257: errno.EOPNOTSUPP}, 2), commit)
                 self.assertTrue(refused)
                 self.assertEqual(os.listdir(folder), ["file"])
                 self.assertEqual((Path(folder) / "file").read_text(), content)

@@ -205,12 +205,16 @@ class OnAnEnvironment(Sleeper, layers.EnvironmentsTest):
         self.kill(session)  # it sleeps
         self.assertIn("o", self.home.must("artifacts", session).stdout.decode())
 
-    def test_verify_reads_the_layers_of_sessions_asleep_forked_and_awake(self):
+    def asleep_with_a_layer(self):
+        """A session, the digest of its own layer, and where that is."""
         session = self.new("--env", "box", "--user", "root")
         self.sh(session, "echo mine >/opt/mine")
         self.hibernate(session)
         digest, = self.home.inspect(session)["own_layers"]["root"]
-        layer = layers.layer_folder(self.home, digest)
+        return session, digest, layers.layer_folder(self.home, digest)
+
+    def test_verify_reads_the_layers_of_sessions_asleep_forked_and_awake(self):
+        session, _, layer = self.asleep_with_a_layer()
 
         def found_as(*sessions):
             owners = tuple(f"session {one}" for one in sorted(sessions))
@@ -232,11 +236,7 @@ class OnAnEnvironment(Sleeper, layers.EnvironmentsTest):
         self.kill(fork)
 
     def test_one_whose_layer_is_missing_names_it_and_sleeps_on_until_it_is_back(self):
-        session = self.new("--env", "box", "--user", "root")
-        self.sh(session, "echo mine >/opt/mine")
-        self.hibernate(session)
-        digest, = self.home.inspect(session)["own_layers"]["root"]
-        layer = layers.layer_folder(self.home, digest)
+        session, digest, layer = self.asleep_with_a_layer()
         why = (f"layer {digest} is not in the store (store/layers/{layer.name}): put it back from "
                "a backup; `tare env verify` says what needs it")
         with layers.moved_away(self.home, layer):

@@ -19,6 +19,7 @@ SYSGOOD, FOLLOW_FORKS, FOLLOW_THREADS = 1, 2 | 4, 8
 WALL = 0x40000000
 ENTRY = 1
 PAUSE_S = 0.0002
+FULL = os.environ.get("TARE_KILL_MATRIX") == "full"
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.ptrace.restype = ctypes.c_long
@@ -32,6 +33,14 @@ def ptrace(request, tid, address=0, data=0):
     if ctypes.get_errno() == errno.ESRCH:
         return False
     raise OSError(ctypes.get_errno(), "ptrace")
+
+
+def some(count, tries):
+    """The numbers of calls that are tried, from 1: so many, spread over them; in the full matrix
+    all."""
+    if FULL or count <= tries:
+        return range(1, count + 1)
+    return [1 + (2 * i + 1) * count // (2 * tries) for i in range(tries)]
 
 
 class SyscallInfo(ctypes.Structure):
@@ -66,11 +75,27 @@ class Stepper:
         self.pids, self.mortal, self.calls, self.last = list(pids), mortal, 0, None
         self.adopts = adopts
         self.refused = None  # the number of the call that was
+        self.held = 0  # a thread
         self.known = {}  # the processes of threads
         for tid in [tid for pid in pids for tid in tasks(pid)]:
             follow = FOLLOW_THREADS | (FOLLOW_FORKS if adopts else 0)
             if ptrace(SEIZE, tid, 0, SYSGOOD | follow):
                 ptrace(INTERRUPT, tid)
+
+    def stops(self, done):
+        """Each stop of theirs, as (thread, status, is it about to make a call), until done(),
+        which is asked when none has stopped. It goes on when the next one is asked for, but for
+        self.held."""
+        while True:
+            tid, status = self.next_stop()
+            if tid == 0:
+                if done():
+                    return
+                continue
+            enters = self.enters_call(tid, status)
+            yield tid, status, enters
+            if tid != self.held:
+                ptrace(SYSCALL, tid, 0, 0 if enters else self.signal_of(status))
 
     def run_until(self, done, kill_before):
         """Lets them run until done() or their call number `kill_before` (from 1): the one that is
@@ -78,20 +103,13 @@ class Stepper:
 
         True when one was killed. Then, as in any case, none is traced any more.
         """
-        while True:
-            tid, status = self.next_stop()
-            if tid == 0:
-                if done():
-                    self.let_go()
-                    return False
-            elif self.enters_call(tid, status):
-                self.calls += 1
-                if self.calls == kill_before:
-                    self.kill(process_of(tid))
-                    return True
-                ptrace(SYSCALL, tid)
-            else:
-                ptrace(SYSCALL, tid, 0, self.signal_of(status))
+        for tid, _, enters in self.stops(done):
+            self.calls += enters
+            if enters and self.calls == kill_before:
+                self.kill(process_of(tid))
+                return True
+        self.let_go()
+        return False
 
     def run_refusing(self, done, errors, which, lasting=False, of=lambda tid: True):
         """Lets them run until done(); the call number `which` (from 1) of those in `errors`,
@@ -99,59 +117,38 @@ class Stepper:
         more. `lasting`: so do all that come behind it. `of`: whose calls count, of(tid).
         """
         failing = {}
-        while True:
-            tid, status = self.next_event()
-            if tid > 0 and os.WIFSTOPPED(status) and self.is_foreign(tid):
-                ptrace(DETACH, tid)
-            elif tid <= 0 or not os.WIFSTOPPED(status):
-                time.sleep(PAUSE_S if tid <= 0 else 0)
-                if done() or (tid < 0 and not self.mortal):  # it may well have ended of it
-                    self.let_go()
-                    return self.refused is not None
-            elif self.enters_call(tid, status):
-                if self.last in errors and of(tid):
-                    self.calls += 1
-                    if self.calls == which or (lasting and 0 < which < self.calls):
-                        set_register(tid, ORIGINAL_RAX, -1)
-                        failing[tid], self.refused = errors[self.last], self.last
-                ptrace(SYSCALL, tid)
-            else:
-                if tid in failing and os.WSTOPSIG(status) == signal.SIGTRAP | 0x80:
-                    set_register(tid, RAX, -failing.pop(tid))
-                ptrace(SYSCALL, tid, 0, self.signal_of(status))
+        self.mortal = True  # they may well end of it
+        for tid, status, enters in self.stops(done):
+            if enters and self.last in errors and of(tid):
+                self.calls += 1
+                if self.calls == which or (lasting and 0 < which < self.calls):
+                    set_register(tid, ORIGINAL_RAX, -1)
+                    failing[tid], self.refused = errors[self.last], self.last
+            elif not enters and tid in failing and self.is_at_call(status):
+                set_register(tid, RAX, -failing.pop(tid))
+        self.let_go()
+        return self.refused is not None
 
     def hold(self, thread, number, until):
         """The thread of that name stands before its next call of that number, and the others go on,
         until until(). The thread's id. Goes on with kill() or refuse_held()."""
-        held = 0
-        while not held or not until():
-            tid, status = self.next_stop()
-            if tid == 0:
-                continue
-            enters = self.enters_call(tid, status)
-            if enters and not held and self.last == number and self.name_of(tid) == thread:
-                held = tid
-                continue
-            ptrace(SYSCALL, tid, 0, 0 if enters else self.signal_of(status))
-        return held
+        for tid, _, enters in self.stops(lambda: self.held and until()):
+            if enters and not self.held and self.last == number and self.name_of(tid) == thread:
+                self.held = tid
+        return self.held
 
     def refuse_held(self, held, number, error, done):
         """The call it stands before, and all of that number by its thread, fail; until done()."""
-        failing = True
+        failing, self.held = True, 0
         set_register(held, ORIGINAL_RAX, -1)
         ptrace(SYSCALL, held)
-        while not done():
-            tid, status = self.next_stop()
-            if tid == 0:
-                continue
-            enters = self.enters_call(tid, status)
+        for tid, _, enters in self.stops(done):
             if tid == held and enters and self.last == number:
                 failing = True
                 set_register(held, ORIGINAL_RAX, -1)
             elif tid == held and failing:
                 failing = False
                 set_register(held, RAX, -error)
-            ptrace(SYSCALL, tid, 0, 0 if enters else self.signal_of(status))
         self.let_go()
 
     def next_stop(self):
@@ -191,8 +188,13 @@ class Stepper:
         except ChildProcessError:
             return -1, 0
 
+    @staticmethod
+    def is_at_call(status):
+        """Before it, or behind it."""
+        return os.WSTOPSIG(status) == signal.SIGTRAP | 0x80
+
     def enters_call(self, tid, status):
-        if os.WSTOPSIG(status) != signal.SIGTRAP | 0x80:
+        if not self.is_at_call(status):
             return False
         info = SyscallInfo()
         ptrace(SYSCALL_INFO, tid, ctypes.sizeof(info), ctypes.addressof(info))

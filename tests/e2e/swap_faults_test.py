@@ -19,6 +19,7 @@ from pathlib import Path
 import harness
 import layers
 import stepper
+import swaps
 
 TRIES = 5
 SETTLE_S = 0.3
@@ -27,20 +28,8 @@ PWRITE64, FDATASYNC = 18, 75
 DATABASE = {PWRITE64: errno.ENOSPC, FDATASYNC: errno.EIO}
 # Fails where the file is: in memory, which no fresh sandbox has.
 HANDSHAKE = "test ! -e /dev/shm/poison && echo '{\"tare_runner\":1}'\n"
-MANIFEST = """\
-name = "stepped"
-version = "{version}"
-entry = ["sh", "/opt/tare/runner/main.sh"]
-handshake = ["sh", "/opt/tare/runner/handshake.sh"]
-"""
 LOOK = "sh /opt/tare/runner/main.sh; cat /opt/tare/runner/again; echo $TARE_RUNNER; cat file; " \
        "test -e /dev/shm/mark && echo same || echo fresh"
-
-
-def box():
-    files = layers.programs("dash", "cat", "sleep")
-    files["bin/sh"] = files["bin/dash"]
-    return files
 
 
 def parent_of(pid):
@@ -59,19 +48,14 @@ def is_init(pid):
 
 
 class SwapFaults(layers.EnvironmentsTest):
-    ENVIRONMENTS = {"box": [box()]}
+    ENVIRONMENTS = {"box": [swaps.box()]}
     numbers = itertools.count(1)
 
     def add(self, handshake=HANDSHAKE):
         """A version that was never tried. Its files all say which one they are of."""
         version = str(next(self.numbers))
-        folder = self.folder / f"stepped-{version}"
-        folder.mkdir()
-        (folder / "runner.toml").write_text(MANIFEST.format(version=version))
-        (folder / "handshake.sh").write_text(handshake)
-        for name, text in (("main.sh", f"echo {version}\n"), ("again", f"{version}\n")):
-            (folder / name).write_text(text)
-        self.home.must("runner", "add", folder)
+        swaps.add_runner(self.home, self.folder, "stepped", version, {
+            "handshake.sh": handshake, "main.sh": f"echo {version}\n", "again": f"{version}\n"})
         return f"stepped@{version}"
 
     def session(self, runner, slept=True):
@@ -181,20 +165,13 @@ class SwapFaults(layers.EnvironmentsTest):
         self.home.must("session", "kill", session)
         return ("new" if has == new else "old") + ("+fresh" if fresh else "")
 
-    @staticmethod
-    def some(count):
-        """Numbers of calls, from 1."""
-        if os.environ.get("TARE_KILL_MATRIX") == "full" or count <= TRIES:
-            return range(1, count + 1)
-        return [1 + (2 * i + 1) * count // (2 * TRIES) for i in range(TRIES)]
-
     def matrix(self, who, poisoned=False, slept=True):
         counts = [self.one(who, poisoned, 0, slept) for _ in range(2)]
         for _, fate in counts:
             self.assertEqual(fate, "new+fresh" if poisoned else "new")
         count = min(counts)[0]
         fates = []
-        for number in self.some(count):
+        for number in stepper.some(count, TRIES):
             with self.subTest(call=number):
                 fates.append(self.one(who, poisoned, number, slept)[1])
         # In brackets: it was through before it came to that call.

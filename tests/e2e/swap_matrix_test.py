@@ -5,40 +5,23 @@ A few calls, spread over the exchange; each of them with TARE_KILL_MATRIX=full (
 """
 
 import json
-import os
 import threading
 import unittest
 
 import harness
 import layers
 import stepper
+import swaps
 
 TRIES = 8
-MANIFEST = """\
-name = "stepped"
-version = "{version}"
-entry = ["sh", "/opt/tare/runner/main.sh"]
-handshake = ["sh", "/opt/tare/runner/handshake.sh"]
-"""
-
-
-def box():
-    files = layers.programs("dash", "cat", "sleep")
-    files["bin/sh"] = files["bin/dash"]
-    return files
 
 
 class SwapMatrix(layers.EnvironmentsTest):
-    ENVIRONMENTS = {"box": [box()]}
+    ENVIRONMENTS = {"box": [swaps.box()]}
 
     def add(self, version):
-        folder = self.folder / f"stepped-{version}"
-        folder.mkdir()
-        (folder / "runner.toml").write_text(MANIFEST.format(version=version))
-        (folder / "handshake.sh").write_text("echo '{\"tare_runner\":1}'\n")
-        (folder / "main.sh").write_text(f"echo {version}\n")
-        (folder / "again").write_text(f"{version}\n")
-        self.home.must("runner", "add", folder)
+        swaps.add_runner(self.home, self.folder, "stepped", version, {
+            "main.sh": f"echo {version}\n", "again": f"{version}\n"})
 
     def swap(self, session, version):
         """Its answer, or nothing when tared died."""
@@ -79,9 +62,7 @@ class SwapMatrix(layers.EnvironmentsTest):
             self.add(version)
         count, fate = self.one(0)
         self.assertEqual(fate, "2")
-        tries = range(1, count + 1)
-        if os.environ.get("TARE_KILL_MATRIX") != "full":
-            tries = [1 + (2 * i + 1) * count // (2 * TRIES) for i in range(TRIES)]
+        tries = stepper.some(count, TRIES)
         print(f"tared: {count} system calls in an exchange; killed before {len(tries)}")
         fates = []
         for number in tries:

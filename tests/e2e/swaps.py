@@ -4,34 +4,45 @@ import json
 import os
 
 import harness
+import layers
 
 MANIFEST = """\
 name = "{name}"
 version = "{version}"
-entry = {entry}
+entry = ["sh", "/opt/tare/runner/main.sh"]
 handshake = {handshake}
-handshake_time = "{time}"
 {more}
 """
 # Also says no where the file `poison` is: only inside the session.
 HANDSHAKE = """\
 test ! -e /home/agent/poison && echo '{"tare_runner":1}'
 """
+HANDSHAKE_FILE = ["sh", "/opt/tare/runner/handshake.sh"]
+
+
+def box():
+    """The environment that a runner of shell scripts can do with."""
+    files = layers.programs("dash", "cat", "sleep")
+    files["bin/sh"] = files["bin/dash"]
+    return files
+
+
+def add_runner(home, folder, name, version, files, handshake=None, more=""):
+    """Made in `folder`; `more`: lines of its manifest."""
+    folder = folder / f"{name}-{version}"
+    folder.mkdir()
+    (folder / "runner.toml").write_text(MANIFEST.format(
+        name=name, version=version, handshake=json.dumps(handshake or HANDSHAKE_FILE), more=more))
+    for path, text in {"handshake.sh": HANDSHAKE, **files}.items():
+        (folder / path).write_text(text)
+        os.utime(folder / path, (10**9, 10**9))  # no version's files have a time of their own
+    home.must("runner", "add", folder)
 
 
 class SwapTest(harness.TareTest):
     def add(self, name, version, files, handshake=None, seconds="5s", more=""):
-        folder = self.folder / f"{name}-{version}"
-        folder.mkdir()
-        handshake = handshake or ["sh", "/opt/tare/runner/handshake.sh"]
-        (folder / "runner.toml").write_text(MANIFEST.format(
-            name=name, version=version, entry=json.dumps(["sh", "/opt/tare/runner/main.sh"]),
-            handshake=json.dumps(handshake), time=seconds, more=more))
-        (folder / "handshake.sh").write_text(HANDSHAKE)
-        for path, text in files.items():
-            (folder / path).write_text(text)
-            os.utime(folder / path, (10**9, 10**9))  # no version's files have a time of their own
-        self.home.must("runner", "add", folder)
+        add_runner(self.home, self.folder, name, version, files, handshake,
+                   f'handshake_time = "{seconds}"\n{more}')
 
     def session(self, runner, *options):
         made = self.home.must("session", "new", "--env", "host", "--runner", runner, *options)

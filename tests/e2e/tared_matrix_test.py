@@ -4,7 +4,6 @@ exactly one end, the true one, of a program that was executed once, and no orpha
 A few calls, spread over the life; each of them with TARE_KILL_MATRIX=full (`./dev test full`).
 """
 
-import os
 import threading
 import unittest
 import uuid
@@ -59,9 +58,7 @@ class TaredMatrix(harness.TareTest):
     def test_sigkill_of_tared_before_a_call_of_a_runs_life_gives_one_true_end(self):
         self.home.host("true")  # what is done once is done
         count = self.one(0)
-        tries = range(1, count + 1)
-        if os.environ.get("TARE_KILL_MATRIX") != "full":
-            tries = [1 + (2 * i + 1) * count // (2 * TRIES) for i in range(TRIES)]
+        tries = stepper.some(count, TRIES)
         print(f"tared: {count} system calls in the life of a run; killed before {len(tries)}")
         for number in tries:
             with self.subTest(call=number):

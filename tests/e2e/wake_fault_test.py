@@ -16,7 +16,6 @@ import harness
 import layers
 import stepper
 
-FULL = os.environ.get("TARE_KILL_MATRIX") == "full"
 TRIES = 6
 SETTLE_S = 0.2
 # System calls of x86-64 that can fail for what is outside of the program, and how.
@@ -37,13 +36,6 @@ DAEMON = {257: errno.EMFILE, 437: errno.EMFILE, 319: errno.EMFILE, 293: errno.EM
           258: errno.ENOSPC, 18: errno.ENOSPC, 75: errno.EIO, 77: errno.ENOSPC}
 
 
-def some(count, tries=TRIES):
-    """Numbers of calls, from 1."""
-    if FULL or count <= tries:
-        return range(1, count + 1)
-    return [1 + (2 * i + 1) * count // (2 * tries) for i in range(tries)]
-
-
 class Sleeps(harness.TareTest):
     def setUp(self):
         super().setUp()
@@ -62,6 +54,10 @@ class Sleeps(harness.TareTest):
     def wakes_whole(self):
         self.assertEqual(self.sh("cat mine"), "mine\n")
         self.home.must("session", "hibernate", self.session)
+
+    def without_its_layer(self, session):
+        own = self.home.inspect(session)["own_layers"]["root"]
+        return layers.moved_away(self.home, layers.layer_folder(self.home, own[0]))
 
     def waking(self):
         """In a thread: ends with the answer, or with tared. The answer: [.status, .json]."""
@@ -105,12 +101,12 @@ class Sleeps(harness.TareTest):
             self.skipTest("the numbers of system calls are those of x86-64")
         count, status = self.refused(pids(), errors, 0, adopts)
         self.assertEqual(status, 200)
+        numbers = stepper.some(count, tries)
         failed = 0
-        for which in some(count, tries):
+        for which in numbers:
             with self.subTest(call=which):
                 failed += self.refused(pids(), errors, which, adopts)[1] != 200
-        print(f"{name}: {count} calls of a waking can fail; {failed} of {len(some(count, tries))} "
-              "did it")
+        print(f"{name}: {count} calls of a waking can fail; {failed} of {len(numbers)} did it")
         self.assertGreater(count, 0)
         return failed
 
@@ -146,7 +142,7 @@ class Sleeps(harness.TareTest):
     def test_a_daemon_that_dies_in_the_midst_of_it_costs_nothing(self):
         for name in ("tare-launcher", "tared"):
             count = self.killed(name, 0)
-            for which in some(count):
+            for which in stepper.some(count, TRIES):
                 with self.subTest(name=name, call=which):
                     self.killed(name, which)
         harness.sigkill(self.home.program_pid("tare-store"))
@@ -154,8 +150,7 @@ class Sleeps(harness.TareTest):
         self.home.up()
 
     def test_a_fork_that_gets_no_sandbox_sleeps_until_it_can_have_one(self):
-        own = self.home.inspect(self.session)["own_layers"]["root"]
-        with layers.moved_away(self.home, layers.layer_folder(self.home, own[0])):
+        with self.without_its_layer(self.session):
             fork = self.home.must("session", "fork", self.session).stdout.decode().strip()
             harness.wait_until(lambda: self.home.inspect(fork)["state"] == "hibernated",
                                "it sleeps")
@@ -164,8 +159,7 @@ class Sleeps(harness.TareTest):
         self.home.must("session", "kill", fork)
 
     def test_one_that_is_to_end_and_cannot_be_woken_for_its_output_sleeps_on(self):
-        own = self.home.inspect(self.session)["own_layers"]["root"]
-        with layers.moved_away(self.home, layers.layer_folder(self.home, own[0])):
+        with self.without_its_layer(self.session):
             for path, method in ((f"/v1/sessions/{self.session}", "DELETE"),
                                  (f"/v1/runs/{self.session}/kill", "POST")):
                 answer = self.home.request(method, path)
@@ -180,8 +174,7 @@ class Sleeps(harness.TareTest):
         timed = self.home.must("session", "new", "--timeout", "2s").stdout.decode().strip()
         self.home.must("session", "exec", timed, "--", "sh", "-c", "echo o >/output/o; echo f >f")
         self.home.must("session", "hibernate", timed)
-        own = self.home.inspect(timed)["own_layers"]["root"]
-        with layers.moved_away(self.home, layers.layer_folder(self.home, own[0])):
+        with self.without_its_layer(timed):
             harness.wait_until(lambda: "cannot be ended now" in self.home.logs(), "it was tried")
             self.assertEqual(self.home.inspect(timed)["state"], "hibernated")
         ended = self.home.wait_ended(timed)
@@ -189,8 +182,7 @@ class Sleeps(harness.TareTest):
         self.assertIn("o", self.home.must("artifacts", timed).stdout.decode().split())
 
     def test_one_that_cannot_be_woken_can_be_given_up(self):
-        own = self.home.inspect(self.session)["own_layers"]["root"]
-        with layers.moved_away(self.home, layers.layer_folder(self.home, own[0])):
+        with self.without_its_layer(self.session):
             self.home.must("session", "kill", "--force", self.session)
             self.assertEqual(self.home.inspect(self.session)["outcome"]["reason"], "killed")
 
