@@ -7,7 +7,7 @@
 #include <filesystem>
 
 #include "attacks.h"
-#include "runner_layer.h"
+#include "layers.h"
 #include "support/session.h"
 #include "sys/files.h"
 #include "sys/landlock.h"

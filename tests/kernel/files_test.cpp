@@ -8,93 +8,14 @@
 #include <algorithm>
 #include <cstring>
 
-#include "sandbox/files/protocol.h"
-#include "support/session.h"
+#include "file_operations.h"
 #include "sys/files.h"
-#include "sys/memfd.h"
 
 namespace tare::testing {
 namespace {
 
-using sandbox::FileEntry;
 using sandbox::FileHead;
 using ::testing::HasSubstr;
-
-struct Listed {
-  FileEntry entry;
-  std::string name, target;
-};
-
-// One operation, from its start to the end of its stdout.
-struct Operation {
-  std::uint32_t number = 0;
-  sys::UniqueFd in, out;
-};
-
-class Files {
- public:
-  explicit Files(TestSession& session) : session_(session) {
-    const std::string program = sys::read_file_at(
-                                    sys::kCwd, std::string(TARE_BIN_DIR) + "/tare-files", 8 << 20)
-                                    .value();
-    program_ = sys::sealed_memfd("tare-files", program, true).value();
-  }
-
-  Operation start(std::vector<std::string> arguments) {
-    arguments.insert(arguments.begin(), "tare-files");
-    model::ExecSpec exec;
-    exec.argv = std::move(arguments);
-    exec.cwd = "/";
-    exec.handed_in = true;
-    sandbox::ExecMessage message{session_.id(), session_.next_number(), false, true, false, true};
-    auto in = sys::make_pipe().value();
-    auto out = sys::make_pipe().value();
-    session_.send(message, exec, {program_.get(), in.read.get(), out.write.get()});
-    return {message.exec, std::move(in.write), std::move(out.read)};
-  }
-  // Its whole answer: the head is taken off.
-  std::uint32_t run(std::vector<std::string> arguments, const std::string& input = "") {
-    Operation operation = start(std::move(arguments));
-    if (!input.empty()) sys::write_all(operation.in.get(), input).value();
-    operation.in.reset();
-    body = read_to_end(operation.out.get());
-    outcome = session_.ended(operation.number).outcome;
-    if (body.size() < sizeof head) return 9999;
-    std::memcpy(&head, body.data(), sizeof head);
-    body.erase(0, sizeof head);
-    return head.error;
-  }
-  std::vector<Listed> entries() {
-    std::vector<Listed> out;
-    for (std::string_view rest = body; rest.size() >= sizeof(FileEntry);) {
-      Listed one;
-      std::memcpy(&one.entry, rest.data(), sizeof one.entry);
-      rest.remove_prefix(sizeof one.entry);
-      one.name = rest.substr(0, one.entry.name_bytes);
-      rest.remove_prefix(one.name.size());
-      one.target = rest.substr(0, one.entry.target_bytes);
-      rest.remove_prefix(one.target.size());
-      out.push_back(std::move(one));
-    }
-    return out;
-  }
-
-  FileHead head;
-  std::string body;
-  model::Outcome outcome;
-
- private:
-  TestSession& session_;
-  sys::UniqueFd program_;
-};
-
-std::string pieces(const std::string& text, bool commit = true) {
-  const auto size = static_cast<std::uint32_t>(text.size());
-  std::string out(reinterpret_cast<const char*>(&size), 4);
-  out += text;
-  if (commit) out += std::string(4, '\0');
-  return out;
-}
 
 struct FilesTest : ::testing::Test {
   TestLauncher launcher;
@@ -262,16 +183,10 @@ TEST_F(FilesTest, a_watch_tells_what_happens_and_ends_when_nobody_listens) {
   ASSERT_EQ(head.error, 0U);
   session.sh("cd /tmp/seen; echo x > a; mv a b; rm b; rmdir /tmp/seen");
   const std::string told = read_to_end(watch.out.get());
-  std::vector<sandbox::WatchKind> kinds;
-  for (std::size_t at = 0; at + sizeof(sandbox::WatchEvent) <= told.size();) {
-    sandbox::WatchEvent event;
-    std::memcpy(&event, told.data() + at, sizeof event);
-    kinds.push_back(event.kind);
-    at += sizeof event + event.name_bytes;
-  }
   using W = sandbox::WatchKind;
-  EXPECT_THAT(kinds, ::testing::ElementsAre(W::created, W::modified, W::written, W::moved_from,
-                                            W::moved_to, W::removed, W::gone));
+  EXPECT_THAT(watched(told),
+              ::testing::ElementsAre(W::created, W::modified, W::written, W::moved_from,
+                                     W::moved_to, W::removed, W::gone));
   Operation idle = files.start({"watch", "/tmp"});
   ASSERT_EQ(::read(idle.out.get(), &head, sizeof head), static_cast<ssize_t>(sizeof head));
   idle.in.reset();

@@ -8,12 +8,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstring>
 #include <filesystem>
-#include <set>
 
 #include "sandbox/make/listeners.h"
 #include "support/launcher.h"
-#include "support/leaks.h"
 #include "support/stepper.h"
 #include "sys/files.h"
 #include "sys/process.h"
@@ -37,7 +37,7 @@ class Listened {
  public:
   Listened(TestLauncher& launcher, const std::string& program, std::uint32_t uid = 1000)
       : launcher_(launcher) {
-    const std::set<int> before = inits();
+    const std::vector<pid_t> before = inits_of(launcher_.home());
     model::SandboxSpec spec = shell_spec({});
     spec.argv = {"/usr/bin/python3", "-c",
                  "import socket, struct, time\n"
@@ -49,8 +49,8 @@ class Listened {
     live_ = launcher.launch(spec, TestLauncher::Gate::closed);
     // It is at its gate for good, but is being made still.
     for (int tries = 0; init_ < 0 && tries < 2'000; ++tries) {
-      for (const int pid : inits())
-        if (!before.contains(pid)) init_ = pid;
+      for (const pid_t pid : inits_of(launcher_.home()))
+        if (std::ranges::find(before, pid) == before.end()) init_ = pid;
       sys::pause_ms(10);
     }
     const auto process = sys::Process::open(init_);
@@ -81,17 +81,16 @@ class Listened {
   std::vector<sys::UniqueFd> sockets;  // as kUsual
 
  private:
-  std::set<int> inits() const {
-    std::set<int> found;
-    for (const int pid : processes_of(launcher_.home()))
-      if (is_init(pid)) found.insert(pid);
-    return found;
-  }
-
   TestLauncher& launcher_;
   TestLauncher::Live live_;
   int init_ = -1;
 };
+
+// What such a program prints, in a launcher's only sandbox.
+std::vector<std::string> answers_of(const std::string& program, std::uint32_t uid = 1000) {
+  TestLauncher launcher(TestLauncher::Home::folder, 0);
+  return Listened(launcher, program, uid).go();
+}
 
 std::string text_of(const sockaddr_in6& address) {
   std::array<char, INET6_ADDRSTRLEN> text;
@@ -156,9 +155,7 @@ TEST(Listeners, a_datagram_arrives_with_its_destination) {
 }
 
 TEST(Listeners, B42_all_other_ports_are_refused_by_the_kernel) {
-  TestLauncher launcher(TestLauncher::Home::folder, 0);
-  Listened sandbox(
-      launcher,
+  const auto answers = answers_of(
       "def ask(family, to, port):\n"
       "  udp = socket.socket(family, socket.SOCK_DGRAM); udp.settimeout(20)\n"
       "  udp.connect((to, port)); udp.send(b'hello'); udp.recv(1)\n"
@@ -166,35 +163,33 @@ TEST(Listeners, B42_all_other_ports_are_refused_by_the_kernel) {
       "  for port in (1, 22, 25, 80, 444, 853, 3127, 8080, 65535):\n"
       "    print(tried(lambda: socket.create_connection((to, port), 20)))\n"
       "  for port in (80, 123, 443, 853, 3128): print(tried(lambda: ask(family, to, port)))\n");
-  const auto answers = sandbox.go();
   EXPECT_EQ(answers.size(), 28U);
   EXPECT_THAT(answers, Each("Connection refused"));
 }
 
 TEST(Listeners, B5_nothing_inside_can_listen_beside_them) {
   for (const std::uint32_t uid : {1000U, 0U}) {
-    TestLauncher launcher(TestLauncher::Home::folder, 0);
-    Listened sandbox(launcher,
-                     "TCP, UDP, V4, V6 = socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.AF_INET, "
-                     "socket.AF_INET6\n"
-                     "def listen(family, kind, to, port, options):\n"
-                     "  one = socket.socket(family, kind)\n"
-                     "  for level, name in options: one.setsockopt(level, name, 1)\n"
-                     "  one.bind((to, port))\n"
-                     "  if kind == TCP: one.listen()\n"
-                     "S = socket.SOL_SOCKET\n"
-                     "ways = ((), ((S, socket.SO_REUSEADDR),), ((S, socket.SO_REUSEPORT),),\n"
-                     "        ((S, socket.SO_REUSEADDR), (S, socket.SO_REUSEPORT)))\n"
-                     "only = ((socket.IPPROTO_IPV6, socket.IPV6_V6ONLY),)\n"
-                     "for kind, port in ((TCP, 443), (TCP, 3128), (UDP, 53), (TCP, 53)):\n"
-                     "  for way in ways:\n"
-                     "    for to in ('', '127.0.0.1', '1.2.3.4', '0.0.0.0'):\n"
-                     "      print(tried(lambda: listen(V4, kind, to, port, way)))\n"
-                     "    for to in ('::', '::1', '2001:db8::7', '::ffff:127.0.0.1'):\n"
-                     "      print(tried(lambda: listen(V6, kind, to, port, way)))\n"
-                     "    for to in ('::', '::1'): print(tried(lambda: listen(V6, kind, to, port, "
-                     "way + only)))\n");
-    const auto answers = sandbox.go();
+    const auto answers = answers_of(
+        "TCP, UDP, V4, V6 = socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.AF_INET, "
+        "socket.AF_INET6\n"
+        "def listen(family, kind, to, port, options):\n"
+        "  one = socket.socket(family, kind)\n"
+        "  for level, name in options: one.setsockopt(level, name, 1)\n"
+        "  one.bind((to, port))\n"
+        "  if kind == TCP: one.listen()\n"
+        "S = socket.SOL_SOCKET\n"
+        "ways = ((), ((S, socket.SO_REUSEADDR),), ((S, socket.SO_REUSEPORT),),\n"
+        "        ((S, socket.SO_REUSEADDR), (S, socket.SO_REUSEPORT)))\n"
+        "only = ((socket.IPPROTO_IPV6, socket.IPV6_V6ONLY),)\n"
+        "for kind, port in ((TCP, 443), (TCP, 3128), (UDP, 53), (TCP, 53)):\n"
+        "  for way in ways:\n"
+        "    for to in ('', '127.0.0.1', '1.2.3.4', '0.0.0.0'):\n"
+        "      print(tried(lambda: listen(V4, kind, to, port, way)))\n"
+        "    for to in ('::', '::1', '2001:db8::7', '::ffff:127.0.0.1'):\n"
+        "      print(tried(lambda: listen(V6, kind, to, port, way)))\n"
+        "    for to in ('::', '::1'): print(tried(lambda: listen(V6, kind, to, port, "
+        "way + only)))\n",
+        uid);
     EXPECT_EQ(answers.size(), 160U);
     EXPECT_THAT(answers, Each(::testing::AnyOf("Address already in use", "Permission denied",
                                                "Cannot assign requested address")));

@@ -10,7 +10,7 @@
 #include <fstream>
 
 #include "attacks.h"
-#include "runner_layer.h"
+#include "layers.h"
 #include "support/leaks.h"
 #include "support/patience.h"
 #include "support/session.h"

@@ -10,12 +10,15 @@
 
 #include "sandbox/plan/codec.h"
 #include "sandbox/plan/compile.h"
+#include "support/stepper.h"
 #include "sys/files.h"
 #include "sys/memfd.h"
 
 namespace tare::testing {
 
 namespace {
+
+constexpr std::uint32_t kItself = 0;  // execs are numbered from 1
 
 template <class T>
 T must(Result<T> result) {
@@ -52,6 +55,12 @@ TestSession::TestSession(TestLauncher& launcher, model::SandboxSpec spec)
   const auto message = launcher_.next();
   if (!std::holds_alternative<sandbox::StartedMessage>(message))
     throw std::runtime_error("the session did not start");
+}
+
+pid_t TestSession::init() const {
+  const std::vector<pid_t> all = inits_of(launcher_.home());
+  if (all.size() != 1) throw std::runtime_error("not one sandbox");
+  return all[0];
 }
 
 void TestSession::send(const sandbox::ExecMessage& message, const model::ExecSpec& exec,
@@ -93,14 +102,27 @@ void TestSession::take_message() {
   if (const auto* started = std::get_if<sandbox::ExecStartedMessage>(&message)) {
     started_[started->exec] = fds.empty() ? sys::UniqueFd() : std::move(fds[0]);
   } else if (const auto* exec = std::get_if<sandbox::ExecEndedMessage>(&message)) {
-    ended_[exec->exec] = *exec;
+    if (!ended_.emplace(exec->exec, *exec).second && told_again_.erase(exec->exec) == 0)
+      ADD_FAILURE() << "the end of exec " << exec->exec << " is told twice";
   } else if (const auto* live = std::get_if<sandbox::LiveExecMessage>(&message)) {
     live_[live->exec] = {*live, std::move(fds)};
   } else if (std::holds_alternative<sandbox::ListedMessage>(message)) {
-    listed_ = true;
+    listing_ = false;
+    for (const auto& [number, known] : ended_) told_again_.insert(number);
+    if (end_) told_again_.insert(kItself);
   } else if (const auto* end = std::get_if<sandbox::EndedMessage>(&message)) {
-    if (end->id == id()) end_ = *end;
+    if (end->id != id()) return;
+    if (end_ && told_again_.erase(kItself) == 0)
+      ADD_FAILURE() << "the end of " << id() << " is told twice";
+    end_ = *end;
+  } else {
+    told_.push_back(std::move(message));
   }
+}
+
+const std::vector<sandbox::FromLauncher>& TestSession::told() {
+  while (launcher_.has_message()) take_message();
+  return told_;
 }
 
 std::optional<sys::UniqueFd> TestSession::started(std::uint32_t number) {
@@ -178,9 +200,9 @@ sandbox::EndedMessage TestSession::kill() {
 
 std::vector<sandbox::LiveExecMessage> TestSession::list(std::map<std::uint32_t, ExecHandle>* kept) {
   launcher_.send(sandbox::ListMessage{});
-  listed_ = false;
+  listing_ = true;
   live_.clear();
-  while (!listed_) take_message();
+  while (listing_) take_message();
   std::vector<sandbox::LiveExecMessage> out;
   for (auto& [number, live] : live_) {
     out.push_back(live.first);

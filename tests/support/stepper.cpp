@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "sandbox/launch/report.h"
+#include "support/leaks.h"
 #include "sys/files.h"
 
 namespace tare::testing {
@@ -33,7 +34,7 @@ void must_trace(long result, const char* what) {
   if (result != 0) give_up(std::string(what) + ": " + std::strerror(errno));
 }
 
-std::string name_of(long call) {
+std::string call_name(long call) {
   if (call < 0) return "nothing";
   const std::unique_ptr<char, decltype(&std::free)> name(
       ::seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, static_cast<int>(call)), &std::free);
@@ -54,6 +55,12 @@ bool is_init(pid_t pid) {
   return status.substr(at, end - at).ends_with("\t1");
 }
 
+std::vector<pid_t> inits_of(const std::string& home) {
+  std::vector<pid_t> pids = processes_of(home);
+  std::erase_if(pids, [](pid_t pid) { return !is_init(pid); });
+  return pids;
+}
+
 std::vector<pid_t> children_of(pid_t launcher) {
   std::istringstream text(text_of(launcher, "task/" + std::to_string(launcher) + "/children"));
   std::vector<pid_t> pids;
@@ -69,11 +76,15 @@ std::vector<pid_t> makers_of(pid_t launcher) {
   return pids;
 }
 
+const char* name_of(Stepped who) {
+  constexpr const char* kNames[] = {"tare-launcher", "a maker",          "tare-init",
+                                    "the program",   "a maker's helper", "tare-files"};
+  return kNames[static_cast<int>(who)];
+}
+
 std::string Stop::text() const {
-  constexpr const char* kNames[] = {"tare-launcher", "a maker", "tare-init", "the program",
-                                    "a maker's helper"};
-  return std::string(kNames[static_cast<int>(who)]) + " before its call " + std::to_string(number) +
-         ", " + name_of(call) + " (after " + name_of(earlier) + ")";
+  return std::string(name_of(who)) + " before its call " + std::to_string(number) + ", " +
+         call_name(call) + " (after " + call_name(earlier) + ")";
 }
 
 Stepper::Stepper(pid_t launcher, Stepped who)
@@ -89,13 +100,14 @@ Stepper::Stepper(pid_t launcher, Stepped who)
   for (const pid_t pid : watched_) run_to_idle(pid);
 }
 
-Stepper::Stepper(Waiting process, Stepped who) : who_(who), traced_(who), reports_(1) {
+Stepper::Stepper(Waiting process, Stepped who)
+    : who_(who), traced_(is_init(process.pid) ? Stepped::init : who), reports_(1) {
   sigset_t child;
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);
   ::sigprocmask(SIG_BLOCK, &child, &old_signals_);
   seize(process.pid);
-  run_to_idle(process.pid);
+  if (traced_ == who_) run_to_idle(process.pid);
 }
 
 Stepper::~Stepper() {
@@ -217,9 +229,7 @@ void Stepper::follow() {
   (void)::ptrace(PTRACE_DETACH, parent, nullptr, nullptr);
   watched_ = {child};
   pid_ = child;
-  traced_ = !from_maker               ? Stepped::program
-            : who_ == Stepped::helper ? Stepped::helper
-                                      : Stepped::init;
+  traced_ = !from_maker ? who_ : who_ == Stepped::helper ? Stepped::helper : Stepped::init;
   go_on(0);
 }
 

@@ -1,10 +1,10 @@
 // Holds a launcher, the maker that acts for it, the tare-init that is made, or the program of that,
 // just before one of its system calls: what dies then, dies at a known place. By ptrace alone:
 // nothing in the programs helps. One process is followed at a time: the launcher; whichever maker
-// acts first; the first tare-init that a maker makes; the first process that this makes; the first
-// process that a maker forks to do something for it (an exchange of runners). Between
-// two calls a process only changes its own memory, so "before each call" is every state that
-// anybody else can see.
+// acts first; the first tare-init that a maker makes; the first process that this makes, up to its
+// execve; the first tare-files that a tare-init makes, to its end; the first process that a maker
+// forks to do something for it (an exchange of runners). Between two calls a process only changes
+// its own memory, so "before each call" is every state that anybody else can see.
 //
 // Process: the test's, as root, single-threaded; SIGCHLD is blocked while a Stepper lives. A
 // process that does nothing for 20 s is an exception (tests stop at once). What never happens: a
@@ -21,7 +21,8 @@
 
 namespace tare::testing {
 
-enum class Stepped { launcher, maker, init, program, helper };
+enum class Stepped { launcher, maker, init, program, helper, files };
+const char* name_of(Stepped who);
 
 struct Stop {
   Stepped who = Stepped::launcher;
@@ -33,7 +34,8 @@ struct Stop {
   std::string text() const;
 };
 
-// A tare-init, or the program's process in it, that waits for an order.
+// A tare-init, or the program's process in it, that waits for an order. Of a tare-init what is
+// stepped may also be the next process that it makes: `program`, `files`.
 struct Waiting {
   pid_t pid = 0;
 };
@@ -97,5 +99,7 @@ std::vector<pid_t> children_of(pid_t launcher);
 std::vector<pid_t> makers_of(pid_t launcher);
 // The first process of a PID namespace of its own.
 bool is_init(pid_t pid);
+// The first processes of all sandboxes of a home.
+std::vector<pid_t> inits_of(const std::string& home);
 
 }  // namespace tare::testing
