@@ -8,49 +8,31 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <set>
 
+#include "layers.h"
+#include "support/session.h"
 #include "sys/files.h"
 
 namespace tare::testing {
-
-namespace {
-
-constexpr int kTries = 3;     // of each sweep
-constexpr int kRunEvery = 8;  // a whole run is tried after every so many deeds
-constexpr int kPatienceMs = 10'000;
-// The kernel takes network namespaces down one after another, slowly: seen to take 20 s.
-constexpr int kNetPatienceMs = 40'000;
-constexpr int kHoldMs = 500;  // how long a process is held for a kill that may have to wait for it
 
 bool every_call() {
   const char* wanted = std::getenv("TARE_KILL_MATRIX");
   return wanted != nullptr && std::string_view(wanted) == "full";
 }
 
-// Which of `count` calls are tried; says so, with the figure that is of interest by itself.
-std::vector<int> tried_of(const Sweep& sweep, int count) {
-  const int tries = every_call() ? count : std::min(kTries, count);
-  std::vector<int> numbers;
-  for (int i = 0; i < tries; ++i) numbers.push_back(1 + (2 * i + 1) * count / (2 * tries));
-  if (every_call()) {
-    for (int i = 0; i < tries; ++i) numbers[static_cast<std::size_t>(i)] = i + 1;
-  }
-  std::printf("%s: %d system calls; tried before %zu of them\n", sweep.what, count, numbers.size());
-  std::string key = sweep.what;
-  std::ranges::replace_if(key, [](char c) { return c == ' ' || c == ',' || c == '-'; }, '_');
-  ::testing::Test::RecordProperty("calls_of_" + key, count);
-  return numbers;
+std::string described(const model::Outcome& outcome) {
+  return std::string(model::to_string(outcome.reason)) + " " + outcome.message;
 }
 
-template <class Condition>
-bool eventually(int patience_ms, Condition condition) {
-  for (int waited_ms = 0;; waited_ms += 2) {
-    if (condition()) return true;
-    if (waited_ms >= patience_ms) return false;
-    ::usleep(2'000);
-  }
-}
+namespace {
+
+constexpr int kLeastCalls = 3;  // that whoever is held makes
+constexpr std::size_t kLeastTried = 2;
+constexpr int kRunEvery = 8;  // a whole run is tried after every so many deeds
+// The kernel takes network namespaces down one after another, slowly: seen to take 20 s.
+constexpr int kNetPatienceMs = 40'000;
 
 bool another_launcher(pid_t ours) {
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
@@ -73,13 +55,10 @@ bool holds_a_net_namespace(pid_t pid) {
 
 }  // namespace
 
-std::string described(const model::Outcome& outcome) {
-  return std::string(model::to_string(outcome.reason)) + " " + outcome.message;
-}
-
 void KillMatrix::SetUp() {
   mounts_ = mounts_of(launcher_.pid());
   (void)launcher_.run(shell_spec("true"));  // what is made once is there; the pool knows its kind
+  makers_ = makers_of(launcher_.pid()).size();
   settle();
 }
 
@@ -119,12 +98,6 @@ sandbox::PoolMessage KillMatrix::pool_now() {
   return std::get<sandbox::PoolMessage>(launcher_.next());
 }
 
-std::vector<pid_t> KillMatrix::inits() const {
-  std::vector<pid_t> pids = processes_of(launcher_.home());
-  std::erase_if(pids, [](pid_t pid) { return !is_init(pid); });
-  return pids;
-}
-
 pid_t KillMatrix::program_of(pid_t init) const {
   const std::vector<pid_t> children = children_of(init);
   return children.size() == 1 ? children.front() : 0;
@@ -150,6 +123,7 @@ std::vector<std::string> KillMatrix::unsettled() {
   const auto makers = makers_of(launcher_.pid());
   if (children_of(launcher_.pid()).size() != makers.size() + waiting)
     wrong.push_back("a child of the launcher that is neither maker nor tare-init");
+  if (makers.size() != makers_) wrong.push_back(std::to_string(makers.size()) + " makers");
   for (const pid_t pid : makers) {
     if (mounts_of(pid) != mounts_) wrong.push_back("a mount of a maker");
     if (holds_a_net_namespace(pid)) wrong.push_back("a maker's network namespace");
@@ -165,15 +139,60 @@ void KillMatrix::settle() {
   EXPECT_THAT(wrong, ::testing::IsEmpty());
 }
 
+// --- Which calls are tried
+
+std::vector<int> KillMatrix::tried_of(const std::string& what, int tries, int count) {
+  if (every_call()) tries = count;
+  tries = std::min(tries, count);
+  std::vector<int> numbers;
+  for (int i = 0; i < tries; ++i)
+    numbers.push_back(tries == count ? i + 1 : 1 + (2 * i + 1) * count / (2 * tries));
+  std::printf("%s: %d system calls; tried before %zu of them\n", what.c_str(), count,
+              numbers.size());
+  std::string key = what;
+  std::ranges::replace_if(key, [](char c) { return c == ' ' || c == ',' || c == '-'; }, '_');
+  ::testing::Test::RecordProperty("calls_of_" + key, count);
+  return numbers;
+}
+
+void KillMatrix::expect_swept(const std::string& what, int count, std::size_t tried, int held) {
+  EXPECT_GE(count, kLeastCalls) << what;
+  EXPECT_GE(tried, kLeastTried) << what;
+  EXPECT_GE(2 * held, static_cast<int>(tried)) << what << " was over before";
+}
+
 // --- A run that is begun, traced
 
 model::SandboxSpec KillMatrix::spec_of(const Sweep& sweep) {
-  model::SandboxSpec spec = shell_spec(sweep.ends ? "exit 7" : "sleep 1000");
-  if (!sweep.image) return spec;
+  const Shape& shape = sweep.shape;
+  const std::string copies = shape.input ? "read x < /input/given; echo $x > /output/taken; " : "";
+  model::SandboxSpec spec = shape.session
+                                ? session_spec()
+                                : shell_spec(copies + (sweep.ends ? "exit 7" : "sleep 1000"));
+  spec.with_input = shape.input;
+  if (shape.layers) {
+    if (layers_.empty()) {
+      layers_ = make_layers(launcher_);
+      runner_ = make_runner(launcher_);
+    }
+    spec.host_root = false;
+    spec.layers = layers_;
+    spec.runner = runner_;
+  }
+  if (!shape.image) return spec;
   // Each of another size, so that its template has to be made, too.
   if (disk_bytes_ == 0) disk_bytes_ = spec.limits.memory_bytes / 2;
   spec.limits.disk_bytes = disk_bytes_ += 1U << 20;
   return spec;
+}
+
+TestLauncher::Live KillMatrix::launch(const model::SandboxSpec& spec) {
+  if (spec.with_input) {
+    const std::filesystem::path input = runs_ / spec.id / "input";
+    std::filesystem::create_directories(input);
+    std::ofstream(input / "given") << "given\n";
+  }
+  return launcher_.launch(spec);
 }
 
 // All idle, and about to be asked for `phase` of a run.
@@ -181,7 +200,7 @@ TestLauncher::Live KillMatrix::begin(const Sweep& sweep, std::optional<Stepper>&
   const model::SandboxSpec spec = spec_of(sweep);
   Live live;
   if (sweep.phase != Phase::launch) {
-    live = launcher_.launch(spec);
+    live = launch(spec);
     EXPECT_TRUE(starts(live.id));
   }
   if (sweep.phase == Phase::release) {
@@ -189,7 +208,7 @@ TestLauncher::Live KillMatrix::begin(const Sweep& sweep, std::optional<Stepper>&
     EXPECT_EQ(end_of(live.id).outcome.reason, EndReason::killed);
   }
   if (sweep.waiting) {
-    const std::vector<pid_t> waiting = inits();
+    const std::vector<pid_t> waiting = inits_of(launcher_.home());
     if (waiting.size() != 1) throw std::runtime_error("not one sandbox waits");
     const pid_t pid = sweep.who == Stepped::init ? waiting[0] : program_of(waiting[0]);
     stepper.emplace(Waiting{pid}, sweep.who);
@@ -197,7 +216,7 @@ TestLauncher::Live KillMatrix::begin(const Sweep& sweep, std::optional<Stepper>&
     stepper.emplace(launcher_.pid(), sweep.who);
   }
   switch (sweep.phase) {
-    case Phase::launch: return launcher_.launch(spec);
+    case Phase::launch: return launch(spec);
     case Phase::end: launcher_.send(sandbox::KillMessage{live.id}); break;
     case Phase::release: launcher_.send(sandbox::ReleaseMessage{live.id}); break;
   }
@@ -209,7 +228,8 @@ Stepper::Over KillMatrix::over(const Sweep& sweep) {
   const bool for_pool = pool_ > 0 && !sweep.waiting;
   switch (sweep.who) {
     case Stepped::launcher:
-    case Stepped::helper: break;
+    case Stepped::helper:
+    case Stepped::files: break;
     case Stepped::maker: return [](const Stop&) { return true; };
     case Stepped::init:
       // Prepared is all that it gets to be; or the program runs, which does not end.
@@ -251,6 +271,15 @@ void KillMatrix::kill_held(std::optional<Stepper>& stepper, Stops stop) {
   stepper.reset();
 }
 
+void KillMatrix::go_on() {
+  if (++deeds_ % kRunEvery == 0) {
+    EXPECT_EQ(launcher_.run(shell_spec("echo fine")).out, "fine\n");
+  }
+  settle();
+  for (const auto& run : std::filesystem::directory_iterator(runs_))
+    std::filesystem::remove_all(run);
+}
+
 void KillMatrix::hold(const Sweep& sweep, const Act& act) {
   std::optional<Stepper> stepper;
   Live counted = begin(sweep, stepper);
@@ -259,86 +288,19 @@ void KillMatrix::hold(const Sweep& sweep, const Act& act) {
   if (sweep.phase == Phase::launch && !sweep.ends) launcher_.send(sandbox::KillMessage{counted.id});
   if (sweep.phase != Phase::release) (void)finish(std::move(counted));
   settle();
-  for (const int number : tried_of(sweep, count)) {
+  int held = 0;
+  const std::vector<int> tried = tried_of(sweep.what, sweep.tries, count);
+  for (const int number : tried) {
     Live live = begin(sweep, stepper);
     const auto stop = stepper->run_to(number, over(sweep));
     SCOPED_TRACE(std::string(sweep.what) + ": " + (stop ? stop->text() : "after the last call"));
+    if (stop) ++held;
     act(stepper, stop, std::move(live));
     stepper.reset();
-    if (++deeds_ % kRunEvery == 0) {
-      EXPECT_EQ(launcher_.run(shell_spec("echo fine")).out, "fine\n");
-    }
-    settle();
+    go_on();
     if (HasFatalFailure()) return;
   }
-}
-
-// --- Deeds, and what must be true afterwards
-
-void KillMatrix::kill_launcher(std::optional<Stepper>& stepper) {
-  launcher_.kill();
-  stepper.reset();
-  EXPECT_THAT(orphans_.left_after(kPatienceMs), ::testing::IsEmpty());
-  EXPECT_THAT(processes_of(launcher_.home()), ::testing::IsEmpty());
-  // What the end of a mount namespace frees, it frees a moment later.
-  std::vector<std::string> loops;
-  eventually(kPatienceMs,
-             [&] { return (loops = loops_on_file_system_of(launcher_.home())).empty(); });
-  EXPECT_THAT(loops, ::testing::IsEmpty());
-  launcher_.restart();
-  EXPECT_THAT(sandbox_cgroups_of(launcher_.home()), ::testing::IsEmpty());
-  if (pool_ > 0) (void)launcher_.run(shell_spec("true"));  // the pool knows its kind again
-}
-
-EndedMessage KillMatrix::finish(Live live) {
-  const EndedMessage ended = launcher_.finish(std::move(live)).ended;
-  launcher_.send(sandbox::ListMessage{});
-  const auto message = launcher_.next();
-  EXPECT_TRUE(std::holds_alternative<sandbox::ListedMessage>(message)) << "told twice";
-  return ended;
-}
-
-void KillMatrix::launcher_dies_in(const Sweep& sweep) {
-  std::optional<Stepper> none;
-  kill_launcher(none);
-  settle();
-  const std::uint64_t files = files_in_use();
-  hold(sweep, [&](std::optional<Stepper>& stepper, Stops, Live) { kill_launcher(stepper); });
-  kill_launcher(none);
-  settle();
-  EXPECT_EQ(files_in_use(), files);
-}
-
-void KillMatrix::message_kills_in(const Sweep& sweep) {
-  hold(sweep, [&](std::optional<Stepper>& stepper, Stops stop, Live live) {
-    launcher_.send(sandbox::KillMessage{live.id});
-    if (stop && sweep.who != Stepped::launcher) (void)stepper->dies(kHoldMs);
-    stepper.reset();
-    const model::Outcome outcome = finish(std::move(live)).outcome;
-    // What has exited before the message came has not been killed.
-    const bool exited = sweep.ends && (!stop || stop->reports == 3);
-    EXPECT_EQ(outcome.reason, exited ? EndReason::exited : EndReason::killed) << described(outcome);
-  });
-}
-
-// tared dies: its successor is told of the run, whatever the held process was doing.
-void KillMatrix::tared_dies_in(const Sweep& sweep) {
-  hold(sweep, [&](std::optional<Stepper>& stepper, Stops, Live live) {
-    launcher_.disconnect();
-    stepper.reset();
-    launcher_.connect();
-    launcher_.send(sandbox::ListMessage{});
-    std::vector<sys::UniqueFd> pipes;
-    auto message = launcher_.next(&pipes);
-    // Its start may be told between the greeting and the question.
-    if (std::holds_alternative<StartedMessage>(message)) message = launcher_.next(&pipes);
-    const auto* found = std::get_if<sandbox::LiveMessage>(&message);
-    ASSERT_TRUE(found != nullptr && found->id == live.id) << message.index();
-    EXPECT_EQ(pipes.size(), 2U);
-    EXPECT_TRUE(std::holds_alternative<sandbox::ListedMessage>(launcher_.next()));
-    launcher_.send(sandbox::KillMessage{live.id});
-    EXPECT_EQ(finish(std::move(live)).outcome.reason, EndReason::killed);
-  });
+  expect_swept(sweep.what, count, tried.size(), held);
 }
 
 }  // namespace tare::testing

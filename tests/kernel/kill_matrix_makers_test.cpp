@@ -33,8 +33,10 @@ TEST_F(KillMatrixMakers, sigkill_of_a_maker_that_makes_for_a_run_costs_that_only
 }
 
 TEST_F(KillMatrixMakers, sigkill_of_a_maker_that_makes_an_image_costs_the_run_only_time) {
-  maker_dies_in(
-      {.what = "maker with an image", .who = Stepped::maker, .image = true, .ends = true});
+  maker_dies_in({.what = "maker with an image",
+                 .who = Stepped::maker,
+                 .shape = {.image = true},
+                 .ends = true});
 }
 
 TEST_F(KillMatrixMakers, sigkill_of_a_maker_that_removes_leaves_nothing) {
@@ -42,7 +44,7 @@ TEST_F(KillMatrixMakers, sigkill_of_a_maker_that_removes_leaves_nothing) {
   maker_dies_in({.what = "maker, removal of an image",
                  .who = Stepped::maker,
                  .phase = Phase::release,
-                 .image = true});
+                 .shape = {.image = true}});
 }
 
 TEST_F(KillMatrixMakers, sigkill_of_all_makers_at_once_costs_no_run_that_has_started) {

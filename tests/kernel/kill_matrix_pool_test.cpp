@@ -95,7 +95,7 @@ TEST_F(WarmKillMatrix, sigkill_of_a_claimed_program_before_its_call_ends_the_run
 TEST_F(IdleKillMatrix, a_waiting_sandbox_that_dies_is_replaced) {
   for (const bool program : {false, true}) {
     const std::uint64_t dropped = pool_now().dropped;
-    const pid_t init = inits().at(0);
+    const pid_t init = inits_of(launcher_.home()).at(0);
     EXPECT_EQ(::kill(program ? program_of(init) : init, SIGKILL), 0);
     while (pool_now().dropped == dropped) ::usleep(2'000);
     settle();
@@ -108,7 +108,7 @@ TEST_F(IdleKillMatrix, a_waiting_sandbox_that_dies_is_replaced) {
 
 TEST_F(IdleKillMatrix, a_run_is_never_given_a_waiting_sandbox_that_is_dead) {
   for (int i = 0; i < 20; ++i) {
-    for (const pid_t init : inits()) EXPECT_EQ(::kill(init, SIGKILL), 0);
+    for (const pid_t init : inits_of(launcher_.home())) EXPECT_EQ(::kill(init, SIGKILL), 0);
     const RunResult result = launcher_.run(shell_spec("exit 7"));
     EXPECT_EQ(result.ended.outcome.exit_code, 7) << described(result.ended.outcome);
     settle();

@@ -14,21 +14,27 @@ namespace {
 
 TEST_F(KillMatrix, sigkill_of_the_launcher_before_a_call_of_its_own_leaves_nothing) {
   launcher_dies_in({.what = "launcher, launch", .who = Stepped::launcher});
-  launcher_dies_in(
-      {.what = "launcher, launch with an image", .who = Stepped::launcher, .image = true});
-  launcher_dies_in(
-      {.what = "launcher, end", .who = Stepped::launcher, .phase = Phase::end, .image = true});
+  launcher_dies_in({.what = "launcher, launch with an image",
+                    .who = Stepped::launcher,
+                    .shape = {.image = true}});
+  launcher_dies_in({.what = "launcher, end",
+                    .who = Stepped::launcher,
+                    .phase = Phase::end,
+                    .shape = {.image = true}});
   launcher_dies_in({.what = "launcher, release",
                     .who = Stepped::launcher,
                     .phase = Phase::release,
-                    .image = true});
+                    .shape = {.image = true}});
 }
 
 TEST_F(KillMatrix, sigkill_of_the_launcher_before_a_call_of_a_maker_leaves_nothing) {
   launcher_dies_in({.what = "maker", .who = Stepped::maker});
-  launcher_dies_in({.what = "maker with an image", .who = Stepped::maker, .image = true});
   launcher_dies_in(
-      {.what = "maker, removal", .who = Stepped::maker, .phase = Phase::release, .image = true});
+      {.what = "maker with an image", .who = Stepped::maker, .shape = {.image = true}});
+  launcher_dies_in({.what = "maker, removal",
+                    .who = Stepped::maker,
+                    .phase = Phase::release,
+                    .shape = {.image = true}});
 }
 
 TEST_F(KillMatrix, sigkill_of_the_launcher_before_a_call_inside_leaves_nothing) {
@@ -51,41 +57,13 @@ TEST_F(KillMatrix, a_lost_connection_before_any_call_loses_no_run) {
   tared_dies_in({.what = "program", .who = Stepped::program});
 }
 
-// The launcher tells what it knows: a set-up that could not be ended by it, or a tare-init that
-// died by itself; and of a program whose end was reported before, that end.
 TEST_F(KillMatrix, sigkill_of_tare_init_before_its_call_ends_the_run_once_and_says_so) {
-  const Sweep sweep = {.what = "tare-init", .who = Stepped::init, .ends = true};
-  hold(sweep, [this](std::optional<Stepper>& stepper, Stops stop, Live live) {
-    kill_held(stepper, stop);
-    const model::Outcome outcome = finish(std::move(live)).outcome;
-    if (!stop || stop->reports == 3) {
-      EXPECT_EQ(outcome.reason, EndReason::exited) << described(outcome);
-      EXPECT_EQ(outcome.exit_code, 7);
-    } else if (stop->reports > 0) {
-      EXPECT_EQ(outcome.reason, EndReason::daemon_error) << described(outcome);
-    } else {
-      EXPECT_THAT(outcome.reason,
-                  ::testing::AnyOf(EndReason::daemon_error, EndReason::setup_failed))
-          << described(outcome);
-    }
-  });
+  held_dies_in({.what = "tare-init", .who = Stepped::init, .ends = true});
 }
 
 // As the kernel does when memory runs out: the program is not there yet, or it is about to be.
 TEST_F(KillMatrix, sigkill_of_the_program_before_its_call_ends_the_run_once) {
-  const Sweep sweep = {.what = "program", .who = Stepped::program, .ends = true};
-  hold(sweep, [this](std::optional<Stepper>& stepper, Stops stop, Live live) {
-    kill_held(stepper, stop);
-    const model::Outcome outcome = finish(std::move(live)).outcome;
-    if (stop) {
-      // Between its report that it is ready and its order, tare-init ends without a word.
-      EXPECT_THAT(outcome.reason, ::testing::AnyOf(EndReason::signalled, EndReason::setup_failed,
-                                                   EndReason::daemon_error))
-          << described(outcome);
-    } else {
-      EXPECT_EQ(outcome.reason, EndReason::exited);
-    }
-  });
+  held_dies_in({.what = "program", .who = Stepped::program, .ends = true});
 }
 
 }  // namespace
