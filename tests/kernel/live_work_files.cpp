@@ -149,11 +149,15 @@ class FileWork : public Work {
   std::string inside(const std::string& script) {
     return session_.sh("cd /tmp/w 2>/dev/null; " + script).out;
   }
-  // Its pipes are closed, so it has an end.
+  // Its pipes are closed, so it has an end. What tare-init is asked for next comes after its begin.
   void await_its_end() {
+    (void)inside("true");
     const auto lives = [this] { return !children_of(session_.init()).empty(); };
     for (int i = 0; i < patience_ms(5'000) && lives(); ++i) ::usleep(1'000);
-    EXPECT_FALSE(lives());
+    for (const pid_t pid : children_of(session_.init()))
+      ADD_FAILURE()
+          << "process " << pid << " lives: "
+          << sys::read_file_at(sys::kCwd, "/proc/" + std::to_string(pid) + "/status").value_or("");
   }
 
   // What is watched is watched then, or it is dead.
