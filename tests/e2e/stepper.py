@@ -43,6 +43,14 @@ def some(count, tries):
     return [1 + (2 * i + 1) * count // (2 * tries) for i in range(tries)]
 
 
+def assert_swept(test, what, count, tried, met, least=20):
+    """There were at least so many calls, and at every second number that was tried something was
+    done: else nothing was shown. (Two lives of one thing differ by some calls.)"""
+    test.assertGreaterEqual(count, least, f"calls of {what}")
+    test.assertGreaterEqual(len(tried), min(2, count), f"tried calls of {what}")
+    test.assertGreaterEqual(2 * met, len(tried), f"{what} was over before")
+
+
 class SyscallInfo(ctypes.Structure):
     _fields_ = [("op", ctypes.c_uint8), ("pad", ctypes.c_uint8 * 3), ("arch", ctypes.c_uint32),
                 ("ip", ctypes.c_uint64), ("sp", ctypes.c_uint64), ("number", ctypes.c_uint64),

@@ -170,12 +170,14 @@ class SwapFaults(layers.EnvironmentsTest):
         for _, fate in counts:
             self.assertEqual(fate, "new+fresh" if poisoned else "new")
         count = min(counts)[0]
-        fates = []
-        for number in stepper.some(count, TRIES):
+        fates, tried = [], stepper.some(count, TRIES)
+        for number in tried:
             with self.subTest(call=number):
                 fates.append(self.one(who, poisoned, number, slept)[1])
         # In brackets: it was through before it came to that call.
         print(f"{who.__name__}: {count} calls; killed before {len(fates)}: {' '.join(fates)}")
+        met = sum(fate[0] != "(" for fate in fates)
+        stepper.assert_swept(self, who.__name__, count, tried, met)
         return fates
 
     def test_tared_dies(self):

@@ -33,7 +33,7 @@ class SwapMatrix(layers.EnvironmentsTest):
 
     def one(self, kill_before):
         """A swap whose tared is killed before that call (0: never). How many calls it made, and
-        what became of the session."""
+        what became of the session, and was it killed?"""
         made = self.home.must("session", "new", "--env", "box", "--runner", "stepped@1")
         session = made.stdout.decode().strip()
         inside = ("session", "exec", session, "--", "sh", "-c")
@@ -55,20 +55,23 @@ class SwapMatrix(layers.EnvironmentsTest):
         events = json.dumps(self.home.inspect(session)["events"])
         fate = has[-1] + ("d" if "was being changed" in events else "")
         self.home.must("session", "kill", session)
-        return traced.calls, fate
+        return traced.calls, fate, killed
 
     def test_sigkill_of_tared_before_a_call_of_an_exchange_costs_no_file_and_leaves_no_half(self):
         for version in "12":
             self.add(version)
-        count, fate = self.one(0)
+        count, fate, _ = self.one(0)
         self.assertEqual(fate, "2")
         tries = stepper.some(count, TRIES)
         print(f"tared: {count} system calls in an exchange; killed before {len(tries)}")
-        fates = []
+        fates, died = [], 0
         for number in tries:
             with self.subTest(call=number):
-                fates.append(self.one(number)[1])
+                _, fate, killed = self.one(number)
+                fates.append(fate)
+                died += killed
         print(f"runner afterwards, d: in a fresh sandbox: {' '.join(fates)}")
+        stepper.assert_swept(self, "tared", count, tries, died)
         self.assertIn("1d", fates)  # killed while it was unconfirmed
 
 

@@ -74,8 +74,9 @@ class Sleeps(harness.TareTest):
         return thread, answers
 
     def refused(self, pids, errors, which, adopts=None):
-        """A waking with that fault: how many calls there were that can have one. `adopts`: they are
-        those of the first such process that `pids` make, as in the Stepper."""
+        """A waking with that fault: how many calls there were that can have one, the answer's
+        status, and did one have it? `adopts`: they are those of the first such process that `pids`
+        make, as in the Stepper."""
         if adopts:  # none waits for what it is now, and none is being made for the pool
             self.sh("date +%N >night")
             self.home.must("session", "hibernate", self.session)
@@ -94,21 +95,26 @@ class Sleeps(harness.TareTest):
             self.assertIn(answer.status, (409, 429, 500, 503, 507), answer.body)
             harness.wait_until(lambda: self.state() == "hibernated", "it sleeps on")
         self.wakes_whole()
-        return traced.calls, answer.status
+        return traced.calls, answer.status, traced.refused is not None
 
     def matrix(self, name, pids, errors, adopts=None, tries=TRIES):
         if platform.machine() != "x86_64":
             self.skipTest("the numbers of system calls are those of x86-64")
-        count, status = self.refused(pids(), errors, 0, adopts)
-        self.assertEqual(status, 200)
+        # Makers fill the pool, too.
+        whole = [self.refused(pids(), errors, 0, adopts) for _ in range(2)]
+        self.assertEqual([status for _, status, _ in whole], [200, 200])
+        count = min(whole)[0]
         numbers = stepper.some(count, tries)
-        failed = 0
+        failed = met = 0
         for which in numbers:
             with self.subTest(call=which):
-                failed += self.refused(pids(), errors, which, adopts)[1] != 200
-        print(f"{name}: {count} calls of a waking can fail; {failed} of {len(numbers)} did it")
-        self.assertGreater(count, 0)
-        return failed
+                _, status, refused = self.refused(pids(), errors, which, adopts)
+                failed += status != 200
+                met += refused
+        print(f"{name}: {count} calls of a waking can fail; {met} of {len(numbers)} did it, which "
+              f"{failed} wakings failed of")
+        stepper.assert_swept(self, name, count, numbers, met, least=10)
+        self.assertGreater(failed, 0, "no waking failed")
 
     def makers(self):
         return [pid for pid in self.home.processes()
@@ -123,13 +129,13 @@ class Sleeps(harness.TareTest):
         def is_init(pid):
             return harness.status_of(pid).get("NSpid", "").split()[-1:] == ["1"]
 
-        failed = self.matrix("tare-init", self.makers, INIT, is_init, 4 * TRIES)
-        self.assertGreater(failed, 0)
+        self.matrix("tare-init", self.makers, INIT, is_init, 4 * TRIES)
 
     def test_a_call_of_tared_that_fails_costs_nothing(self):
         self.matrix("tared", lambda: [self.home.program_pid("tared")], DAEMON)
 
     def killed(self, name, which):
+        """A waking that is its last: how many calls it made, and was it killed?"""
         traced = stepper.Stepper(self.home.program_pid(name))
         thread, _ = self.waking()
         dead = traced.run_until(lambda: not thread.is_alive(), which)
@@ -137,14 +143,16 @@ class Sleeps(harness.TareTest):
         thread.join()
         harness.wait_until(lambda: self.state() in ("hibernated", "running"), "it has settled")
         self.wakes_whole()
-        return traced.calls if not dead else None
+        return traced.calls, dead
 
     def test_a_daemon_that_dies_in_the_midst_of_it_costs_nothing(self):
         for name in ("tare-launcher", "tared"):
-            count = self.killed(name, 0)
-            for which in stepper.some(count, TRIES):
+            count, _ = self.killed(name, 0)
+            tries, died = stepper.some(count, TRIES), 0
+            for which in tries:
                 with self.subTest(name=name, call=which):
-                    self.killed(name, which)
+                    died += self.killed(name, which)[1]
+            stepper.assert_swept(self, name, count, tries, died)
         harness.sigkill(self.home.program_pid("tare-store"))
         self.assertEqual(self.sh("cat mine"), "mine\n")
         self.home.up()
