@@ -211,12 +211,18 @@ void Stepper::choose(pid_t pid) {
   }
 }
 
+// The child that it has just made, stopped at its birth; 0: it is dead already.
+pid_t Stepper::newborn(pid_t parent) {
+  unsigned long message = 0;
+  must_trace(::ptrace(PTRACE_GETEVENTMSG, parent, nullptr, &message), "PTRACE_GETEVENTMSG");
+  const auto child = static_cast<pid_t>(message);
+  return expect({child}).what == Happened::death ? 0 : child;
+}
+
 // The traced process has made a child, which is stopped at its birth: is it the one to follow?
 void Stepper::follow() {
-  unsigned long message = 0;
-  must_trace(::ptrace(PTRACE_GETEVENTMSG, pid_, nullptr, &message), "PTRACE_GETEVENTMSG");
-  const auto child = static_cast<pid_t>(message);
-  if (expect({child}).what == Happened::death) return go_on(0);
+  const pid_t child = newborn(pid_);
+  if (child == 0) return go_on(0);
   const bool from_maker = traced_ == Stepped::maker;
   const bool wanted = traced_ != who_ &&
                       (!from_maker || is_init(child) == (who_ != Stepped::helper));
@@ -305,6 +311,11 @@ void Stepper::detach(pid_t pid, bool held, int signal) {
     }
     held = true;
     signal = event.signal;
+    // It is ours as well, and would stand at its birth for good.
+    if (event.what == Happened::made_child) {
+      if (const pid_t child = newborn(pid); child != 0)
+        (void)::ptrace(PTRACE_DETACH, child, nullptr, nullptr);
+    }
   }
 }
 

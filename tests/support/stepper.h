@@ -78,6 +78,7 @@ class [[nodiscard]] Stepper {
   Event expect(const std::vector<pid_t>& of);
   void choose(pid_t pid);
   void go_on(int signal);
+  pid_t newborn(pid_t parent);
   void follow();
   bool enters_call();
   bool waits() const;
