@@ -101,6 +101,8 @@ class ExecService final : public ExecEvents {
   std::vector<std::uint32_t> living_numbers(const std::string& run) const;
   Result<std::uint32_t> next_number(const std::string& run);
   Result<> send(LiveExec& live, const fiber::Context& ctx);
+  LivePtr taken_up(const std::shared_ptr<LiveRun>& run, model::Exec record);
+  void end_those_never_told(const std::shared_ptr<LiveRun>& run);
   void drive(const LivePtr& live);
   void follow(LiveExec& live, const fiber::Context& ctx);
   void watch_sandbox(LiveExec& live, const fiber::Context& ctx);

@@ -95,6 +95,14 @@ void ExecService::send_later(sandbox::ToLauncher message) {
 
 // ---- what the launcher says
 
+namespace {
+
+model::Outcome never_told() {
+  return {model::EndReason::setup_failed, 0, 0, "tare-launcher was not told of it: start it again"};
+}
+
+}  // namespace
+
 void ExecService::on_live_exec(const sandbox::LiveExecMessage& message,
                                std::vector<sys::UniqueFd> fds) {
   const Key key{message.id, message.exec};
@@ -107,14 +115,8 @@ void ExecService::on_live_exec(const sandbox::LiveExecMessage& message,
     send_later(sandbox::ExecSignalMessage{message.id, message.exec, 9});
     return send_later(sandbox::ExecReleaseMessage{message.id, message.exec});
   }
-  auto live = std::make_shared<LiveExec>();
-  live->run = run;
-  live->use = InUse(run);
-  live->exec = std::move(*record);
-  auto log = deps_.logs.open(ExecRecords::folder(message.id, message.exec),
-                             log_options(live->exec.request));
-  if (!log) return deps_.log.error("log of an exec cannot be opened", log.error());
-  live->log = std::move(*log);
+  const LivePtr live = taken_up(run, std::move(*record));
+  if (live == nullptr) return;
   if (message.terminal) {
     if (!fds.empty()) live->terminal = std::move(fds[0]);
   } else {
@@ -128,14 +130,49 @@ void ExecService::on_live_exec(const sandbox::LiveExecMessage& message,
   drive(live);
 }
 
+// Of a record alone; null when its log cannot be opened.
+ExecService::LivePtr ExecService::taken_up(const std::shared_ptr<LiveRun>& run,
+                                           model::Exec record) {
+  auto live = std::make_shared<LiveExec>();
+  live->run = run;
+  live->use = InUse(run);
+  live->exec = std::move(record);
+  auto log = deps_.logs.open(ExecRecords::folder(live->exec.run, live->exec.number),
+                             log_options(live->exec.request));
+  if (!log) {
+    deps_.log.error("log of an exec cannot be opened", log.error());
+    return nullptr;
+  }
+  live->log = std::move(*log);
+  return live;
+}
+
+// An earlier tared wrote their records, and died before it told the launcher. (One that is older
+// than its session's sandbox ended with the sandbox before that.)
+void ExecService::end_those_never_told(const std::shared_ptr<LiveRun>& run) {
+  const auto numbers = records_.numbers(run->run.id);
+  if (!numbers) return deps_.log.error("execs cannot be read", numbers.error());
+  for (const std::uint32_t number : *numbers) {
+    if (const Key key{run->run.id, number}; listed_.contains(key) || table_.contains(key)) continue;
+    auto record = records_.load(run->run.id, number);
+    if (!record || record->state != model::ExecState::starting) continue;
+    if (record->created_ms < run->launched_ms) continue;
+    const LivePtr live = taken_up(run, std::move(*record));
+    if (live == nullptr) continue;
+    live->ended = never_told();
+    table_[{run->run.id, number}] = live;
+    drive(live);
+  }
+}
+
 // What is not listed the launcher never got, or lost with its sandbox.
 void ExecService::on_execs_listed() {
   for (const auto& [key, live] : table_) {
     if (listed_.contains(key) || live->ended) continue;
-    live->ended = model::Outcome{model::EndReason::setup_failed, 0, 0,
-                                 "tare-launcher was not told of it: start it again"};
+    live->ended = never_told();
     live->notify();
   }
+  for (const auto& run : runs_.reattached()) end_those_never_told(run);
   for (const auto& [key, exec] : transients_) {
     exec->ended = model::Outcome{model::EndReason::setup_failed, 0, 0, "the launcher was away"};
     exec->writing = {};

@@ -117,6 +117,8 @@ struct LiveRun {
   StdinFeed feed;  // of a build with stdin
   // Not empty: what it was given by the tared that began it is gone with that one, and why it ends.
   std::string orphaned;
+  // Of one that was reattached: when its sandbox was ordered.
+  std::uint64_t launched_ms = 0;
 
   // After a change that those who wait for output or room in the log must know of, too.
   void notify() {

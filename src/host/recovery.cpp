@@ -34,7 +34,10 @@ Result<std::size_t> remove_orphan_folders(runs::Store& store, int runs_dir) {
 Launch launch_of(const std::vector<model::RunEvent>& events) {
   Launch launch;
   for (const model::RunEvent& event : events) {
-    if (event.type == model::RunEventType::launching) launch.launcher = event.launcher;
+    if (event.type == model::RunEventType::launching) {
+      launch.launcher = event.launcher;
+      launch.at_ms = event.at_ms;
+    }
     if (event.type == model::RunEventType::kill_requested && !launch.kill_requested) {
       launch.kill_requested = true;
       launch.kill_why = event.message;

@@ -2,6 +2,7 @@
 // what it left half done on the disk. Blocks; runs before the loop.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <string>
@@ -22,6 +23,7 @@ struct Launch {
   bool kill_requested = false;
   std::string kill_why = {};
   std::map<std::string, std::uint64_t> denied = {};  // calls that are in its events
+  std::uint64_t at_ms = 0;  // when the launcher was to be told, the last time
 };
 using Launches = std::map<std::string, Launch, std::less<>>;  // by run id
 

@@ -23,6 +23,14 @@ TEST(Recovery, a_launch_is_for_the_launcher_that_its_event_names) {
   EXPECT_FALSE(launch.kill_requested);
 }
 
+TEST(Recovery, a_session_that_woke_was_launched_when_it_woke) {
+  model::RunEvent first = event(RunEventType::launching, "1"), again = first;
+  first.at_ms = 1'000;
+  again.at_ms = 5'000;
+  EXPECT_EQ(launch_of({}).at_ms, 0U);
+  EXPECT_EQ(launch_of({first, event(RunEventType::hibernated), again}).at_ms, 5'000U);
+}
+
 TEST(Recovery, a_kill_that_was_acknowledged_is_not_forgotten) {
   EXPECT_TRUE(launch_of({event(RunEventType::created), event(RunEventType::launching, "1"),
                          event(RunEventType::kill_requested)})

@@ -59,6 +59,14 @@ std::vector<std::shared_ptr<const LiveRun>> RunService::unended() const {
   return all;
 }
 
+std::vector<std::shared_ptr<LiveRun>> RunService::reattached() const {
+  std::vector<std::shared_ptr<LiveRun>> all;
+  for (const auto& [id, live] : table_) {
+    if (live->reattached && live->launched && !live->lost && !live->ended) all.push_back(live);
+  }
+  return all;
+}
+
 std::set<std::string, std::less<>> RunService::inputs_in_use() const {
   std::set<std::string, std::less<>> digests;
   for (const auto& [id, live] : table_) {

@@ -80,6 +80,8 @@ class RunService final : public LauncherEvents {
   std::string run_with_runner(std::string_view runner_digest) const;
   // Runs and sessions that have not ended, by id.
   std::vector<std::shared_ptr<const LiveRun>> unended() const;
+  // Those of an earlier tared whose sandboxes live; known when the launcher has listed them.
+  std::vector<std::shared_ptr<LiveRun>> reattached() const;
   // The digests of the inputs of all runs that have not ended.
   std::set<std::string, std::less<>> inputs_in_use() const;
   std::size_t active() const { return table_.size(); }

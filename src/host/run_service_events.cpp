@@ -38,6 +38,7 @@ void RunService::take_up(Leftovers left) {
     live->launched = live->reattached = true;
     const Launch& launch = left.launches[live->run.id];
     live->launcher = launch.launcher;
+    live->launched_ms = launch.at_ms;
     live->kill_wanted = launch.kill_requested;
     live->kill_why = launch.kill_why;
     if (live->is_half_changed() && !live->kill_wanted) {
