@@ -132,11 +132,25 @@ void expect_refused(const RunResult& result, const std::string& limit) {
 }
 
 // A control file of a cgroup in which every write fails, as it does where the kernel refuses one.
-// The mount is gone with the cgroup.
-void break_control(const std::string& cgroup, std::string_view file) {
-  const std::string path = cgroup + "/" + std::string(file);
-  ASSERT_EQ(::mount("/dev/full", path.c_str(), nullptr, MS_BIND, nullptr), 0) << path;
-}
+// The cgroup is removed below it, and then only the mount's own descriptor leads to it.
+class BrokenControl {
+ public:
+  BrokenControl(const std::string& cgroup, std::string_view file) {
+    const std::string path = cgroup + "/" + std::string(file);
+    EXPECT_EQ(::mount("/dev/full", path.c_str(), nullptr, MS_BIND, nullptr), 0) << path;
+    mount_ = sys::open_at(sys::kCwd, path, O_PATH).value_or(sys::UniqueFd());
+  }
+  BrokenControl(BrokenControl&&) noexcept = default;
+  BrokenControl& operator=(BrokenControl&&) = delete;
+  ~BrokenControl() {
+    if (!mount_.valid()) return;
+    const std::string path = "/proc/self/fd/" + std::to_string(mount_.get());
+    EXPECT_EQ(::umount2(path.c_str(), MNT_DETACH), 0) << path;
+  }
+
+ private:
+  sys::UniqueFd mount_;
+};
 
 struct Control {
   std::string folder;  // of the home's cgroups in the limit's hierarchy
@@ -173,7 +187,7 @@ TEST(Limits, one_of_a_cgroup_that_cannot_be_armed_refuses_the_run) {
       ASSERT_EQ(::rmdir(first.c_str()), 0);
       continue;
     }
-    break_control(first, control.setting.file);
+    const BrokenControl broken(first, control.setting.file);
     const std::string limit(control.setting.controller);
     expect_refused(launcher.run(spec), "cannot arm the limit " + limit);
     EXPECT_EQ(launcher.run(shell_spec("echo fine")).out, "fine\n");
@@ -199,10 +213,11 @@ TEST(Limits, one_of_a_sandbox_that_waited_that_cannot_be_armed_refuses_the_run) 
     spec.limits.memory_bytes += kMiB;
     spec.limits.pids += 1;
     spec.limits.cpu_millis += 1;
+    std::vector<BrokenControl> broken;
     for (const Control& control : controls_of(launcher.home(), spec.limits)) {
       if (control.setting.controller != limit || !control.setting.required) continue;
       for (const auto& cgroup : fs::directory_iterator(control.folder)) {
-        if (cgroup.is_directory()) break_control(cgroup.path(), control.setting.file);
+        if (cgroup.is_directory()) broken.emplace_back(cgroup.path(), control.setting.file);
       }
     }
     expect_refused(launcher.run(spec), "cannot arm the limit " + limit);
