@@ -54,6 +54,9 @@ void LauncherLink::run(const fiber::Context& ctx) {
 
 void LauncherLink::go_on(const std::string& run) {
   if (senders_ == nullptr) return;
+  // At once, where it can be: whoever stops it next says so behind this.
+  const auto bytes = sandbox::encode(sandbox::GoOnMessage{run});
+  if (bytes && ready_ && socket_.valid() && sys::send_message(socket_.get(), *bytes)) return;
   senders_->spawn(
       [this, run](const fiber::Context& ctx) { (void)send(sandbox::GoOnMessage{run}, {}, ctx); });
 }
@@ -195,7 +198,7 @@ Result<StandingSandbox> LauncherLink::stop(const std::string& run, const fiber::
     return Error{Errc::conflict, run + " cannot be frozen now: " + result.answer->error};
   return StandingSandbox{std::move(result.fds[0]), std::move(result.fds[1]),
                          result.answer->with_base ? std::move(result.fds[2]) : sys::UniqueFd(),
-                         result.answer->uid_base};
+                         result.answer->uid_base, result.answer->processes};
 }
 
 Result<sandbox::SwappedMessage> LauncherLink::swap(sandbox::SwapMessage wanted, bool& touched,

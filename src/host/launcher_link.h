@@ -67,6 +67,7 @@ struct StandingSandbox {
   sys::UniqueFd opaque;  // as in sandbox::StoppedMessage
   sys::UniqueFd base;    // likewise; not valid where only layers are below
   std::uint32_t uid_base = 0;
+  std::uint32_t processes = 0;  // as in sandbox::StoppedMessage
 };
 
 class LauncherLink {

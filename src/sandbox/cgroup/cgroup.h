@@ -59,6 +59,8 @@ class [[nodiscard]] CgroupRoot {
   // then it goes on.
   Result<> stop_child(std::string_view name, std::uint64_t patience_ms) const;
   Result<> continue_child(std::string_view name) const;
+  // How many processes one has that stands still.
+  Result<std::uint32_t> count_standing(std::string_view name) const;
   // SIGKILL to each process of one that stands still, but for `spared` (0: none). On v1 they die
   // when it goes on, before they do anything else.
   Result<> kill_standing(std::string_view name, pid_t spared) const;
@@ -83,6 +85,7 @@ class [[nodiscard]] CgroupRoot {
   const Folder* killing() const;  // the one that acts on all processes of a cgroup at once
   Result<> set_stopped(std::string_view name, bool stopped) const;
   Result<bool> is_stopped(std::string_view name) const;  // only after set_stopped()
+  Result<std::string> processes_of(std::string_view name) const;
   std::vector<Folder> folders_;
   std::string name_;
   sys::UniqueFd quick_moves_;

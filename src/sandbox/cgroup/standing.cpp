@@ -1,6 +1,7 @@
 // Cgroups whose processes stand still: the freezer of v2 and v1.
 #include <signal.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "sandbox/cgroup/cgroup.h"
@@ -53,11 +54,21 @@ Result<> CgroupRoot::continue_child(std::string_view name) const {
   return set_stopped(name, false);
 }
 
-Result<> CgroupRoot::kill_standing(std::string_view name, pid_t spared) const {
+// Their numbers, one a line.
+Result<std::string> CgroupRoot::processes_of(std::string_view name) const {
   const Folder* folder = killing();
   if (folder == nullptr) return Error{Errc::unavailable, "no hierarchy that can stop processes"};
-  const std::string text = TRY(sys::read_file_at(
-      folder->folder.get(), std::string(name) + "/cgroup.procs", kMaxProcessesBytes));
+  return sys::read_file_at(folder->folder.get(), std::string(name) + "/cgroup.procs",
+                           kMaxProcessesBytes);
+}
+
+Result<std::uint32_t> CgroupRoot::count_standing(std::string_view name) const {
+  const std::string text = TRY(processes_of(name));
+  return static_cast<std::uint32_t>(std::ranges::count(text, '\n'));
+}
+
+Result<> CgroupRoot::kill_standing(std::string_view name, pid_t spared) const {
+  const std::string text = TRY(processes_of(name));
   for (const char* at = text.data(); at < text.data() + text.size(); ++at) {
     pid_t pid = 0;
     at = std::from_chars(at, text.data() + text.size(), pid).ptr;

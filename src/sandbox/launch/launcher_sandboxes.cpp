@@ -220,7 +220,8 @@ void Launcher::on_stopped(const Stopped& stopped, const std::vector<sys::UniqueF
   sandbox.set_standing(Standing::yes);
   if (!wanted || !usable) go_on(sandbox);
   if (!wanted) return;
-  StoppedMessage message{sandbox.id(), stopped.error, sandbox.slot().base};
+  StoppedMessage message{sandbox.id(), stopped.error, sandbox.slot().base, false,
+                         stopped.processes};
   if (!usable && message.error.empty()) message.error = "the sandbox is ending";
   std::vector<int> borrowed;
   for (const sys::UniqueFd& fd : fds) borrowed.push_back(fd.get());

@@ -194,6 +194,7 @@ Result<std::string> encode(const FromLauncher& message) {
                    out.text("error", m.error.substr(0, kMaxOutcomeText), kMaxOutcomeText);
                    out.u32(m.uid_base);
                    out.boolean(m.with_base);
+                   out.u32(m.processes);
                  },
                  [&](const SwappedMessage& m) {
                    put_id(out, m.id);
@@ -298,6 +299,7 @@ Result<FromLauncher> take_from_launcher(WireReader& in) {
       stopped.error = TRY(in.text("error", kMaxOutcomeText));
       stopped.uid_base = TRY(in.u32("uid_base"));
       stopped.with_base = TRY(in.boolean("with_base"));
+      stopped.processes = TRY(in.u32("processes"));
       return FromLauncher(std::move(stopped));
     }
     case 11: {

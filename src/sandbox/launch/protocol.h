@@ -51,7 +51,7 @@
 
 namespace tare::sandbox {
 
-inline constexpr std::uint32_t kLauncherProtocol = 12;
+inline constexpr std::uint32_t kLauncherProtocol = 13;
 
 // --- to the launcher ---
 
@@ -182,6 +182,7 @@ struct StoppedMessage {
   std::string error;
   std::uint32_t uid_base = 0;  // as in EndedMessage
   bool with_base = false;
+  std::uint32_t processes = 0;  // that stand still, tare-init among them; 0 for one that has ended
 };
 // After an error without `touched` nothing has happened, and it goes on as it was; after one with
 // it the sandbox is being ended.

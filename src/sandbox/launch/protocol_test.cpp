@@ -131,8 +131,10 @@ TEST(Protocol, a_stop_is_answered_with_its_descriptors_or_an_error) {
   ASSERT_TRUE(decoded) << decoded.error().message;
   EXPECT_EQ(std::get<StoppedMessage>(*decoded).uid_base, 100'000U);
   EXPECT_FALSE(decode_from_launcher(good, 0));
-  const std::string based = encode(FromLauncher(StoppedMessage{kId, "", 1, true})).value();
-  EXPECT_TRUE(decode_from_launcher(based, 3));
+  const std::string based = encode(FromLauncher(StoppedMessage{kId, "", 1, true, 7})).value();
+  const auto read = decode_from_launcher(based, 3);
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(std::get<StoppedMessage>(*read).processes, 7U);
   EXPECT_FALSE(decode_from_launcher(based, 2));
   const std::string bad = encode(FromLauncher(StoppedMessage{kId, "why", 0})).value();
   EXPECT_TRUE(decode_from_launcher(bad, 0));

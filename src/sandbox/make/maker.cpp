@@ -151,7 +151,10 @@ Result<> Maker::stop(const StopOrder& order, int scratch) {
   Stopped stopped{order.number, ""};
   std::vector<sys::UniqueFd> fds;
   const auto done = [&]() -> Result<> {
-    if (!order.cgroup.empty()) TRY(tools_.cgroups.stop_child(order.cgroup, kStopPatienceMs));
+    if (!order.cgroup.empty()) {
+      TRY(tools_.cgroups.stop_child(order.cgroup, kStopPatienceMs));
+      stopped.processes = TRY(tools_.cgroups.count_standing(order.cgroup));
+    }
     fds.push_back(TRY(sys::open_beneath(scratch, "upper", O_RDONLY | O_DIRECTORY)));
     fds.push_back(TRY(sys::sealed_memfd("opaque", TRY(opaque_folders(fds.front().get())), false)));
     return ok();

@@ -67,6 +67,7 @@ void put_answer(WireWriter& out, const Answer& answer) {
   out.u32(answer.number);
   if constexpr (std::is_same_v<Answer, Made>) out.u32(answer.pid);
   out.text("error", answer.error.substr(0, kMaxMessageBytes), kMaxMessageBytes);
+  if constexpr (std::is_same_v<Answer, Stopped>) out.u32(answer.processes);
   if constexpr (std::is_same_v<Answer, Swapped>) {
     out.boolean(answer.touched);
     out.boolean(answer.as_made);
@@ -93,7 +94,11 @@ Result<FromMaker> take_from_maker(WireReader& in) {
       return FromMaker(std::move(made));
     }
     case 1: return FromMaker(TRY(take_answer<Removed>(in)));
-    case 2: return FromMaker(TRY(take_answer<Stopped>(in)));
+    case 2: {
+      Stopped stopped = TRY(take_answer<Stopped>(in));
+      stopped.processes = TRY(in.u32("processes"));
+      return FromMaker(std::move(stopped));
+    }
     case 3: {
       Swapped swapped = TRY(take_answer<Swapped>(in));
       swapped.touched = TRY(in.boolean("touched"));

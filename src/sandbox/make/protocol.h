@@ -74,6 +74,7 @@ struct Removed {
 struct Stopped {
   std::uint32_t number = 0;
   std::string error;
+  std::uint32_t processes = 0;  // that stand still; 0 for one that has ended
 };
 // After an error that has touched nothing the processes go on; after any other it is to be ended.
 struct Swapped {

@@ -67,10 +67,11 @@ TEST(MakerProtocol, an_order_to_stop_and_its_answer_are_read_as_they_were_writte
   ASSERT_TRUE(order) << order.error().message;
   EXPECT_EQ(std::get<StopOrder>(*order).number, 7U);
   EXPECT_EQ(std::get<StopOrder>(*order).cgroup, "s0-1");
-  const auto stopped = decode_from_maker(encode_from_maker(Stopped{8, "why"}).value());
+  const auto stopped = decode_from_maker(encode_from_maker(Stopped{8, "why", 3}).value());
   ASSERT_TRUE(stopped) << stopped.error().message;
   EXPECT_EQ(std::get<Stopped>(*stopped).number, 8U);
   EXPECT_EQ(std::get<Stopped>(*stopped).error, "why");
+  EXPECT_EQ(std::get<Stopped>(*stopped).processes, 3U);
 }
 
 TEST(MakerProtocol, an_error_of_any_length_can_be_told) {
