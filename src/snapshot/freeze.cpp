@@ -57,11 +57,16 @@ Result<Place> folder_in(int root, std::string_view path, LookupBudget* budget) {
 class UpperCopy {
  public:
   UpperCopy(const PathSet& opaque, const LowerView& lower, const Freeze& request,
-            TreeWriter& writer, const OnProgress& progress)
-      : opaque_(opaque), lower_(lower), request_(request), writer_(writer), progress_(progress) {}
+            TreeWriter& writer, const OnProgress& progress, KnownFiles* known)
+      : opaque_(opaque),
+        lower_(lower),
+        request_(request),
+        writer_(writer),
+        progress_(progress),
+        known_(known) {}
 
   Result<> add(const WalkStep& step);
-  CopiedUpper done() && { return {dropped_, std::move(cut_)}; }
+  CopiedUpper done() && { return std::move(copied_); }
 
  private:
   bool is_left_out(std::string_view path) const;
@@ -78,8 +83,8 @@ class UpperCopy {
   const Freeze& request_;
   TreeWriter& writer_;
   const OnProgress& progress_;
-  TarCounts dropped_;
-  std::vector<std::string> cut_;
+  KnownFiles* known_;  // may be null
+  CopiedUpper copied_;
   std::map<std::pair<dev_t, ino_t>, std::string> linked_;
 };
 
@@ -138,7 +143,7 @@ Result<> UpperCopy::add(const WalkStep& step) {
   if (step.kind == WalkStep::Kind::enter) return add_folder(step);
   if (!is_on_the_way(step.path)) return add_leaf(step);
   // It is the other part's to say what it has become: this part's layers lie above that.
-  cut_.push_back(step.path);
+  copied_.cut.push_back(step.path);
   return ok();
 }
 
@@ -166,7 +171,7 @@ Result<> UpperCopy::add_leaf(const WalkStep& step) {
     return TRY(lower_.shows(step.path)) ? hide(step.path) : ok();
   }
   const bool device = S_ISCHR(step.status.st_mode) || S_ISBLK(step.status.st_mode);
-  ++(device ? dropped_.devices : dropped_.specials);
+  ++(device ? copied_.dropped.devices : copied_.dropped.specials);
   // It may have taken the place of something: that is gone all the same.
   return TRY(lower_.shows(step.path)) ? hide(step.path) : ok();
 }
@@ -184,6 +189,12 @@ Result<> UpperCopy::add_file(const WalkStep& step) {
   }
   const EntryMetadata metadata_now = TRY(metadata(step, status, from.get()));
   const auto size = static_cast<std::uint64_t>(status.st_size);
+  if (known_ != nullptr && status.st_nlink == 1 &&
+      TRY(known_->has(step.path, from.get(), size, metadata_now, progress_)) &&
+      TRY(writer_.link_known(step.path, known_->root(), size))) {
+    copied_.known.files.emplace(step.path, known_->content(step.path));
+    return ok();
+  }
   TreeWriter::File file = TRY(writer_.begin_file(step.path));
   TRY(copy_content(from.get(), writer_, file, size, progress_));
   TRY(writer_.finish_file(file, size, metadata_now));
@@ -272,8 +283,8 @@ Result<PathSet> LowerView::names_in(const std::string& path) const {
 
 Result<CopiedUpper> copy_upper(int upper, const PathSet& opaque, const LowerView& lower,
                                const Freeze& request, TreeWriter& writer,
-                               const OnProgress& progress) {
-  UpperCopy copy(opaque, lower, request, writer, progress);
+                               const OnProgress& progress, KnownFiles* known) {
+  UpperCopy copy(opaque, lower, request, writer, progress, known);
   TreeWalk walk = TRY(TreeWalk::start(upper));
   while (const auto step = TRY(walk.next())) TRY(copy.add(*step));
   TRY(writer.finish());

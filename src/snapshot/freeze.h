@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "snapshot/known_files.h"
 #include "snapshot/layer_store.h"
 #include "snapshot/protocol.h"
 #include "snapshot/tree_writer.h"
@@ -63,12 +64,14 @@ class LowerView {
 };
 
 struct CopiedUpper {
+  KnownContents known;  // files that were linked
   TarCounts dropped;
   std::vector<std::string> cut;  // as in Imported
 };
-// `opaque`: folders of the upper that hide what is below them.
+// `opaque`: folders of the upper that hide what is below them. `known`: files that are linked and
+// not copied; nullptr for none.
 Result<CopiedUpper> copy_upper(int upper, const PathSet& opaque, const LowerView& lower,
                                const Freeze& request, TreeWriter& writer,
-                               const OnProgress& progress);
+                               const OnProgress& progress, KnownFiles* known = nullptr);
 
 }  // namespace tare::snapshot

@@ -1,7 +1,11 @@
 #include "snapshot/freeze.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 
 #include "snapshot/test_overlay.h"
 
@@ -56,6 +60,76 @@ TEST_F(FreezeTest, what_was_made_and_removed_leaves_nothing) {
   fs::remove_all(merged() / "d");
   freeze();
   EXPECT_THAT(newest(), ::testing::Not(::testing::HasSubstr("\nw ")));
+}
+
+// What `since` has is linked; the layer is what a copy of all would be.
+TEST_F(FreezeTest, what_a_layer_of_the_same_upper_has_is_linked_and_nothing_else_is) {
+  open_upper();
+  for (const char* name : {"same", "content", "mode", "time", "gone", "attribute", "longer"})
+    write(merged() / name, "first");
+  write(merged() / "twice", "first");
+  fs::create_hard_link(merged() / "twice", merged() / "again");
+  const auto hold_time = [&](const char* name) {
+    const timespec times[2] = {{.tv_sec = 0, .tv_nsec = UTIME_OMIT}, {1'000'000, 0}};
+    ASSERT_EQ(::utimensat(AT_FDCWD, (merged() / name).c_str(), times, 0), 0);
+  };
+  hold_time("content");
+  const CopiedUpper first = checkpoint(0);
+  EXPECT_TRUE(first.known.files.empty());
+  write(merged() / "content", "other");  // as long, and of the same time
+  hold_time("content");
+  fs::permissions(merged() / "mode", static_cast<fs::perms>(0600));
+  hold_time("time");
+  fs::remove(merged() / "gone");
+  write(merged() / "longer", "first, and more");
+  ASSERT_EQ(::lsetxattr((merged() / "attribute").c_str(), "user.note", "x", 1, 0), 0);
+  write(merged() / "fresh", "first");
+  const CopiedUpper second = checkpoint(1);
+  std::vector<std::string> linked;
+  for (const auto& [name, content] : second.known.files) linked.push_back(name);
+  EXPECT_EQ(linked, std::vector<std::string>{"same"});
+  const auto inode = [&](int number, const char* name) {
+    struct stat status = {};
+    EXPECT_EQ(::stat((path("checkpoint" + std::to_string(number)) / name).c_str(), &status), 0);
+    return status.st_ino;
+  };
+  EXPECT_EQ(inode(0, "same"), inode(1, "same"));
+  EXPECT_NE(inode(0, "content"), inode(1, "content"));
+  // Read, or known: the same manifest.
+  std::string text;
+  const auto sink = [&](std::string_view part) {
+    text += part;
+    return ok();
+  };
+  ASSERT_TRUE(
+      write_manifest_of(open(path("checkpoint1")).get(), sink, nullptr, nullptr, &second.known)
+          .ok());
+  EXPECT_EQ(text, manifest_of(open(path("checkpoint1")).get()));
+  checkpoint(2, Since::nothing);
+  EXPECT_EQ(text, manifest_of(open(path("checkpoint2")).get()));
+}
+
+// Its times and its length are those of the layer: only its content tells.
+TEST_F(FreezeTest, what_was_written_through_a_mapping_is_never_missed) {
+  open_upper();
+  const std::string before(100'000, 'a');
+  write(merged() / "mapped", before);
+  const int file = ::open((merged() / "mapped").c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_GE(file, 0);
+  void* const at = ::mmap(nullptr, before.size(), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  ASSERT_NE(at, MAP_FAILED);
+  static_cast<char*>(at)[0] = 'b';  // from here on no fault tells the kernel of a change
+  checkpoint(0);
+  struct stat then = {}, now = {};
+  ASSERT_EQ(::fstat(file, &then), 0);
+  static_cast<char*>(at)[before.size() - 1] = 'z';
+  static_cast<char*>(at)[1] = 'c';
+  ASSERT_EQ(::fstat(file, &now), 0);
+  checkpoint(1);
+  EXPECT_EQ(now.st_size, then.st_size);
+  EXPECT_EQ(dir_.read("checkpoint1/mapped").substr(0, 3), "bca");
+  ::munmap(at, before.size());
+  ::close(file);
 }
 
 TEST_F(FreezeTest, random_edits_in_many_layers_show_the_same_tree) {

@@ -64,9 +64,11 @@ class Job {
   Result<Reply> flatten(const Flatten& request, std::vector<sys::UniqueFd> fds);
   Result<Reply> search(const SearchLayers& request, int secrets);
   Result<Manifest> manifest_of(const std::string& digest) const;
+  Result<std::unique_ptr<KnownFiles>> known_files(const std::string& digest) const;
   Result<sys::Message> receive();
   Result<sys::UniqueFd> staged_root();
   OnProgress progress(bool hashing);
+  Result<> tell(const Progress& progress);
   OnProgress unpacking();
   void set_deadline(std::uint64_t timeout_ms);
 
@@ -86,12 +88,15 @@ OnProgress Job::progress(bool hashing) {
     const std::uint64_t now_us = context_.clock.monotonic_us();
     if (now_us >= deadline_us_) return Error{Errc::timeout, "its time is over"};
     if (now_us < told_us_ + kProgressEveryUs) return ok();
-    told_us_ = now_us;
-    auto sent = sys::send_message(context_.connection,
-                                  TRY(encode(Reply(Progress{entries, bytes, hashing}))));
-    if (!sent && sent.error().sys != EAGAIN) return Error{Errc::cancelled, "the client is gone"};
-    return ok();
+    return tell(Progress{entries, bytes, hashing});
   };
+}
+
+Result<> Job::tell(const Progress& progress) {
+  told_us_ = context_.clock.monotonic_us();
+  auto sent = sys::send_message(context_.connection, TRY(encode(Reply(progress))));
+  if (!sent && sent.error().sys != EAGAIN) return Error{Errc::cancelled, "the client is gone"};
+  return ok();
 }
 
 // The unpacker waits for this before it writes more.
@@ -251,6 +256,24 @@ Result<Reply> Job::search(const SearchLayers& request, int secrets) {
   return Reply(Done{});
 }
 
+// Two requests may read it at once, with one offset between them.
+Result<std::string> text_of(int file) {
+  const auto size = static_cast<std::uint64_t>(TRY(sys::stat_fd(file)).st_size);
+  if (size > kMaxOpaqueBytes) return Error{Errc::exhausted, "it is too long"};
+  std::string text(size, '\0');
+  text.resize(TRY(sys::read_at(file, std::as_writable_bytes(std::span(text)), 0)));
+  return text;
+}
+
+// nullptr where there is none: it may be gone, and is only there to be quick.
+Result<std::unique_ptr<KnownFiles>> Job::known_files(const std::string& digest) const {
+  if (digest.empty()) return std::unique_ptr<KnownFiles>();
+  auto root = context_.store.root_of(digest);
+  auto manifest = manifest_of(digest);
+  if (!root || !manifest) return std::unique_ptr<KnownFiles>();
+  return std::make_unique<KnownFiles>(std::move(*root), std::move(*manifest));
+}
+
 Result<Reply> Job::freeze(const Freeze& request, const std::vector<sys::UniqueFd>& fds) {
   const int upper = fds[0].get(), opaque = fds[1].get();
   set_deadline(request.timeout_ms);
@@ -259,14 +282,18 @@ Result<Reply> Job::freeze(const Freeze& request, const std::vector<sys::UniqueFd
   for (auto digest = request.layers.rbegin(); digest != request.layers.rend(); ++digest)
     roots.push_back(TRY(context_.store.root_of(*digest)));
   if (request.over_base) roots.push_back(TRY(sys::dup_fd(fds[3].get())));
-  if (::lseek(opaque, 0, SEEK_SET) != 0) return sys_error(errno, "opaque folders");
-  const PathSet opaque_folders = TRY(
-      parse_opaque(TRY(sys::read_all(opaque, kMaxOpaqueBytes).context("opaque folders"))));
+  const PathSet opaque_folders = TRY(parse_opaque(TRY(text_of(opaque).context("opaque folders"))));
+  std::unique_ptr<KnownFiles> known = TRY(known_files(request.since));
   TreeWriter writer(TRY(staged_root()), request.limits);
   CopiedUpper copied = TRY(copy_upper(upper, opaque_folders, LowerView(std::move(roots)), request,
-                                      writer, progress(false)));
-  Imported imported = TRY(
-      context_.store.publish(context_.name, progress(true), {.secrets = secrets.check()}));
+                                      writer, progress(false), known.get()));
+  TRY(tell(Progress{writer.entries(), writer.bytes(), true}));  // the upper is not needed any more
+  copied.known.layer = request.since;
+  copied.known.searched = secrets.check() != nullptr && known &&
+                          context_.store.is_searched(request.since, secrets.check()->set);
+  Imported imported = TRY(context_.store.publish(
+      context_.name, progress(true),
+      {.secrets = secrets.check(), .known = known ? &copied.known : nullptr}));
   imported.dropped = copied.dropped;
   imported.cut = std::move(copied.cut);
   return Reply(std::move(imported));

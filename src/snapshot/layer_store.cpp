@@ -48,6 +48,14 @@ bool is_staging_name(std::string_view name) {
          name.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
+// Of a staged layer: what another layer has made durable already.
+DurableFiles durable_of(const KnownContents* known) {
+  DurableFiles durable;
+  if (known == nullptr) return durable;
+  for (const auto& [path, content] : known->files) durable.insert(std::string(kRoot) + "/" + path);
+  return durable;
+}
+
 Result<ManifestSummary> tail_of(int layer) {
   const sys::UniqueFd fd = TRY(sys::open_beneath(layer, kManifest, O_RDONLY));
   const auto size = static_cast<std::uint64_t>(TRY(sys::stat_fd(fd.get())).st_size);
@@ -129,7 +137,8 @@ Result<Imported> LayerStore::publish_in(int folder, const std::string& name,
     const sys::UniqueFd file = TRY(
         sys::open_at(stage.get(), kManifest, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
     const auto sink = [&](std::string_view text) { return sys::write_all(file.get(), text); };
-    summary = TRY(write_manifest_of(root.get(), sink, progress, conditions.secrets));
+    summary = TRY(
+        write_manifest_of(root.get(), sink, progress, conditions.secrets, conditions.known));
   }
   if (conditions.expected != nullptr && summary.digest != *conditions.expected)
     return Error{Errc::invalid, "a layer is not as its manifest says: see `tare env verify`"};
@@ -140,9 +149,12 @@ Result<Imported> LayerStore::publish_in(int folder, const std::string& name,
                                                               : conditions.secrets->set;
   mark(stage.get(), imported.layer.digest, searched);
   const bool there = sys::exists_at(layers_.get(), hex);
-  imported.reused = there && TRY(is_sound(imported.layer.digest, progress));
+  // All that is in the known layer was just compared, or is in its manifest.
+  const bool known = conditions.known != nullptr &&
+                     conditions.known->layer == imported.layer.digest;
+  imported.reused = there && (known || TRY(is_sound(imported.layer.digest, progress)));
   if (!imported.reused) {
-    TRY(sync_tree(stage.get(), summary.entries));
+    TRY(sync_tree(stage.get(), summary.entries, durable_of(conditions.known)));
     auto placed = put_in_place(folder, name, hex, there);
     // Somebody imported the same meanwhile: theirs is as good.
     imported.reused = !placed && (placed.error().sys == ENOTEMPTY || placed.error().sys == EEXIST);
@@ -187,6 +199,11 @@ Result<sys::UniqueFd> LayerStore::open_layer(const std::string& digest) const {
     return Error{Errc::not_found, "layer " + digest + " is a file or a link, and no folder"};
   if (number != ENOENT) return layer;
   return Error{Errc::not_found, "layer " + digest + " is not in the store"};
+}
+
+bool LayerStore::is_searched(const std::string& digest, const Sha256Digest& set) const {
+  const auto layer = open_layer(digest);
+  return layer && is_marked(layer->get(), digest, set);
 }
 
 Result<sys::UniqueFd> LayerStore::root_of(const std::string& digest) const {

@@ -34,6 +34,8 @@ inline constexpr std::size_t kMaxManifestBytes = std::size_t{1} << 30;
 struct Conditions {
   const NeedleCheck* secrets = nullptr;    // that must not be in it
   const Sha256Digest* expected = nullptr;  // of its manifest
+  // Files that are links to those of a layer that is there.
+  const KnownContents* known = nullptr;
 };
 
 class LayerStore {
@@ -67,6 +69,8 @@ class LayerStore {
 
   // Its tree, to read.
   Result<sys::UniqueFd> root_of(const std::string& digest) const;
+  // Was it searched for this set of secrets (layer_mark.h)?
+  bool is_searched(const std::string& digest, const Sha256Digest& set) const;
   Result<LayerInfo> stat(const std::string& digest) const;
   // One whose manifest is damaged is in it with no entries and bytes: verify() says what it has.
   // What has a layer's name and not its form (no root/, no manifest) is none, but a stray.

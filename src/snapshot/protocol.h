@@ -38,7 +38,7 @@
 namespace tare::snapshot {
 
 inline constexpr std::uint32_t kProtocolMagic = 0x53455254;  // "TRES" on the wire
-inline constexpr std::uint32_t kProtocolVersion = 9;
+inline constexpr std::uint32_t kProtocolVersion = 10;
 
 inline constexpr std::size_t
     kMaxFilesPerChunk = 64;  // as many as descriptors fit (sys/seqpacket.h)
@@ -155,13 +155,17 @@ struct RemoveRun {
 
 // Three descriptors: the upper of a sandbox that stands still, a file with the paths of its opaque
 // folders, each with a NUL behind it, and secrets; with `over_base` a fourth, the tree that lies
-// below the layers. Becomes a layer above `layers` (freeze.h).
+// below the layers. Becomes a layer above `layers` (freeze.h). A Progress that says `hashing` comes
+// as soon as the upper is copied.
 struct Freeze {
   std::vector<std::string> layers = {};  // digests, lowest first: what the sandbox stands on
   std::uint32_t owner_base = 0, owner_count = 0;  // as in Collect
   std::vector<std::string> without = {};          // paths that are not kept, nor what is below
   std::vector<std::string> only = {};  // unless empty: nothing but these, with what is below
   bool over_base = false;
+  // A layer that was made of the same upper before; "": none, and one that is not there is none.
+  // Files that are the same in it are linked and not copied.
+  std::string since = {};
   TreeLimits limits = {};
   std::uint64_t timeout_ms = 0;
   friend bool operator==(const Freeze&, const Freeze&) = default;

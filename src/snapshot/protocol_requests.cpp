@@ -95,6 +95,8 @@ void put(WireWriter& w, const Freeze& m) {
   put_paths(w, "without", m.without);
   put_paths(w, "only", m.only);
   w.boolean(m.over_base);
+  w.boolean(!m.since.empty());
+  if (!m.since.empty()) w.text("since", m.since, kDigestTextBytes);
   put(w, m.limits);
   w.u64(m.timeout_ms);
 }
@@ -106,6 +108,7 @@ Result<Request> take_freeze(WireReader& r) {
   m.without = TRY(take_paths(r, "without"));
   m.only = TRY(take_paths(r, "only"));
   m.over_base = TRY(r.boolean("over_base"));
+  if (TRY(r.boolean("since"))) m.since = TRY(take_digest(r));
   m.limits = TRY(take_limits(r));
   m.timeout_ms = TRY(take_timeout(r));
   return Request(std::move(m));

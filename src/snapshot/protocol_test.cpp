@@ -23,24 +23,26 @@ const model::ImageConfig kConfig = {.entrypoint = {"/e"},
                                     .workdir = "/w"};
 
 std::vector<Request> requests() {
-  return {Hello{1, "0.1.0"},
-          ImportTar{kLimits, 5},
-          ImportFiles{7, FilesOf::runner},
-          FileChunk{{{"bin/run", 0755}, {"data.csv", 0644}}},
-          Collect{kRun, 100'000, 65'536, kLimits, 9},
-          Freeze{{kDigest}, 100'000, 65'536, {"etc/hostname", "tmp"}, {"tmp"}, true, kLimits, 9},
-          VerifyLayer{kDigest},
-          StatLayer{kDigest},
-          RemoveLayer{kDigest},
-          ListLayers{kDigest},
-          RemoveRun{kRun},
-          OpenManifest{kDigest},
-          OpenFile{kDigest, "etc/\xff name"},
-          Flatten{{kDigest, kDigest}, 1, kLimits, 9, {"var"}, true},
-          ImportImage{ImageFormat::image, "linux/arm64", "app:1", kLimits, 9},
-          ExportImage{{kDigest}, ExportFormat::docker, kConfig, "app:1", 9},
-          ListStrays{},
-          SearchLayers{{kDigest}, kConfig, true, 9}};
+  return {
+      Hello{1, "0.1.0"},
+      ImportTar{kLimits, 5},
+      ImportFiles{7, FilesOf::runner},
+      FileChunk{{{"bin/run", 0755}, {"data.csv", 0644}}},
+      Collect{kRun, 100'000, 65'536, kLimits, 9},
+      Freeze{
+          {kDigest}, 100'000, 65'536, {"etc/hostname", "tmp"}, {"tmp"}, true, kDigest, kLimits, 9},
+      VerifyLayer{kDigest},
+      StatLayer{kDigest},
+      RemoveLayer{kDigest},
+      ListLayers{kDigest},
+      RemoveRun{kRun},
+      OpenManifest{kDigest},
+      OpenFile{kDigest, "etc/\xff name"},
+      Flatten{{kDigest, kDigest}, 1, kLimits, 9, {"var"}, true},
+      ImportImage{ImageFormat::image, "linux/arm64", "app:1", kLimits, 9},
+      ExportImage{{kDigest}, ExportFormat::docker, kConfig, "app:1", 9},
+      ListStrays{},
+      SearchLayers{{kDigest}, kConfig, true, 9}};
 }
 
 std::vector<Reply> replies() {

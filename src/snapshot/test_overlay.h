@@ -104,6 +104,28 @@ class OverlayTest : public ::testing::Test {
     cut_ = done ? done->cut : std::vector<std::string>();
     return done ? done->dropped : TarCounts{};
   }
+  // The upper as a layer of its own beside the others, made as the one after checkpoint - 1.
+  enum class Since : std::uint8_t { last, nothing };
+  CopiedUpper checkpoint(int number, Since since = Since::last) {
+    const auto place = [&](int which) { return path("checkpoint" + std::to_string(which)); };
+    fs::create_directories(place(number));
+    std::vector<sys::UniqueFd> roots;
+    for (std::size_t i = layers_; i-- > 0;) roots.push_back(open(layer(i)));
+    std::unique_ptr<KnownFiles> known;
+    if (number > 0 && since == Since::last) {
+      auto before = parse_manifest(manifest_of(open(place(number - 1)).get()));
+      EXPECT_EQ(why(before), "");
+      known = std::make_unique<KnownFiles>(open(place(number - 1)), std::move(*before));
+    }
+    Freeze request;
+    request.limits = kRoomy;
+    request.owner_count = 65'536;
+    TreeWriter writer(open(place(number)), kRoomy);
+    auto done = copy_upper(open(path("upper")).get(), opaque(), LowerView(std::move(roots)),
+                           request, writer, nullptr, known.get());
+    EXPECT_EQ(why(done), "");
+    return done ? std::move(*done) : CopiedUpper{};
+  }
   std::string newest() const { return manifest_of(open(layer(layers_ - 1)).get()); }
   static sys::UniqueFd open(const fs::path& folder) {
     return sys::open_at(sys::kCwd, folder.string(), O_RDONLY | O_DIRECTORY).value();

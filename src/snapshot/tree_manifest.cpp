@@ -31,8 +31,8 @@ constexpr std::uint64_t kProgressEveryBytes = std::uint64_t{8} << 20;
 class TreeManifest {
  public:
   TreeManifest(const ManifestWriter::Sink& sink, const OnProgress& progress,
-               const NeedleCheck* secrets)
-      : writer_(sink), progress_(progress), secrets_(secrets) {}
+               const NeedleCheck* secrets, const KnownContents* known)
+      : writer_(sink), progress_(progress), secrets_(secrets), known_(known) {}
 
   Result<> add(const WalkStep& step);
   Result<ManifestSummary> finish() { return writer_.finish(); }
@@ -48,6 +48,7 @@ class TreeManifest {
   ManifestWriter writer_;
   const OnProgress& progress_;
   const NeedleCheck* secrets_;  // may be null
+  const KnownContents* known_;  // may be null
   std::map<std::pair<dev_t, ino_t>, std::string>
       linked_;  // files with several names: the first of them
   std::vector<std::byte> buffer_ = std::vector<std::byte>(kReadBytes);
@@ -155,6 +156,10 @@ Result<> TreeManifest::put(const ManifestEntry& entry) {
 }
 
 Result<Sha256Digest> TreeManifest::hash(const std::string& path, int fd, std::uint64_t size) {
+  if (known_ != nullptr && (secrets_ == nullptr || known_->searched)) {
+    const auto known = known_->files.find(path);
+    if (known != known_->files.end()) return known->second;
+  }
   Sha256 hash;
   std::optional<NeedleStream> stream;
   if (secrets_ != nullptr) stream.emplace(secrets_->search);
@@ -185,9 +190,10 @@ Result<> TreeManifest::tell() {
 }  // namespace
 
 Result<ManifestSummary> write_manifest_of(int root, const ManifestWriter::Sink& sink,
-                                          const OnProgress& progress, const NeedleCheck* secrets) {
+                                          const OnProgress& progress, const NeedleCheck* secrets,
+                                          const KnownContents* known) {
   TreeWalk walk = TRY(TreeWalk::start(root));
-  TreeManifest manifest(sink, progress, secrets);
+  TreeManifest manifest(sink, progress, secrets, known);
   for (;;) {
     const auto step = TRY(walk.next());
     if (!step) return manifest.finish();

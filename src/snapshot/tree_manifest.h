@@ -9,6 +9,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -28,8 +30,17 @@ inline constexpr std::string_view kOverlayXattrPrefix = "user.overlay.";
 bool is_kept_xattr(std::string_view name);
 Result<std::vector<sys::Xattr>> kept_xattrs(int fd);
 
+// Files of the tree whose content is known: they are the same as in a layer that is there.
+struct KnownContents {
+  std::string layer = {};  // its digest
+  bool searched = false;   // it has none of the secrets that are looked for
+  std::map<std::string, Sha256Digest, std::less<>> files = {};  // by path
+};
+
+// What is in `known` is not read.
 Result<ManifestSummary> write_manifest_of(int root, const ManifestWriter::Sink& sink,
                                           const OnProgress& progress,
-                                          const NeedleCheck* secrets = nullptr);
+                                          const NeedleCheck* secrets = nullptr,
+                                          const KnownContents* known = nullptr);
 
 }  // namespace tare::snapshot

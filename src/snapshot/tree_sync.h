@@ -7,6 +7,8 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
+#include <string>
 
 #include "base/result.h"
 
@@ -14,7 +16,10 @@ namespace tare::snapshot {
 
 inline constexpr std::uint64_t kSyncedOneByOne = 256;  // entries; as many descriptors
 
+// Paths below the folder: of files whose content is durable already.
+using DurableFiles = std::set<std::string, std::less<>>;
+
 // `folder` and all below it; `entries` says how large it is (the kind of sync follows from it).
-Result<> sync_tree(int folder, std::uint64_t entries);
+Result<> sync_tree(int folder, std::uint64_t entries, const DurableFiles& durable = {});
 
 }  // namespace tare::snapshot

@@ -164,6 +164,21 @@ Result<> TreeWriter::abandon(File& file) {
   return ok();
 }
 
+Result<bool> TreeWriter::link_known(std::string_view raw_path, int root, std::uint64_t size) {
+  const std::string path = TRY(clean_entry_path(raw_path));
+  if (size > limits_.max_file_bytes)
+    return beyond(path, "the file is too long", limits_.max_file_bytes);
+  const auto [from_path, from_name] = split_entry_path(path);
+  const sys::UniqueFd from = TRY(at(path, sys::open_beneath(root, from_path, kFolderFlags)));
+  const Place place = TRY(place_for(path));
+  auto linked = sys::make_link_at(from.get(), from_name, place.folder, place.name);
+  if (!linked && linked.error().sys == EMLINK) return false;
+  TRY(at(path, std::move(linked)));
+  TRY(count_entry(path));
+  length_ += size;
+  return true;
+}
+
 Result<> TreeWriter::add_symlink(std::string_view raw_path, const std::string& target,
                                  const EntryMetadata& metadata) {
   const std::string path = TRY(clean_entry_path(raw_path));

@@ -66,6 +66,9 @@ class TreeWriter {
   Result<> write(File& file, std::span<const std::byte> bytes, std::uint64_t offset);
   Result<> finish_file(File& file, std::uint64_t size, const EntryMetadata& metadata);
   Result<> abandon(File& file);
+  // The file of that path below `root`, of the same file system, is here too. False, and nothing is
+  // done: it has as many names as it can have.
+  Result<bool> link_known(std::string_view path, int root, std::uint64_t size);
   Result<> add_symlink(std::string_view path, const std::string& target,
                        const EntryMetadata& metadata);
   // `target` names a file or symlink made before; it is linked itself, not followed.

@@ -1,0 +1,60 @@
+#include "snapshot/known_files.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <set>
+#include <span>
+
+#include "sys/files.h"
+
+namespace tare::snapshot {
+
+namespace {
+constexpr std::size_t kCompareBytes = 256 * 1024;
+}
+
+KnownFiles::KnownFiles(sys::UniqueFd root, Manifest manifest)
+    : root_(std::move(root)), ours_(kCompareBytes), theirs_(kCompareBytes) {
+  std::set<std::string> several;
+  for (const ManifestEntry& entry : manifest.entries) {
+    if (entry.type == EntryType::hardlink) several.insert(entry.target);
+  }
+  for (ManifestEntry& entry : manifest.entries) {
+    if (entry.type != EntryType::file || several.contains(entry.path)) continue;
+    std::string path = entry.path;
+    files_.emplace(std::move(path), std::move(entry));
+  }
+}
+
+bool KnownFiles::is_alike(const ManifestEntry& known, std::uint64_t size,
+                          const EntryMetadata& metadata) const {
+  if (known.size != size || known.mode != metadata.mode || known.uid != metadata.uid ||
+      known.gid != metadata.gid || known.mtime_s != clamp_mtime(metadata.mtime_s) ||
+      known.xattrs.size() != metadata.xattrs.size())
+    return false;
+  return std::ranges::all_of(metadata.xattrs, [&](const sys::Xattr& xattr) {
+    return std::ranges::find(known.xattrs, ManifestXattr{xattr.name, xattr.value}) !=
+           known.xattrs.end();
+  });
+}
+
+Result<bool> KnownFiles::has(const std::string& path, int file, std::uint64_t size,
+                             const EntryMetadata& metadata, const OnProgress& progress) {
+  const auto known = files_.find(path);
+  if (known == files_.end() || !is_alike(known->second, size, metadata)) return false;
+  const auto there = sys::open_beneath(root_.get(), path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (!there) return false;  // damaged: it is copied
+  for (std::uint64_t offset = 0; offset < size;) {
+    if (progress) TRY(progress(0, offset));
+    const std::size_t n = TRY(sys::read_at(file, ours_, offset).context(path));
+    const auto same = sys::read_at(there->get(), std::span(theirs_).first(n), offset);
+    if (n == 0 || !same || *same != n) return false;
+    if (!std::equal(ours_.begin(), ours_.begin() + static_cast<std::ptrdiff_t>(n), theirs_.begin()))
+      return false;
+    offset += n;
+  }
+  return true;
+}
+
+}  // namespace tare::snapshot
