@@ -1,5 +1,6 @@
 #include "model/run.h"
 
+#include <algorithm>
 #include <array>
 #include <span>
 
@@ -60,6 +61,8 @@ constexpr std::array kEvents = {
     Named{RunEventType::denied, "denied"},
     Named{RunEventType::hibernated, "hibernated"},
     Named{RunEventType::slept, "slept"},
+    Named{RunEventType::checkpointed, "checkpointed"},
+    Named{RunEventType::checkpoint_failed, "checkpoint_failed"},
     Named{RunEventType::ended, "ended"},
 };
 
@@ -121,10 +124,35 @@ Result<Run> hibernate(Run run, const RunEvent& event) {
   if (!may_sleep || !run.request.session) return impossible(run, event);
   run.state = RunState::hibernated;
   run.own = event.own;
+  if (run.checkpoint.own) add_replaced(run.checkpoint.replaced, *run.checkpoint.own, event.own);
+  run.checkpoint.own.reset();
+  run.checkpoint.fault.clear();
+  return run;
+}
+
+Result<Run> checkpoint(Run run, const RunEvent& event) {
+  if (run.state != RunState::running || !run.request.session) return impossible(run, event);
+  if (event.type == RunEventType::checkpoint_failed) {
+    run.checkpoint.fault = event.message;
+    return run;
+  }
+  run.checkpoint = {
+      .at_ms = event.at_ms, .own = event.own, .fault = {}, .replaced = event.replaced};
   return run;
 }
 
 }  // namespace
+
+void add_replaced(std::vector<std::string>& replaced, const OwnLayers& before,
+                  const OwnLayers& now) {
+  for (const auto list : {&OwnLayers::root, &OwnLayers::scratch}) {
+    for (const std::string& digest : before.*list) {
+      if (std::ranges::find(now.*list, digest) == (now.*list).end()) replaced.push_back(digest);
+    }
+  }
+  if (replaced.size() > kMaxReplacedLayers)
+    replaced.erase(replaced.begin(), replaced.end() - kMaxReplacedLayers);
+}
 
 std::string_view to_string(RunState state) { return row_of(kStates, state).name; }
 std::string_view to_string(EndReason reason) { return row_of(kReasons, reason).name; }
@@ -182,6 +210,8 @@ Result<Run> advance(Run run, const RunEvent& event) {
       if (run.state != RunState::hibernated) return impossible(run, event);
       run.usage = sum_of(run.usage, event.usage);
       return run;
+    case RunEventType::checkpointed:
+    case RunEventType::checkpoint_failed: return checkpoint(std::move(run), event);
     case RunEventType::ended: return end(std::move(run), event);
   }
   return impossible(run, event);

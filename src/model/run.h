@@ -15,6 +15,7 @@
 // What never happens: a run leaves a terminal state; a terminal state without an Outcome.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -92,6 +93,18 @@ struct OwnLayers {
   friend bool operator==(const OwnLayers&, const OwnLayers&) = default;
 };
 
+// What an awake session would wake with if its sandbox was lost.
+struct Checkpoint {
+  std::uint64_t at_ms = 0;  // what was done by then is in the last one; 0 = there was none
+  // Layers instead of Run::own. None since it last woke: then it would wake with those again.
+  std::optional<OwnLayers> own = {};
+  std::string fault = {};  // why no newer one could be made; "" when one could
+  // Layers of those before it, to be removed if nobody else needs them. May be gone already.
+  std::vector<std::string> replaced = {};
+
+  friend bool operator==(const Checkpoint&, const Checkpoint&) = default;
+};
+
 // What happens to a session of which nothing was wanted for its idle timeout.
 enum class OnIdle : std::uint8_t { hibernate, kill };
 std::string_view to_string(OnIdle on_idle);
@@ -121,6 +134,10 @@ struct RunRequest {
   bool session = false;
   std::uint64_t idle_timeout_ms = 0;  // of a session; 0 = never
   OnIdle on_idle = OnIdle::hibernate;
+  // Of a session: how often it is checkpointed by itself, 0 = never; and whether what changes its
+  // files is answered only when a checkpoint holds it.
+  std::uint64_t checkpoint_interval_ms = 0;
+  bool durable = false;
   std::string forked_from = {};  // id of the session it began as a copy of, or ""
   // Of a run that Tare makes of a command of its own: the command, "env pull alpine:3 --name
   // alpine".
@@ -145,6 +162,7 @@ struct Run {
   Usage usage = {};      // of all attempts that have ended
   bool log_cut = false;  // more output than the kept log holds
   OwnLayers own = {};
+  Checkpoint checkpoint = {};
 
   friend bool operator==(const Run&, const Run&) = default;
 };
@@ -156,9 +174,11 @@ enum class RunEventType : std::uint8_t {
   started,
   kill_requested,
   reattached,
-  denied,      // a system call was refused
-  hibernated,  // what it has changed is kept; its sandbox goes
-  slept,       // that sandbox is gone
+  denied,             // a system call was refused
+  hibernated,         // what it has changed is kept; its sandbox goes
+  slept,              // that sandbox is gone
+  checkpointed,       // what it has changed is kept; it goes on
+  checkpoint_failed,  // could not be kept
   ended
 };
 std::string_view to_string(RunEventType type);
@@ -178,7 +198,9 @@ struct RunEvent {
   std::string call = {};
   std::uint64_t count = 0;
 
-  OwnLayers own = {};  // only for `hibernated`: all that it has changed since it was made
+  // Only for `hibernated` and `checkpointed`: all that it has changed since it was made.
+  OwnLayers own = {};
+  std::vector<std::string> replaced = {};  // only for `checkpointed`: as in Checkpoint
 
   // Only for `ended`.
   std::optional<Outcome> outcome = {};
@@ -191,6 +213,22 @@ struct RunEvent {
 // The run after the event, or a refusal (Errc::conflict) when the event cannot happen in its state.
 // Pure: the time is in the event.
 Result<Run> advance(Run run, const RunEvent& event);
+
+// Of checkpoints that follow one another only the last is kept as an event: there may be any
+// number.
+constexpr bool replaces_its_like(RunEventType type) {
+  return type == RunEventType::checkpointed || type == RunEventType::checkpoint_failed;
+}
+
+// The layers of `before` that are not in `now`. The oldest are left to `env gc` beyond the maximum.
+inline constexpr std::ptrdiff_t kMaxReplacedLayers = 256;
+void add_replaced(std::vector<std::string>& replaced, const OwnLayers& before,
+                  const OwnLayers& now);
+
+// The layers that a session would wake with if its sandbox was lost now.
+inline const OwnLayers& wakes_with(const Run& run) {
+  return run.checkpoint.own ? *run.checkpoint.own : run.own;
+}
 
 // Of the sandbox that it has, or of the next one when it has none.
 constexpr std::uint32_t attempt_of(const Run& run) {

@@ -61,6 +61,39 @@ Result<OwnLayers> read_own_layers(const Node& node) {
   return own;
 }
 
+namespace {
+
+Result<std::vector<std::string>> read_replaced(const Node& node) {
+  return list_of(read_digest, kMaxReplacedLayers)(node);
+}
+
+}  // namespace
+
+Json to_json(const Checkpoint& checkpoint) {
+  JsonObject object{{"at_ms", checkpoint.at_ms}};
+  add_time(object, "at", checkpoint.at_ms);
+  if (checkpoint.own) object["own_layers"] = to_json(*checkpoint.own);
+  if (!checkpoint.fault.empty()) object["fault"] = checkpoint.fault;
+  if (!checkpoint.replaced.empty()) object["replaced"] = text_list(checkpoint.replaced);
+  return object;
+}
+
+Result<Checkpoint> read_checkpoint(const Node& node) {
+  Checkpoint checkpoint;
+  std::string for_people;
+  Fields fields(node);
+  fields.required("at_ms", checkpoint.at_ms, count());
+  fields.optional("at", for_people, text(kMaxNameBytes));
+  fields.optional("own_layers", checkpoint.own,
+                  [](const Node& one) -> Result<std::optional<OwnLayers>> {
+                    return std::optional(TRY(read_own_layers(one)));
+                  });
+  fields.optional("fault", checkpoint.fault, text(kMaxMessageBytes));
+  fields.optional("replaced", checkpoint.replaced, read_replaced);
+  TRY(fields.finish());
+  return checkpoint;
+}
+
 Json to_json(const Outcome& outcome) {
   return JsonObject{{"reason", to_string(outcome.reason)},
                     {"exit_code", outcome.exit_code},
@@ -106,6 +139,9 @@ Json to_json(const RunRequest& request) {
     object["idle_timeout_ms"] = request.idle_timeout_ms;
     object["on_idle"] = to_string(request.on_idle);
   }
+  if (request.checkpoint_interval_ms > 0)
+    object["checkpoint_interval_ms"] = request.checkpoint_interval_ms;
+  if (request.durable) object["durable"] = true;
   if (!request.forked_from.empty()) object["forked_from"] = request.forked_from;
   if (!request.about.empty()) object["about"] = request.about;
   if (!request.runner.empty()) {
@@ -133,6 +169,9 @@ Result<RunRequest> read_run_request(const Node& node) {
   fields.optional("idle_timeout_ms", request.idle_timeout_ms,
                   integer<std::uint64_t>(0, LimitBounds::kTimeMaxMs));
   fields.optional("on_idle", request.on_idle, parsed(on_idle_from));
+  fields.optional("checkpoint_interval_ms", request.checkpoint_interval_ms,
+                  integer<std::uint64_t>(0, LimitBounds::kTimeMaxMs));
+  fields.optional("durable", request.durable, boolean());
   fields.optional("forked_from", request.forked_from, read_run_id);
   fields.optional("about", request.about, text(kMaxMessageBytes));
   fields.optional("user", request.user, read_user);
@@ -150,6 +189,14 @@ Result<RunRequest> read_run_request(const Node& node) {
   return request;
 }
 
+namespace {
+
+bool has_layers(RunEventType type) {
+  return type == RunEventType::hibernated || type == RunEventType::checkpointed;
+}
+
+}  // namespace
+
 Json to_json(const RunEvent& event) {
   JsonObject object{{"sequence", event.sequence},
                     {"at_ms", event.at_ms},
@@ -157,7 +204,8 @@ Json to_json(const RunEvent& event) {
                     {"type", to_string(event.type)},
                     {"message", event.message}};
   if (!event.launcher.empty()) object["launcher"] = event.launcher;
-  if (event.type == RunEventType::hibernated) object["own_layers"] = to_json(event.own);
+  if (has_layers(event.type)) object["own_layers"] = to_json(event.own);
+  if (!event.replaced.empty()) object["replaced"] = text_list(event.replaced);
   if (event.type == RunEventType::slept) object["usage"] = to_json(event.usage);
   if (event.type == RunEventType::denied) {
     object["call"] = event.call;
@@ -182,6 +230,7 @@ Result<RunEvent> read_run_event(const Node& node) {
   fields.required("message", event.message, text(kMaxMessageBytes));
   fields.optional("launcher", event.launcher, text(kMaxNameBytes));
   fields.optional("own_layers", event.own, read_own_layers);
+  fields.optional("replaced", event.replaced, read_replaced);
   fields.optional("call", event.call, text(kMaxNameBytes));
   fields.optional("count", event.count, count());
   fields.optional("outcome", event.outcome, read_outcome);
@@ -191,8 +240,8 @@ Result<RunEvent> read_run_event(const Node& node) {
   if ((event.type == RunEventType::ended) != event.outcome.has_value()) {
     return node.refuse("an outcome belongs to the event ended, and to no other");
   }
-  if (event.type != RunEventType::hibernated && !event.own.empty()) {
-    return node.refuse("own_layers belong to the event hibernated, and to no other");
+  if (!has_layers(event.type) && !event.own.empty()) {
+    return node.refuse("own_layers belong to hibernated and checkpointed, and to no other event");
   }
   if ((event.type == RunEventType::denied) != (event.count > 0 && !event.call.empty())) {
     return node.refuse("a call and its count belong to the event denied, and to no other");
@@ -212,6 +261,7 @@ Json to_json(const Run& run) {
   object["usage"] = to_json(run.usage);
   object["log_cut"] = run.log_cut;
   if (!run.own.empty()) object["own_layers"] = to_json(run.own);
+  if (run.checkpoint != Checkpoint()) object["checkpoint"] = to_json(run.checkpoint);
   return object;
 }
 
@@ -234,6 +284,7 @@ Result<Run> read_run(const Node& node) {
   fields.required("usage", run.usage, read_usage);
   fields.required("log_cut", run.log_cut, boolean());
   fields.optional("own_layers", run.own, read_own_layers);
+  fields.optional("checkpoint", run.checkpoint, read_checkpoint);
   TRY(fields.finish());
   if (is_terminal(run.state) != run.outcome.has_value()) {
     return node.refuse("an outcome belongs to a terminal state, and to no other");

@@ -18,6 +18,7 @@ namespace tare::model {
 Json to_json(const InputFile& input);
 Json to_json(const Outcome& outcome);
 Json to_json(const OwnLayers& own);
+Json to_json(const Checkpoint& checkpoint);
 Json to_json(const RunRequest& request);
 Json to_json(const RunEvent& event);
 Json to_json(const Run& run);
@@ -25,6 +26,7 @@ Json to_json(const Run& run);
 Result<InputFile> read_input_file(const Node& node);
 Result<Outcome> read_outcome(const Node& node);
 Result<OwnLayers> read_own_layers(const Node& node);
+Result<Checkpoint> read_checkpoint(const Node& node);
 Result<RunRequest> read_run_request(const Node& node);
 Result<RunEvent> read_run_event(const Node& node);
 Result<Run> read_run(const Node& node);

@@ -14,9 +14,10 @@ constexpr RunState kAllStates[] = {RunState::queued,     RunState::starting,  Ru
                                    RunState::hibernated, RunState::succeeded, RunState::failed,
                                    RunState::cancelled};
 constexpr RunEventType kAllEvents[] = {
-    RunEventType::created,        RunEventType::launching,  RunEventType::started,
-    RunEventType::kill_requested, RunEventType::reattached, RunEventType::denied,
-    RunEventType::hibernated,     RunEventType::slept,      RunEventType::ended};
+    RunEventType::created,           RunEventType::launching,  RunEventType::started,
+    RunEventType::kill_requested,    RunEventType::reattached, RunEventType::denied,
+    RunEventType::hibernated,        RunEventType::slept,      RunEventType::checkpointed,
+    RunEventType::checkpoint_failed, RunEventType::ended};
 constexpr EndReason kAllReasons[] = {
     EndReason::exited,        EndReason::signalled,      EndReason::timeout,
     EndReason::killed,        EndReason::memory_limit,   EndReason::output_limit,
@@ -61,6 +62,8 @@ TEST(Run, every_state_and_event_leads_where_the_table_says) {
       {{S::running, E::ended}, S::cancelled},
       {{S::starting, E::hibernated}, S::hibernated},
       {{S::running, E::hibernated}, S::hibernated},
+      {{S::running, E::checkpointed}, S::running},
+      {{S::running, E::checkpoint_failed}, S::running},
       {{S::hibernated, E::launching}, S::starting},
       {{S::hibernated, E::slept}, S::hibernated},
       {{S::hibernated, E::denied}, S::hibernated},
@@ -116,6 +119,36 @@ TEST(Run, only_a_session_hibernates) {
   auto run = a_run(RunState::running);
   run.request.session = false;
   EXPECT_EQ(advance(run, an_event(RunEventType::hibernated)).error().code, Errc::conflict);
+}
+
+TEST(Run, a_checkpoint_is_what_it_would_wake_with_and_not_what_it_stands_on) {
+  auto run = a_run(RunState::running);
+  run.own.root = {"stands"};
+  EXPECT_EQ(wakes_with(run).root, run.own.root);
+  RunEvent kept = an_event(RunEventType::checkpointed);
+  kept.own.root = {"stands", "changed"};
+  run = advance(run, kept).value();
+  EXPECT_EQ(run.own.root, std::vector<std::string>{"stands"});
+  EXPECT_EQ(wakes_with(run), kept.own);
+  EXPECT_EQ(run.checkpoint.at_ms, kept.at_ms);
+  RunEvent failed = an_event(RunEventType::checkpoint_failed);
+  failed.message = "a secret";
+  run = advance(run, failed).value();
+  EXPECT_EQ(wakes_with(run), kept.own);
+  EXPECT_EQ(run.checkpoint.fault, "a secret");
+  EXPECT_EQ(advance(run, kept)->checkpoint.fault, "");
+  RunEvent asleep = an_event(RunEventType::hibernated);
+  asleep.own.root = {"night"};
+  run = advance(run, asleep).value();
+  EXPECT_EQ(wakes_with(run), asleep.own);
+  const Checkpoint none{.at_ms = kept.at_ms, .own = {}, .fault = {}, .replaced = kept.own.root};
+  EXPECT_EQ(run.checkpoint, none);
+}
+
+TEST(Run, only_a_session_is_checkpointed) {
+  auto run = a_run(RunState::running);
+  run.request.session = false;
+  EXPECT_EQ(advance(run, an_event(RunEventType::checkpointed)).error().code, Errc::conflict);
 }
 
 TEST(Run, a_fork_has_files_before_it_has_a_sandbox_and_hibernates_when_it_gets_none) {

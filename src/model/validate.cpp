@@ -88,6 +88,20 @@ Result<> check_inputs(const std::vector<InputFile>& inputs) {
                                  quote(names[clash->first]), clash->first));
 }
 
+Result<> check_checkpoints(const RunRequest& request) {
+  const std::uint64_t interval = request.checkpoint_interval_ms;
+  if (!request.session && interval > 0)
+    return field_error("checkpoint_interval_ms", "is only for a session");
+  if (!request.session && request.durable) return field_error("durable", "is only for a session");
+  if (request.limits.time_ms > 0 && interval >= request.limits.time_ms) {
+    return field_error(
+        "checkpoint_interval_ms",
+        fmt::format("{} is no less than limits.time_ms, {}: its life is over before the first one",
+                    interval, request.limits.time_ms));
+  }
+  return ok();
+}
+
 }  // namespace
 
 Result<> check_argv(std::string_view field, const std::vector<std::string>& argv) {
@@ -168,6 +182,7 @@ Result<> validate(const RunRequest& request) {
     return field_error("stdin", "a session has none; its execs have");
   if (!request.session && request.idle_timeout_ms > 0)
     return field_error("idle_timeout_ms", "is only for a session");
+  TRY(check_checkpoints(request));
   TRY(check_env("env", request.env));
   if (const auto ids = ids_of_user(request.user); !ids) {
     return field_error("user", ids.error().message);

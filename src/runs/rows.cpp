@@ -69,6 +69,7 @@ Result<RunRow> read_run(const sql::Row& row) {
   run.log_cut = TRY(row.boolean(11));
   found.last_sequence = TRY(row.unsigned_integer(12));
   run.own = TRY(read_json(TRY(row.text(13)), model::read_own_layers).context("own_layers"));
+  run.checkpoint = TRY(read_json(TRY(row.text(14)), model::read_checkpoint).context("checkpoint"));
   if (!is_run_id(run.id)) return contradiction("id is not a run id");
   if (run.request.agent != TRY(row.text(2))) return contradiction("agent and request");
   if (model::is_terminal(run.state) != run.outcome.has_value()) {
@@ -200,6 +201,9 @@ Result<std::string> to_stored(const model::Usage& usage) {
 }
 Result<std::string> to_stored(const model::OwnLayers& own) {
   return stored(own, model::read_own_layers, "own_layers");
+}
+Result<std::string> to_stored(const model::Checkpoint& checkpoint) {
+  return stored(checkpoint, model::read_checkpoint, "checkpoint");
 }
 Result<std::string> to_stored(const model::RunEvent& event) {
   return stored(event, model::read_run_event, "event");

@@ -23,7 +23,7 @@ namespace tare::runs {
 // The columns that read_run_row expects, in its order.
 inline constexpr std::string_view kRunColumns =
     "tenant, id, agent, state, created_ms, started_ms, ended_ms, attempt, request, outcome, "
-    "usage, log_cut, last_sequence, own_layers";
+    "usage, log_cut, last_sequence, own_layers, checkpoint";
 
 struct RunRow {
   model::Run run;
@@ -44,6 +44,7 @@ Result<std::string> to_stored(const model::RunRequest& request);
 Result<std::string> to_stored(const model::Outcome& outcome);
 Result<std::string> to_stored(const model::Usage& usage);
 Result<std::string> to_stored(const model::OwnLayers& own);
+Result<std::string> to_stored(const model::Checkpoint& checkpoint);
 Result<std::string> to_stored(const model::RunEvent& event);
 Result<std::string> to_stored(const model::Agent& agent);
 Result<std::string> to_stored(const model::Environment& environment);

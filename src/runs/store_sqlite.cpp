@@ -126,15 +126,18 @@ Result<> SqliteStore::insert_run(const model::Run& run, std::string_view request
                                  std::string_view digest) {
   const std::string usage = TRY(to_stored(run.usage));
   const std::string own = TRY(to_stored(run.own));
+  const std::string checkpoint = TRY(to_stored(run.checkpoint));
   const std::string& key = run.request.idempotency_key;
   sql::Param key_param = std::monostate{};
   if (!key.empty()) key_param = std::string_view(key);
   auto inserted = database_->execute(
       "INSERT INTO runs(tenant, id, agent, state, created_ms, started_ms, ended_ms, attempt, "
       "request, outcome, usage, log_cut, idempotency_key, request_digest, last_sequence, "
-      "own_layers) VALUES(?1, ?2, ?3, ?4, ?5, 0, 0, 0, ?6, NULL, ?7, 0, ?8, ?9, 1, ?10)",
+      "own_layers, checkpoint) "
+      "VALUES(?1, ?2, ?3, ?4, ?5, 0, 0, 0, ?6, NULL, ?7, 0, ?8, ?9, 1, ?10, ?11)",
       {run.tenant, run.id, run.request.agent, model::to_string(run.state),
-       TRY(as_integer(run.created_ms, "created_ms")), request, usage, key_param, digest, own});
+       TRY(as_integer(run.created_ms, "created_ms")), request, usage, key_param, digest, own,
+       checkpoint});
   if (!inserted && inserted.error().code == Errc::conflict) {
     return Error{Errc::conflict, fmt::format("run {} is there already", run.id)};
   }
@@ -155,6 +158,7 @@ Result<> SqliteStore::insert_event(const model::Run& run, const model::RunEvent&
 Result<> SqliteStore::update_run(const model::Run& run, std::uint64_t last_sequence) {
   const std::string usage = TRY(to_stored(run.usage));
   const std::string own = TRY(to_stored(run.own));
+  const std::string checkpoint = TRY(to_stored(run.checkpoint));
   std::string outcome;
   sql::Param outcome_param = std::monostate{};
   if (run.outcome) {
@@ -163,14 +167,25 @@ Result<> SqliteStore::update_run(const model::Run& run, std::uint64_t last_seque
   }
   const std::uint64_t changed = TRY(database_->execute(
       "UPDATE runs SET state = ?3, started_ms = ?4, ended_ms = ?5, attempt = ?6, outcome = ?7, "
-      "usage = ?8, log_cut = ?9, last_sequence = ?10, own_layers = ?11 WHERE tenant = ?1 AND id = "
-      "?2",
+      "usage = ?8, log_cut = ?9, last_sequence = ?10, own_layers = ?11, checkpoint = ?12 "
+      "WHERE tenant = ?1 AND id = ?2",
       {run.tenant, run.id, model::to_string(run.state),
        TRY(as_integer(run.started_ms, "started_ms")), TRY(as_integer(run.ended_ms, "ended_ms")),
        std::int64_t{run.attempt}, outcome_param, usage, std::int64_t{run.log_cut ? 1 : 0},
-       TRY(as_integer(last_sequence, "sequence")), own}));
+       TRY(as_integer(last_sequence, "sequence")), own, checkpoint}));
   CHECK(changed == 1);  // read in the same transaction
   return ok();
+}
+
+// The last event goes, if this one takes its place.
+Result<bool> SqliteStore::make_place(const model::Run& run, std::uint64_t last_sequence,
+                                     model::RunEventType type) {
+  if (!model::replaces_its_like(type)) return false;
+  const std::uint64_t gone = TRY(database_->execute(
+      "DELETE FROM run_events WHERE tenant = ?1 AND run_id = ?2 AND "
+      "sequence = ?3 AND type = ?4",
+      {run.tenant, run.id, TRY(as_integer(last_sequence, "sequence")), model::to_string(type)}));
+  return gone == 1;
 }
 
 Result<AppendedEvent> SqliteStore::append_event(std::string_view tenant, std::string_view run_id,
@@ -178,12 +193,13 @@ Result<AppendedEvent> SqliteStore::append_event(std::string_view tenant, std::st
   auto transaction = TRY(Transaction::begin(*database_));
   const RunRow before = TRY(must_find_run(*database_, tenant, run_id));
   AppendedEvent appended{.run = {}, .event = event};
-  appended.event.sequence = before.last_sequence + 1;
+  const bool replaces = TRY(make_place(before.run, before.last_sequence, event.type));
+  appended.event.sequence = before.last_sequence + (replaces ? 0 : 1);
   appended.event.message = one_line(event.message);
   if (appended.event.outcome) {
     appended.event.outcome->message = one_line(appended.event.outcome->message);
   }
-  if (before.last_sequence >= kMaxEventsPerRun && event.type != model::RunEventType::ended) {
+  if (appended.event.sequence > kMaxEventsPerRun && event.type != model::RunEventType::ended) {
     return Error{Errc::exhausted,
                  fmt::format("run {}: more than {} events", run_id, kMaxEventsPerRun)};
   }

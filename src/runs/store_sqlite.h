@@ -76,6 +76,8 @@ class SqliteStore final : public Store {
   Result<> insert_run(const model::Run& run, std::string_view request, std::string_view digest);
   Result<> update_run(const model::Run& run, std::uint64_t last_sequence);
   Result<> insert_event(const model::Run& run, const model::RunEvent& event);
+  Result<bool> make_place(const model::Run& run, std::uint64_t last_sequence,
+                          model::RunEventType type);
 
   std::unique_ptr<sql::Sqlite> database_;
 };
