@@ -7,21 +7,24 @@ Result<LayerGate::Scope> LayerGate::publish(const fiber::Context& ctx) {
   return Scope(publishers_, changed_);
 }
 
-Result<LayerGate::Scope> LayerGate::sweep(const fiber::Context& ctx) {
-  if (sweeps_ > 0)
+Result<LayerGate::Scope> LayerGate::sweep(const fiber::Context& ctx, Sweep kind) {
+  const auto refused = [&] { return sweeps_ > 0 && (kind == kind_ || kind == Sweep::quiet); };
+  if (refused())
     return Error{Errc::conflict,
                  "unused layers are being removed already: try again when that is done"};
   const auto patience = ctx.with_timeout(kSweepPatience);
-  auto waited = changed_.wait_until([this] { return publishers_ == 0; }, patience);
+  const auto alone = [&] { return refused() || (publishers_ == 0 && sweeps_ == 0); };
+  auto waited = changed_.wait_until(alone, patience);
   if (!waited && waited.error().code == Errc::timeout) {
     return Error{Errc::conflict,
                  "a build or another new layer is being stored; try again when it is done "
                  "(`tare ps` shows builds)"};
   }
   TRY(std::move(waited));
-  if (sweeps_ > 0)
+  if (refused())
     return Error{Errc::conflict,
                  "unused layers are being removed already: try again when that is done"};
+  kind_ = kind;
   return Scope(sweeps_, changed_);
 }
 

@@ -63,13 +63,16 @@ class LayerGate {
 
   Scope read() { return {readers_[generation_], changed_}; }
   Result<Scope> publish(const fiber::Context& ctx);
-  Result<Scope> sweep(const fiber::Context& ctx);
+  // `asked`: by somebody, who rather waits for a quiet one than be refused for it.
+  enum class Sweep : std::uint8_t { asked, quiet };
+  Result<Scope> sweep(const fiber::Context& ctx, Sweep kind = Sweep::asked);
   Result<> readers_gone(const fiber::Context& ctx);
 
  private:
   std::uint64_t generation_ = 0;
   std::map<std::uint64_t, std::size_t> readers_;  // by the generation they began in
   std::size_t publishers_ = 0, sweeps_ = 0;
+  Sweep kind_ = Sweep::asked;  // of the one under way
   fiber::Event changed_;
 };
 

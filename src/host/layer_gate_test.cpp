@@ -39,6 +39,27 @@ TEST(LayerGate, a_sweep_waits_for_a_publication_that_is_under_way) {
   });
 }
 
+TEST(LayerGate, a_sweep_that_somebody_asked_for_waits_for_a_quiet_one_and_no_quiet_one_for_any) {
+  in_fiber([](const fiber::Context& ctx) {
+    LayerGate gate;
+    std::string order;
+    auto quiet = std::optional(gate.sweep(ctx, LayerGate::Sweep::quiet).value());
+    EXPECT_EQ(gate.sweep(ctx, LayerGate::Sweep::quiet).error().code, Errc::conflict);
+    fiber::TaskGroup tasks(ctx);
+    tasks.spawn([&](const fiber::Context& task) {
+      const auto asked = gate.sweep(task);
+      EXPECT_TRUE(asked.ok());
+      EXPECT_EQ(gate.sweep(task, LayerGate::Sweep::quiet).error().code, Errc::conflict);
+      order += "a";
+    });
+    ASSERT_TRUE(fiber::sleep_for(5ms, ctx).ok());
+    order += "q";
+    quiet.reset();
+    tasks.join();
+    EXPECT_EQ(order, "qa");
+  });
+}
+
 TEST(LayerGate, a_publication_waits_for_a_sweep_and_a_second_sweep_is_refused) {
   in_fiber([](const fiber::Context& ctx) {
     LayerGate gate;

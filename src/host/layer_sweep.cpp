@@ -40,7 +40,7 @@ LayerSweep layer_sweep(const RunDeps& deps, RunService& runs) {
 }
 
 Result<SweptLayers> sweep_layers(const LayerSweep& sweep, bool dry_run, const fiber::Context& ctx) {
-  const auto alone = TRY(sweep.gate.sweep(ctx));
+  const auto alone = TRY(sweep.gate.sweep(ctx, sweep.kind));
   SweptLayers swept;
   auto layers = TRY(sweep.list(ctx));
   const std::size_t all = layers.size();

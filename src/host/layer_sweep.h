@@ -31,6 +31,7 @@ struct LayerSweep {
   std::function<Result<std::vector<snapshot::LayerInfo>>(const fiber::Context&)> list;
   std::function<Result<NamedLayers>()> named;
   std::function<Result<>(const std::string& digest, const fiber::Context&)> remove;
+  LayerGate::Sweep kind = LayerGate::Sweep::asked;
 };
 LayerSweep layer_sweep(const RunDeps& deps, RunService& runs);
 
