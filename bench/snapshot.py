@@ -109,19 +109,21 @@ def make_environments(home):
 
 
 class Session:
-    def __init__(self, home, environment):
+    def __init__(self, home, environment, *options):
         self.home = home
         made = home.must("session", "new", "--env", environment, "--user", "root", "--mem", "2G",
-                         "--disk", "400M")
+                         "--disk", "400M", *options)
         self.id = made.stdout.decode().strip()
         self.frozen = 0
+
+    def sh(self, script):
+        self.home.must("session", "exec", self.id, "--", "sh", "-c", script)
 
     def change(self, megabytes, files):
         """Fresh bytes in so many files in place of the last change."""
         each = int(megabytes * MB) // files
-        self.home.must("session", "exec", self.id, "--", "sh", "-c",
-                       f"rm -rf /srv/new; mkdir -p /srv/new; cd /srv/new; "
-                       f"head -c {each * files} /dev/urandom | split -a 4 -b {each}")
+        self.sh(f"rm -rf /srv/new; mkdir -p /srv/new; cd /srv/new; "
+                f"head -c {each * files} /dev/urandom | split -a 4 -b {each}")
 
     def freeze(self):
         self.frozen += 1

@@ -159,6 +159,7 @@ Result<> write_file(Services& services, Exchange& exchange) {
   if (taken) TRY(operation.commit(exchange.context()));
   TRY(operation.head(exchange.context()));
   operation.done();
+  TRY(operation.keep(exchange.context()));
   return reply_json(exchange, 200, JsonObject{{"bytes", given}});
 }
 

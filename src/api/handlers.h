@@ -35,6 +35,7 @@ Result<> create_session(Services& services, Exchange& exchange);
 Result<> list_sessions(Services& services, Exchange& exchange);
 Result<> get_session(Services& services, Exchange& exchange);
 Result<> hibernate_session(Services& services, Exchange& exchange);
+Result<> checkpoint_session(Services& services, Exchange& exchange);
 Result<> wake_session(Services& services, Exchange& exchange);
 Result<> fork_session(Services& services, Exchange& exchange);
 Result<> freeze_session(Services& services, Exchange& exchange);

@@ -51,6 +51,8 @@ constexpr Row kRows[] = {
      OPERATION(end_session)},
     {Method::post, "/v1/sessions/{id}/hibernate", Scope::runs_write, Body::none, Pace::prompt,
      OPERATION(hibernate_session)},
+    {Method::post, "/v1/sessions/{id}/checkpoint", Scope::runs_write, Body::none, Pace::prompt,
+     OPERATION(checkpoint_session)},
     {Method::post, "/v1/sessions/{id}/wake", Scope::runs_write, Body::none, Pace::prompt,
      OPERATION(wake_session)},
     {Method::post, "/v1/sessions/{id}/fork", Scope::runs_write, Body::json, Pace::prompt,

@@ -9,7 +9,7 @@ namespace tare::api {
 
 namespace {
 
-constexpr std::uint64_t kLeastIdleMs = 1000;
+constexpr std::uint64_t kLeastIntervalMs = 1000;
 
 Result<model::InputFile> read_input(const Node& node) {
   model::InputFile input;
@@ -57,8 +57,11 @@ Result<host::RunWish> read_run_wish(const Node& node) {
   fields.optional("stdin", wish.with_stdin, boolean());
   fields.optional("attach", wish.attach, boolean());
   fields.optional("idle_timeout_ms", wish.idle_timeout_ms,
-                  integer<std::uint64_t>(kLeastIdleMs, model::LimitBounds::kTimeMaxMs));
+                  integer<std::uint64_t>(kLeastIntervalMs, model::LimitBounds::kTimeMaxMs));
   fields.optional("on_idle", wish.on_idle, parsed(model::on_idle_from));
+  fields.optional("checkpoint_interval_ms", wish.checkpoint_interval_ms,
+                  integer<std::uint64_t>(kLeastIntervalMs, model::LimitBounds::kTimeMaxMs));
+  fields.optional("durable", wish.durable, boolean());
   fields.optional("idempotency_key", wish.idempotency_key, text(kMaxIdempotencyKeyBytes, 1));
   TRY(fields.finish());
   return wish;

@@ -95,6 +95,14 @@ Result<> hibernate_session(Services& services, Exchange& exchange) {
                     model::to_json(TRY(services.sessions.hibernate(id, "", exchange.context()))));
 }
 
+Result<> checkpoint_session(Services& services, Exchange& exchange) {
+  const std::string id = TRY(run_id_of(exchange));
+  TRY(exchange.query().allow_only({}));
+  TRY(session_of(services, id));
+  return reply_json(exchange, 200,
+                    model::to_json(TRY(services.checkpoints.make(id, exchange.context()))));
+}
+
 Result<> wake_session(Services& services, Exchange& exchange) {
   const std::string id = TRY(run_id_of(exchange));
   TRY(exchange.query().allow_only({}));

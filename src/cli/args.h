@@ -252,9 +252,15 @@ struct SessionNewCommand {
   std::optional<std::string> user, profile;
   std::optional<std::uint64_t> idle_ms;
   bool kill_idle = false;  // else it hibernates
+  std::optional<std::uint64_t> checkpoint_ms;
+  bool durable = false;
   bool json = false;
 };
 struct SessionHibernateCommand {
+  std::vector<std::string> ids;
+  bool json = false;
+};
+struct SessionCheckpointCommand {
   std::vector<std::string> ids;
   bool json = false;
 };
@@ -347,10 +353,11 @@ using Command = std::variant<
     RunnerBackCommand, RunnerHistoryCommand, RunnerSwapCommand, RunCommand, ProfilesCommand,
     PostureCommand, BenchCommand, PsCommand, LogsCommand, InspectCommand, ArtifactsCommand,
     KillCommand, RemoveCommand, SessionNewCommand, SessionListCommand, SessionKillCommand,
-    SessionHibernateCommand, SessionWakeCommand, SessionForkCommand, ExecCommand, AttachCommand,
-    ExecListCommand, CopyCommand, FileListCommand, FileRemoveCommand, FileMoveCommand,
-    VersionCommand, HelpCommand, CanaryAddCommand, CanaryListCommand, CanaryRemoveCommand,
-    SecretSetCommand, SecretRotateCommand, SecretListCommand, SecretRemoveCommand>;
+    SessionHibernateCommand, SessionCheckpointCommand, SessionWakeCommand, SessionForkCommand,
+    ExecCommand, AttachCommand, ExecListCommand, CopyCommand, FileListCommand, FileRemoveCommand,
+    FileMoveCommand, VersionCommand, HelpCommand, CanaryAddCommand, CanaryListCommand,
+    CanaryRemoveCommand, SecretSetCommand, SecretRotateCommand, SecretListCommand,
+    SecretRemoveCommand>;
 
 struct Invocation {
   Target target;

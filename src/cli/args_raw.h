@@ -30,7 +30,8 @@ struct Raw {
   std::optional<std::string> environment, memory, cpus, disk, time, output, user, profile;
   std::optional<std::uint64_t> inodes;
   std::optional<std::uint32_t> pids, open_files, pool, count;
-  std::optional<std::string> idle, on_idle, base;
+  std::optional<std::string> idle, on_idle, checkpoint, base;
+  bool durable = false;
   bool network = false;
 };
 

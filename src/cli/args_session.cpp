@@ -25,13 +25,13 @@ void split_remote(const std::string& text, std::string& session, std::string& pa
   if (path.empty()) path = "/home/agent";
 }
 
-constexpr std::uint64_t kLeastIdleMs = 1000;  // as docs/api/openapi.yaml has it
+constexpr std::uint64_t kLeastIntervalMs = 1000;  // as docs/api/openapi.yaml has it
 
-Result<std::uint64_t> parse_idle(std::string_view text) {
+Result<std::uint64_t> parse_interval(std::string_view text) {
   const std::uint64_t ms = TRY(parse_time(text));
-  if (ms >= kLeastIdleMs) return ms;
+  if (ms >= kLeastIntervalMs) return ms;
   return Error{Errc::invalid,
-               quote(text) + " is too short: at least " + format_duration(kLeastIdleMs)};
+               quote(text) + " is too short: at least " + format_duration(kLeastIntervalMs)};
 }
 
 Result<Command> make_new(const Raw& raw) {
@@ -51,9 +51,16 @@ Result<Command> make_new(const Raw& raw) {
   command.user = raw.user;
   command.profile = raw.profile;
   command.json = raw.json;
-  if (raw.idle) command.idle_ms = TRY(parse_idle(*raw.idle).context("--idle"));
+  if (raw.idle) command.idle_ms = TRY(parse_interval(*raw.idle).context("--idle"));
   if (raw.on_idle && !raw.idle) return Error{Errc::invalid, "--on-idle needs --idle TIME"};
   command.kill_idle = raw.on_idle == "kill";
+  if (raw.checkpoint)
+    command.checkpoint_ms = TRY(parse_interval(*raw.checkpoint).context("--checkpoint"));
+  if (command.checkpoint_ms && command.limits.time_ms &&
+      *command.checkpoint_ms >= *command.limits.time_ms)
+    return Error{Errc::invalid,
+                 "--checkpoint is no less than --timeout: its life is over before the first one"};
+  command.durable = raw.durable;
   return Command(std::move(command));
 }
 
@@ -197,6 +204,15 @@ void add_sleeping(CLI::App& session, Raw& raw, const Subgrammar& grammar) {
       });
   hibernate->add_option("SESSION", raw.ids, kSession)->required();
   grammar.add_json(hibernate);
+  auto* checkpoint = grammar.add(
+      session, "checkpoint",
+      "Keep what sessions have changed on disk; they go on. One whose sandbox is lost, or whose\n"
+      "machine loses its power, wakes with its last checkpoint",
+      "tare session checkpoint 7xk2", [](const Raw& from) -> Result<Command> {
+        return Command(SessionCheckpointCommand{from.ids, from.json});
+      });
+  checkpoint->add_option("SESSION", raw.ids, kSession)->required();
+  grammar.add_json(checkpoint);
   auto* wake = grammar.add(session, "wake", "Wake sessions that hibernate",
                            "tare session wake 7xk2", [](const Raw& from) -> Result<Command> {
                              return Command(SessionWakeCommand{from.ids, from.json});
@@ -257,6 +273,12 @@ void add_session_commands(CLI::App& app, Raw& raw, const Subgrammar& grammar) {
   fresh->add_option("--on-idle", raw.on_idle, "What happens then (hibernate)")
       ->type_name("hibernate|kill")
       ->check(CLI::IsMember({"hibernate", "kill"}));
+  fresh
+      ->add_option("--checkpoint", raw.checkpoint,
+                   "Keep what it has changed so often (session checkpoint)")
+      ->type_name("TIME");
+  fresh->add_flag("--durable", raw.durable,
+                  "Answer a change of its files, and the end of an exec, when a checkpoint has it");
   grammar.add_limits(fresh);
   grammar.add_rights(fresh);
   grammar.add_json(fresh);

@@ -34,6 +34,14 @@ TEST(SessionArgs, a_time_that_cannot_be_is_refused_by_the_option_and_in_its_unit
   EXPECT_EQ(refused({"new", "--idle", "31d"}), "--idle: \"31d\" is too long: at most 30d");
   EXPECT_EQ(refused({"new", "--timeout", "31d"}), "--timeout: \"31d\" is too long: at most 30d");
   EXPECT_EQ(parsed<SessionNewCommand>({"new", "--idle", "1s"}).idle_ms, 1000U);
+  EXPECT_EQ(refused({"new", "--checkpoint", "10ms"}),
+            "--checkpoint: \"10ms\" is too short: at least 1s");
+  EXPECT_EQ(refused({"new", "--checkpoint", "2h", "--timeout", "1h"}),
+            "--checkpoint is no less than --timeout: its life is over before the first one");
+  const auto kept = parsed<SessionNewCommand>({"new", "--checkpoint", "1m", "--durable"});
+  EXPECT_EQ(kept.checkpoint_ms, 60'000U);
+  EXPECT_TRUE(kept.durable);
+  EXPECT_FALSE(parsed<SessionNewCommand>({"new"}).durable);
 }
 
 TEST(SessionArgs, new_is_a_session_of_the_host_unless_told_otherwise) {

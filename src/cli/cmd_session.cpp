@@ -30,6 +30,8 @@ Json session_request(const SessionNewCommand& command) {
   if (command.profile) body["profile"] = *command.profile;
   if (command.idle_ms) body["idle_timeout_ms"] = *command.idle_ms;
   if (command.kill_idle) body["on_idle"] = "kill";
+  if (command.checkpoint_ms) body["checkpoint_interval_ms"] = *command.checkpoint_ms;
+  if (command.durable) body["durable"] = true;
   return body;
 }
 
@@ -85,6 +87,14 @@ Result<int> run_command(const SessionHibernateCommand& command, App& app,
                         const fiber::Context& ctx) {
   return for_each_run(command.ids, command.json, app, ctx, [&](const std::string& id) -> Result<> {
     TRY(app.client.post_and_wait("/v1/sessions/" + id + "/hibernate", ctx));
+    return ok();
+  });
+}
+
+Result<int> run_command(const SessionCheckpointCommand& command, App& app,
+                        const fiber::Context& ctx) {
+  return for_each_run(command.ids, command.json, app, ctx, [&](const std::string& id) -> Result<> {
+    TRY(app.client.post_and_wait("/v1/sessions/" + id + "/checkpoint", ctx));
     return ok();
   });
 }

@@ -61,6 +61,8 @@ Result<int> run_command(const RemoveCommand& command, App& app, const fiber::Con
 Result<int> run_command(const SessionNewCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const SessionHibernateCommand& command, App& app,
                         const fiber::Context& ctx);
+Result<int> run_command(const SessionCheckpointCommand& command, App& app,
+                        const fiber::Context& ctx);
 Result<int> run_command(const SessionWakeCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const SessionForkCommand& command, App& app, const fiber::Context& ctx);
 Result<int> run_command(const SessionListCommand& command, App& app, const fiber::Context& ctx);

@@ -64,6 +64,8 @@ Result<model::RunRequest> Admission::admit(const RunWish& wish) {
   request.session = wish.session;
   request.idle_timeout_ms = wish.idle_timeout_ms;
   request.on_idle = wish.on_idle;
+  request.checkpoint_interval_ms = wish.checkpoint_interval_ms;
+  request.durable = wish.durable;
   if (wish.session) request.argv.clear();
   request.with_stdin = wish.with_stdin;
   request.attach = wish.attach;

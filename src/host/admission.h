@@ -31,6 +31,8 @@ struct RunWish {
   bool session = false;  // without argv
   std::uint64_t idle_timeout_ms = 0;
   model::OnIdle on_idle = model::OnIdle::hibernate;
+  std::uint64_t checkpoint_interval_ms = 0;
+  bool durable = false;
   std::string run_id;  // of the run that it will be: a part of the runs has another runner
   bool with_stdin = false;
   bool attach = false;

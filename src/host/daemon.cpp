@@ -82,9 +82,10 @@ Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& rel
                const Sha256Digest& api_key, fiber::Signals& signals, const fiber::Context& ctx) {
   TRY(learn_flat_layers(run_deps));
   RunService runs(run_deps, deps.random, ctx);
-  ExecService execs(run_deps, runs, ctx);
-  Sessions sessions(run_deps, runs, ctx);
-  SandboxFiles files(execs, deps.files_program);
+  Checkpoints checkpoints(run_deps, runs, ctx);
+  ExecService execs(run_deps, runs, checkpoints, ctx);
+  Sessions sessions(run_deps, runs, checkpoints, ctx);
+  SandboxFiles files(execs, checkpoints, deps.files_program);
   relay.set(&runs, &execs);
   runs.take_up(std::move(left));
   Environments environments(run_deps, runs);
@@ -95,9 +96,10 @@ Result<> serve(const DaemonDeps& deps, const RunDeps& run_deps, EventsRelay& rel
   Agents agents(run_deps, environments, runners);
   Admission admission(run_deps, agents, environments, runners);
   Listeners& listeners = deps.prepared.listeners;
-  Services services{run_deps,     runs,    execs,       sessions, files,
-                    environments, runners, runner_swap, agents,   admission,
-                    canaries,     secrets, blobs,       api_key,  listeners.address(),
+  Services services{run_deps,     runs,   execs,        sessions,
+                    checkpoints,  files,  environments, runners,
+                    runner_swap,  agents, admission,    canaries,
+                    secrets,      blobs,  api_key,      listeners.address(),
                     kernel_text()};
   const http::Server server(surface_routes(services), surface_options(services));
 

@@ -1,11 +1,14 @@
 #include "host/exec_records.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <charconv>
 
 #include "base/json.h"
 #include "model/exec_json.h"
 #include "sys/files.h"
+#include "sys/sync_many.h"
 
 namespace tare::host {
 
@@ -29,6 +32,16 @@ Result<> ExecRecords::create(const model::Exec& exec) const {
 Result<> ExecRecords::save(const model::Exec& exec) const {
   return sys::replace_file(runs_dir_, folder(exec.run, exec.number) + "/exec.json",
                            to_text(model::to_json(exec)) + "\n", 0600);
+}
+
+Result<> ExecRecords::sync(const model::Exec& exec) const {
+  const std::string own = folder(exec.run, exec.number);
+  std::vector<sys::UniqueFd> open;
+  for (const std::string& path : {own + "/exec.json", own, exec.run + "/exec", exec.run})
+    open.push_back(TRY(sys::open_at(runs_dir_, path, O_RDONLY)));
+  std::vector<int> fds = {runs_dir_};
+  for (const sys::UniqueFd& fd : open) fds.push_back(fd.get());
+  return sys::sync_fds(fds);
 }
 
 Result<model::Exec> ExecRecords::load(const std::string& run, std::uint32_t number) const {

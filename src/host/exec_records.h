@@ -1,6 +1,7 @@
 // What is kept of execs, in the folder of their run: exec/<number>/exec.json and the output log
 // beside it. Not in the database: an exec ends with its sandbox at the latest, so nothing is to be
-// done about one after a crash of the machine. The newest kMaxKeptExecs of a run are kept.
+// done about one after a crash of the machine. Durable is only what somebody has made so. The
+// newest kMaxKeptExecs of a run are kept.
 //
 // Owner: ExecService. Blocking, but on small files in the page cache. Errors: Errc::not_found.
 #pragma once
@@ -27,6 +28,8 @@ class ExecRecords {
   // Makes its folder as well.
   Result<> create(const model::Exec& exec) const;
   Result<> save(const model::Exec& exec) const;
+  // What was saved is durable, and its folder. Takes the disk's time.
+  Result<> sync(const model::Exec& exec) const;
   Result<model::Exec> load(const std::string& run, std::uint32_t number) const;
   // In order; empty when there was none.
   Result<std::vector<std::uint32_t>> numbers(const std::string& run) const;

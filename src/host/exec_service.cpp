@@ -39,8 +39,9 @@ model::ExecSpec spec_of(const model::ExecRequest& request, const model::RunReque
 
 }  // namespace
 
-ExecService::ExecService(const RunDeps& deps, RunService& runs, const fiber::Context& ctx)
-    : deps_(deps), runs_(runs), records_(deps.runs_dir), drivers_(ctx) {}
+ExecService::ExecService(const RunDeps& deps, RunService& runs, Checkpoints& checkpoints,
+                         const fiber::Context& ctx)
+    : deps_(deps), runs_(runs), checkpoints_(checkpoints), records_(deps.runs_dir), drivers_(ctx) {}
 
 runs::OutputLogOptions ExecService::log_options(const model::ExecRequest& request) {
   runs::OutputLogOptions options;
@@ -102,7 +103,9 @@ Result<std::shared_ptr<LiveExec>> ExecService::create(const std::string& run,
         Errc::exhausted,
         fmt::format("{} execs run in {} already: wait for one to end, or end one", kMaxExecs, run)};
   }
-  return create_while_changing(run, std::move(request), ctx);
+  auto live = TRY(create_while_changing(run, std::move(request), ctx));
+  live->durable = live->run->run.request.durable;
+  return live;
 }
 
 Result<std::shared_ptr<LiveExec>> ExecService::create_while_changing(const std::string& run,
@@ -114,6 +117,7 @@ Result<std::shared_ptr<LiveExec>> ExecService::create_while_changing(const std::
   auto live = std::make_shared<LiveExec>();
   live->use = InUse(sandbox);
   live->run = std::move(sandbox);
+  live->attempt = live->run->run.attempt;
   live->exec.run = run;
   live->exec.number = TRY(next_number(run));
   live->exec.request = std::move(request);
@@ -245,7 +249,8 @@ Result<std::shared_ptr<OpenLog>> ExecService::open_log(const std::string& run,
 void ExecService::drive(const LivePtr& live) {
   drivers_.spawn([this, live](const fiber::Context& ctx) {
     follow(*live, ctx);
-    if (ctx.cancelled()) return;  // tared stops; the exec goes on without it
+    // tared stops; the exec goes on without it, or the next tared is told of its end again.
+    if (ctx.cancelled() || !keep_end(*live, ctx)) return;
     record_end(*live, ctx);
     live->use = {};
     table_.erase({live->exec.run, live->exec.number});
@@ -318,7 +323,15 @@ void ExecService::record_started(LiveExec& live) {
   live.changed.notify_all();
 }
 
-void ExecService::record_end(LiveExec& live, const fiber::Context& ctx) {
+// False: tared stops.
+bool ExecService::keep_end(LiveExec& live, const fiber::Context& ctx) {
+  if (!live.durable || !live.told) return true;
+  if (auto kept = checkpoints_.hold(live.run, live.attempt, ctx); !kept)
+    live.not_kept = kept.error().message;
+  return !ctx.cancelled();
+}
+
+model::Outcome ExecService::outcome_of(const LiveExec& live) const {
   model::Outcome outcome = *live.ended;
   model::RunRequest words;  // what outcome_text() speaks of
   words.argv = live.exec.request.argv;
@@ -329,13 +342,36 @@ void ExecService::record_end(LiveExec& live, const fiber::Context& ctx) {
   }
   if (outcome.reason != model::EndReason::killed)
     outcome.message = outcome_text(outcome, words, steps, live.failed_step);
+  if (!live.not_kept.empty()) {
+    const auto said = outcome.message.empty() ? fmt::format("exit status {}", outcome.exit_code)
+                                              : outcome.message;
+    outcome = {model::EndReason::daemon_error, 0, 0,
+               fmt::format("it has ended ({}), and what it did is not on the disk: {}", said,
+                           live.not_kept)};
+  }
   outcome.message = runs::one_line(outcome.message);
-  live.exec.state = model::ExecState::ended;
-  live.exec.ended_ms = deps_.clock.wall_ms();
-  live.exec.log_cut = live.log->log->cut().has_value();
-  live.exec.outcome = std::move(outcome);
-  if (auto saved = records_.save(live.exec); !saved && saved.error().code != Errc::not_found)
+  return outcome;
+}
+
+void ExecService::record_end(LiveExec& live, const fiber::Context& ctx) {
+  model::Exec exec = live.exec;
+  exec.state = model::ExecState::ended;
+  exec.ended_ms = deps_.clock.wall_ms();
+  exec.log_cut = live.log->log->cut().has_value();
+  exec.outcome = outcome_of(live);
+  auto saved = records_.save(exec);
+  if (saved && live.durable) {
+    saved = deps_.offload.run(
+        [&]() -> Result<> {
+          TRY(live.log->log->sync());
+          return records_.sync(exec);
+        },
+        ctx);
+  }
+  if (ctx.cancelled()) return;
+  if (!saved && saved.error().code != Errc::not_found)
     deps_.log.error("end of an exec could not be kept", saved.error());
+  live.exec = std::move(exec);
   live.recorded = true;
   (void)deps_.launcher.send(sandbox::ExecReleaseMessage{live.exec.run, live.exec.number}, {}, ctx);
 }

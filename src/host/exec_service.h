@@ -17,6 +17,7 @@
 
 #include "base/result.h"
 #include "fiber/task_group.h"
+#include "host/checkpoints.h"
 #include "host/exec_records.h"
 #include "host/live_exec.h"
 #include "host/run_deps.h"
@@ -35,14 +36,16 @@ struct TransientExec {
   std::shared_ptr<LiveRun> run;
   std::uint32_t sleeps = 0;  // which of its sandboxes
   InUse use;                 // as long as somebody waits for it
-  Counted writing;           // of one that writes a file, until it has ended
+  Counted writing;           // of one that puts a file in place, until it has ended
+  bool changes_files = false;
   fiber::Event changed;
   std::optional<model::Outcome> ended;
 };
 
 class ExecService final : public ExecEvents {
  public:
-  ExecService(const RunDeps& deps, RunService& runs, const fiber::Context& ctx);
+  ExecService(const RunDeps& deps, RunService& runs, Checkpoints& checkpoints,
+              const fiber::Context& ctx);
   // Cancels the drivers and waits for them: nothing in any sandbox is ended by it.
   ~ExecService() override = default;
 
@@ -109,11 +112,14 @@ class ExecService final : public ExecEvents {
   void pump(LiveExec& live, runs::Stream stream, int fd, runs::OutputLog::From from,
             const fiber::Context& ctx, const fiber::Context& until_over);
   void record_started(LiveExec& live);
+  bool keep_end(LiveExec& live, const fiber::Context& ctx);
+  model::Outcome outcome_of(const LiveExec& live) const;
   void record_end(LiveExec& live, const fiber::Context& ctx);
   void send_later(sandbox::ToLauncher message);
 
   const RunDeps& deps_;
   RunService& runs_;
+  Checkpoints& checkpoints_;
   ExecRecords records_;
   std::map<Key, LivePtr> table_;
   std::map<Key, std::shared_ptr<TransientExec>> transients_;

@@ -136,6 +136,8 @@ ExecService::LivePtr ExecService::taken_up(const std::shared_ptr<LiveRun>& run,
   auto live = std::make_shared<LiveExec>();
   live->run = run;
   live->use = InUse(run);
+  live->durable = run->run.request.durable;
+  live->attempt = run->run.attempt;
   live->exec = std::move(record);
   auto log = deps_.logs.open(ExecRecords::folder(live->exec.run, live->exec.number),
                              log_options(live->exec.request));
@@ -195,6 +197,7 @@ void ExecService::on_exec_ended(const sandbox::ExecEndedMessage& message) {
   const Key key{message.id, message.exec};
   if (const auto transient = transients_.find(key); transient != transients_.end()) {
     transient->second->ended = message.outcome;
+    if (transient->second->changes_files) ++transient->second->run->checkpointing.changes;
     transient->second->writing = {};
     transient->second->changed.notify_all();
     transient->second->run->changed.notify_all();
@@ -206,6 +209,8 @@ void ExecService::on_exec_ended(const sandbox::ExecEndedMessage& message) {
   if (!found) return send_later(sandbox::ExecReleaseMessage{message.id, message.exec});
   if (found->ended) return;
   found->ended = message.outcome;
+  found->told = true;
+  ++found->run->checkpointing.changes;
   found->failed_step = message.failed_step;
   found->notify();
 }

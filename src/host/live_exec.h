@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "fiber/event.h"
 #include "host/live_run.h"
@@ -27,7 +28,11 @@ struct LiveExec {
   std::optional<sandbox::ExecStartedMessage> started;
   std::optional<model::Outcome> ended;  // of its process, or of its sandbox
   std::uint32_t failed_step = 0;
-  bool recorded = false;  // the end
+  bool told = false;          // the end, by the launcher
+  bool durable = false;       // its end is told only when a checkpoint holds what it did
+  std::uint32_t attempt = 0;  // of its sandbox
+  std::string not_kept = {};  // why none does
+  bool recorded = false;      // the end
 
   std::shared_ptr<OpenLog> log;
   sys::UniqueFd stdout_read, stderr_read, stdin_write;

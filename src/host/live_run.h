@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -33,6 +34,27 @@ namespace tare::host {
 
 // Writes what a program of ours gets on its stdin, which does not block, and closes it.
 using StdinFeed = std::function<Result<>(sys::UniqueFd pipe, const fiber::Context& ctx)>;
+
+// Of the checkpoints of a session (checkpoints.h). Who wants one takes a ticket; one checkpoint
+// answers all tickets that were taken before the sandbox stood still for it.
+struct Checkpointing {
+  std::uint64_t asked = 0;  // the last ticket
+  std::uint64_t kept = 0;   // up to this one: a checkpoint, or a hibernation, holds it
+  std::uint64_t tried = 0;  // up to this one: answered; what is not kept could not be
+  Error failure = {};       // of the last that could not
+  bool at_work = false;     // a fiber makes them
+  // What may have changed its files, counted; how much of it was kept; processes that live in the
+  // background as of then. After a restart nobody knows.
+  std::uint64_t changes = 1, kept_changes = 0;
+  bool has_background = false;
+  fiber::Clock::time_point last = fiber::Clock::now();  // made, or tried
+  // The last sandbox, by its attempt, of which all was kept when it went.
+  std::uint32_t whole_attempt = 0;
+  // Of model::Checkpoint::replaced: those that were seen to.
+  std::set<std::string> tidied;
+
+  bool may_have_changed() const { return changes != kept_changes || has_background; }
+};
 
 struct LiveRun {
   model::Run run;  // as recorded
@@ -77,9 +99,10 @@ struct LiveRun {
   // For its idle timeout: how many use it, and since when nobody does.
   std::uint32_t uses = 0;
   fiber::Clock::time_point used_at = fiber::Clock::now();
-  // Files that are being written into its sandbox, and how many have it stand still or are about
-  // to.
-  std::uint32_t writes = 0, standing = 0;
+  // Files that are just being put in place in its sandbox; how many have it stand still or are
+  // about to; how many make layers of it that are not recorded yet: one at a time.
+  std::uint32_t writes = 0, standing = 0, keeping = 0;
+  Checkpointing checkpointing;
   // Of a session whose runner was changed, or is just being: what it has instead of the one in its
   // request.
   std::optional<model::SessionRunner> runner;

@@ -71,8 +71,10 @@ Result<NamedLayers> recorded_layers(runs::Store& store) {
 void add_layers_of(const LiveRun& live, NamedLayers& named) {
   const Owner owner{live.run.request.session ? Owner::Kind::session : Owner::Kind::run,
                     live.run.id};
-  for (const auto* list : {&live.run.own.root, &live.run.own.scratch}) {
-    for (const std::string& layer : *list) add(named, layer, owner);
+  for (const model::OwnLayers* own : {&live.run.own, &model::wakes_with(live.run)}) {
+    for (const auto* list : {&own->root, &own->scratch}) {
+      for (const std::string& layer : *list) add(named, layer, owner);
+    }
   }
   for (const std::string& layer : layers_of(live.run)) add_if_unnamed(named, layer, owner);
   add_if_unnamed(named, live.run.request.runner_digest, owner);

@@ -13,6 +13,8 @@ const std::string kOwn = "sha256:" + std::string(64, '2');
 const std::string kTmp = "sha256:" + std::string(64, '3');
 const std::string kOld = "sha256:" + std::string(64, '4');
 const std::string kNew = "sha256:" + std::string(64, '5');
+const std::string kKept = "sha256:" + std::string(64, '6');
+const std::string kGone = "sha256:" + std::string(64, '7');
 
 void add_session(const std::string& id, NamedLayers& named) {
   LiveRun live;
@@ -21,6 +23,8 @@ void add_session(const std::string& id, NamedLayers& named) {
   live.run.request.environment_digest = kBase;
   live.run.request.runner_digest = kOld;
   live.run.own = {{kOwn}, {kTmp}};
+  live.run.checkpoint = {
+      .at_ms = 1, .own = model::OwnLayers{{kKept}, {}}, .fault = {}, .replaced = {kGone}};
   live.runner = model::SessionRunner{"r@2", kNew, false, "r@1", kOld};
   add_layers_of(live, named);
 }
@@ -34,9 +38,9 @@ std::vector<std::string> owners_of(const NamedLayers& named, const std::string& 
 TEST(NamedLayers, a_session_names_all_that_it_needs) {
   NamedLayers named;
   add_session("run_1", named);
-  for (const std::string& digest : {kBase, kOwn, kTmp, kOld, kNew})
+  for (const std::string& digest : {kBase, kOwn, kTmp, kOld, kNew, kKept})
     EXPECT_THAT(owners_of(named, digest), ElementsAre("session run_1")) << digest;
-  EXPECT_EQ(named.size(), 5U);
+  EXPECT_EQ(named.size(), 6U);
 }
 
 TEST(NamedLayers, what_a_record_names_is_its_and_what_forks_share_is_all_of_theirs) {

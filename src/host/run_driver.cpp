@@ -24,6 +24,9 @@ using namespace std::chrono_literals;
 // A build whose image was no good, to end by itself and say why.
 constexpr fiber::Duration kBuildGrace = 2s;
 constexpr std::string_view kNotRecorded = "the run could not be recorded";
+constexpr std::string_view kNothingKept =
+    "; nothing of the session was kept: `tare session checkpoint`, or `tare session new "
+    "--checkpoint TIME` or `--durable`, would have";
 // Of the launcher, for one that it may not even know.
 constexpr fiber::Duration kKillPatience = 10s;
 
@@ -51,7 +54,11 @@ Result<> RunDriver::drive(LiveRun& live, const fiber::Context& ctx) const {
   }
   if (live.hibernates()) return fall_asleep(live, {}, ctx);
   if (!end) end = ended_early(end.error(), deps_.clock.wall_ms());
+  // A checkpoint that is just being recorded is what it wakes with.
+  TRY(live.changed.wait_until([&] { return live.keeping == 0; }, ctx));
   if (sleeps_on(live, *end)) return fall_asleep(live, std::move(*end), ctx);
+  if (live.run.request.session && end->outcome->reason == model::EndReason::launcher_lost)
+    end->outcome->message += kNothingKept;
   TRY(record_end(live, std::move(*end), ctx));
   if (!live.launched || live.lost) return ok();
   // Not an error when it fails: the next list of live sandboxes shows it, and it is released then.

@@ -66,7 +66,9 @@ model::RunEvent ended_early(const Error& why, std::uint64_t at_ms) {
 
 bool sleeps_on(const LiveRun& live, const model::RunEvent& end) {
   using model::EndReason;
-  const bool has_slept = live.run.attempt > 1 || !live.run.request.forked_from.empty();
+  const bool has_slept = live.run.attempt > 1 || !live.run.request.forked_from.empty() ||
+                         live.run.checkpoint.own ||
+                         (live.run.request.durable && live.run.started_ms > 0);
   const EndReason reason = end.outcome->reason;
   const bool not_its_own = reason == EndReason::launcher_lost ||
                            reason == EndReason::setup_failed || reason == EndReason::daemon_error ||
@@ -153,12 +155,12 @@ Result<runs::AppendedEvent> RunDriver::record_at_last(const LiveRun& live, std::
 
 Result<model::Run> RunDriver::store_discarded(LiveRun& live, const fiber::Context& ctx) const {
   const auto publishing = TRY(deps_.layers.publish(ctx));  // until it is recorded
-  const auto upper = TRY(StandingUpper::stop(live, deps_, ctx));
+  auto upper = TRY(StandingUpper::stop(live, deps_, ctx));
   const std::string why = live.note.empty() ? "its sandbox ended while its runner was being changed"
                                             : live.note;
   auto event = event_at(model::RunEventType::hibernated, deps_.clock.wall_ms(),
                         runs::one_line(why));
-  event.own = TRY(upper.own_layers(ctx));
+  event.own = TRY(upper.own_layers(KeptFor::night, ctx));
   const auto hibernates = [&](runs::Store& store) -> Result<runs::AppendedEvent> {
     TRY(store.put_session_runner(kTenant, live.run.id, model::known_good(*live.runner)));
     return store.append_event(kTenant, live.run.id, event);
@@ -189,19 +191,20 @@ Result<> RunDriver::keep_discarded(LiveRun& live, const fiber::Context& ctx) con
     return ok();
   }
   live.run = std::move(*kept);
+  live.checkpointing.whole_attempt = live.run.attempt;
   live.runner = model::known_good(*live.runner);
   return ok();
 }
 
 // A session whose sandbox has gone: it hibernates. `end`: of a sandbox that was lost, or could not
-// be made. The session is then what it was when it last slept, which is on record.
+// be made. The session is then what it was when it was last kept, which is on record.
 Result<> RunDriver::fall_asleep(LiveRun& live, std::optional<model::RunEvent> end,
                                 const fiber::Context& ctx) const {
   model::RunEvent slept = event_at(model::RunEventType::slept, deps_.clock.wall_ms());
   if (live.ended) slept.usage = live.ended->message.usage;
   slept.usage.denied_calls = total_denied(live);
   model::RunEvent back = event_at(model::RunEventType::hibernated, slept.at_ms);
-  back.own = live.run.own;
+  back.own = model::wakes_with(live.run);
   if (end) back.message = slept.message = live.wake_fault = end->outcome->message;
   const auto falls_asleep = [&](runs::Store& store) -> Result<runs::AppendedEvent> {
     if (end) TRY(store.append_event(kTenant, live.run.id, back));

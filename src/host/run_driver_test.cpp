@@ -59,5 +59,17 @@ TEST(SleepsOn, a_fork_has_slept_and_a_run_has_not) {
   EXPECT_FALSE(outlives(EndReason::setup_failed, false, run));
 }
 
+TEST(SleepsOn, one_that_was_checkpointed_does_and_a_durable_one_that_has_run) {
+  model::Run run = session(1);
+  run.checkpoint.own.emplace();
+  EXPECT_TRUE(outlives(EndReason::launcher_lost, true, run));
+  EXPECT_FALSE(outlives(EndReason::memory_limit, true, run));
+  run = session(1);
+  run.request.durable = true;
+  EXPECT_FALSE(outlives(EndReason::setup_failed, false, run)) << "it cannot be made";
+  run.started_ms = 1;
+  EXPECT_TRUE(outlives(EndReason::launcher_lost, true, run));
+}
+
 }  // namespace
 }  // namespace tare::host

@@ -212,6 +212,9 @@ void RunService::rest(const LivePtr& live) {
   live->stderr_read.reset();
   live->note.clear();
   live->recorded = LiveRun::Recorded::done;
+  live->checkpointing.kept_changes = live->checkpointing.changes;  // its next sandbox is another
+  live->checkpointing.has_background = false;
+  live->checkpointing.last = fiber::Clock::now();
   ++live->sleeps;
   live->changed.notify_all();
   if (!live->kill_wanted) return;

@@ -21,6 +21,8 @@ model::RunRequest scratch_of(const LiveRun& session, const model::Runner& runner
   request.idempotency_key.clear();
   request.forked_from.clear();
   request.idle_timeout_ms = 0;
+  request.checkpoint_interval_ms = 0;
+  request.durable = false;
   request.inputs.clear();
   request.argv = runner.manifest.handshake;
   if (runner.manifest.isolated_handshake) request.cwd = handshake_folder(runner.manifest);

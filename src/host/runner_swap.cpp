@@ -142,6 +142,7 @@ Result<model::Runner> RunnerSwap::swap(const std::string& session, const std::st
   const model::Runner runner = TRY(find_runner(*live, wanted));
   TRY(ports_.validate(*live, runner));
   const Flag swapping(*live, &LiveRun::swapping);
+  TRY(live->changed.wait_until([&] { return live->keeping == 0; }, ctx_));
   for (int tries = 1;; ++tries) {
     bool discarded = false;
     auto changed = change(*live, runner, discarded);

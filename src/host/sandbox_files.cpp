@@ -97,6 +97,8 @@ FileOperation::FileOperation(FileOperation&& other) noexcept
       exec_(std::move(other.exec_)),
       in_(std::move(other.in_)),
       out_(std::move(other.out_)),
+      checkpoints_(other.checkpoints_),
+      attempt_(other.attempt_),
       done_(other.done_),
       writes_(other.writes_),
       fields_(std::move(other.fields_)) {}
@@ -104,6 +106,8 @@ FileOperation::FileOperation(FileOperation&& other) noexcept
 FileOperation::~FileOperation() {
   if (execs_ == nullptr) return;
   exec_->use = {};
+  // What it has begun has a name perhaps (sandbox/files/content.cpp), until it is gone.
+  if (writes_ && !done_ && !exec_->ended) exec_->writing = Counted(*exec_->run, &LiveRun::writes);
   in_.reset();
   out_.reset();
   if (done_ || writes_) {
@@ -241,7 +245,15 @@ Result<bool> FileOperation::write(std::string_view bytes, const fiber::Context& 
 Result<bool> FileOperation::commit(const fiber::Context& ctx) {
   LiveRun& live = *exec_->run;
   TRY(live.changed.wait_until([&] { return live.standing == 0 || live.is_over(); }, ctx));
+  exec_->writing = Counted(live, &LiveRun::writes);
   return write_raw(std::string_view("\0\0\0\0", 4), ctx);
+}
+
+Result<> FileOperation::keep(const fiber::Context& ctx) {
+  if (!exec_->changes_files || !exec_->run->run.request.durable) return ok();
+  auto kept = checkpoints_->hold(exec_->run, attempt_, ctx);
+  if (kept) return ok();
+  return std::move(kept).error().context("it was done, and is not on the disk");
 }
 
 Result<FileOperation> SandboxFiles::start(const std::string& run, std::string_view verb,
@@ -269,8 +281,10 @@ Result<FileOperation> SandboxFiles::start(const std::string& run, std::string_vi
   operation.number_ = started.number;
   operation.exec_ = std::move(started.exec);
   operation.writes_ = verb == "write";
-  if (operation.writes_)
-    operation.exec_->writing = Counted(*operation.exec_->run, &LiveRun::writes);
+  operation.attempt_ = operation.exec_->run->run.attempt;
+  operation.checkpoints_ = &checkpoints_;
+  operation.exec_->changes_files = verb == "write" || verb == "remove" || verb == "move" ||
+                                   verb == "mkdir";
   operation.in_ = std::move(in.write);
   operation.out_ = std::move(out.read);
   return operation;
@@ -282,7 +296,7 @@ Result<> SandboxFiles::run(const std::string& run, std::string_view verb,
   auto operation = TRY(start(run, verb, paths, rest, ctx));
   TRY(operation.head(ctx));
   operation.done();
-  return ok();
+  return operation.keep(ctx);
 }
 
 Result<sys::UniqueFd> load_files_program() {

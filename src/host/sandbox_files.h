@@ -21,6 +21,7 @@
 
 #include "base/result.h"
 #include "fiber/context.h"
+#include "host/checkpoints.h"
 #include "host/exec_service.h"
 #include "host/file_answers.h"
 #include "sys/fd.h"
@@ -51,6 +52,8 @@ class FileOperation {
   Result<bool> commit(const fiber::Context& ctx);
   // All that is wanted has come: it ends by itself.
   void done() { done_ = true; }
+  // Behind an answer without error: in a durable session, until a checkpoint holds what it changed.
+  Result<> keep(const fiber::Context& ctx);
 
  private:
   friend class SandboxFiles;
@@ -66,6 +69,8 @@ class FileOperation {
   std::uint32_t number_ = 0;
   std::shared_ptr<TransientExec> exec_;
   sys::UniqueFd in_, out_;
+  Checkpoints* checkpoints_ = nullptr;
+  std::uint32_t attempt_ = 0;  // of its sandbox
   bool done_ = false, writes_ = false;
   std::vector<std::pair<std::string, std::string>> fields_;  // and their paths, for errors
 };
@@ -73,8 +78,8 @@ class FileOperation {
 class SandboxFiles {
  public:
   // `program`: tare-files, as a sealed memfd.
-  SandboxFiles(ExecService& execs, const sys::UniqueFd& program)
-      : execs_(execs), program_(program) {}
+  SandboxFiles(ExecService& execs, Checkpoints& checkpoints, const sys::UniqueFd& program)
+      : execs_(execs), checkpoints_(checkpoints), program_(program) {}
 
   struct Path {
     std::string field, path;
@@ -83,12 +88,13 @@ class SandboxFiles {
   Result<FileOperation> start(const std::string& run, std::string_view verb,
                               const std::vector<Path>& paths, const std::vector<std::string>& rest,
                               const fiber::Context& ctx);
-  // The same, for those that only answer.
+  // The same, for those that only answer; with keep().
   Result<> run(const std::string& run, std::string_view verb, const std::vector<Path>& paths,
                const std::vector<std::string>& rest, const fiber::Context& ctx);
 
  private:
   ExecService& execs_;
+  Checkpoints& checkpoints_;
   const sys::UniqueFd& program_;
 };
 

@@ -27,6 +27,7 @@ struct Services {
   RunService& runs;
   ExecService& execs;
   Sessions& sessions;
+  Checkpoints& checkpoints;
   SandboxFiles& files;
   Environments& environments;
   Runners& runners;

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "fiber/timer.h"
+#include "host/live_session.h"
 #include "host/outcome_text.h"
 #include "host/standing_upper.h"
 
@@ -31,28 +32,10 @@ model::RunEvent hibernated_event(model::OwnLayers own, const std::string& why,
 
 }  // namespace
 
-// Not one that is on its way to sleep: it is waited for.
-Result<std::shared_ptr<LiveRun>> Sessions::live_session(const std::string& id,
-                                                        const fiber::Context& ctx) {
-  auto live = runs_.live(id);
-  if (!live) {
-    const model::Run ended = TRY(runs_.get(id));  // not_found
-    return Error{Errc::conflict,
-                 fmt::format("session {} has ended ({}): `tare session list` shows those that live",
-                             id, model::to_string(ended.state))};
-  }
-  TRY(live->changed.wait_until([&] { return !live->is_going() && !live->swapping; }, ctx));
-  if (live->is_over())
-    return Error{Errc::conflict,
-                 fmt::format("session {} is ending: `tare session new` makes another", id)};
-  if (live->started || (live->hibernates() && !live->driven)) return live;
-  return Error{Errc::conflict, fmt::format("session {} is just being started: try again", id)};
-}
-
 Result<model::Run> Sessions::hibernate(const std::string& id, const std::string& why,
                                        const fiber::Context& ctx) {
   const auto publishing = TRY(deps_.layers.publish(ctx));  // until it is recorded
-  const auto live = TRY(live_session(id, ctx));
+  const auto live = TRY(live_session(runs_, id, ctx));
   if (live->hibernates()) return live->run;
   live->falling_asleep = true;
   const auto asleep = put_to_sleep(*live, why, ctx);
@@ -65,13 +48,16 @@ Result<model::Run> Sessions::hibernate(const std::string& id, const std::string&
 
 Result<> Sessions::put_to_sleep(LiveRun& live, const std::string& why, const fiber::Context& ctx) {
   auto upper = TRY(StandingUpper::stop(live, deps_, ctx));
-  auto own = TRY(upper.own_layers(ctx));
+  const std::uint64_t covers = live.checkpointing.asked;
+  auto own = TRY(upper.own_layers(KeptFor::night, ctx));
   const auto event = hibernated_event(std::move(own), why, deps_.clock.wall_ms());
   auto appended = TRY(deps_.records.run(
       [&](runs::Store& store) { return store.append_event(kTenant, live.run.id, event); }));
   // Nothing of it happens any more: what an exec did, or said, after this would be lost.
   upper.stay();
   live.run = std::move(appended.run);
+  live.checkpointing.kept = covers;
+  live.checkpointing.whole_attempt = live.run.attempt;
   runs_.end_sandbox(live.run.id);
   live.notify();
   return ok();
@@ -86,11 +72,11 @@ Result<std::vector<model::Run>> Sessions::fork(const std::string& id, std::size_
   if (count < 1 || count > kMaxForks)
     return field_error("count", fmt::format("must be 1 to {}", kMaxForks));
   const auto publishing = TRY(deps_.layers.publish(ctx));  // until all of them are recorded
-  const auto live = TRY(live_session(id, ctx));
+  const auto live = TRY(live_session(runs_, id, ctx));
   model::OwnLayers own = live->run.own;
   if (!live->hibernates()) {
     const InUse use(live);
-    own = TRY(TRY(StandingUpper::stop(*live, deps_, ctx)).own_layers(ctx));
+    own = TRY(TRY(StandingUpper::stop(*live, deps_, ctx)).own_layers(KeptFor::night, ctx));
   }
   std::vector<model::Run> forks;
   for (std::size_t i = 0; i < count; ++i) {
@@ -134,7 +120,11 @@ Result<std::pair<model::Run, bool>> Sessions::end(const std::string& id, Force f
 
 void Sessions::keep(const fiber::Context& ctx) {
   while (fiber::sleep_for(kLookInterval, ctx)) {
-    for (const auto& live : runs_.sessions()) look_at(live);
+    for (const auto& live : runs_.sessions()) {
+      look_at(live);
+      checkpoints_.look_at(live);
+    }
+    checkpoints_.tidy();
   }
 }
 

@@ -20,6 +20,7 @@
 #include "base/result.h"
 #include "fiber/context.h"
 #include "fiber/task_group.h"
+#include "host/checkpoints.h"
 #include "host/run_service.h"
 
 namespace tare::host {
@@ -28,8 +29,9 @@ inline constexpr std::size_t kMaxForks = 64;  // of one request
 
 class Sessions {
  public:
-  Sessions(const RunDeps& deps, RunService& runs, const fiber::Context& ctx)
-      : deps_(deps), runs_(runs), tasks_(ctx) {}
+  Sessions(const RunDeps& deps, RunService& runs, Checkpoints& checkpoints,
+           const fiber::Context& ctx)
+      : deps_(deps), runs_(runs), checkpoints_(checkpoints), tasks_(ctx) {}
 
   // Its sandbox is gone when this returns; of one that sleeps nothing is done. `why`: for people.
   Result<model::Run> hibernate(const std::string& id, const std::string& why,
@@ -47,11 +49,10 @@ class Sessions {
   Result<std::pair<model::Run, bool>> end(const std::string& id, Force force,
                                           const fiber::Context& ctx);
 
-  // Until ctx ends: sees to idle timeouts, and to the age of those that sleep.
+  // Until ctx ends: sees to idle timeouts, to the age of those that sleep, and to checkpoints.
   void keep(const fiber::Context& ctx);
 
  private:
-  Result<std::shared_ptr<LiveRun>> live_session(const std::string& id, const fiber::Context& ctx);
   Result<> put_to_sleep(LiveRun& live, const std::string& why, const fiber::Context& ctx);
   Result<> wake_for_output(LiveRun& live, const fiber::Context& ctx);
   void look_at(const std::shared_ptr<LiveRun>& live);
@@ -60,6 +61,7 @@ class Sessions {
 
   const RunDeps& deps_;
   RunService& runs_;
+  Checkpoints& checkpoints_;
   fiber::TaskGroup tasks_;  // last: the fibers refer to the rest
 };
 

@@ -9,41 +9,12 @@ import unittest
 
 import harness
 import layers
+import sessions
 
 UNCHANGING = "cat /etc/machine-id; hostname; cat /proc/sys/kernel/random/uuid"
 
 
-class Sleeper(harness.TareTest):
-    """On `host`: what a session has changed is all that counts."""
-
-    def new(self, *options):
-        return self.home.must("session", "new", *options).stdout.decode().strip()
-
-    def sh(self, session, script, **more):
-        done = self.home.must("session", "exec", session, "--", "sh", "-c", script, **more)
-        return done.stdout.decode()
-
-    def fork(self, session, count):
-        made = self.home.must("session", "fork", session, "-n", count)
-        return made.stdout.decode().split()
-
-    def state(self, session):
-        return self.home.inspect(session)["state"]
-
-    def events(self, session):
-        return [event["type"] for event in self.home.inspect(session)["events"]]
-
-    def hibernate(self, session):
-        self.home.must("session", "hibernate", session)
-        self.assertEqual(self.state(session), "hibernated")
-
-    def kill(self, *sessions):
-        self.home.must("session", "kill", *sessions)
-        for session in sessions:
-            self.home.wait_ended(session)
-
-
-class Hibernate(Sleeper):
+class Hibernate(sessions.SessionsTest):
     def test_what_it_has_changed_is_there_again_and_nothing_runs_meanwhile(self):
         session = self.new("--user", "root")
         self.sh(session, """
@@ -176,7 +147,7 @@ class Hibernate(Sleeper):
         self.assertEqual(self.events(session).count("launching"), 1)
 
 
-class OnAnEnvironment(Sleeper, layers.EnvironmentsTest):
+class OnAnEnvironment(sessions.SessionsTest, layers.EnvironmentsTest):
     ENVIRONMENTS = {"box": [{**layers.programs("sh", "cat", "rm", "mkdir", "ls"),
                              "opt/old": b"old\n"}]}
 
@@ -266,7 +237,7 @@ class OnAnEnvironment(Sleeper, layers.EnvironmentsTest):
         self.kill(session)
 
 
-class Fork(Sleeper):
+class Fork(sessions.SessionsTest):
     def test_forks_begin_alike_and_go_on_apart(self):
         session = self.new("--user", "root")
         self.sh(session, "echo common >/root/f; echo t >/tmp/t; "
@@ -313,7 +284,7 @@ for one in (open("/etc/machine-id").read(), socket.gethostname(), os.environ["TA
         self.kill(session)
 
 
-class Crash(Sleeper):
+class Crash(sessions.SessionsTest):
     def test_one_that_sleeps_outlives_every_daemon(self):
         session = self.new("--user", "root")
         self.sh(session, "echo kept >/root/f")

@@ -1,10 +1,10 @@
 """Power cuts: what was acknowledged is there whole, whatever the disk had not been told to keep.
 
 A session is frozen again and again on a home that lies on a disk of power_cut.py; another one
-hibernates, is woken, changed and forked; runners are added, rolled out and given to a session.
-Then, for moments of that story, the machine is started again from what the disk had: the journal is
-replayed, the daemons start, every environment is verified, and all that had been acknowledged by
-then must be there.
+hibernates, is woken, changed and forked; a durable one is changed; runners are added, rolled out
+and given to a session. Then, for moments of that story, the machine is started again from what the
+disk had: the journal is replayed, the daemons start, every environment is verified, and all that
+had been acknowledged by then must be there.
 TARE_CUTS=N: so many moments instead of a few.
 """
 
@@ -25,6 +25,7 @@ CUTS = int(os.environ.get("TARE_CUTS", "6"))
 FREEZES = max(4, CUTS // 4)
 NIGHTS = max(3, CUTS // 8)
 VERSIONS = max(3, CUTS // 8)
+CHANGES = max(12, CUTS)
 MEGABYTES = 192
 
 
@@ -93,6 +94,10 @@ class Story:
             self.home.tare("down")
             unmount(self.disk.mount)
 
+    def after_start(self, _position):
+        """What is lost, beside what losses_here() looks for."""
+        return []
+
     def losses_here(self, position, with_runs):
         up = self.home.tare("up", "--detach", "--port", "0")
         if up.returncode != 0:
@@ -100,6 +105,7 @@ class Story:
         found = []
         if staged := os.listdir(self.home.path / "store/staging"):
             found.append(f"staging has {staged}")
+        found += self.after_start(position)
         verified = self.home.tare("env", "verify")
         if verified.returncode != 0:
             found.append(f"verify: {verified.stdout.decode()}{verified.stderr.decode()}")
@@ -280,6 +286,55 @@ class Versions(Story):
         return [f"the session woke with {seen}, not {had} or {asked}: {woken.stderr.decode()}"]
 
 
+class Changes(Nights):
+    """A durable session, in which files are put, moved and removed, and programs run."""
+
+    def new(self):
+        return self.home.must("session", "new", "--env", "box", "--user", "root", "--durable",
+                              "--mem", "512M", "--disk", "64M").stdout.decode().strip()
+
+    def tell(self):
+        session = self.new()
+        self.kept, self.ended = {session: []}, []
+        self.sh(session, "mkdir /srv/d")
+        for number in range(CHANGES):
+            asked = self.disk.position()
+            self.change_once(session, number)
+            answered = self.disk.position()
+            self.kept[session].append((asked, answered, self.sh(session, self.FILES)))
+        self.end = self.disk.position()
+        self.kill(session)
+
+    def change_once(self, session, number):
+        files = f"/v1/runs/{session}/files"
+        if number % 4 == 0:
+            answer = self.home.request("PUT", f"{files}/content?path=/srv/d/{number}",
+                                       os.urandom(30_000 * (number + 1)))
+        elif number % 4 == 1:
+            answer = self.home.request("POST", f"{files}/move", {
+                "from": f"/srv/d/{number - 1}", "to": f"/tmp/{number}"})
+        elif number % 4 == 2:
+            script = f"echo {number} >/output/o; echo {number} >>/etc/word; echo said {number}"
+            self.sh(session, script)
+            execs = self.home.request("GET", f"/v1/runs/{session}/execs").json["execs"]
+            self.ended.append((self.disk.position(), session, execs[-1]["number"],
+                               f"said {number}\n"))
+            return
+        else:
+            answer = self.home.request("DELETE", f"{files}?path=/tmp/{number - 2}")
+        if answer.status >= 300:
+            raise AssertionError(answer.body)
+
+    def after_start(self, position):
+        told = [one for one in self.ended if one[0] <= position]
+        lost = []
+        for _, session, number, said in told:
+            attached = self.home.tare("session", "attach", session, str(number))
+            if (attached.returncode, attached.stdout.decode()) != (0, said):
+                lost.append(f"exec {number}: {attached.returncode} {attached.stdout}")
+        return lost
+
+
 class PowerCut(unittest.TestCase):
     def setUp(self):
         if os.geteuid() != 0 or not os.path.exists("/dev/fuse"):
@@ -325,8 +380,18 @@ class PowerCut(unittest.TestCase):
             with self.subTest(moment=moment):
                 self.assertEqual(story.losses(moment, luck), [])
 
+    def test_what_a_durable_session_answered_is_there_whenever_the_power_goes(self):
+        story = self.story(kind=Changes)
+        luck = random.Random(7)
+        moments = luck.sample(story.moments(), min(len(story.moments()), max(4, CUTS // 2)))
+        moments += [luck.randrange(story.begin, story.end) for _ in range(max(2, CUTS // 3))]
+        for moment in moments:
+            with self.subTest(moment=moment):
+                self.assertEqual(story.losses(moment, luck), [])
+
     def test_a_store_or_a_daemon_that_forgot_to_sync_would_be_found(self):
-        for program, kind in itertools.product(("tare-store", "tared"), (Story, Nights, Versions)):
+        for program, kind in itertools.product(("tare-store", "tared"),
+                                               (Story, Nights, Versions, Changes)):
             with self.subTest(program=program, kind=kind):
                 shutil.rmtree(self.folder)
                 os.mkdir(self.folder)

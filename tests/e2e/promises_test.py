@@ -1,7 +1,7 @@
 """What a session has answered, and said, is there: over nights, and the death of any daemon.
 
 docs/sessions.md has the table. What a power cut leaves is in power_cut_test.py; what is left of a
-session whose launcher died, in hibernate_test.py.
+session whose launcher died, in hibernate_test.py, checkpoint_test.py and durable_test.py.
 """
 
 import os
@@ -22,10 +22,12 @@ def last_line(text):
     return int(lines[-1]) if lines else 0
 
 
-class Promises(harness.TareTest):
+class PromisesTest(harness.TareTest):
+    OPTIONS = ()
+
     def setUp(self):
         super().setUp()
-        self.session = self.home.must("session", "new").stdout.decode().strip()
+        self.session = self.home.must("session", "new", *self.OPTIONS).stdout.decode().strip()
         self.addCleanup(self.home.tare, "session", "kill", self.session)
 
     def sh(self, script):
@@ -43,6 +45,14 @@ class Promises(harness.TareTest):
     def state(self):
         return self.home.inspect(self.session)["state"]
 
+    def put(self, path, body):
+        return self.home.request("PUT", f"/v1/runs/{self.session}/files/content?path={path}", body)
+
+    def get(self, path):
+        return self.home.request("GET", f"/v1/runs/{self.session}/files/content?path={path}").body
+
+
+class Promises(PromisesTest):
     def counting(self):
         """Two that count at once; (their files, their numbers)."""
         files = ("one", "two")
@@ -110,15 +120,13 @@ class Promises(harness.TareTest):
     def test_what_was_answered_awake_outlives_tared_and_the_store(self):
         for name in ("tared", "tare-store"):
             body = os.urandom(100_000)
-            put = self.home.request("PUT", f"/v1/runs/{self.session}/files/content?path=put", body)
-            self.assertEqual(put.status, 200)
+            self.assertEqual(self.put("put", body).status, 200)
             harness.sigkill(self.home.program_pid(name))
             self.home.up()
             self.home.must("session", "exec", self.session, "--", "sh", "-c", "echo done >ended")
             harness.sigkill(self.home.program_pid(name))
             self.home.up()
-            got = self.home.request("GET", f"/v1/runs/{self.session}/files/content?path=put")
-            self.assertEqual(got.body, body)
+            self.assertEqual(self.get("put"), body)
             self.assertEqual(self.sh("cat ended; rm ended"), "done\n")
 
     def test_an_end_that_was_answered_is_kept_whatever_dies(self):
@@ -139,6 +147,80 @@ class Promises(harness.TareTest):
                 if names == ("tared",):
                     kept = self.home.must("artifacts", session).stdout.decode().split()
                     self.assertIn("o", kept)
+
+
+class Kept(PromisesTest):
+    """Of a durable session, and of any behind `session checkpoint`."""
+
+    OPTIONS = ("--durable",)
+
+    def end(self, *names):
+        for pid in [self.home.program_pid(name) for name in names]:
+            harness.sigkill(pid)
+        self.home.up()
+        harness.wait_until(lambda: self.state() in ("running", "hibernated"), "it has settled")
+
+    def test_whatever_dies_a_file_and_the_end_of_an_exec_that_were_answered_are_there(self):
+        daemons = ("tared", "tare-store", "tare-launcher")
+        for names in (*((name,) for name in daemons), daemons):
+            body = os.urandom(100_000)
+            self.assertEqual(self.put("put", body).status, 200)
+            self.end(*names)
+            self.assertEqual(self.get("put"), body, names)
+            said = self.sh("echo done >ended; echo told")
+            number = self.home.request("GET", f"/v1/runs/{self.session}/execs").json["execs"][-1]
+            self.end(*names)
+            self.assertEqual(self.sh("cat ended; rm ended"), "done\n", names)
+            self.assertEqual(self.said_by(str(number["number"])), said)
+
+    def test_what_a_checkpoint_was_answered_for_is_there_whatever_dies(self):
+        plain = self.home.must("session", "new").stdout.decode().strip()
+        durable, self.session = self.session, plain
+        for names in (("tared",), ("tare-store",), ("tare-launcher",),
+                      ("tared", "tare-launcher", "tare-store")):
+            self.sh(f"echo {names[0]}{len(names)} >>f")
+            self.home.must("session", "checkpoint", plain)
+            expected = self.sh("cat f")
+            self.end(*names)
+            self.assertEqual(self.sh("cat f"), expected)
+        self.home.must("session", "kill", plain)
+        self.session = durable
+
+    def test_tared_killed_at_any_call_of_a_durable_write_and_nothing_that_was_told_is_lost(self):
+        self.put("f", b"0")
+
+        def one(kill_before):
+            before = self.get("f")
+            body = os.urandom(8).hex().encode()
+            traced = stepper.Stepper(self.home.program_pid("tared"))
+            asked = harness.UnixConnection(self.home.path / "run/tared.sock")
+            asked.request("PUT", f"/v1/runs/{self.session}/files/content?path=f", body)
+            asked.sock.setblocking(False)
+
+            def answered():
+                try:
+                    return len(asked.sock.recv(1, harness.socket.MSG_PEEK)) >= 0
+                except (BlockingIOError, ConnectionResetError):
+                    return False
+
+            killed = traced.run_until(answered, kill_before)
+            acknowledged = not killed and asked.sock.recv(64).split()[1] == b"200"
+            asked.close()
+            self.end("tare-launcher")  # what is left is what is on the disk
+            found = self.get("f")
+            self.assertIn(found, (body,) if acknowledged else (before, body))
+            return traced.calls, found == body
+
+        count, written = one(0)
+        self.assertTrue(written)
+        tries = range(1, count + 1) if MANY else sorted({count * i // 8 for i in range(1, 8)} | {
+            count - back for back in (24, 16, 10, 6, 3, 1) if back < count})
+        print(f"tared: {count} system calls in a durable write; killed before {len(tries)}")
+        kept = 0
+        for number in tries:
+            with self.subTest(call=number):
+                kept += one(number)[1]
+        self.assertGreater(kept, 0)
 
 
 if __name__ == "__main__":
