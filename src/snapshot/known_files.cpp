@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <cstring>
 #include <set>
 #include <span>
 
@@ -50,8 +51,7 @@ Result<bool> KnownFiles::has(const std::string& path, int file, std::uint64_t si
     const std::size_t n = TRY(sys::read_at(file, ours_, offset).context(path));
     const auto same = sys::read_at(there->get(), std::span(theirs_).first(n), offset);
     if (n == 0 || !same || *same != n) return false;
-    if (!std::equal(ours_.begin(), ours_.begin() + static_cast<std::ptrdiff_t>(n), theirs_.begin()))
-      return false;
+    if (std::memcmp(ours_.data(), theirs_.data(), n) != 0) return false;
     offset += n;
   }
   return true;

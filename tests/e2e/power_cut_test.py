@@ -296,7 +296,9 @@ class Changes(Nights):
     def tell(self):
         session = self.new()
         self.kept, self.ended = {session: []}, []
-        self.sh(session, "mkdir /srv/d")
+        self.sh(session, """
+            mkdir -p /srv/d; echo 0 >/etc/word
+            for folder in /srv/d /tmp /output; do echo 0 >$folder/first; done""")
         for number in range(CHANGES):
             asked = self.disk.position()
             self.change_once(session, number)
