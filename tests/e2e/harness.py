@@ -115,6 +115,7 @@ class Home:
         self.tag = "tare-" + hashlib.sha256(str(self.path).encode()).hexdigest()[:12]
         self.environment = {"TARE_HOME": str(self.path), "PATH": os.environ["PATH"],
                             "LANG": "C.UTF-8"}
+        self.pool = None  # of `tare up`
 
     # ---- the CLI ----
 
@@ -173,7 +174,8 @@ class Home:
     # ---- the daemons ----
 
     def up(self):
-        return self.must("up", "--detach", "--port", "0")
+        waiting = [] if self.pool is None else ["--pool", str(self.pool)]
+        return self.must("up", "--detach", "--port", "0", *waiting)
 
     def down(self):
         return self.must("down")
@@ -264,6 +266,7 @@ class TareTest(unittest.TestCase):
     """A class of tests with daemons of its own: self.home."""
 
     starts_daemons = True
+    pool = None  # so many empty sandboxes wait at most; None: as users have it
 
     @classmethod
     def setUpClass(cls):
@@ -272,6 +275,7 @@ class TareTest(unittest.TestCase):
         if not (BIN / "tared").exists():
             raise AssertionError(f"no programs in {BIN}: build them, or set TARE_BIN_DIR")
         cls.home = Home()
+        cls.home.pool = cls.pool
         cls.addClassCleanup(cls.home.close)
         if cls.starts_daemons:
             cls.home.up()

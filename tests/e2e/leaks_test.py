@@ -37,13 +37,7 @@ WISHES = (
 
 
 class Leaks(harness.TareTest):
-    starts_daemons = False
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        # How many sandboxes wait follows what was asked for: tests/kernel/leaks_test.cpp has them.
-        cls.home.must("up", "--detach", "--port", "0", "--pool", "0")
+    pool = 0  # how many wait follows what was asked for: tests/kernel/leaks_test.cpp has them
 
     def one(self, number):
         """A whole life of one of the wishes, by a client of its own; its id and its last state."""

@@ -9,7 +9,6 @@ import errno
 import os
 import platform
 import threading
-import time
 import unittest
 
 import harness
@@ -17,7 +16,6 @@ import layers
 import stepper
 
 TRIES = 6
-SETTLE_S = 0.2
 # System calls of x86-64 that can fail for what is outside of the program, and how.
 MAKERS = {257: errno.EMFILE, 437: errno.ENFILE, 258: errno.ENOSPC, 428: errno.EMFILE,
           429: errno.EINVAL, 430: errno.ENOMEM, 431: errno.EINVAL, 432: errno.ENOSPC,
@@ -37,6 +35,8 @@ DAEMON = {257: errno.EMFILE, 437: errno.EMFILE, 319: errno.EMFILE, 293: errno.EM
 
 
 class Sleeps(harness.TareTest):
+    pool = 0  # each waking makes its sandbox, and nobody makes another one meanwhile
+
     def setUp(self):
         super().setUp()
         self.session = self.home.must("session", "new").stdout.decode().strip()
@@ -75,19 +75,12 @@ class Sleeps(harness.TareTest):
 
     def refused(self, pids, errors, which, adopts=None):
         """A waking with that fault: how many calls there were that can have one, the answer's
-        status, and did one have it? `adopts`: they are those of the first such process that `pids`
-        make, as in the Stepper."""
-        if adopts:  # none waits for what it is now, and none is being made for the pool
-            self.sh("date +%N >night")
-            self.home.must("session", "hibernate", self.session)
-            time.sleep(SETTLE_S)
-            pool = lambda: self.home.request("GET", "/v1/health").json["pool"]
-            harness.wait_until(lambda: pool()["making"] == 0, "a quiet pool")
+        status, and did one have it? `adopts`: they are those of such processes that `pids` make, as
+        in the Stepper."""
         traced = stepper.Stepper(*pids, mortal=True, adopts=adopts)
-        made = lambda: traced.pids[len(pids):len(pids) + 1]  # others are for the pool
         thread, answers = self.waking()
         traced.run_refusing(lambda: not thread.is_alive(), errors, which,
-                            of=lambda tid: not adopts or traced.known[tid] in made())
+                            of=lambda tid: not adopts or traced.known[tid] not in pids)
         thread.join()
         self.assertEqual(len(answers), 1, f"it died of it: {traced.refused}: {self.home.logs()}")
         answer, = answers
@@ -97,14 +90,12 @@ class Sleeps(harness.TareTest):
         self.wakes_whole()
         return traced.calls, answer.status, traced.refused is not None
 
-    def matrix(self, name, pids, errors, adopts=None, tries=TRIES):
+    def matrix(self, name, pids, errors, adopts=None):
         if platform.machine() != "x86_64":
             self.skipTest("the numbers of system calls are those of x86-64")
-        # Makers fill the pool, too.
-        whole = [self.refused(pids(), errors, 0, adopts) for _ in range(2)]
-        self.assertEqual([status for _, status, _ in whole], [200, 200])
-        count = min(whole)[0]
-        numbers = stepper.some(count, tries)
+        count, status, _ = self.refused(pids(), errors, 0, adopts)
+        self.assertEqual(status, 200)
+        numbers = stepper.some(count, TRIES)
         failed = met = 0
         for which in numbers:
             with self.subTest(call=which):
@@ -124,12 +115,11 @@ class Sleeps(harness.TareTest):
         self.matrix("maker", self.makers, MAKERS)
 
     def test_a_call_of_the_sandboxs_own_init_that_fails_costs_nothing(self):
-        """From when it is made until the session is awake. Many tries: now and then the first that
-        is made is one for the pool, whose end nobody notices."""
+        """From when it is made until the session is awake."""
         def is_init(pid):
             return harness.status_of(pid).get("NSpid", "").split()[-1:] == ["1"]
 
-        self.matrix("tare-init", self.makers, INIT, is_init, 4 * TRIES)
+        self.matrix("tare-init", self.makers, INIT, is_init)
 
     def test_a_call_of_tared_that_fails_costs_nothing(self):
         self.matrix("tared", lambda: [self.home.program_pid("tared")], DAEMON)
