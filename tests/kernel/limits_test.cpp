@@ -58,6 +58,8 @@ TEST(Limits, an_image_scratch_has_a_hard_byte_cap_and_costs_no_memory) {
   const auto written = std::stoull(result.out);
   EXPECT_LE(written, 128 * kMiB);
   EXPECT_GT(written, 100 * kMiB);
+  EXPECT_TRUE(result.ended.usage.disk_full);
+  EXPECT_FALSE(result.ended.usage.inodes_full);
 }
 
 TEST(Limits, inodes_are_capped_in_memory_and_in_an_image) {
@@ -72,6 +74,8 @@ TEST(Limits, inodes_are_capped_in_memory_and_in_an_image) {
     const auto made = std::stoull(result.out);
     EXPECT_LT(made, 512U) << disk;
     EXPECT_GT(made, 400U) << disk;
+    EXPECT_TRUE(result.ended.usage.inodes_full) << disk;
+    EXPECT_FALSE(result.ended.usage.disk_full) << disk;
   }
 }
 

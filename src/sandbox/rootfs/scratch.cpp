@@ -45,7 +45,7 @@ Result<> resize_scratch(int scratch, const model::Limits& limits) {
 void read_space(int scratch, model::Usage& usage) {
   struct statvfs space = {};
   if (::fstatvfs(scratch, &space) != 0) return;
-  usage.disk_full = space.f_bfree == 0;
+  usage.disk_full = space.f_bavail == 0;  // ext4 keeps some of f_bfree to itself
   usage.inodes_full = space.f_ffree == 0;
 }
 
