@@ -1,6 +1,7 @@
 """Environments built by commands in others, and forks of environments."""
 
 import json
+import time
 import unittest
 
 import harness
@@ -44,6 +45,7 @@ class BuildFrom(layers.EnvironmentsTest):
 
     def test_commands_that_change_nothing_leave_every_file_as_it_was(self):
         self.assert_status(self.build("ready", "true"), 0)  # it has /etc/passwd now
+        time.sleep(1.1)  # times are kept as seconds
         self.assert_status(self.build("same", "true", base="ready"), 0)
         self.assertEqual(self.show("same")["digest"], self.show("ready")["digest"])
         session = self.home.must("session", "new", "--env", "ready").stdout.decode().strip()

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "model/runner.h"
 #include "sandbox/plan/plan.h"
+#include "sys/entries.h"
 #include "sys/files.h"
 #include "sys/mountfs.h"
 
@@ -72,6 +73,17 @@ std::vector<std::string> lower_paths(const StageParts& parts) {
   return lowers;
 }
 
+// The overlay's root has the time of its upper: else each freeze would keep it as a change that
+// nobody made.
+Result<> give_time(const StageParts& parts, const std::string& upper) {
+  const std::string below = parts.layers.empty()
+                                ? (parts.host_root ? parts.skeleton->host
+                                                   : parts.skeleton->platform)
+                                : layer_path(parts.layers_dir, parts.layers.back());
+  const struct stat status = TRY(sys::stat_at(sys::kCwd, below).context("layer"));
+  return sys::set_mtime_at(sys::kCwd, upper, status.st_mtim.tv_sec).context("upper");
+}
+
 Result<sys::UniqueFd> make_overlay(const StageParts& parts, const std::string& scratch) {
   // fsconfig(2) takes 255 bytes, whatever the file system would: that is enough for kMaxLayers when
   // each is named from where they are, by its number alone.
@@ -84,6 +96,7 @@ Result<sys::UniqueFd> make_overlay(const StageParts& parts, const std::string& s
     TRY(attach(tree.get(), name));
     lower_option += name;
   }
+  TRY(give_time(parts, scratch + "/upper"));
   const InStage here = TRY(InStage::enter());
   sys::FsContext overlay = TRY(sys::FsContext::create("overlay"));
   TRY(overlay.set("lowerdir", lower_option));
