@@ -27,7 +27,7 @@ std::string_view next_part(std::string_view& rest) {
 
 Result<> remove_tree(const std::string& path, const std::string& run, SandboxFiles& files,
                      const fiber::Context& ctx) {
-  auto removed = files.run(run, "remove", {{"cache", path}}, {"1"}, ctx);
+  auto removed = files.run_unkept(run, "remove", {{"cache", path}}, {"1"}, ctx);
   if (removed || removed.error().code == Errc::not_found) return ok();
   return removed;
 }

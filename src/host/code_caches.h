@@ -6,8 +6,12 @@
 //
 // Owner: main. Loop thread only. All that is done inside is done by tare-files, as the sandbox's
 // user: what is hostile there harms its own sandbox alone. Errors: of SandboxFiles; a cache that is
-// not there is none. What never happens: a file is removed that no interpreter has named; more than
-// kMostCaches folders of V8's, or kPurgePatience, in one purge.
+// not there is none. Not seen: folders that are set in code or for one program, or that are a
+// default (docs/runners.md). In a durable session the next checkpoint has it: none is waited for,
+// as one would wait for the end of the swap. What never happens: a file is removed elsewhere than
+// in the folder that Python keeps for the runner's path (all of it, whoever put it there) and in
+// those that are named as Node names its own; more than kMostCaches of these, or kPurgePatience, in
+// one purge.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
 // The order of a swap's steps, and what each failure of one leaves behind. The steps themselves are
-// taken for real in tests/e2e (runner_swap_test.py, swap_faults_test.py, swap_refused_test.py).
+// taken for real in tests/e2e (runner_swap_test.py, swap_faults_test.py, swap_matrix_test.py).
 #include "host/runner_swap.h"
 
 #include <gmock/gmock.h>

@@ -290,13 +290,27 @@ Result<FileOperation> SandboxFiles::start(const std::string& run, std::string_vi
   return operation;
 }
 
-Result<> SandboxFiles::run(const std::string& run, std::string_view verb,
-                           const std::vector<Path>& paths, const std::vector<std::string>& rest,
-                           const fiber::Context& ctx) {
+Result<FileOperation> SandboxFiles::answered(const std::string& run, std::string_view verb,
+                                             const std::vector<Path>& paths,
+                                             const std::vector<std::string>& rest,
+                                             const fiber::Context& ctx) {
   auto operation = TRY(start(run, verb, paths, rest, ctx));
   TRY(operation.head(ctx));
   operation.done();
-  return operation.keep(ctx);
+  return operation;
+}
+
+Result<> SandboxFiles::run(const std::string& run, std::string_view verb,
+                           const std::vector<Path>& paths, const std::vector<std::string>& rest,
+                           const fiber::Context& ctx) {
+  return TRY(answered(run, verb, paths, rest, ctx)).keep(ctx);
+}
+
+Result<> SandboxFiles::run_unkept(const std::string& run, std::string_view verb,
+                                  const std::vector<Path>& paths,
+                                  const std::vector<std::string>& rest, const fiber::Context& ctx) {
+  TRY(answered(run, verb, paths, rest, ctx));
+  return ok();
 }
 
 Result<sys::UniqueFd> load_files_program() {

@@ -91,8 +91,16 @@ class SandboxFiles {
   // The same, for those that only answer; with keep().
   Result<> run(const std::string& run, std::string_view verb, const std::vector<Path>& paths,
                const std::vector<std::string>& rest, const fiber::Context& ctx);
+  // Without: what we do by ourselves, of which nobody has an answer. Also while the session gets
+  // another runner, when a checkpoint would wait for whoever waits for this.
+  Result<> run_unkept(const std::string& run, std::string_view verb, const std::vector<Path>& paths,
+                      const std::vector<std::string>& rest, const fiber::Context& ctx);
 
  private:
+  Result<FileOperation> answered(const std::string& run, std::string_view verb,
+                                 const std::vector<Path>& paths,
+                                 const std::vector<std::string>& rest, const fiber::Context& ctx);
+
   ExecService& execs_;
   Checkpoints& checkpoints_;
   const sys::UniqueFd& program_;

@@ -5,8 +5,13 @@ are taken for a source with the time of the old one."""
 import unittest
 from pathlib import Path
 
+import harness
 import swaps
 
+# What a session is given so that both have a cache, and a folder as Node names them there (Node has
+# made none here: before 22.1 it has no such cache).
+BOTH = ("-e", "PYTHONPYCACHEPREFIX=/home/agent/cache", "-e", "NODE_COMPILE_CACHE=/home/agent/v8")
+V8 = "v8/v22.12.0-x64-fb110d50-1000"
 # The argument is the folder with the source, in both.
 PYTHON = """\
 import sys
@@ -89,17 +94,14 @@ class Cache(swaps.SwapTest):
     def test_what_was_compiled_goes_with_the_old_one_and_nothing_else_does(self):
         """Also where the session has put something else in its place. V8's folders are named as
         Node names them."""
-        variables = ("-e", "PYTHONPYCACHEPREFIX=/home/agent/cache", "-e",
-                     "NODE_COMPILE_CACHE=/home/agent/v8")
-        session = self.compiled("purged", *variables)
+        session = self.compiled("purged", *BOTH)
         python = "/usr/bin/python3 /opt/tare/runner/main.py"
-        v8 = "v8/v22.12.0-x64-fb110d50-1000"
         kept = "echo own >own.py; PYTHONPATH=. /usr/bin/python3 -c 'import own'; " \
                "mkdir -p v8/src; echo kept >v8/src/file"
-        self.inside(session, f"{python}; {kept}; mkdir -p {v8}; echo code >{v8}/00000001")
+        self.inside(session, f"{python}; {kept}; mkdir -p {V8}; echo code >{V8}/00000001")
         files = lambda: self.inside(session, "find cache v8 -type f | sort").split()
         before = files()
-        kept = [name for name in before if not name.startswith(("cache/opt/tare/runner/", v8))]
+        kept = [name for name in before if not name.startswith(("cache/opt/tare/runner/", V8))]
         self.assertEqual(len(before) - len(kept), 2)
         self.assertIn("v8/src/file", kept)
         self.assertTrue([name for name in kept if name.startswith("cache/home/agent/own")])
@@ -107,7 +109,7 @@ class Cache(swaps.SwapTest):
             self.assertEqual(self.swap(session, f"purged@{version}").returncode, 0)
             self.assertEqual(files(), kept)
             self.assertEqual(self.inside(session, python), f"{version}\n")
-            self.inside(session, f"mkdir -p {v8}; echo code >{v8}/00000002")
+            self.inside(session, f"mkdir -p {V8}; echo code >{V8}/00000002")
         outside = "mkdir -p outside; echo kept >outside/file; rm -rf cache/opt v8; "
         for hostile in ("mkdir -p cache/opt/tare; ln -s /home/agent/outside cache/opt/tare/runner; "
                         "ln -s outside v8",
@@ -117,6 +119,26 @@ class Cache(swaps.SwapTest):
             self.assertEqual(self.swap(session, "purged@1").returncode, 0)
             self.assertEqual(self.inside(session, "cat outside/file; sh -c 'exit 0'"), "kept\n")
             self.assertEqual(self.runner_of(session), "purged@1")
+        self.home.must("session", "kill", session)
+
+    def test_a_durable_session_s_goes_too_and_no_checkpoint_is_waited_for(self):
+        """A checkpoint waits for the end of the swap, which must not wait for it in turn."""
+        session = self.compiled("durable", "--durable", *BOTH)
+        python = "/usr/bin/python3 /opt/tare/runner/main.py"
+        files = lambda: self.inside(session, "find cache v8 -type f -path cache/opt/\\* "
+                                             "-o -type f -path v8/\\* | sort").split()
+        for before, version in (1, 2), (2, 1):
+            self.assertEqual(self.inside(session, python), f"{before}\n")
+            self.inside(session, f"mkdir -p {V8}; echo code >{V8}/00000001; echo kept >v8/file")
+            self.assertEqual(len(files()), 3)
+            self.assertEqual(self.swap(session, f"durable@{version}").returncode, 0)
+            self.assertEqual(files(), ["v8/file"])
+        harness.sigkill(self.home.program_pid("tare-launcher"))
+        self.home.up()
+        self.assertEqual(files(), ["v8/file"])  # nor is it there again
+        said = harness.read_text(self.home.path / "log/tared.log").splitlines()
+        self.assertTrue([line for line in said if session in line])
+        self.assertEqual([line for line in said if session in line and "compiled code" in line], [])
         self.home.must("session", "kill", session)
 
 
