@@ -121,7 +121,8 @@ class Durable(sessions.SessionsTest):
         self.kill(session, fork)
 
     def test_killed_at_any_moment_nothing_that_was_answered_is_lost(self):
-        """SIGKILL of tared, tare-store and tare-launcher, at moments all over a checkpoint."""
+        """SIGKILL of tared, tare-store and tare-launcher, at moments all over a checkpoint; the
+        last three right behind the answer, each of another program."""
         session = self.new("--durable", "--user", "root")
         whole_s = []
         for _ in range(4):
@@ -129,14 +130,18 @@ class Durable(sessions.SessionsTest):
             self.put(session, "/root/f", b"0")
             whole_s.append(time.monotonic() - began)
         rounds = 90 if MANY else 18
-        answered = {}
+        programs = ("tared", "tare-store", "tare-launcher")
+        answered = dict.fromkeys(programs, 0)
         for number in range(1, rounds + 1):
-            name = ("tared", "tare-store", "tare-launcher")[number % 3]
+            name = programs[number % 3]
             pid = self.home.program_pid(name)
             before = self.get(session, "/root/f")
             with concurrent.futures.ThreadPoolExecutor(1) as pool:
                 asked = pool.submit(self.put, session, "/root/f", str(number).encode())
-                time.sleep(max(whole_s) * 1.2 * number / rounds)
+                if number > rounds - 3:
+                    concurrent.futures.wait([asked])
+                else:
+                    time.sleep(max(whole_s) * 1.2 * number / rounds)
                 harness.sigkill(pid)
                 try:
                     acknowledged = asked.result().status == 200
@@ -145,7 +150,7 @@ class Durable(sessions.SessionsTest):
             self.home.up()
             harness.wait_until(lambda: self.state(session) in ("running", "hibernated"),
                                "awake or asleep")
-            answered[name] = answered.get(name, 0) + acknowledged
+            answered[name] += acknowledged
             if name != "tare-launcher":
                 self.lose_launcher()  # what is left is what is on the disk
                 harness.wait_until(lambda: self.state(session) == "hibernated", "it sleeps on")
@@ -155,6 +160,9 @@ class Durable(sessions.SessionsTest):
             self.assertIn(found, (before, str(number).encode()), name)
             self.put(session, "/root/f", found)
         print(f"answered before the kill: {answered} of {rounds}")
+        for name in programs:  # of each: what was answered is there
+            self.assertGreater(answered[name], 0, name)
+        self.assertLess(sum(answered.values()), rounds)  # and some died in the midst of it
         self.home.must("env", "gc")
         self.home.must("env", "verify")
         self.kill(session)

@@ -7,6 +7,7 @@ With the host's interpreters; tests/interop/shipped_swap_test.py has Debian's.
 import json
 import shutil
 import threading
+import time
 import unittest
 
 import harness
@@ -102,15 +103,21 @@ class Shipped(runner_sdk_test.Calls):
         begun.stdin = None
         self.assertEqual(begun.stdout.readline(), b"begun\n")
         answers, over, command = [], threading.Event(), self.command(session, "answer")
+        spans = []  # of each: asked and answered
 
         def ask_on():
             while not over.is_set() or len(answers) < 2:
-                answers.append((len(answers), self.ask(session, len(answers), command)))
+                asked = time.monotonic()
+                answer = self.ask(session, len(answers), command)
+                spans.append((asked, time.monotonic()))
+                answers.append((len(answers), answer))
 
         asking = threading.Thread(target=ask_on)
         asking.start()
         harness.wait_until(lambda: answers, "the first answer")
+        began = time.monotonic()
         self.swap(session, self.new)
+        ended = time.monotonic()
         at_swap = len(answers)
         over.set()
         begun.communicate(timeout=harness.TIMEOUT_S)
@@ -122,6 +129,8 @@ class Shipped(runner_sdk_test.Calls):
         seen = [answer["generation"] for _, answer in answers if answer is not None]
         self.assertEqual(seen, sorted(seen))  # never the old one again
         self.assertEqual(seen[0], 1)
+        during = [span for span in spans if span[0] < ended and span[1] > began]
+        self.assertTrue(during, (spans, began, ended))
         print(f"{self.name}: {len(answers)} requests, {at_swap} of them answered or killed before "
               f"the swap was; generations {seen}")
         self.assertEqual(self.ask(session, 7), self.expected(7, 2))
