@@ -25,6 +25,7 @@ CHANGES = max(12, CUTS)
 class Story:
     """What was done on a disk, and what was acknowledged when: [(position, name, digest, sum)]."""
 
+    KINDS = ("environment",)  # of what only this story loses: how losses() begins its lines
     PROGRAMS = ("sh", "sleep", "cat", "head", "mkdir", "rm", "sha256sum")
 
     def __init__(self, disk, environment):
@@ -107,13 +108,17 @@ class Story:
                 continue
             shown = self.home.tare("env", "show", name, "--json")
             if shown.returncode != 0 or json.loads(shown.stdout)["digest"] != digest:
-                found.append(f"{name} is not there: {shown.stderr.decode()}")
+                found.append(f"environment: {name} is not there: {shown.stderr.decode()}")
             elif with_runs:
                 seen = self.home.must("run", "--env", name, "--", "sh", "-c",
                                       "cat /srv/*/data | sha256sum").stdout.decode()
                 if seen != content:
-                    found.append(f"{name} shows something else")
-        return found
+                    found.append(f"environment: {name} shows something else")
+        return found + self.own_losses(position)
+
+    def own_losses(self, _position):
+        """What is lost of what only a story of another kind has; also where more is lost."""
+        return []
 
 
 class Nights(Story):
@@ -123,6 +128,7 @@ class Nights(Story):
     with. What is in it before it first slept is not kept over the loss of the machine.
     """
 
+    KINDS = ("session",)
     FILES = "sha256sum /srv/*/* /tmp/* /output/* /etc/word 2>/dev/null"
 
     def tell(self):
@@ -161,10 +167,8 @@ class Nights(Story):
     def moments(self):
         return sorted({at for all in self.kept.values() for _, at, _ in all})
 
-    def losses_here(self, position, with_runs):
-        found = super().losses_here(position, with_runs)
-        if found:
-            return found
+    def own_losses(self, position):
+        found = []
         listed = json.loads(self.home.must("session", "list", "--json").stdout)
         there = {one["id"]: one for one in listed["sessions"]}
         for session, story in self.kept.items():
@@ -172,23 +176,31 @@ class Nights(Story):
             allowed = known[-1:] + [files for asked, at, files in story if asked < position < at]
             if session not in there:
                 if known:
-                    found.append(f"{session} is not there: {sorted(there)}")
+                    found.append(f"session: {session} is not there: {sorted(there)}")
                 continue
             if not allowed:
                 continue
             woken = self.home.tare("session", "exec", session, "--", "sh", "-c", self.FILES)
             if woken.stdout.decode() not in allowed and (known or woken.returncode == 0):
-                found.append(f"{session} woke with {woken.stdout.decode()}, not {allowed}: "
-                             f"{woken.stderr.decode()}")
-        if there:
-            self.kill(*there)
+                found.append(f"session: {session} woke with {woken.stdout.decode()}, not "
+                             f"{allowed}: {woken.stderr.decode()}")
         return found
+
+    def losses_here(self, position, with_runs):
+        found = super().losses_here(position, with_runs)
+        if found:
+            return found  # one that lacks a layer cannot be woken to end
+        listed = json.loads(self.home.must("session", "list", "--json").stdout)["sessions"]
+        if listed:
+            self.kill(*[one["id"] for one in listed])
+        return []
 
 
 class Versions(Story):
     """Versions of a runner are added, rolled out to an agent, and given to a session that has
     slept. self.told: [(asked, acknowledged, what, version)]."""
 
+    KINDS = ("add", "use", "swap")
     RUNNER = 'name = "step"\nversion = "{0}"\nentry = ["sh", "/opt/tare/runner/main.sh"]\n' \
              'handshake = ["sh", "-c", "echo \'{{\\"tare_runner\\":1}}\'"]\n'
     AGENT = 'name = "agent"\nenvironment = "box"\nrunner = "step"\nentry = "x"\n'
@@ -237,19 +249,17 @@ class Versions(Story):
         return known[-1:], [version for asked, at, of, version in self.told
                             if of == what and asked < position < at]
 
-    def losses_here(self, position, with_runs):
-        found = super().losses_here(position, with_runs)
-        if found:
-            return found
+    def own_losses(self, position):
+        found = []
         listed = json.loads(self.home.must("runner", "list", "--json").stdout)["runners"]
         there = [int(one["version"]) for one in listed]
         added, asked = self.allowed(position, "add")
         for version in range(added[0] + 1 if added else 0):
             if version not in there:
-                found.append(f"step@{version} is not there: {there}")
+                found.append(f"add: step@{version} is not there: {there}")
         for version in there:
             if version not in [*range(added[0] + 1 if added else 0), *asked]:
-                found.append(f"step@{version} is there: {there}")
+                found.append(f"add: step@{version} is there: {there}")
         return found + self.losses_of_use(position) + self.losses_of_swap(position)
 
     def losses_of_use(self, position):
@@ -258,11 +268,11 @@ class Versions(Story):
         if not used and history.returncode != 0:
             return []  # the agent is not there yet
         if history.returncode != 0:
-            return [f"no history: {history.stderr.decode()}"]
+            return [f"use: no history: {history.stderr.decode()}"]
         now = json.loads(history.stdout)["history"][0]["runner"]
         if now in [f"step@{version}" for version in [*(used or [0]), *asked]]:
             return []
-        return [f"the agent has {now}, not {used} or {asked}"]
+        return [f"use: the agent has {now}, not {used} or {asked}"]
 
     def losses_of_swap(self, position):
         had, asked = self.allowed(position, "swap")
@@ -276,11 +286,13 @@ class Versions(Story):
         self.home.tare("session", "kill", self.session)
         if seen in [[str(one), str(one), "slept", f"step@{one}"] for one in had + asked]:
             return []
-        return [f"the session woke with {seen}, not {had} or {asked}: {woken.stderr.decode()}"]
+        return [f"swap: it woke with {seen}, not {had} or {asked}: {woken.stderr.decode()}"]
 
 
 class Changes(Nights):
     """A durable session, in which files are put, moved and removed, and programs run."""
+
+    KINDS = ("session", "exec")
 
     def new(self):
         return self.home.must("session", "new", "--env", "box", "--user", "root", "--durable",
@@ -326,5 +338,5 @@ class Changes(Nights):
         for _, session, number, said in told:
             attached = self.home.tare("session", "attach", session, str(number))
             if (attached.returncode, attached.stdout.decode()) != (0, said):
-                lost.append(f"exec {number}: {attached.returncode} {attached.stdout}")
+                lost.append(f"exec: {number}: {attached.returncode} {attached.stdout}")
         return lost
