@@ -40,12 +40,25 @@ bool KnownFiles::is_alike(const ManifestEntry& known, std::uint64_t size,
   });
 }
 
+// A link to it has its length and its metadata, whatever the manifest says.
+Result<bool> KnownFiles::is_as_said(const ManifestEntry& known, int there) const {
+  const struct stat status = TRY(sys::stat_fd(there));
+  const EntryMetadata metadata{.mode = status.st_mode & 07777,
+                               .uid = status.st_uid,
+                               .gid = status.st_gid,
+                               .mtime_s = status.st_mtim.tv_sec,
+                               .xattrs = TRY(kept_xattrs(there))};
+  return S_ISREG(status.st_mode) &&
+         is_alike(known, static_cast<std::uint64_t>(status.st_size), metadata);
+}
+
 Result<bool> KnownFiles::has(const std::string& path, int file, std::uint64_t size,
                              const EntryMetadata& metadata, const OnProgress& progress) {
   const auto known = files_.find(path);
   if (known == files_.end() || !is_alike(known->second, size, metadata)) return false;
   const auto there = sys::open_beneath(root_.get(), path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  if (!there) return false;  // damaged: it is copied
+  if (!there || !TRY(is_as_said(known->second, there->get())))
+    return false;  // damaged: it is copied
   for (std::uint64_t offset = 0; offset < size;) {
     if (progress) TRY(progress(0, offset));
     const std::size_t n = TRY(sys::read_at(file, ours_, offset).context(path));

@@ -40,6 +40,7 @@ class KnownFiles {
  private:
   bool is_alike(const ManifestEntry& known, std::uint64_t size,
                 const EntryMetadata& metadata) const;
+  Result<bool> is_as_said(const ManifestEntry& known, int there) const;
 
   sys::UniqueFd root_;
   std::map<std::string, ManifestEntry, std::less<>> files_;

@@ -149,10 +149,11 @@ Result<Imported> LayerStore::publish_in(int folder, const std::string& name,
                                                               : conditions.secrets->set;
   mark(stage.get(), imported.layer.digest, searched);
   const bool there = sys::exists_at(layers_.get(), hex);
-  // All that is in the known layer was just compared, or is in its manifest.
+  // Of the known layer, what was linked was just compared, and nothing else.
   const bool known = conditions.known != nullptr &&
                      conditions.known->layer == imported.layer.digest;
-  imported.reused = there && (known || TRY(is_sound(imported.layer.digest, progress)));
+  imported.reused = there && TRY(is_sound(imported.layer.digest, progress,
+                                          known ? conditions.known : nullptr));
   if (!imported.reused) {
     TRY(sync_tree(stage.get(), summary.entries, durable_of(conditions.known)));
     auto placed = put_in_place(folder, name, hex, there);
@@ -171,8 +172,9 @@ Result<Imported> LayerStore::publish_in(int folder, const std::string& name,
   return imported;
 }
 
-Result<bool> LayerStore::is_sound(const std::string& digest, const OnProgress& progress) const {
-  auto verified = verify(digest, progress);
+Result<bool> LayerStore::is_sound(const std::string& digest, const OnProgress& progress,
+                                  const KnownContents* known) const {
+  auto verified = verify(digest, progress, known);
   if (verified) return verified->intact;
   if (verified.error().code != Errc::not_found) return std::move(verified).error();
   return Error{Errc::conflict,
@@ -301,7 +303,8 @@ Result<std::string> stranger_in(int layer) {
 
 }  // namespace
 
-Result<Verified> LayerStore::verify(const std::string& digest, const OnProgress& progress) const {
+Result<Verified> LayerStore::verify(const std::string& digest, const OnProgress& progress,
+                                    const KnownContents* known) const {
   const sys::UniqueFd layer = TRY(open_layer(digest));
   Verified verified;
   auto kept = sys::read_file_at(layer.get(), kManifest, kMaxManifestBytes);
@@ -313,7 +316,7 @@ Result<Verified> LayerStore::verify(const std::string& digest, const OnProgress&
     found += text;
     return ok();
   };
-  auto summary = write_manifest_of(root->get(), sink, progress);
+  auto summary = write_manifest_of(root->get(), sink, progress, nullptr, known);
   if (!summary) {
     if (summary.error().code != Errc::invalid) return std::move(summary).error();
     return Verified{false, summary.error().message};

@@ -78,8 +78,10 @@ class LayerStore {
   // Names in store/, layers/ and staging/ that no program of ours makes, in order. Nobody removes
   // them but people (and the sweep, what is in staging/).
   Result<Strays> strays() const;
-  // Computes the digest again, and names the first entry that differs.
-  Result<Verified> verify(const std::string& digest, const OnProgress& progress) const;
+  // Computes the digest again, and names the first entry that differs. What is in `known` is not
+  // read: its files there have just been compared.
+  Result<Verified> verify(const std::string& digest, const OnProgress& progress,
+                          const KnownContents* known = nullptr) const;
   // Its manifest, read-only. Nobody but root could open it again.
   Result<sys::UniqueFd> open_manifest(const std::string& digest) const;
   // A sealed copy of one of its regular files. Errors: not_found also for what is not a regular
@@ -99,7 +101,8 @@ class LayerStore {
   Result<bool> is_stray_in_layers(const std::string& name) const;
   // To be called when it is there. What it says of a damaged one is kept in staging/ until the next
   // start: runs may stand on it.
-  Result<bool> is_sound(const std::string& digest, const OnProgress& progress) const;
+  Result<bool> is_sound(const std::string& digest, const OnProgress& progress,
+                        const KnownContents* known) const;
   Result<> put_in_place(int folder, const std::string& name, const std::string& hex,
                         bool damaged_there) const;
   Result<Imported> publish_in(int folder, const std::string& name, const OnProgress& progress,

@@ -1,4 +1,5 @@
 // The real tare-store program, spoken to over its socket: privileges, protocol, imports.
+#include <filesystem>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -9,6 +10,7 @@
 namespace tare::snapshot {
 namespace {
 
+namespace fs = std::filesystem;
 using test::as_file;
 using test::eventually;
 using test::kLimits;
@@ -267,6 +269,58 @@ TEST_F(StoreServiceTest, collects_output_and_removes_the_run) {
   EXPECT_EQ(home_.stat("runs/" + kRun + "/output/report.md").st_uid, user.uid);
   EXPECT_TRUE(expect<Done>(c.call(RemoveRun{kRun})).ok());
   EXPECT_FALSE(home_.has("runs/" + kRun));
+}
+
+// What was compared with the known layer was linked; all else of it may be damaged all the same.
+TEST_F(StoreServiceTest, a_damaged_layer_is_exchanged_for_the_good_one_of_a_freeze_since_it) {
+  const sys::UniqueFd upper = home_.folder("upper"), folder = home_.folder("upper/d");
+  const sys::UniqueFd opaque = as_file(""), none = as_file("");
+  for (const char* name : {"upper/f", "upper/d/g", "upper/twice"}) home_.write(name, "content");
+  fs::create_hard_link(home_.path() + "/upper/twice", home_.path() + "/upper/again");
+  fs::create_symlink("f", home_.path() + "/upper/link");
+  StoreClient c = client();
+  const auto freeze = [&](const std::string& since) {
+    const int fds[] = {upper.get(), opaque.get(), none.get()};
+    Freeze wanted = freeze_of();
+    wanted.since = since;
+    return expect<Imported>(c.call(wanted, fds)).value();
+  };
+  const std::string digest = freeze("").layer.digest;
+  const auto is_intact = [&] {
+    return expect<Verified>(c.call(VerifyLayer{digest})).value().intact;
+  };
+  EXPECT_TRUE(freeze(digest).reused);
+  const std::string root = "store/layers/" + digest.substr(7) + "/root/";
+  const fs::path at = fs::path(home_.path()) / root;
+  // Its time stays.
+  const auto rewrite = [&](const char* name, const char* text) {
+    const auto time = fs::last_write_time(at / name);
+    home_.write(root + name, text);
+    fs::last_write_time(at / name, time);
+  };
+  const std::vector<std::pair<std::string, std::function<void()>>> damages = {
+      {"a byte", [&] { rewrite("f", "Content"); }},
+      {"longer", [&] { rewrite("f", "content, and more"); }},
+      {"missing", [&] { fs::remove(at / "d/g"); }},
+      {"a file's mode", [&] { fs::permissions(at / "f", static_cast<fs::perms>(0600)); }},
+      {"a folder's mode", [&] { fs::permissions(at / "d", static_cast<fs::perms>(0700)); }},
+      {"one of several names", [&] { rewrite("twice", "Content"); }},
+      {"a link",
+       [&] {
+         fs::remove(at / "link");
+         fs::create_symlink("d", at / "link");
+       }},
+      {"a stranger", [&] { home_.write(root + "d/stranger", "x"); }},
+  };
+  for (const auto& [what, damage] : damages) {
+    damage();
+    ASSERT_FALSE(is_intact()) << what;
+    const Imported again = freeze(digest);
+    EXPECT_FALSE(again.reused) << what;
+    EXPECT_EQ(again.layer.digest, digest) << what;
+    ASSERT_TRUE(is_intact()) << what;
+  }
+  EXPECT_TRUE(freeze(digest).reused) << "and a good one stays";
 }
 
 TEST_F(StoreServiceTest, many_clients_at_once_are_all_served) {
