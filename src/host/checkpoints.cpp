@@ -26,6 +26,13 @@ bool is_awake(const LiveRun& live) {
   return live.started && !live.hibernates() && !live.is_going() && !live.is_over();
 }
 
+bool has(const std::vector<std::string>& digests, const std::string& one) {
+  return std::ranges::find(digests, one) != digests.end();
+}
+bool is_of(const model::OwnLayers& own, const std::string& digest) {
+  return has(own.root, digest) || has(own.scratch, digest);
+}
+
 // What becomes of something that was done in its sandbox of that attempt, without a checkpoint.
 bool is_gone(const LiveRun& live, std::uint32_t attempt) {
   return live.run.attempt != attempt || live.hibernates() || live.is_over();
@@ -100,8 +107,14 @@ void Checkpoints::work(const std::shared_ptr<LiveRun>& live) {
 // `covers`: the last ticket that it answers.
 Result<> Checkpoints::make_one(LiveRun& live, std::uint64_t& covers, const fiber::Context& ctx) {
   Checkpointing& state = live.checkpointing;
-  const auto publishing = TRY(deps_.layers.publish(ctx));  // until it is recorded
-  TRY(live.changed.wait_until([&] { return !live.is_going() && !live.swapping; }, ctx));
+  // No sweep has to wait for what this waits for.
+  const auto may_stop = [&] { return !live.is_going() && !live.swapping && live.keeping == 0; };
+  LayerGate::Scope publishing;  // until it is recorded
+  do {
+    publishing = {};
+    TRY(live.changed.wait_until(may_stop, ctx));
+    publishing = TRY(deps_.layers.publish(ctx));
+  } while (!may_stop());
   const Error not_awake{Errc::conflict, live.run.id + " has ended, or gone to sleep, meanwhile"};
   if (!is_awake(live)) return not_awake;
   const std::uint64_t at_ms = deps_.clock.wall_ms();
@@ -130,9 +143,10 @@ Result<> Checkpoints::record(LiveRun& live, model::OwnLayers own, std::uint64_t 
   auto appended = TRY(deps_.records.run(
       [&](runs::Store& store) { return store.append_event(kTenant, live.run.id, event); }));
   if (live.run.state == model::RunState::running) live.run = std::move(appended.run);
-  // What is on the list from now on may be one of these, made again.
+  // What is on the list from now on may be one of these, made again; so may what will be, when
+  // another checkpoint, or a hibernation, takes the place of this one.
   std::erase_if(tidied, [&](const std::string& digest) {
-    return std::ranges::find(event.replaced, digest) != event.replaced.end();
+    return has(event.replaced, digest) || is_of(event.own, digest);
   });
   return ok();
 }
@@ -166,11 +180,13 @@ void Checkpoints::tidy() {
   const auto now = fiber::Clock::now();
   const std::vector<std::string> digests = replaced();
   if (digests.empty()) tidied_at_ = now;
-  if (digests.empty() || (digests.size() < kManyReplaced && now - tidied_at_ < kReplacedPatience))
-    return;
+  const bool at_once = digests.size() >= kManyReplaced && !tidy_failed_;
+  if (digests.empty() || (!at_once && now - tidied_at_ < kReplacedPatience)) return;
   tidying_ = true;
   tasks_.spawn([this, digests](const fiber::Context& ctx) {
-    if (auto removed = remove_replaced(digests, ctx); !removed && !ctx.cancelled())
+    auto removed = remove_replaced(digests, ctx);
+    tidy_failed_ = !removed;
+    if (!removed && !ctx.cancelled())
       deps_.log.info("layers of old checkpoints stay for now",
                      {{"error", removed.error().message}});
     tidied_at_ = fiber::Clock::now();
@@ -190,7 +206,8 @@ Result<> Checkpoints::remove_replaced(const std::vector<std::string>& digests,
   TRY(sweep_layers(sweep, false, ctx));
   for (const auto& live : runs_.sessions()) {
     for (const std::string& digest : live->run.checkpoint.replaced) {
-      if (std::ranges::find(digests, digest) != digests.end())
+      const auto& own = live->run.checkpoint.own;
+      if (has(digests, digest) && !(own && is_of(*own, digest)))  // made again: it stayed
         live->checkpointing.tidied.insert(digest);
     }
   }

@@ -53,8 +53,8 @@ class Checkpoints {
   const RunDeps& deps_;
   RunService& runs_;
   fiber::Clock::time_point tidied_at_ = {};
-  bool tidying_ = false;
-  fiber::TaskGroup tasks_;  // last: the fibers refer to the rest
+  bool tidying_ = false, tidy_failed_ = false;  // the last one
+  fiber::TaskGroup tasks_;                      // last: the fibers refer to the rest
 };
 
 }  // namespace tare::host

@@ -3,6 +3,10 @@
 namespace tare::host {
 
 Result<LayerGate::Scope> LayerGate::publish(const fiber::Context& ctx) {
+  auto held_back = changed_.wait_until([this] { return sweeps_ == 0 && waiting_ == 0; },
+                                       ctx.with_timeout(patience_));
+  if (!held_back && held_back.error().code != Errc::timeout) return std::move(held_back).error();
+  TRY(ctx.check());
   TRY(changed_.wait_until([this] { return sweeps_ == 0; }, ctx));
   return Scope(publishers_, changed_);
 }
@@ -12,7 +16,8 @@ Result<LayerGate::Scope> LayerGate::sweep(const fiber::Context& ctx, Sweep kind)
   if (refused())
     return Error{Errc::conflict,
                  "unused layers are being removed already: try again when that is done"};
-  const auto patience = ctx.with_timeout(kSweepPatience);
+  const auto patience = ctx.with_timeout(kind == Sweep::asked ? patience_ : patience_ / 5);
+  const Scope holding_back(waiting_, changed_);
   const auto alone = [&] { return refused() || (publishers_ == 0 && sweeps_ == 0); };
   auto waited = changed_.wait_until(alone, patience);
   if (!waited && waited.error().code == Errc::timeout) {

@@ -10,7 +10,10 @@
 //   auto sweep = TRY(gate.sweep(ctx));            // nobody publishes while it is held
 //   TRY(gate.readers_gone(ctx));                  // all that began to read before have ended
 //
-// Readers never wait. A publisher waits for a sweep; a sweep for publishers, kSweepPatience long.
+// Readers never wait. A publisher waits for a sweep; a sweep for the publishers that were there
+// before it, kSweepPatience long, a quiet one a fifth of it. Until then it holds back new ones:
+// those who publish all the time would never let it begin. None is held back longer than that by
+// sweeps that only wait, however many come one after the other.
 //
 // Owner: main. Loop thread only. Errors: Errc::cancelled; Errc::conflict for a second sweep, or one
 // that publishers keep waiting. What never happens: a publication and a sweep at the same time; a
@@ -31,7 +34,7 @@ class LayerGate {
  public:
   static constexpr std::chrono::seconds kSweepPatience{10};
 
-  LayerGate() = default;
+  explicit LayerGate(fiber::Duration patience = kSweepPatience) : patience_(patience) {}
   LayerGate(const LayerGate&) = delete;
   LayerGate& operator=(const LayerGate&) = delete;
 
@@ -63,15 +66,17 @@ class LayerGate {
 
   Scope read() { return {readers_[generation_], changed_}; }
   Result<Scope> publish(const fiber::Context& ctx);
-  // `asked`: by somebody, who rather waits for a quiet one than be refused for it.
+  // `asked`: by somebody, who rather waits for a quiet one than be refused for it. A quiet one is
+  // tried again later: it must not hold up those who publish for long.
   enum class Sweep : std::uint8_t { asked, quiet };
   Result<Scope> sweep(const fiber::Context& ctx, Sweep kind = Sweep::asked);
   Result<> readers_gone(const fiber::Context& ctx);
 
  private:
   std::uint64_t generation_ = 0;
-  std::map<std::uint64_t, std::size_t> readers_;  // by the generation they began in
-  std::size_t publishers_ = 0, sweeps_ = 0;
+  std::map<std::uint64_t, std::size_t> readers_;           // by the generation they began in
+  std::size_t publishers_ = 0, sweeps_ = 0, waiting_ = 0;  // the last: sweeps, to begin
+  const fiber::Duration patience_;
   Sweep kind_ = Sweep::asked;  // of the one under way
   fiber::Event changed_;
 };

@@ -80,6 +80,70 @@ TEST(LayerGate, a_publication_waits_for_a_sweep_and_a_second_sweep_is_refused) {
   });
 }
 
+// Those who publish all the time, each beginning before another ends, would never let it begin.
+TEST(LayerGate, a_sweep_that_waits_comes_before_publications_that_begin_later) {
+  in_fiber([](const fiber::Context& ctx) {
+    LayerGate gate;
+    std::string order;
+    auto before = std::optional(gate.publish(ctx).value());
+    fiber::TaskGroup tasks(ctx);
+    tasks.spawn([&](const fiber::Context& task) {
+      const auto sweep = gate.sweep(task);
+      EXPECT_TRUE(sweep.ok());
+      order += "s";
+      EXPECT_TRUE(fiber::sleep_for(5ms, task).ok());
+      order += "e";
+    });
+    fiber::yield();
+    tasks.spawn([&](const fiber::Context& task) {
+      EXPECT_TRUE(gate.publish(task).ok());
+      order += "p";
+    });
+    ASSERT_TRUE(fiber::sleep_for(5ms, ctx).ok());
+    before.reset();
+    tasks.join();
+    EXPECT_EQ(order, "sep");
+  });
+}
+
+TEST(LayerGate, a_publication_that_was_held_back_goes_on_when_the_sweep_gives_up) {
+  in_fiber([](const fiber::Context& ctx) {
+    for (const auto kind : {LayerGate::Sweep::asked, LayerGate::Sweep::quiet}) {
+      LayerGate gate(10ms);
+      const auto build = gate.publish(ctx).value();  // it takes its time
+      fiber::TaskGroup tasks(ctx);
+      bool gave_up = false;
+      tasks.spawn([&](const fiber::Context& task) {
+        EXPECT_EQ(gate.sweep(task, kind).error().code, Errc::conflict);
+        gave_up = true;
+      });
+      fiber::yield();
+      EXPECT_TRUE(gate.publish(ctx).ok());
+      EXPECT_TRUE(gave_up);
+      tasks.join();
+    }
+  });
+}
+
+TEST(LayerGate, however_many_sweeps_wait_one_after_the_other_a_publication_begins) {
+  in_fiber([](const fiber::Context& ctx) {
+    LayerGate gate(10ms);
+    const auto build = gate.publish(ctx).value();
+    bool begun = false;
+    fiber::TaskGroup tasks(ctx);
+    for (int i = 0; i < 2; ++i) {  // there is always one that waits
+      tasks.spawn([&, i](const fiber::Context& task) {
+        EXPECT_TRUE(fiber::sleep_for(i * 5ms, task).ok());
+        while (!begun) EXPECT_EQ(gate.sweep(task).error().code, Errc::conflict);
+      });
+    }
+    fiber::yield();
+    EXPECT_TRUE(gate.publish(ctx).ok());
+    begun = true;
+    tasks.join();
+  });
+}
+
 TEST(LayerGate, who_waits_for_readers_waits_for_those_before_and_not_for_those_after) {
   in_fiber([](const fiber::Context& ctx) {
     LayerGate gate;

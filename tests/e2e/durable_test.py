@@ -94,6 +94,39 @@ class Durable(sessions.SessionsTest):
         listed = json.loads(self.home.must("session", "list", "--json").stdout)["sessions"]
         self.kill(*[one["id"] for one in listed])
 
+    def test_sweeps_come_in_between_those_that_write_all_the_time(self):
+        store = self.home.path / "store/layers"
+        all_before = set(os.listdir(store))
+        busy = [self.new("--durable") for _ in range(3)]
+        stop, written = threading.Event(), [0] * 6
+
+        def write(worker):
+            while not stop.is_set():
+                body = f"{worker} {written[worker]}".encode()
+                answer = self.put(busy[worker % 3], f"/tmp/{worker}", body)
+                self.assertEqual(answer.status, 200, answer.body)
+                written[worker] += 1
+
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            writers = [pool.submit(write, worker) for worker in range(6)]
+            try:
+                for least in range(10, 50, 10):
+                    harness.wait_until(lambda: min(written) > least, "all write on")
+                    self.home.must("env", "gc")
+            finally:
+                stop.set()
+            for writer in writers:
+                writer.result()
+
+        def needed():
+            own = [self.home.inspect(one)["checkpoint"]["own_layers"] for one in busy]
+            return {digest.removeprefix("sha256:") for one in own
+                    for digest in one["root"] + one["scratch"]}
+
+        harness.wait_until(lambda: set(os.listdir(store)) - all_before == needed(),
+                           "what others have taken the place of is gone")
+        self.kill(*busy)
+
     def test_with_a_secret_in_its_files_the_answer_is_an_error_that_names_the_file(self):
         secret = b"sk-" + os.urandom(16).hex().encode()
         self.home.must("canary", "add", "key", data=secret)
