@@ -51,7 +51,7 @@ Result<> left_by(const LiveRun& live, std::uint32_t attempt) {
 Result<model::Run> Checkpoints::make(const std::string& id, const fiber::Context& ctx) {
   const auto live = TRY(live_session(runs_, id, ctx));
   if (live->hibernates()) return live->run;
-  if (live->run.checkpoint.own && !live->checkpointing.may_have_changed()) return live->run;
+  if (live->run.checkpoint.own && !live->may_have_changed()) return live->run;
   const InUse use(live);
   TRY(hold(live, live->run.attempt, ctx));
   return live->run;
@@ -77,7 +77,7 @@ Result<> Checkpoints::hold(const std::shared_ptr<LiveRun>& live, std::uint32_t a
 void Checkpoints::look_at(const std::shared_ptr<LiveRun>& live) {
   Checkpointing& state = live->checkpointing;
   const std::uint64_t interval_ms = live->run.request.checkpoint_interval_ms;
-  if (interval_ms == 0 || state.at_work || !is_awake(*live) || !state.may_have_changed()) return;
+  if (interval_ms == 0 || state.at_work || !is_awake(*live) || !live->may_have_changed()) return;
   if (fiber::Clock::now() - state.last < std::chrono::milliseconds(interval_ms)) return;
   ++state.asked;
   work(live);

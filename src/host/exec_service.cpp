@@ -117,6 +117,7 @@ Result<std::shared_ptr<LiveExec>> ExecService::create_while_changing(const std::
   auto live = std::make_shared<LiveExec>();
   live->use = InUse(sandbox);
   live->run = std::move(sandbox);
+  live->changing = Counted(*live->run, &LiveRun::changing);
   live->attempt = live->run->run.attempt;
   live->exec.run = run;
   live->exec.number = TRY(next_number(run));
@@ -253,6 +254,7 @@ void ExecService::drive(const LivePtr& live) {
     if (ctx.cancelled() || !keep_end(*live, ctx)) return;
     record_end(*live, ctx);
     live->use = {};
+    live->changing = {};
     table_.erase({live->exec.run, live->exec.number});
     if (live->run->ended || live->run->lost) last_numbers_.erase(live->exec.run);
     live->notify();

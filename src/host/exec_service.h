@@ -37,6 +37,7 @@ struct TransientExec {
   std::uint32_t sleeps = 0;  // which of its sandboxes
   InUse use;                 // as long as somebody waits for it
   Counted writing;           // of one that puts a file in place, until it has ended
+  Counted changing;          // of one that changes files, until it has ended
   bool changes_files = false;
   fiber::Event changed;
   std::optional<model::Outcome> ended;
@@ -80,7 +81,8 @@ class ExecService final : public ExecEvents {
     std::shared_ptr<TransientExec> exec;
   };
   Result<Started> start_transient(const std::string& run, const model::ExecSpec& spec,
-                                  const std::vector<int>& fds, const fiber::Context& ctx);
+                                  bool changes_files, const std::vector<int>& fds,
+                                  const fiber::Context& ctx);
   // Nobody waits for it any more: it is killed, if it has not ended.
   void drop_transient(const std::string& run, std::uint32_t number);
   // The same of one that ends by itself: it is given a minute for it.
@@ -116,6 +118,7 @@ class ExecService final : public ExecEvents {
   model::Outcome outcome_of(const LiveExec& live) const;
   void record_end(LiveExec& live, const fiber::Context& ctx);
   void send_later(sandbox::ToLauncher message);
+  static void count_change(LiveRun& run, Counted& changing);
 
   const RunDeps& deps_;
   RunService& runs_;

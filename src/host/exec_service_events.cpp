@@ -22,6 +22,7 @@ constexpr std::uint32_t kFirstTransient = 1U << 31;
 
 Result<ExecService::Started> ExecService::start_transient(const std::string& run,
                                                           const model::ExecSpec& spec,
+                                                          bool changes_files,
                                                           const std::vector<int>& fds,
                                                           const fiber::Context& ctx) {
   const auto sandbox = TRY(live_run(run, ctx));
@@ -46,6 +47,8 @@ Result<ExecService::Started> ExecService::start_transient(const std::string& run
   exec->run = sandbox;
   exec->sleeps = sandbox->sleeps;
   exec->use = InUse(sandbox);
+  exec->changes_files = changes_files;
+  if (changes_files) exec->changing = Counted(*sandbox, &LiveRun::changing);
   transients_[{run, number}] = exec;
   auto sent = deps_.launcher.send(
       sandbox::ExecMessage{run, number, false, spec.handed_in, false, true}, all, ctx);
@@ -70,6 +73,7 @@ void ExecService::drop_transient(const std::string& run, std::uint32_t number) {
   const auto found = transients_.find({run, number});
   if (found == transients_.end()) return;
   found->second->ended = model::Outcome{model::EndReason::killed, 0, 9, "nobody wants it any more"};
+  if (found->second->changes_files) count_change(*found->second->run, found->second->changing);
   found->second->changed.notify_all();
   transients_.erase(found);
   send_later(sandbox::ExecSignalMessage{run, number, 9});
@@ -85,6 +89,12 @@ void ExecService::let_end_transient(const std::string& run, std::uint32_t number
     if (still != transients_.end() && still->second == exec && !ctx.cancelled())
       drop_transient(run, number);
   });
+}
+
+// Of one that was `changing`, and has ended.
+void ExecService::count_change(LiveRun& run, Counted& changing) {
+  ++run.checkpointing.changes;
+  changing = {};
 }
 
 void ExecService::send_later(sandbox::ToLauncher message) {
@@ -136,6 +146,7 @@ ExecService::LivePtr ExecService::taken_up(const std::shared_ptr<LiveRun>& run,
   auto live = std::make_shared<LiveExec>();
   live->run = run;
   live->use = InUse(run);
+  live->changing = Counted(*run, &LiveRun::changing);
   live->durable = run->run.request.durable;
   live->attempt = run->run.attempt;
   live->exec = std::move(record);
@@ -178,6 +189,7 @@ void ExecService::on_execs_listed() {
   for (const auto& [key, exec] : transients_) {
     exec->ended = model::Outcome{model::EndReason::setup_failed, 0, 0, "the launcher was away"};
     exec->writing = {};
+    if (exec->changes_files) count_change(*exec->run, exec->changing);
     exec->changed.notify_all();
   }
   transients_.clear();
@@ -197,7 +209,8 @@ void ExecService::on_exec_ended(const sandbox::ExecEndedMessage& message) {
   const Key key{message.id, message.exec};
   if (const auto transient = transients_.find(key); transient != transients_.end()) {
     transient->second->ended = message.outcome;
-    if (transient->second->changes_files) ++transient->second->run->checkpointing.changes;
+    if (transient->second->changes_files)
+      count_change(*transient->second->run, transient->second->changing);
     transient->second->writing = {};
     transient->second->changed.notify_all();
     transient->second->run->changed.notify_all();
@@ -210,7 +223,7 @@ void ExecService::on_exec_ended(const sandbox::ExecEndedMessage& message) {
   if (found->ended) return;
   found->ended = message.outcome;
   found->told = true;
-  ++found->run->checkpointing.changes;
+  count_change(*found->run, found->changing);
   found->failed_step = message.failed_step;
   found->notify();
 }

@@ -22,7 +22,8 @@ namespace tare::host {
 struct LiveExec {
   model::Exec exec;
   std::shared_ptr<LiveRun> run;
-  InUse use;  // until its end is recorded
+  InUse use;         // until its end is recorded
+  Counted changing;  // until its end is told
   fiber::Event changed;
 
   std::optional<sandbox::ExecStartedMessage> started;

@@ -43,8 +43,8 @@ struct Checkpointing {
   std::uint64_t tried = 0;  // up to this one: answered; what is not kept could not be
   Error failure = {};       // of the last that could not
   bool at_work = false;     // a fiber makes them
-  // What may have changed its files, counted; how much of it was kept; processes that live in the
-  // background as of then. After a restart nobody knows.
+  // What may have changed its files and has ended, counted; how much of it was kept; processes that
+  // live in the background as of then. After a restart nobody knows.
   std::uint64_t changes = 1, kept_changes = 0;
   bool has_background = false;
   fiber::Clock::time_point last = fiber::Clock::now();  // made, or tried
@@ -52,8 +52,6 @@ struct Checkpointing {
   std::uint32_t whole_attempt = 0;
   // Of model::Checkpoint::replaced: those that were seen to.
   std::set<std::string> tidied;
-
-  bool may_have_changed() const { return changes != kept_changes || has_background; }
 };
 
 struct LiveRun {
@@ -102,6 +100,7 @@ struct LiveRun {
   // Files that are just being put in place in its sandbox; how many have it stand still or are
   // about to; how many make layers of it that are not recorded yet: one at a time.
   std::uint32_t writes = 0, standing = 0, keeping = 0;
+  std::uint32_t changing = 0;  // execs, and operations on its files that change some, under way
   Checkpointing checkpointing;
   // Of a session whose runner was changed, or is just being: what it has instead of the one in its
   // request.
@@ -153,6 +152,12 @@ struct LiveRun {
   bool ended_durably() const { return model::is_terminal(run.state); }
   // Its sandbox is gone or about to go, and it will not have another one.
   bool is_over() const { return ended || lost || kill_wanted || ended_durably(); }
+  // Since the last checkpoint. What is under way may have changed something at any moment, and is
+  // answered, or says so, before its end is told.
+  bool may_have_changed() const {
+    return changing > 0 || checkpointing.has_background ||
+           checkpointing.changes != checkpointing.kept_changes;
+  }
   bool hibernates() const { return run.state == model::RunState::hibernated; }
   // It goes to sleep, or sleeps and its sandbox is not gone yet.
   bool is_going() const {

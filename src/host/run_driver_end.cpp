@@ -66,10 +66,12 @@ model::RunEvent ended_early(const Error& why, std::uint64_t at_ms) {
 
 bool sleeps_on(const LiveRun& live, const model::RunEvent& end) {
   using model::EndReason;
-  const bool has_slept = live.run.attempt > 1 || !live.run.request.forked_from.empty() ||
-                         live.run.checkpoint.own ||
-                         (live.run.request.durable && live.run.started_ms > 0);
   const EndReason reason = end.outcome->reason;
+  // Nobody waits for the record of a start: where that is lost with the launcher, there was one.
+  const bool durable = live.run.request.durable &&
+                       (live.run.started_ms > 0 || reason == EndReason::launcher_lost);
+  const bool has_slept = live.run.attempt > 1 || !live.run.request.forked_from.empty() ||
+                         live.run.checkpoint.own || durable;
   const bool not_its_own = reason == EndReason::launcher_lost ||
                            reason == EndReason::setup_failed || reason == EndReason::daemon_error ||
                            reason == EndReason::killed;

@@ -67,6 +67,7 @@ TEST(SleepsOn, one_that_was_checkpointed_does_and_a_durable_one_that_has_run) {
   run = session(1);
   run.request.durable = true;
   EXPECT_FALSE(outlives(EndReason::setup_failed, false, run)) << "it cannot be made";
+  EXPECT_TRUE(outlives(EndReason::launcher_lost, false, run)) << "its start may not be on record";
   run.started_ms = 1;
   EXPECT_TRUE(outlives(EndReason::launcher_lost, true, run));
 }

@@ -274,8 +274,10 @@ Result<FileOperation> SandboxFiles::start(const std::string& run, std::string_vi
   sys::Pipe out = TRY(sys::make_pipe());
   TRY(sys::set_nonblocking(in.write.get(), true));
   TRY(sys::set_nonblocking(out.read.get(), true));
-  auto started = TRY(
-      execs_.start_transient(run, spec, {program_.get(), in.read.get(), out.write.get()}, ctx));
+  const bool changes_files = verb == "write" || verb == "remove" || verb == "move" ||
+                             verb == "mkdir";
+  auto started = TRY(execs_.start_transient(run, spec, changes_files,
+                                            {program_.get(), in.read.get(), out.write.get()}, ctx));
   operation.execs_ = &execs_;
   operation.run_ = run;
   operation.number_ = started.number;
@@ -283,8 +285,6 @@ Result<FileOperation> SandboxFiles::start(const std::string& run, std::string_vi
   operation.writes_ = verb == "write";
   operation.attempt_ = operation.exec_->run->run.attempt;
   operation.checkpoints_ = &checkpoints_;
-  operation.exec_->changes_files = verb == "write" || verb == "remove" || verb == "move" ||
-                                   verb == "mkdir";
   operation.in_ = std::move(in.write);
   operation.out_ = std::move(out.read);
   return operation;

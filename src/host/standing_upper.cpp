@@ -99,7 +99,13 @@ Result<> make_flat(std::vector<std::string>& own, std::size_t from,
 
 Result<StandingUpper> StandingUpper::stop(LiveRun& live, const RunDeps& deps,
                                           const fiber::Context& ctx) {
-  TRY(live.changed.wait_until([&] { return live.keeping == 0; }, ctx));
+  // Nor while its runner is exchanged: the launcher refuses it then. (Not before the exchange does
+  // a swap look whether it goes to sleep, or has ended; it then leaves it alone, or waits for
+  // that.)
+  const auto may_stand = [&] {
+    return live.keeping == 0 && (!live.swapping || live.is_going() || live.is_over());
+  };
+  TRY(live.changed.wait_until(may_stand, ctx));
   Counted alone(live, &LiveRun::keeping);
   Counted counted(live, &LiveRun::standing);
   // A file that is just being put in place may stand there under two names for a moment. One that

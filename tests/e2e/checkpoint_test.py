@@ -5,6 +5,8 @@ them. Sessions that answer only behind one are in durable_test.py.
 import concurrent.futures
 import json
 import os
+import subprocess
+import time
 import unittest
 
 import harness
@@ -151,6 +153,80 @@ class Checkpoint(sessions.SessionsTest):
         for one in (session, *forks):
             self.assertEqual(self.sh(one, "cat /root/f"), "1\n")
         self.kill(session, *forks)
+
+
+class UnderWay(sessions.SessionsTest):
+    """Of what has not ended yet a checkpoint holds what was said, or answered, before it."""
+
+    def detached(self, session, script):
+        self.home.must("session", "exec", "-d", session, "--", "sh", "-c", script)
+
+    def wait_for(self, session, path):
+        """By a look from inside that changes nothing."""
+        harness.wait_until(lambda: self.get(session, path) == b"x\n", f"{path} is there")
+
+    def test_what_an_exec_that_goes_on_has_written_is_in_the_checkpoint_that_is_asked_for(self):
+        session = self.new()
+        self.sh(session, "echo 1 >before")
+        self.checkpoint(session)  # nothing runs
+        self.checkpoint(session)
+        self.detached(session, "echo x >f; exec sleep 1000")
+        self.wait_for(session, "f")
+        self.checkpoint(session)
+        self.lose_launcher(session)
+        self.assertEqual(self.sh(session, "cat before f").split(), ["1", "x"])
+        self.kill(session)
+
+    def test_what_an_exec_says_after_it_wrote_it_is_in_the_checkpoint_that_is_asked_for_then(self):
+        session = self.new()
+        self.sh(session, "echo 0 >f")
+        self.checkpoint(session)
+        script = "n=1; while :; do echo $n >f; echo $n; n=$((n+1)); read next; done"
+        with self.home.popen("session", "exec", "-i", session, "--", "sh", "-c", script,
+                             stdin=subprocess.PIPE) as loop:
+            for round in range(6):
+                said = int(loop.stdout.readline())
+                self.checkpoint(session)
+                own = self.home.inspect(session)["checkpoint"]["own_layers"]["root"]
+                kept = layers.layer_folder(self.home, own[-1]) / "root/home/agent/f"
+                self.assertEqual(int(kept.read_text()), said)
+                loop.stdin.write(b"\n")
+                loop.stdin.flush()
+            said = int(loop.stdout.readline())
+            self.checkpoint(session)
+            self.lose_launcher(session)
+            loop.stdin.close()
+        self.assertEqual(int(self.sh(session, "cat f")), said)
+        self.kill(session)
+
+    def test_the_exec_that_woke_it_is_kept_by_itself_while_it_goes_on(self):
+        session = self.new("--checkpoint", "1s")
+        self.hibernate(session)
+        slept_ms = self.home.inspect(session).get("checkpoint", {}).get("at_ms", 0)
+        self.detached(session, "echo x >f; exec sleep 1000")
+        self.wait_for(session, "f")
+        said_ms = time.time() * 1000
+        harness.wait_until(
+            lambda: self.home.inspect(session).get("checkpoint", {}).get("at_ms", 0) > said_ms,
+            f"a checkpoint (the last: {slept_ms})")
+        self.lose_launcher(session)
+        self.assertEqual(self.sh(session, "cat f"), "x\n")
+        self.kill(session)
+
+    def test_a_file_that_was_answered_is_in_the_checkpoint_that_is_asked_for_right_behind(self):
+        session = self.new()
+        self.put(session, "f", b"0")
+        self.checkpoint(session)
+        # Without a program between the two: the end of the write is perhaps not told yet.
+        for number in range(1, 41):
+            body = str(number).encode()
+            self.assertEqual(self.put(session, "f", body).status, 200)
+            answer = self.home.request("POST", f"/v1/sessions/{session}/checkpoint")
+            self.assertEqual(answer.status, 200)
+            own = self.home.inspect(session)["checkpoint"]["own_layers"]["root"]
+            kept = layers.layer_folder(self.home, own[-1]) / "root/home/agent/f"
+            self.assertEqual(kept.read_bytes(), body)
+        self.kill(session)
 
 
 class ByItself(sessions.SessionsTest):
