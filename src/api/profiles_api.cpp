@@ -24,7 +24,8 @@ Result<> list_profiles(Services&, Exchange& exchange) {
                                   {"sockets", words(profile.sockets)},
                                   {"allowed", words(profile.allowed)},
                                   {"conditional", words(profile.conditional)},
-                                  {"refused", words(profile.refused)}});
+                                  {"refused", words(profile.refused)},
+                                  {"ignored", words(profile.ignored)}});
   }
   return reply_json(exchange, 200, JsonObject{{"profiles", std::move(profiles)}});
 }

@@ -46,7 +46,8 @@ std::string paragraph(std::string_view title, std::string_view text) {
 std::string profile_text(const Json& profile) {
   std::string out = printable(text_at(profile, {"name"})) + "\n";
   out += paragraph("", printable(text_at(profile, {"summary"}), 400));
-  for (const std::string_view part : {"capabilities", "sockets", "conditional", "refused"})
+  for (const std::string_view part :
+       {"capabilities", "sockets", "conditional", "refused", "ignored"})
     out += paragraph(part, joined(array_at(profile, part)));
   out += fmt::format("  {:<14}{} system calls\n", "allowed", array_at(profile, "allowed").size());
   return out;
@@ -64,7 +65,9 @@ Result<int> run_command(const ProfilesCommand& command, App& app, const fiber::C
       "A profile says what the processes of a run may ask of the kernel. None ever has a "
       "capability\n"
       "outside of its own user namespace. `conditional`: allowed with some arguments; `refused`:\n"
-      "answers EPERM, never kills; a call that is in no list answers ENOSYS. --json lists all.\n";
+      "answers an error, never kills; `ignored`: answers that it was done, and is not. A call that "
+      "is in\n"
+      "no list answers ENOSYS. --json lists all.\n";
   for (const Json& profile : array_at(answer.body, "profiles"))
     text += "\n" + profile_text(profile);
   TRY(app.print(text, ctx));

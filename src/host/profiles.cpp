@@ -22,8 +22,8 @@ constexpr Named kCapabilities[] = {{CAP_CHOWN, "CHOWN"},   {CAP_DAC_OVERRIDE, "D
                                    {CAP_FOWNER, "FOWNER"}, {CAP_SETGID, "SETGID"},
                                    {CAP_SETUID, "SETUID"}, {CAP_SYS_CHROOT, "SYS_CHROOT"}};
 constexpr Named kFamilies[] = {{AF_UNIX, "unix"},
-                               {AF_INET, "inet"},
-                               {AF_INET6, "inet6"},
+                               {AF_INET, "inet (TCP, UDP)"},
+                               {AF_INET6, "inet6 (TCP, UDP)"},
                                {AF_NETLINK, "netlink (routes only)"}};
 
 std::string_view summary_of(model::Profile profile) {
@@ -44,15 +44,17 @@ std::string_view summary_of(model::Profile profile) {
 // Which list a call belongs in.
 std::vector<std::string_view>& list_of(ProfileDescription& out, const sandbox::SyscallRule& rule) {
   if (!rule.cases.empty()) return out.conditional;
+  if (rule.otherwise == sandbox::Verdict::nothing) return out.ignored;
   return rule.otherwise == sandbox::Verdict::allowed ? out.allowed : out.refused;
 }
 
 void add_families(ProfileDescription& out, const sandbox::SyscallRule& rule) {
-  for (const sandbox::Case& one : rule.cases) {
-    for (const Named& family : kFamilies) {
-      if (one.tests.front().value == static_cast<std::uint64_t>(family.number))
-        out.sockets.push_back(family.name);
-    }
+  for (const Named& family : kFamilies) {
+    const bool some = std::ranges::any_of(rule.cases, [&](const sandbox::Case& one) {
+      const sandbox::ArgumentTest& test = one.tests.front();
+      return (static_cast<std::uint64_t>(family.number) & test.mask) == test.value;
+    });
+    if (some) out.sockets.push_back(family.name);
   }
 }
 
@@ -70,7 +72,7 @@ ProfileDescription describe(model::Profile profile) {
     list_of(out, rule).push_back(rule.name);
     if (rule.name == "socket") add_families(out, rule);
   }
-  for (auto* list : {&out.allowed, &out.conditional, &out.refused})
+  for (auto* list : {&out.allowed, &out.conditional, &out.refused, &out.ignored})
     std::sort(list->begin(), list->end());
   return out;
 }

@@ -15,8 +15,8 @@ struct ProfileDescription {
   std::vector<std::string_view> capabilities;  // of its own user namespace; without CAP_
   std::vector<std::string_view> sockets;       // families
   // System calls by name: always allowed; allowed with some arguments; refused with EPERM or ENOSYS
-  // whatever the arguments. Any other number answers ENOSYS.
-  std::vector<std::string_view> allowed, conditional, refused;
+  // whatever the arguments; answered as done, and not done. Any other number answers ENOSYS.
+  std::vector<std::string_view> allowed, conditional, refused, ignored;
 };
 
 ProfileDescription describe(model::Profile profile);

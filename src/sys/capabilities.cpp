@@ -43,6 +43,15 @@ Result<> keep_only_capabilities(std::uint64_t kept) {
   return ok();
 }
 
+Result<> raise_permitted_capabilities() {
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct data[2] = {};
+  if (::syscall(SYS_capget, &header, data) != 0) return sys_error(errno, "capget");
+  for (auto& half : data) half.effective = half.permitted;
+  if (::syscall(SYS_capset, &header, data) != 0) return sys_error(errno, "capset");
+  return ok();
+}
+
 namespace {
 
 Result<std::uint64_t> field(std::string_view status, std::string_view name, int base) {

@@ -31,6 +31,9 @@ constexpr std::uint64_t capability_mask(std::initializer_list<int> capabilities)
 // The bounding set becomes `kept` too. Needs SETPCAP unless the bounding set is already no larger.
 Result<> keep_only_capabilities(std::uint64_t kept);
 
+// What is permitted becomes effective, too: a change of the effective uid has taken it away.
+Result<> raise_permitted_capabilities();
+
 // From the text of /proc/<pid>/status.
 Result<CapabilitySets> parse_capability_status(std::string_view status);
 

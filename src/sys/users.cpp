@@ -2,6 +2,7 @@
 
 #include <grp.h>
 #include <pwd.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -11,6 +12,8 @@
 #include <memory>
 #include <optional>
 
+#include "base/check.h"
+#include "sys/capabilities.h"
 #include "sys/files.h"
 #include "sys/spawn.h"
 
@@ -86,6 +89,26 @@ Result<> become(const SystemUser& user) {
     return Error{Errc::internal, "could still become root after setuid"};
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return sys_error(errno, "no_new_privs");
   return ok();
+}
+
+Result<AsMaker> AsMaker::take(uid_t uid) {
+  AsMaker as;
+  if (uid == 0 || ::geteuid() != 0) return as;
+  as.parent_ = ::getppid();
+  if (::prctl(PR_GET_PDEATHSIG, &as.death_signal_, 0, 0, 0) != 0)
+    return sys_error(errno, "PR_GET_PDEATHSIG");
+  if (::setresuid(uid, uid, 0) != 0) return sys_error(errno, "setresuid");
+  as.taken_ = true;
+  TRY(raise_permitted_capabilities());
+  return as;
+}
+
+AsMaker::~AsMaker() {
+  if (!taken_) return;
+  CHECK(::setresuid(0, 0, 0) == 0);  // the saved id is 0: it cannot be refused
+  if (death_signal_ == 0) return;
+  (void)::prctl(PR_SET_PDEATHSIG, death_signal_, 0, 0, 0);
+  if (::getppid() != parent_) (void)::raise(death_signal_);
 }
 
 }  // namespace tare::sys

@@ -9,6 +9,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/result.h"
 
@@ -28,5 +29,28 @@ Result<SystemUser> own_user();
 // Drops groups, gid and uid for good; verifies that there is no way back. No-op when already that
 // user.
 Result<> become(const SystemUser& user);
+
+// For as long as it is there, what this process makes belongs to `uid`: its real and effective ids
+// are that one's, its capabilities stay what they are. For user namespaces: the kernel counts much
+// of what is inside against whoever made one, in limits that all of his share (inotify(7),
+// mq_overview(7), pending signals, locked memory). The process is root and single-threaded; does
+// nothing in one that is not root. The signal of its parent's death (prctl(2)), which a change of
+// ids takes away, is there again in the end, and comes then if the parent died meanwhile.
+class [[nodiscard]] AsMaker {
+ public:
+  static Result<AsMaker> take(uid_t uid);
+  AsMaker(AsMaker&& other) noexcept
+      : taken_(std::exchange(other.taken_, false)),
+        parent_(other.parent_),
+        death_signal_(other.death_signal_) {}
+  AsMaker& operator=(AsMaker&&) = delete;
+  ~AsMaker();
+
+ private:
+  AsMaker() = default;
+  bool taken_ = false;
+  pid_t parent_ = 0;
+  int death_signal_ = 0;
+};
 
 }  // namespace tare::sys

@@ -1,12 +1,19 @@
 // Bombs (ATTACKS.md S32): each is contained. Either the run ends with a reason that names the
 // limit, or the program is told by its own call which limit it met, and the run goes on. How long a
 // neighbour waits meanwhile is measured and printed by `./dev test full`, and never asserted.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <mqueue.h>
 #include <poll.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
+#include <optional>
+#include <thread>
+#include <vector>
 
 #include "attacks.h"
 #include "support/leaks.h"
@@ -34,11 +41,16 @@ constexpr Bomb kBombs[] = {
     {"memory", nullptr},
     {"files", "EMFILE"},
     {"eventfds", "EMFILE"},
-    {"epolls", "ELOOP"},
+    {"epolls", "EMFILE"},
+    {"epoll_depth", "ELOOP"},
     {"timers", "EAGAIN"},
     {"timerfds", "EMFILE"},
     {"signals", "EAGAIN"},
     {"mqueues", "EMFILE"},
+    {"inotify_instances", "EMFILE"},
+    {"terminals", "ENOSPC"},
+    {"requests", "ENOSYS"},
+    {"huge_pages", "ENOMEM"},
     {"sysv_shm", nullptr},
 };
 // The kernel's own memory for them counts: which limit comes first depends on its version.
@@ -122,29 +134,122 @@ TEST(Attack, S32_output_that_nobody_reads_waits_and_takes_no_memory_of_ours) {
   }
 }
 
+// ---- What the kernel counts for a user, or for whoever made the user namespace
+
+// Of each, the first takes all that it can get, and holds it.
+constexpr const char* kCounted[] = {"inotify_instances", "mqueues", "signals", "timers", "pipes",
+                                    "terminals"};
+
+// What it says it took before it was refused, in a sandbox of its own.
+long taken_by(TestLauncher& launcher, const char* bomb, std::optional<TestLauncher::Live>* held) {
+  model::SandboxSpec spec = bomb_spec(launcher, bomb);
+  spec.limits.memory_bytes = 256 * kMiB;
+  spec.limits.open_files = 1024;
+  auto live = launcher.launch(spec);
+  pollfd said = {live.out.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&said, 1, 60'000), 1) << bomb;
+  std::array<char, 128> text = {};
+  EXPECT_GT(::read(live.out.get(), text.data(), text.size() - 1), 0) << bomb;
+  const long taken = std::strtol(text.data(), nullptr, 10);
+  if (held != nullptr) {
+    held->emplace(std::move(live));
+  } else {
+    launcher.send(sandbox::KillMessage{live.id});
+    (void)launcher.finish(std::move(live));
+  }
+  return taken;
+}
+
+TEST(Attack, S32_what_one_has_taken_another_gets_as_well_and_so_does_the_host) {
+  TestLauncher launcher;
+  for (const char* bomb : kCounted) {
+    const long alone = taken_by(launcher, bomb, nullptr);
+    std::vector<std::optional<TestLauncher::Live>> first(4);
+    for (auto& one : first) EXPECT_GT(taken_by(launcher, bomb, &one), 0) << bomb;
+    EXPECT_GE(taken_by(launcher, bomb, nullptr), alone * 9 / 10) << bomb;
+    const sys::UniqueFd watcher(::inotify_init1(IN_CLOEXEC));
+    EXPECT_TRUE(watcher.valid()) << bomb;
+    const sys::UniqueFd queue(
+        static_cast<int>(::mq_open("/tare-test", O_RDWR | O_CREAT | O_CLOEXEC, 0600, nullptr)));
+    EXPECT_TRUE(queue.valid()) << bomb << ": " << std::strerror(errno);
+    (void)::mq_unlink("/tare-test");
+    const sys::UniqueFd terminal(::open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC));
+    EXPECT_TRUE(terminal.valid()) << bomb;
+    for (auto& one : first) {
+      launcher.send(sandbox::KillMessage{one->id});
+      (void)launcher.finish(std::move(*one));
+    }
+  }
+}
+
 // ---- The neighbour
 
-std::string neighbours_time(TestLauncher& launcher, const char* bomb) {
-  std::optional<TestLauncher::Live> live;
-  if (bomb != nullptr) {
-    model::SandboxSpec spec = bomb_spec(launcher, bomb);
+// A bomb that goes off again whenever it has ended, until it is ended itself: also one that its
+// memory limit ends, and one that floods whoever reads what it says.
+class Bombing {
+ public:
+  Bombing(TestLauncher& launcher, const char* bomb) : launcher_(launcher), bomb_(bomb) { go_off(); }
+
+  // It ends with the run of that id; whether the bomb was alive or was made then.
+  int until_ended(const std::string& id) {
+    bool quiet_ended = false;
+    while (!quiet_ended || live_) {
+      const auto message = launcher_.next();
+      const auto* ended = std::get_if<sandbox::EndedMessage>(&message);
+      if (ended == nullptr) continue;
+      const std::string which = ended->id;
+      launcher_.send(sandbox::ReleaseMessage{which});
+      if (which == id) {
+        quiet_ended = true;
+        if (live_) launcher_.send(sandbox::KillMessage{live_->id});
+        continue;
+      }
+      stop_reading();
+      live_.reset();
+      if (!quiet_ended) go_off();
+    }
+    return times_;
+  }
+
+ private:
+  void go_off() {
+    if (bomb_ == nullptr) return;
+    model::SandboxSpec spec = bomb_spec(launcher_, bomb_);
     spec.limits.cpu_millis = 1000;
     spec.limits.time_ms = 600'000;
-    live = launcher.launch(spec);
+    live_.emplace(launcher_.launch(spec));
+    readers_.emplace_back([fd = live_->out.get()] { (void)skip_to_end(fd); });
+    readers_.emplace_back([fd = live_->err.get()] { (void)skip_to_end(fd); });
+    ++times_;
   }
-  model::SandboxSpec steady = attack_spec(launcher, {"neighbour", "5"}, kAgent);
+  void stop_reading() {
+    for (std::thread& reader : readers_) reader.join();
+    readers_.clear();
+  }
+  static bool skip_to_end(int fd) {
+    std::array<char, 65536> ignored;
+    while (::read(fd, ignored.data(), ignored.size()) > 0) {
+    }
+    return true;
+  }
+
+  TestLauncher& launcher_;
+  const char* bomb_;
+  std::optional<TestLauncher::Live> live_;
+  std::vector<std::thread> readers_;
+  int times_ = 0;
+};
+
+std::string neighbours_time(TestLauncher& launcher, const char* bomb) {
+  Bombing bombing(launcher, bomb);
+  auto quiet = launcher.launch(attack_spec(launcher, {"neighbour", "5"}, kAgent));
   std::string said;
-  auto quiet = launcher.launch(steady);
-  said = read_to_end(quiet.out.get());
-  if (live) launcher.send(sandbox::KillMessage{live->id});
-  for (int ends = bomb != nullptr ? 2 : 1; ends > 0;) {
-    const auto message = launcher.next();
-    const auto* ended = std::get_if<sandbox::EndedMessage>(&message);
-    if (ended == nullptr) continue;
-    launcher.send(sandbox::ReleaseMessage{ended->id});
-    --ends;
-  }
-  return said;
+  std::thread reader([&] { said = read_to_end(quiet.out.get()); });
+  const int times = bombing.until_ended(quiet.id);
+  reader.join();
+  EXPECT_EQ(times > 0, bomb != nullptr);
+  if (!said.empty()) said.pop_back();
+  return said + " times " + std::to_string(times) + "\n";
 }
 
 TEST(Neighbour, how_long_its_steps_take_during_each_bomb) {
@@ -152,7 +257,8 @@ TEST(Neighbour, how_long_its_steps_take_during_each_bomb) {
   TestLauncher launcher;
   const std::string alone = neighbours_time(launcher, nullptr);
   std::printf("| %-10s | %s", "(none)", alone.c_str());
-  std::vector<const char*> names = {"page_cache", "dentries", "burns"};
+  std::vector<const char*> names = {"page_cache", "dentries",   "burns", "stdout",
+                                    "stderr",     "tiny_words", "syncs"};
   for (const Bomb& bomb : kBombs) names.push_back(bomb.name);
   names.insert(names.end(), std::begin(kEither), std::end(kEither));
   for (const char* name : names) {

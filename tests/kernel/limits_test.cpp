@@ -187,7 +187,7 @@ TEST(Limits, one_of_a_cgroup_that_cannot_be_armed_refuses_the_run) {
     const std::string first = control.folder + "/s0-1";  // slot 0, leased for the first time
     ASSERT_TRUE(sys::make_dir_at(sys::kCwd, first, 0755).ok());
     if (!fs::exists(first + "/" + std::string(control.setting.file))) {
-      EXPECT_FALSE(control.setting.required) << control.setting.file;
+      EXPECT_FALSE(control.setting.need == sandbox::Presence::always) << control.setting.file;
       ASSERT_EQ(::rmdir(first.c_str()), 0);
       continue;
     }
@@ -219,7 +219,8 @@ TEST(Limits, one_of_a_sandbox_that_waited_that_cannot_be_armed_refuses_the_run) 
     spec.limits.cpu_millis += 1;
     std::vector<BrokenControl> broken;
     for (const Control& control : controls_of(launcher.home(), spec.limits)) {
-      if (control.setting.controller != limit || !control.setting.required) continue;
+      if (control.setting.controller != limit || !control.setting.need == sandbox::Presence::always)
+        continue;
       for (const auto& cgroup : fs::directory_iterator(control.folder)) {
         if (cgroup.is_directory()) broken.emplace_back(cgroup.path(), control.setting.file);
       }

@@ -1,12 +1,13 @@
 #include "sandbox/cgroup/cgroup.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <utility>
@@ -117,8 +118,10 @@ Result<> read_controllers(Hierarchy& hierarchy) {
   return ok();
 }
 
-Result<CgroupRoot> CgroupRoot::open(const std::vector<Hierarchy>& needed, std::string_view tag) {
+Result<CgroupRoot> CgroupRoot::open(const std::vector<Hierarchy>& needed, std::string_view tag,
+                                    std::string swaps) {
   CgroupRoot root;
+  root.swaps_ = std::move(swaps);
   root.name_ = "tare-" + std::string(tag);
   for (const Hierarchy& hierarchy : needed) {
     if (hierarchy.unified && limits(hierarchy)) TRY(vacate(hierarchy.path));
@@ -254,10 +257,19 @@ sys::UniqueFd Cgroup::release() && {
 Result<> Cgroup::arm(const Folder& folder, const CgroupSetting& setting) const {
   if (!folder.hierarchy.has(setting.controller)) return ok();
   auto written = sys::write_control(folder.folder.get(), in(setting.file), setting.value);
-  const bool absent = !written && written.error().sys == ENOENT;
-  if (written || (absent && !setting.required)) return ok();
-  return std::move(written).error().context("cannot arm the limit " +
-                                            std::string(setting.controller));
+  if (written) return ok();
+  const auto refused = [&](Error why) {
+    return std::move(why).context("cannot arm the limit " + std::string(setting.controller));
+  };
+  if (written.error().sys != ENOENT || setting.need == Presence::always)
+    return refused(std::move(written).error());
+  if (setting.need == Presence::implied) return ok();
+  // Looked at only now: swap may be switched on at any time.
+  const auto swaps = sys::read_file_at(sys::kCwd, root_->swaps_, 65'536);
+  if (swaps && !has_swap(*swaps)) return ok();
+  return refused(Error{Errc::unavailable,
+                       "this host swaps, and its kernel does not limit that for a cgroup: switch "
+                       "swap off (swapoff -a), or boot with swapaccount=1"});
 }
 
 Result<> Cgroup::rearm(const model::Limits& from, const model::Limits& to) const {
@@ -281,11 +293,8 @@ Result<> Cgroup::watch_oom() {
   if (memory == nullptr) return Error{Errc::unavailable, "no memory controller"};
   const int folder = memory->folder.get();
   if (memory->hierarchy.unified) {
-    oom_ = sys::UniqueFd(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-    if (!oom_.valid()) return sys_error(errno, "inotify_init");
-    const std::string path = "/proc/self/fd/" + std::to_string(folder) + "/" + in("memory.events");
-    if (::inotify_add_watch(oom_.get(), path.c_str(), IN_MODIFY) < 0)
-      return sys_error(errno, "inotify memory.events");
+    oom_ = TRY(sys::open_at(folder, in("memory.events"), O_RDONLY));
+    see_oom();
     return ok();
   }
   oom_ = sys::UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -293,6 +302,18 @@ Result<> Cgroup::watch_oom() {
   const sys::UniqueFd control = TRY(sys::open_at(folder, in("memory.oom_control"), O_RDONLY));
   return sys::write_control(folder, in("cgroup.event_control"),
                             std::to_string(oom_.get()) + " " + std::to_string(control.get()));
+}
+
+short Cgroup::oom_events() const {
+  const Folder* memory = root_->with("memory");
+  return memory != nullptr && memory->hierarchy.unified ? POLLPRI : POLLIN;
+}
+
+// kernfs tells of what has changed since the file was last read, an eventfd of what was not.
+void Cgroup::see_oom() const {
+  std::array<char, 4096> ignored;
+  (void)::lseek(oom_.get(), 0, SEEK_SET);
+  (void)::read(oom_.get(), ignored.data(), ignored.size());
 }
 
 Result<sys::UniqueFd> Cgroup::clone_into() const {

@@ -37,7 +37,9 @@ Result<> read_controllers(Hierarchy& hierarchy);
 class [[nodiscard]] CgroupRoot {
  public:
   // Makes tare-<tag> in every needed hierarchy, and on v2 hands the controllers down to it.
-  static Result<CgroupRoot> open(const std::vector<Hierarchy>& needed, std::string_view tag);
+  // `swaps`: the kernel's list of what it swaps to.
+  static Result<CgroupRoot> open(const std::vector<Hierarchy>& needed, std::string_view tag,
+                                 std::string swaps = "/proc/swaps");
 
   // Moving a process between cgroups waits for every processor (0.3 to 30 ms, under a lock that all
   // other moves wait for) unless some hierarchy asks for quick moves (favordynmods, since 6.0: what
@@ -88,6 +90,7 @@ class [[nodiscard]] CgroupRoot {
   Result<std::string> processes_of(std::string_view name) const;
   std::vector<Folder> folders_;
   std::string name_;
+  std::string swaps_;
   sys::UniqueFd quick_moves_;
 };
 
@@ -118,9 +121,12 @@ class [[nodiscard]] Cgroup {
   Result<> attach(pid_t pid, Birth birth) const;
   // SIGKILL to everything inside, also while it forks. Returns before the processes are reaped.
   Result<> kill() const;
-  // Readable when the memory limit had to kill something (v1: eventfd; v2: inotify on
-  // memory.events).
+  // Tells when the memory limit had to kill something: oom_events() of poll(2) come (v1: an eventfd
+  // becomes readable; v2: POLLPRI of memory.events), until see_oom(). No inotify: of that root may
+  // have 128 in all.
   int oom_fd() const { return oom_.get(); }
+  short oom_events() const;
+  void see_oom() const;
   // How often it did; asks the kernel.
   std::uint64_t oom_kills() const;
   // CPU time, peak memory, throttled time.

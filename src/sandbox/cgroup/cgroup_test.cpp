@@ -88,20 +88,22 @@ model::Limits limits() {
 }
 
 TEST(Settings, the_same_limits_are_armed_on_v1_and_on_v2) {
-  EXPECT_THAT(cgroup_settings(limits(), CgroupVersion::v2),
-              ::testing::ElementsAre(CgroupSetting{"memory", "memory.max", "67108864", true},
-                                     CgroupSetting{"memory", "memory.swap.max", "0", false},
-                                     CgroupSetting{"memory", "memory.oom.group", "1", true},
-                                     CgroupSetting{"pids", "pids.max", "11", true},
-                                     CgroupSetting{"cpu", "cpu.max", "150000 100000", true}));
-  EXPECT_THAT(cgroup_settings(limits(), CgroupVersion::v1),
-              ::testing::ElementsAre(
-                  CgroupSetting{"memory", "memory.limit_in_bytes", "67108864", true},
-                  CgroupSetting{"memory", "memory.memsw.limit_in_bytes", "67108864", false},
-                  CgroupSetting{"memory", "memory.swappiness", "0", false},
-                  CgroupSetting{"pids", "pids.max", "11", true},
-                  CgroupSetting{"cpu", "cpu.cfs_period_us", "100000", true},
-                  CgroupSetting{"cpu", "cpu.cfs_quota_us", "150000", true}));
+  EXPECT_THAT(
+      cgroup_settings(limits(), CgroupVersion::v2),
+      ::testing::ElementsAre(CgroupSetting{"memory", "memory.max", "67108864", Presence::always},
+                             CgroupSetting{"memory", "memory.swap.max", "0", Presence::with_swap},
+                             CgroupSetting{"memory", "memory.oom.group", "1", Presence::always},
+                             CgroupSetting{"pids", "pids.max", "11", Presence::always},
+                             CgroupSetting{"cpu", "cpu.max", "150000 100000", Presence::always}));
+  EXPECT_THAT(
+      cgroup_settings(limits(), CgroupVersion::v1),
+      ::testing::ElementsAre(
+          CgroupSetting{"memory", "memory.limit_in_bytes", "67108864", Presence::always},
+          CgroupSetting{"memory", "memory.memsw.limit_in_bytes", "67108864", Presence::with_swap},
+          CgroupSetting{"memory", "memory.swappiness", "0", Presence::implied},
+          CgroupSetting{"pids", "pids.max", "11", Presence::always},
+          CgroupSetting{"cpu", "cpu.cfs_period_us", "100000", Presence::always},
+          CgroupSetting{"cpu", "cpu.cfs_quota_us", "150000", Presence::always}));
 }
 
 TEST(Settings, the_smallest_cpu_share_is_one_that_the_kernel_takes) {
@@ -138,8 +140,9 @@ class CgroupFixture {
     return sys::read_file_at(sys::kCwd, file(setting).string()).value_or("unreadable");
   }
   // The message of what was refused; "" when all is armed.
-  std::string refusal() const {
-    const auto opened = CgroupRoot::open(hierarchies_, "abc");
+  std::string refusal(std::string_view swaps = "Filename\n") const {
+    std::ofstream(root_ / "swaps") << swaps;
+    const auto opened = CgroupRoot::open(hierarchies_, "abc", root_ / "swaps");
     if (!opened) return "no root: " + opened.error().message;
     auto made = Cgroup::create(*opened, "s0-1", limits());
     if (!made) return made.error().message;
@@ -182,12 +185,28 @@ TEST(Cgroup, a_limit_whose_file_is_not_there_is_refused_by_name_unless_another_i
       const CgroupFixture fixture(version);
       fs::remove(fixture.file(setting));
       const std::string named = "cannot arm the limit " + std::string(setting.controller);
-      if (setting.required) {
+      if (setting.need == Presence::always) {
         EXPECT_THAT(fixture.refusal(), ::testing::StartsWith(named)) << setting.file;
       } else {
         EXPECT_EQ(fixture.refusal(), "") << setting.file;
       }
     }
+  }
+}
+
+TEST(Cgroup, where_the_host_swaps_a_limit_on_swap_that_is_not_there_is_refused) {
+  constexpr std::string_view kSwaps = "Filename\tType\n/swapfile file\t1048572\t0\t-2\n";
+  for (const CgroupVersion version : {CgroupVersion::v1, CgroupVersion::v2}) {
+    int limits_of_swap = 0;
+    for (const CgroupSetting& setting : cgroup_settings(limits(), version)) {
+      const CgroupFixture fixture(version);
+      EXPECT_EQ(fixture.refusal(kSwaps), "");
+      fs::remove(fixture.file(setting));
+      if (setting.need != Presence::with_swap) continue;
+      EXPECT_THAT(fixture.refusal(kSwaps), ::testing::HasSubstr("swapoff")) << setting.file;
+      ++limits_of_swap;
+    }
+    EXPECT_EQ(limits_of_swap, 1);
   }
 }
 

@@ -25,7 +25,7 @@ std::vector<CgroupSetting> cgroup_settings(const model::Limits& limits, CgroupVe
   if (version == CgroupVersion::v2) {
     return {
         {"memory", "memory.max", memory},
-        {"memory", "memory.swap.max", "0", false},  // absent without swap in the kernel
+        {"memory", "memory.swap.max", "0", Presence::with_swap},
         {"memory", "memory.oom.group", "1"},
         {"pids", "pids.max", pids_of(limits)},
         {"cpu", "cpu.max", quota + " " + period},
@@ -35,12 +35,17 @@ std::vector<CgroupSetting> cgroup_settings(const model::Limits& limits, CgroupVe
       {"memory", "memory.limit_in_bytes", memory},
       // Memory and swap together: equal to the limit means no swap. After limit_in_bytes, which it
       // may not undercut.
-      {"memory", "memory.memsw.limit_in_bytes", memory, false},
-      {"memory", "memory.swappiness", "0", false},
+      {"memory", "memory.memsw.limit_in_bytes", memory, Presence::with_swap},
+      {"memory", "memory.swappiness", "0", Presence::implied},
       {"pids", "pids.max", pids_of(limits)},
       {"cpu", "cpu.cfs_period_us", period},
       {"cpu", "cpu.cfs_quota_us", quota},
   };
+}
+
+bool has_swap(std::string_view proc_swaps) {
+  const std::size_t first = proc_swaps.find('\n');
+  return first != std::string_view::npos && first + 1 < proc_swaps.size();
 }
 
 }  // namespace tare::sandbox

@@ -139,7 +139,7 @@ Result<std::string> check_armed_limits(const Host& host) {
     for (const CgroupSetting& setting : cgroup_settings(limits, version)) {
       if (!hierarchy.has(setting.controller)) continue;
       auto value = read_control(host, hierarchy, name, setting.file);
-      if (!value && !setting.required) continue;
+      if (!value && setting.need != Presence::always) continue;
       if (!value) return std::move(value).error();
       const std::string said = std::string(setting.file) + " " + *value;
       if (*value != setting.value) {
@@ -160,7 +160,7 @@ Result<std::string> check_memory_limit(const Host& host) {
   const BoxEnd end = TRY(box.finish());
   if (end.answer) return Error{Errc::internal, "a process could use more than the limit"};
   constexpr int kEventMs = 1'000;
-  pollfd wait = {cgroup.oom_fd(), POLLIN, 0};
+  pollfd wait = {cgroup.oom_fd(), cgroup.oom_events(), 0};
   if (::poll(&wait, 1, kEventMs) != 1) return Error{Errc::internal, "the kernel sent no event"};
   if (cgroup.oom_kills() == 0) return Error{Errc::internal, "the kernel counted no kill"};
   return "a process that used " + std::to_string(kTooMuch) + "M of " +

@@ -261,7 +261,7 @@ int apply(const StepView& step, int input) {
     case Op::proc: return mount_proc(path);
     case Op::devpts:
       return outcome(::mount("devpts", path, "devpts", MS_NOSUID | MS_NOEXEC,
-                             "newinstance,ptmxmode=0666,mode=0620,gid=5"));
+                             "newinstance,ptmxmode=0666,mode=0620,gid=5,max=64"));
     case Op::mqueue: return outcome(::mount("mqueue", path, "mqueue", kQuiet, nullptr));
     case Op::mask_file: return mask_file(path);
     case Op::mask_dir: return mask_dir(path);

@@ -42,9 +42,9 @@ Result<std::unique_ptr<Launcher>> Launcher::create(LauncherConfig config, Launch
   return launcher;
 }
 
-Result<> Launcher::watch(int fd, Source source, std::uint32_t number) {
+Result<> Launcher::watch(int fd, Source source, std::uint32_t number, short events) {
   epoll_event event = {};
-  event.events = EPOLLIN;
+  event.events = static_cast<std::uint32_t>(events);  // epoll(7) has poll(2)'s numbers
   event.data.u64 = key_of(static_cast<std::uint32_t>(source), number);
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
     return sys_error(errno, "epoll_ctl");
@@ -86,10 +86,7 @@ void Launcher::on_sandbox(Source source, std::uint32_t number) {
   const auto found = sandboxes_.find(number);
   if (found == sandboxes_.end()) return;  // an event from before its end
   Sandbox& sandbox = *found->second;
-  if (source == Source::oom) {
-    if (!sandbox.ended()) sandbox.on_oom();
-    return;
-  }
+  if (source == Source::oom) return sandbox.on_oom();
   // Its death and its last words may come in one go, in any order.
   if (!sandbox.ended()) on_reports(number);
   if (source != Source::ended) return;

@@ -7,6 +7,8 @@
 // is served beside the first (the newer one replaces it: the old one is dead or about to be).
 #pragma once
 
+#include <poll.h>
+
 #include <deque>
 #include <map>
 #include <memory>
@@ -60,7 +62,7 @@ class [[nodiscard]] Launcher {
         makers_(tools_.making, *config_.log) {}
 
   enum class Source : std::uint32_t { listener, stop, client, maker, control, ended, oom };
-  Result<> watch(int fd, Source source, std::uint32_t number);
+  Result<> watch(int fd, Source source, std::uint32_t number, short events = POLLIN);
   void handle(Source source, std::uint32_t number);
   void on_sandbox(Source source, std::uint32_t number);
   void on_reports(std::uint32_t number);

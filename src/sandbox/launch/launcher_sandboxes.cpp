@@ -134,7 +134,10 @@ void Launcher::on_made(const Made& made, std::vector<sys::UniqueFd> fds, bool lo
   if (sandbox.is_made()) {
     Result<> watched = watch(sandbox.pidfd(), Source::ended, made.number);
     if (watched && usable) watched = watch(sandbox.control_fd(), Source::control, made.number);
-    if (watched && usable) watched = watch(sandbox.oom_fd(), Source::oom, made.number);
+    if (watched && usable) {
+      const Cgroup& cgroup = *sandbox.cgroup();
+      watched = watch(cgroup.oom_fd(), Source::oom, made.number, cgroup.oom_events());
+    }
     if (usable && !watched) usable = std::move(watched);
   }
   if (!usable) {

@@ -208,13 +208,11 @@ std::vector<DeniedMessage> Sandbox::denied() const {
 }
 
 void Sandbox::on_oom() {
+  cgroup_->see_oom();
+  if (ended()) return;
   // Without a kill it was a notification alone (v2 also tells of memory.high and the like).
   oom_looks_ = 0;
   look_for_oom_kill();
-  if (cause_) return;
-  std::array<char, 4096> ignored;
-  while (::read(cgroup_->oom_fd(), ignored.data(), ignored.size()) > 0) {
-  }
 }
 
 void Sandbox::look_for_oom_kill() {

@@ -95,7 +95,7 @@ class [[nodiscard]] Sandbox {
   pid_t pid() const { return init_.pid(); }
   int control_fd() const { return control_.get(); }
   int pidfd() const { return init_.pidfd(); }
-  int oom_fd() const { return cgroup_.has_value() ? cgroup_->oom_fd() : -1; }
+  const Cgroup* cgroup() const { return cgroup_.has_value() ? &*cgroup_ : nullptr; }
   bool started() const { return started_us_ > 0; }
   bool ended() const { return ended_.has_value(); }
   // When the wall time limit, or the patience with an ending sandbox, is over; CLOCK_MONOTONIC us,

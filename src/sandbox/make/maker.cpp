@@ -17,6 +17,7 @@
 #include "sys/memfd.h"
 #include "sys/process.h"
 #include "sys/seqpacket.h"
+#include "sys/users.h"
 
 namespace tare::sandbox {
 
@@ -131,7 +132,10 @@ Result<> Maker::clone_init(const MakeOrder& order, Making& making) {
   auto [ours, theirs] = TRY(sys::seqpacket_pair());
   const std::uint64_t net = order.base.network == model::Network::none ? CLONE_NEWNET : 0;
   const sys::UniqueFd into = clones_into_ ? TRY(making.cgroup->clone_into()) : sys::UniqueFd();
+  // Not root's: its limits for what is inside would be all sandboxes' together, and root's own.
+  std::optional<sys::AsMaker> owner(TRY(sys::AsMaker::take(order.uid_base)));
   auto init = sys::clone_sibling(kNamespaces | net, into.get());
+  if (!init || init->pid != 0) owner.reset();  // its child waits for ids of its own
   if (!init && into.valid()) {
     // Refused by this host (a domain that is threaded, a filter that knows no more than 64 bytes of
     // clone_args, ...): attached afterwards from now on. What else it may have been is told below.

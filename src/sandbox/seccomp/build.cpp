@@ -22,6 +22,7 @@ std::uint32_t answer_of(Verdict verdict) {
   switch (verdict) {
     case Verdict::allowed: return SECCOMP_RET_ALLOW;
     case Verdict::refused: return SECCOMP_RET_USER_NOTIF;
+    case Verdict::nothing: return SECCOMP_RET_ERRNO;
     case Verdict::absent: break;
   }
   return SECCOMP_RET_ERRNO | ENOSYS;

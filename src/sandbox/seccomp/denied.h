@@ -53,11 +53,24 @@ constexpr bool is_unknown_call(std::uint32_t number) {
 }
 
 // What a call that is refused and told answers. One that is unknown is answered as by a kernel
-// that is older than it, which its libraries know how to live with. A family of sockets that is not
-// to be had is so as on a kernel without it: libraries know that answer, and do without.
+// that is older than it, which its libraries know how to live with. So are sockets, asynchronous
+// I/O and huge pages that are not to be had: as on a kernel without them, or with none left.
 constexpr int error_of(const DeniedCall& call) {
   if (call.abi != CallAbi::x86_64 || is_unknown_call(call.number)) return ENOSYS;
-  return call.number == SYS_socket || call.number == SYS_socketpair ? EAFNOSUPPORT : EPERM;
+  switch (call.number) {
+    case SYS_socket:
+    case SYS_socketpair: return EAFNOSUPPORT;
+    case SYS_io_setup:
+    case SYS_io_destroy:
+    case SYS_io_getevents:
+    case SYS_io_pgetevents:
+    case SYS_io_submit:
+    case SYS_io_cancel: return ENOSYS;
+    case SYS_mmap:
+    case SYS_shmget: return ENOMEM;
+    case SYS_memfd_create: return EINVAL;
+    default: return EPERM;
+  }
 }
 
 }  // namespace tare::sandbox

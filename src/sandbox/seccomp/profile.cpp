@@ -1,9 +1,13 @@
 #include "sandbox/seccomp/profile.h"
 
+#include <linux/memfd.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/personality.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -30,8 +34,9 @@ SyscallRule only(std::uint32_t number, std::string_view name, std::vector<Case> 
   return {number, name, std::move(cases), Verdict::refused};
 }
 
-// Sockets by family. Netlink only for routes (getifaddrs needs it; the namespace has nothing but
-// lo).
+// Sockets by family. Of the internet only TCP and UDP: the kernel looks for a module for whatever
+// else is asked for, and asks for no capability. Netlink only for routes (getifaddrs needs it; the
+// namespace has nothing but lo).
 void socket_rules(model::Profile profile, std::vector<SyscallRule>& rules) {
   const auto family = [](int value) {
     return ArgumentTest{0, kLow32, static_cast<std::uint64_t>(value)};
@@ -39,8 +44,17 @@ void socket_rules(model::Profile profile, std::vector<SyscallRule>& rules) {
   std::vector<Case> families = {allow_if({family(AF_UNIX)})};
   rules.push_back(only(SYS_socketpair, "socketpair", families));
   if (profile != model::Profile::strict) {
-    families.push_back(allow_if({family(AF_INET)}));
-    families.push_back(allow_if({family(AF_INET6)}));
+    // One test for both: they differ in one bit.
+    static_assert(AF_INET6 == (AF_INET | 8) && (AF_INET & 8) == 0);
+    const ArgumentTest internet{0, kLow32 & ~std::uint64_t{8}, AF_INET};
+    constexpr std::uint64_t kType = 0xF;  // without SOCK_CLOEXEC and SOCK_NONBLOCK
+    for (const auto& [type, protocol] :
+         {std::pair(SOCK_STREAM, IPPROTO_IP), std::pair(SOCK_STREAM, IPPROTO_TCP),
+          std::pair(SOCK_DGRAM, IPPROTO_IP), std::pair(SOCK_DGRAM, IPPROTO_UDP)}) {
+      families.push_back(allow_if({internet,
+                                   {1, kType, static_cast<std::uint64_t>(type)},
+                                   {2, kLow32, static_cast<std::uint64_t>(protocol)}}));
+    }
     families.push_back(allow_if({family(AF_NETLINK), {2, kLow32, 0}}));
   }
   rules.push_back(only(SYS_socket, "socket", std::move(families)));
@@ -69,11 +83,19 @@ void argument_rules(std::vector<SyscallRule>& rules) {
   // A listener would let one process of the sandbox answer for the system calls of another.
   rules.push_back(
       only(SYS_seccomp, "seccomp", {allow_if({{1, SECCOMP_FILTER_FLAG_NEW_LISTENER, 0}})}));
-  // These put characters into a terminal's input (CVE-2017-5226).
+  // Two put characters into a terminal's input (CVE-2017-5226); the third gives it another line
+  // discipline, for which the kernel looks for a module.
   rules.push_back({SYS_ioctl,
                    "ioctl",
-                   {refuse_if({{1, kLow32, TIOCSTI}}), refuse_if({{1, kLow32, TIOCLINUX}})},
+                   {refuse_if({{1, kLow32, TIOCSTI}}), refuse_if({{1, kLow32, TIOCLINUX}}),
+                    refuse_if({{1, kLow32, TIOCSETD}})},
                    Verdict::allowed});
+  // Huge pages are not counted by the memory limit.
+  rules.push_back(only(SYS_mmap, "mmap", {allow_if({{3, MAP_HUGETLB, 0}})}));
+  rules.push_back(only(SYS_memfd_create, "memfd_create", {allow_if({{1, MFD_HUGETLB, 0}})}));
+  rules.push_back(only(SYS_shmget, "shmget", {allow_if({{2, SHM_HUGETLB, 0}})}));
+  rules.push_back({SYS_sync, "sync", {}, Verdict::nothing});
+  rules.push_back({SYS_syncfs, "syncfs", {}, Verdict::nothing});
 }
 
 }  // namespace

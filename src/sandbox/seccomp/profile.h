@@ -3,8 +3,9 @@
 //
 // A refused call is told, and answers EPERM or what denied.h says: a number without a rule, newer
 // than this table, is refused with ENOSYS, and so are i386 and x32 calls, all of them. One call is
-// absent: clone3, which libraries try at each thread's start and know how to live without. None
-// kills.
+// absent: clone3, which libraries try at each thread's start and know how to live without. sync and
+// syncfs do nothing and say that they did: they would write out what others have on the same disks.
+// None kills.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,7 @@ enum class Verdict : std::uint8_t {
   allowed,
   refused,  // told, and answered by tare-init: denied.h
   absent,   // ENOSYS, by the kernel alone, and not told
+  nothing,  // answered as done, by the kernel alone, and nothing is done
 };
 
 // A condition on one argument: (argument & mask) == value.

@@ -1,7 +1,9 @@
 #include <linux/audit.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -128,6 +130,19 @@ TEST(Filter, sockets_are_local_or_internet_and_netlink_only_for_routes) {
   }
   EXPECT_NE(verdict(SYS_socket, {AF_NETLINK, SOCK_RAW, 12}), kAllow);  // NETLINK_NETFILTER
   EXPECT_EQ(error_of({CallAbi::x86_64, SYS_socket}), EAFNOSUPPORT);
+  for (const std::uint64_t family : {AF_INET, AF_INET6}) {
+    for (const std::uint64_t flags : {0, SOCK_CLOEXEC | SOCK_NONBLOCK}) {
+      for (std::uint64_t type = 0; type < 16; ++type) {
+        for (std::uint64_t protocol = 0; protocol < 300; ++protocol) {
+          const bool tcp = type == SOCK_STREAM && (protocol == 0 || protocol == IPPROTO_TCP);
+          const bool udp = type == SOCK_DGRAM && (protocol == 0 || protocol == IPPROTO_UDP);
+          EXPECT_EQ(verdict(SYS_socket, {family, type | flags, protocol}),
+                    tcp || udp ? kAllow : kRefused)
+              << family << " " << type << " " << protocol;
+        }
+      }
+    }
+  }
   EXPECT_NE(verdict(SYS_socket, {AF_INET, SOCK_STREAM, 0}, Profile::strict), kAllow);
   EXPECT_EQ(verdict(SYS_socket, {AF_UNIX, SOCK_STREAM, 0}, Profile::strict), kAllow);
   // Only the low half of the register counts, as in the kernel.
@@ -135,18 +150,44 @@ TEST(Filter, sockets_are_local_or_internet_and_netlink_only_for_routes) {
   EXPECT_NE(verdict(SYS_socket, {0xFFFF'FFFF'0000'0000 | AF_PACKET, SOCK_RAW, 0}), kAllow);
 }
 
-TEST(Filter, a_terminal_cannot_be_typed_into) {
+TEST(Filter, a_terminal_cannot_be_typed_into_nor_given_another_discipline) {
   for (const std::uint64_t high : {std::uint64_t{0}, std::uint64_t{0xFFFF'FFFF'0000'0000}}) {
     EXPECT_NE(verdict(SYS_ioctl, {0, high | 0x5412}), kAllow);  // TIOCSTI
     EXPECT_NE(verdict(SYS_ioctl, {0, high | 0x541C}), kAllow);  // TIOCLINUX
+    EXPECT_NE(verdict(SYS_ioctl, {0, high | 0x5423}), kAllow);  // TIOCSETD
   }
   for (std::uint64_t request = 0x5000; request < 0x6000; ++request) {
-    if (request == 0x5412 || request == 0x541C) continue;
+    if (request == 0x5412 || request == 0x541C || request == 0x5423) continue;
     EXPECT_EQ(verdict(SYS_ioctl, {0, request}), kAllow) << request;
   }
   for (int bit = 0; bit < 32; ++bit) {
     EXPECT_EQ(verdict(SYS_ioctl, {0, 0x5412ULL ^ (1ULL << bit)}), kAllow) << bit;
   }
+}
+
+// What is done for every file system of the host, or counted for all of it, or not counted at all.
+TEST(Filter, what_reaches_beyond_the_sandbox_is_not_done) {
+  for (const int number : {SYS_sync, SYS_syncfs}) {
+    EXPECT_EQ(verdict(number), static_cast<std::uint32_t>(SECCOMP_RET_ERRNO)) << number;
+    EXPECT_EQ(verdict(number, {3}), static_cast<std::uint32_t>(SECCOMP_RET_ERRNO)) << number;
+  }
+  for (const int number : {SYS_io_setup, SYS_io_submit, SYS_io_destroy, SYS_io_getevents,
+                           SYS_io_pgetevents, SYS_io_cancel}) {
+    EXPECT_EQ(verdict(number, {1}), kRefused) << number;
+    EXPECT_EQ(error_of({CallAbi::x86_64, static_cast<std::uint32_t>(number)}), ENOSYS) << number;
+  }
+}
+
+TEST(Filter, huge_pages_are_not_to_be_had) {
+  EXPECT_EQ(verdict(SYS_mmap, {0, 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS}), kAllow);
+  EXPECT_EQ(verdict(SYS_mmap, {0, 4096, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB}), kRefused);
+  EXPECT_EQ(error_of({CallAbi::x86_64, SYS_mmap}), ENOMEM);
+  EXPECT_EQ(verdict(SYS_memfd_create, {0, 1}), kAllow);
+  EXPECT_EQ(verdict(SYS_memfd_create, {0, 1 | 4 | 21ULL << 26}), kRefused);
+  EXPECT_EQ(error_of({CallAbi::x86_64, SYS_memfd_create}), EINVAL);
+  EXPECT_EQ(verdict(SYS_shmget, {0, 4096, 01600}), kAllow);
+  EXPECT_EQ(verdict(SYS_shmget, {0, 4096, 01600 | 04000}), kRefused);
+  EXPECT_EQ(error_of({CallAbi::x86_64, SYS_shmget}), ENOMEM);
 }
 
 TEST(Filter, files_fifos_and_sockets_can_be_made_but_no_devices) {

@@ -14,6 +14,7 @@
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -173,12 +174,28 @@ void eventfds() {
   take_all([](long) { return ::eventfd(0, EFD_CLOEXEC); });
 }
 // Sets that watch sets: the kernel bounds the depth, and the number of paths.
-void epolls() {
+void epoll_depth() {
   take_all([last = -1](long) mutable {
     const int fd = ::epoll_create1(EPOLL_CLOEXEC);
     epoll_event event = {EPOLLIN, {}};
     if (fd >= 0 && last >= 0 && ::epoll_ctl(fd, EPOLL_CTL_ADD, last, &event) != 0) return -1;
     return last = fd;
+  });
+}
+// Each set watches each pipe.
+void epolls() {
+  std::vector<int> watched;
+  for (int i = 0; i < 60; ++i) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) == 0) watched.insert(watched.end(), {ends[0], ends[1]});
+  }
+  take_all([&](long) {
+    const int fd = ::epoll_create1(EPOLL_CLOEXEC);
+    for (const int one : watched) {
+      epoll_event event = {EPOLLIN | EPOLLOUT, {}};
+      if (fd >= 0 && ::epoll_ctl(fd, EPOLL_CTL_ADD, one, &event) != 0) return -1;
+    }
+    return fd;
   });
 }
 // Of all that is shown of the host, again and again: not bounded by what one can make.
@@ -254,6 +271,37 @@ void sysv_msg() {
     return errno == EAGAIN ? 0 : -1;
   });
 }
+void inotify_instances() {
+  take_all([](long) { return ::inotify_init1(IN_CLOEXEC); });
+}
+void terminals() {
+  take_all([](long) { return ::open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC); });
+}
+void requests() {
+  take_all([](long) {
+    unsigned long context = 0;
+    return static_cast<int>(::syscall(SYS_io_setup, 1024, &context));
+  });
+}
+void huge_pages() {
+  take_all([](long) {
+    constexpr std::size_t kHuge = 2 << 20;
+    void* at = ::mmap(nullptr, kHuge, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+    if (at == MAP_FAILED) return -1;
+    std::memset(at, 1, kHuge);
+    return 0;
+  });
+}
+void syncs() {
+  const int fd = ::open("/usr/bin", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  std::printf("0, then nothing\n");
+  std::fflush(stdout);
+  for (;;) {
+    ::sync();
+    (void)::syncfs(fd);
+  }
+}
 void mqueues() {
   take_all([](long n) {
     const std::string name = "/bomb-" + std::to_string(n);
@@ -288,6 +336,7 @@ const std::map<std::string, void (*)()> kBombs = {
     {"sockets", sockets},
     {"eventfds", eventfds},
     {"epolls", epolls},
+    {"epoll_depth", epoll_depth},
     {"watches", watches},
     {"timers", timers},
     {"timerfds", timerfds},
@@ -296,17 +345,15 @@ const std::map<std::string, void (*)()> kBombs = {
     {"sysv_sem", sysv_sem},
     {"sysv_msg", sysv_msg},
     {"mqueues", mqueues},
+    {"inotify_instances", inotify_instances},
+    {"terminals", terminals},
+    {"requests", requests},
+    {"huge_pages", huge_pages},
+    {"syncs", syncs},
     {"stdout", stdout_flood},
     {"stderr", stderr_flood},
     {"tiny_words", tiny_words},
 };
-
-std::uint64_t now_us() {
-  timespec now = {};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 +
-         static_cast<std::uint64_t>(now.tv_nsec) / 1000;
-}
 
 }  // namespace
 
@@ -315,34 +362,6 @@ int bomb(const std::string& name) {
   if (found == kBombs.end()) return 64;
   std::memset(piece, 'x', kPiece);
   found->second();
-  return 0;
-}
-
-// Every 2 ms: a call, a small file written and synced, a page of memory. From when it was due to
-// when it was done, so that coming late counts.
-int neighbour(int seconds) {
-  constexpr std::uint64_t kPeriodUs = 2000;
-  const int fd = ::open("/dev/shm/steady", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  std::vector<std::uint64_t> took;
-  std::uint64_t due = now_us();
-  const std::uint64_t end = due + static_cast<std::uint64_t>(seconds) * 1'000'000;
-  for (; due < end; due += kPeriodUs) {
-    const std::uint64_t now = now_us();
-    if (now < due) {
-      const timespec time = {0, static_cast<long>((due - now) * 1000)};
-      ::nanosleep(&time, nullptr);
-    }
-    void* page = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    std::memset(page, 1, 4096);
-    if (::getpid() < 0 || ::pwrite(fd, page, 4096, 0) != 4096 || ::fsync(fd) != 0) return 1;
-    ::munmap(page, 4096);
-    took.push_back(now_us() - due);
-  }
-  std::sort(took.begin(), took.end());
-  const auto at = [&took](double part) {
-    return took[static_cast<std::size_t>(part * static_cast<double>(took.size() - 1))];
-  };
-  std::printf("steps %zu p50 %lu p99 %lu max %lu\n", took.size(), at(0.5), at(0.99), took.back());
   return 0;
 }
 

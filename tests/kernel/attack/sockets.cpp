@@ -23,10 +23,12 @@ void families() {
     if (family == AF_UNIX) continue;
     for (const int type : {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET, SOCK_RAW, SOCK_RDM}) {
       const bool internet = family == AF_INET || family == AF_INET6;
-      if (internet && type != SOCK_RAW && type != SOCK_SEQPACKET && type != SOCK_RDM) continue;
-      for (const int protocol : {0, 1, 9, 12, 132, 255, 262}) {
+      for (const int protocol : {0, 1, 6, 9, 12, 17, 33, 58, 132, 136, 255, 262}) {
         const bool routes = family == AF_NETLINK && protocol == 0;
         if (routes) continue;  // getifaddrs: its own namespace's
+        const bool tcp = type == SOCK_STREAM && (protocol == 0 || protocol == 6);
+        const bool udp = type == SOCK_DGRAM && (protocol == 0 || protocol == 17);
+        if (internet && (tcp || udp)) continue;
         const int fd = ::socket(family, type | SOCK_CLOEXEC, protocol);
         report_fd("socket " + std::to_string(family) + " " + std::to_string(type) + " " +
                       std::to_string(protocol),
