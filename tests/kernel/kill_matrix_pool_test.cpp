@@ -74,6 +74,7 @@ TEST_F(WarmKillMatrix, sigkill_of_a_claimed_tare_init_ends_the_run_once) {
       EXPECT_THAT(outcome.reason, ::testing::AnyOf(EndReason::daemon_error, EndReason::exited))
           << described(outcome);
     }
+    EXPECT_EQ(outcome.exit_code, outcome.reason == EndReason::exited ? 7 : 0);
   });
 }
 
@@ -88,6 +89,7 @@ TEST_F(WarmKillMatrix, sigkill_of_a_claimed_program_before_its_call_ends_the_run
           << described(outcome);
     } else {
       EXPECT_EQ(outcome.reason, EndReason::exited);
+      EXPECT_EQ(outcome.exit_code, 7);
     }
   });
 }

@@ -1,6 +1,7 @@
 #include "live_work.h"
 
 #include <gmock/gmock.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -26,6 +27,18 @@ void expect_killed(const model::Outcome& outcome) {
   }
 }
 
+// Until nobody is at its other end.
+std::string said_on(int terminal) {
+  std::string said;
+  char part[256];
+  for (pollfd ready = {terminal, POLLIN, 0};;) {
+    EXPECT_EQ(::poll(&ready, 1, patience_ms(10'000)), 1);
+    const ssize_t n = ::read(terminal, part, sizeof part);
+    if (n <= 0) return said;
+    said.append(part, static_cast<std::size_t>(n));
+  }
+}
+
 // `echo out; exit 7`, or one that stays.
 class Exec : public Work {
  public:
@@ -42,10 +55,13 @@ class Exec : public Work {
   }
   int reports() const override { return stays_ ? 2 : 3; }
   std::uint32_t number() const override { return handle_.number; }
-  void lose() override { handle_ = {.number = handle_.number, .out = {}, .err = {}, .in = {}}; }
+  void lose() override {
+    if (spec_.terminal && session_.has_started(handle_.number))
+      (void)session_.started(handle_.number);
+    handle_ = {.number = handle_.number, .out = {}, .err = {}, .in = {}};
+  }
 
   void judge(const Fate& fate) override {
-    if (!fate.lives) return judge_dead();
     if (fate.tared) {
       std::map<std::uint32_t, ExecHandle> kept;
       (void)session_.list(&kept);
@@ -54,23 +70,35 @@ class Exec : public Work {
       if (found == kept.end()) return;
       handle_ = std::move(found->second);
     }
+    // One that had started before is in the list.
+    const bool is_told = spec_.terminal && !handle_.out.valid();
+    if (auto terminal = is_told ? session_.started(handle_.number) : std::nullopt)
+      handle_.out = std::move(*terminal);
+    if (!fate.lives) return judge_dead();
     const std::uint32_t number = handle_.number;
     const ExecResult result = session_.finish(std::move(handle_));
     EXPECT_TRUE(session_.list().empty()) << "exec " << number << " is there after its release";
-    if (fate.cut || fate.signalled) return expect_killed(result.outcome);
+    EXPECT_EQ(result.err, "");
+    if (fate.cut || fate.signalled) {  // before it has said anything
+      EXPECT_EQ(result.out, "");
+      return expect_killed(result.outcome);
+    }
     EXPECT_EQ(result.outcome.reason, EndReason::exited) << result.outcome.message;
     EXPECT_EQ(result.outcome.exit_code, 7);
-    if (!spec_.terminal) {
-      EXPECT_EQ(result.out, "out\n");
-    }
+    EXPECT_EQ(result.out, out());
   }
 
  private:
+  std::string out() const { return spec_.terminal ? "out\r\n" : "out\n"; }
+
   // Its end is that of the sandbox, unless it was told before; nobody holds its pipes.
   void judge_dead() {
-    if (spec_.terminal) return;
-    EXPECT_THAT(read_to_end(handle_.out.get()), AnyOf("", "out\n"));
-    EXPECT_EQ(read_to_end(handle_.err.get()), "");
+    if (!spec_.terminal) {
+      EXPECT_THAT(read_to_end(handle_.out.get()), AnyOf("", out()));
+      EXPECT_EQ(read_to_end(handle_.err.get()), "");
+    } else if (handle_.out.valid()) {
+      EXPECT_THAT(said_on(handle_.out.get()), AnyOf("", out()));
+    }
   }
 
   bool stays_;
@@ -110,6 +138,13 @@ class ExecKill : public Work {
 };
 
 // --- What keeps the whole sandbox still
+
+constexpr const char* kMakerDied = "the process that made it has ended";
+
+// Nobody has died who has a part in it: it is done.
+bool was_left_alone(const Fate& fate) {
+  return fate.lives && !fate.cut && !fate.makers && !fate.tared;
+}
 
 // The only answer of that kind; waits for it. Failures: there is none, or a second one.
 template <class Message>
@@ -159,9 +194,14 @@ class Stopping : public Work {
   void judge(const Fate& fate) override {
     if (fate.tared) {  // it goes on by itself
       (void)session_.list();
-    } else if (const auto answer = answer_in<sandbox::StoppedMessage>(session_);
-               fate.lives && answer && answer->error.empty()) {
-      launcher_.send(sandbox::GoOnMessage{session_.id()});
+    } else if (const auto answer = answer_in<sandbox::StoppedMessage>(session_); answer) {
+      const std::string& error = answer->error;
+      if (was_left_alone(fate)) {
+        EXPECT_EQ(error, "");
+      } else if (fate.lives) {
+        EXPECT_THAT(error, AnyOf("", kMakerDied));
+      }
+      if (fate.lives && error.empty()) launcher_.send(sandbox::GoOnMessage{session_.id()});
     }
     if (fate.lives) {
       EXPECT_EQ(session_.sh("echo moves").out, "moves\n");
@@ -219,6 +259,9 @@ class Swapping : public Work {
       (void)session_.list();
     } else {
       answer = answer_in<sandbox::SwappedMessage>(session_);
+    }
+    if (was_left_alone(fate)) {
+      EXPECT_EQ(answer ? answer->error : "", "");
     }
     if (!fate.lives) return;
     const bool touched = answer && !answer->error.empty() && answer->touched;

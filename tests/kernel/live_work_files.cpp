@@ -2,8 +2,11 @@
 // a file is never there by half.
 #include <gmock/gmock.h>
 #include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <utility>
 
 #include "file_operations.h"
@@ -32,6 +35,8 @@ struct Row {
   std::string before, after;
   std::string input = "";
   bool (*whole)(const Files&) = [](const Files& files) { return files.body.empty(); };
+  // Of a tare-files that died in the midst of it.
+  bool (*true_so_far)(const Files&) = [](const Files& files) { return files.body.empty(); };
   // What a tare-files that is dead may have left, beside these two: it begins so.
   std::string between = "";
   const char* wake = nullptr;
@@ -42,6 +47,13 @@ bool whole_list(const Files& files) {
   const std::vector<Listed> entries = files.entries();
   return entries.size() == kEntries + 1 && entries.back().name.empty();
 }
+bool true_text(const Files& files) { return kText.starts_with(files.body); }
+bool true_list(const Files& files) {
+  return std::ranges::all_of(files.entries(), [](const Listed& one) {
+    return one.name.empty() || std::ranges::all_of(one.name, ::isdigit);
+  });
+}
+bool true_watch(const Files&) { return true; }
 bool whole_watch(const Files& files) {
   const auto kinds = watched(files.body);
   return !kinds.empty() && kinds.back() == sandbox::WatchKind::gone;
@@ -76,14 +88,16 @@ const std::vector<Row>& rows() {
        .look = "wc -c < f",
        .before = "20000\n",
        .after = "20000\n",
-       .whole = whole_text},
+       .whole = whole_text,
+       .true_so_far = true_text},
       {.name = "list",
        .arguments = {"list", "/tmp/w", "1000"},
        .prepare = "i=0; while [ $i -lt 40 ]; do echo $i > $i; i=$((i+1)); done",
        .look = "ls -A | wc -l",
        .before = "40\n",
        .after = "40\n",
-       .whole = whole_list},
+       .whole = whole_list,
+       .true_so_far = true_list},
       {.name = "move",
        .arguments = {"move", "/tmp/w/f", "/tmp/w/g", "0"},
        .prepare = "echo old > f",
@@ -104,6 +118,7 @@ const std::vector<Row>& rows() {
        .before = "",
        .after = "",
        .whole = whole_watch,
+       .true_so_far = true_watch,
        .wake = "cd seen; echo x > a; mv a b; rm b; rmdir ../seen"},
   };
   return all;
@@ -174,6 +189,8 @@ class FileWork : public Work {
       const model::Outcome end = session_.ended(number_).outcome;
       if (fate.cut) {
         EXPECT_THAT(end.reason, AnyOf(EndReason::signalled, EndReason::setup_failed));
+        EXPECT_TRUE(end.reason == EndReason::setup_failed || end.signal == SIGKILL);
+        EXPECT_TRUE(error != 0U || row_.true_so_far(files_)) << row_.name << ": " << files_.body;
       } else {
         EXPECT_TRUE(whole) << row_.name << ": " << error.value_or(9999) << ", then "
                            << files_.body.size() << " bytes";
