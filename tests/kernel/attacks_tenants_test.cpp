@@ -261,6 +261,10 @@ void expect_nothing_is_left(const Home& home) {
     Tenant first(home);
     fresh = looked(first, "look");
     EXPECT_EQ(count_of(fresh, "MARK"), 0U) << fresh;
+    for (const char* file : {"a memfd", "a deleted file of holes"}) {
+      EXPECT_THAT(fresh, HasSubstr("in memory at first of " + std::string(file) + ": none\n"));
+      EXPECT_THAT(fresh, HasSubstr("in memory when read of " + std::string(file) + ": some\n"));
+    }
     const auto [kinds, found] = searched(looked(first, "control"));
     EXPECT_EQ(kinds, 14U);
     EXPECT_EQ(found, kinds);

@@ -169,14 +169,27 @@ class Look {
     ::munmap(planted, kPage);
   }
 
+  // What is in memory is quicker: of a new file that is nothing, whatever others have read.
+  void say_what_is_in_memory(const std::string& kind, const char* when, int fd, std::size_t size) {
+    void* pages = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
+    need(pages != MAP_FAILED, "map " + kind);
+    std::vector<unsigned char> there(size / kPage);
+    need(::mincore(pages, size, there.data()) == 0, "mincore");
+    ::munmap(pages, size);
+    const bool any = std::ranges::any_of(there, [](unsigned char one) { return (one & 1) != 0; });
+    std::printf("pages in memory %s of %s: %s\n", when, kind.c_str(), any ? "some" : "none");
+  }
+
   // A file's pages as they are, none of them written.
   void file_pages(const std::string& kind, int fd, std::size_t size) {
     need(fd >= 0 && ::ftruncate(fd, static_cast<off_t>(size)) == 0, "make " + kind);
+    say_what_is_in_memory(kind, "at first", fd, size);
     void* pages = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     need(pages != MAP_FAILED, "map " + kind);
     if (plant_) mark_.fill(static_cast<char*>(pages) + size / 2, kMarkBytes);
     say(kind, search(pages, size));
     ::munmap(pages, size);
+    say_what_is_in_memory(kind, "when read", fd, size);
   }
 
   static int deleted_file() {
