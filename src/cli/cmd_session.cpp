@@ -1,6 +1,9 @@
 // tare session new|list|kill: sandboxes that live until they are ended, for exec, shell and files.
-#include <fmt/core.h>
+#include <algorithm>
 
+#include <fmt/format.h>
+
+#include "base/bytes.h"
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/each.h"
@@ -48,6 +51,19 @@ Result<Json> wait_running(App& app, const std::string& id, const fiber::Context&
   }
 }
 
+// What is kept of it while it is awake, and the last checkpoint: "durable, 3s ago". Asleep, all is.
+std::string checkpoint_text(const Json& run, std::uint64_t now_ms) {
+  std::vector<std::string> words;
+  if (flag_at(run, {"request", "durable"})) words.emplace_back("durable");
+  if (const auto each_ms = number_at(run, {"request", "checkpoint_interval_ms"}); each_ms > 0)
+    words.push_back("every " + format_duration(each_ms));
+  const bool awake = text_at(run, {"state"}) == "running";
+  const auto at_ms = number_at(run, {"checkpoint", "at_ms"});
+  if (awake && at_ms > 0) words.push_back(age_text(at_ms, now_ms) + " ago");
+  if (awake && !text_at(run, {"checkpoint", "fault"}).empty()) words.emplace_back("failing");
+  return fmt::format("{}", fmt::join(words, ", "));
+}
+
 }  // namespace
 
 Result<int> run_command(const SessionNewCommand& command, App& app, const fiber::Context& ctx) {
@@ -70,14 +86,22 @@ Result<int> run_command(const SessionListCommand& command, App& app, const fiber
     TRY(app.print(pretty_text(answer.body), ctx));
     return kExitOk;
   }
-  Table table({"ID", "ENVIRONMENT", "STATE", "AGE", "USER", "PROFILE"});
   const std::uint64_t now_ms = app.clock.wall_ms();
-  for (const Json& run : array_at(answer.body, "sessions")) {
-    table.add({printable(text_at(run, {"id"})),
-               printable(text_at(run, {"request", "environment"}), 32),
-               printable(text_at(run, {"state"})), age_text(number_at(run, {"created_ms"}), now_ms),
-               printable(text_at(run, {"request", "user"})),
-               printable(text_at(run, {"request", "profile"}))});
+  const JsonArray& sessions = array_at(answer.body, "sessions");
+  const bool any_kept = std::ranges::any_of(
+      sessions, [&](const Json& run) { return !checkpoint_text(run, now_ms).empty(); });
+  std::vector<std::string> header = {"ID", "ENVIRONMENT", "STATE", "AGE", "USER", "PROFILE"};
+  if (any_kept) header.emplace_back("CHECKPOINT");
+  Table table(std::move(header));
+  for (const Json& run : sessions) {
+    std::vector<std::string> row = {printable(text_at(run, {"id"})),
+                                    printable(text_at(run, {"request", "environment"}), 32),
+                                    printable(text_at(run, {"state"})),
+                                    age_text(number_at(run, {"created_ms"}), now_ms),
+                                    printable(text_at(run, {"request", "user"})),
+                                    printable(text_at(run, {"request", "profile"}))};
+    if (any_kept) row.push_back(checkpoint_text(run, now_ms));
+    table.add(std::move(row));
   }
   TRY(app.print(table.text(), ctx));
   return kExitOk;
