@@ -21,6 +21,12 @@ using namespace std::chrono_literals;
 // Removing layers holds up whoever makes one: many at once, or those that have waited long enough.
 constexpr std::size_t kManyReplaced = 16;
 constexpr fiber::Duration kReplacedPatience = 5s;
+// So many at a time.
+constexpr std::size_t kMostRemoved = 256;
+// A session's record has no more than so many, that it stays small and a hibernation can add its
+// own. What is beyond that, while something is stored for minutes, say, this tared remembers.
+constexpr std::ptrdiff_t kMostListed = model::kMaxReplacedLayers / 2;
+constexpr std::size_t kMostUnlisted = 16'384;
 
 bool is_awake(const LiveRun& live) {
   return live.started && !live.hibernates() && !live.is_going() && !live.is_over();
@@ -140,15 +146,27 @@ Result<> Checkpoints::record(LiveRun& live, model::OwnLayers own, std::uint64_t 
   std::ranges::copy_if(before.replaced, std::back_inserter(event.replaced),
                        [&](const std::string& digest) { return !tidied.contains(digest); });
   if (before.own) model::add_replaced(event.replaced, *before.own, event.own);
+  const auto listed = event.replaced.end() - std::min(std::ssize(event.replaced), kMostListed);
+  const std::vector<std::string> unlisted(event.replaced.begin(), listed);
+  event.replaced.erase(event.replaced.begin(), listed);
   auto appended = TRY(deps_.records.run(
       [&](runs::Store& store) { return store.append_event(kTenant, live.run.id, event); }));
   if (live.run.state == model::RunState::running) live.run = std::move(appended.run);
-  // What is on the list from now on may be one of these, made again; so may what will be, when
-  // another checkpoint, or a hibernation, takes the place of this one.
-  std::erase_if(tidied, [&](const std::string& digest) {
-    return has(event.replaced, digest) || is_of(event.own, digest);
-  });
+  // None of them is on the list any more, but for one that was made again.
+  tidied.clear();
+  remember(unlisted);
   return ok();
+}
+
+void Checkpoints::remember(const std::vector<std::string>& unlisted) {
+  unlisted_.insert(unlisted.begin(), unlisted.end());
+  const bool too_many = unlisted_.size() > kMostUnlisted;
+  if (too_many && !std::exchange(too_many_told_, true))
+    deps_.log.warning(
+        "more layers of old checkpoints than can be remembered: some stay until "
+        "`tare env gc`",
+        {{"layers", unlisted_.size()}});
+  while (unlisted_.size() > kMostUnlisted) unlisted_.erase(unlisted_.begin());
 }
 
 // Told once, and shown until one can be made again.
@@ -166,7 +184,7 @@ void Checkpoints::record_failure(LiveRun& live, const Error& why) {
 // ---- those that others have taken the place of
 
 std::vector<std::string> Checkpoints::replaced() const {
-  std::vector<std::string> digests;
+  std::vector<std::string> digests(unlisted_.begin(), unlisted_.end());
   for (const auto& live : runs_.sessions()) {
     for (const std::string& digest : live->run.checkpoint.replaced) {
       if (!live->checkpointing.tidied.contains(digest)) digests.push_back(digest);
@@ -178,10 +196,11 @@ std::vector<std::string> Checkpoints::replaced() const {
 void Checkpoints::tidy() {
   if (tidying_ || !runs_.recovered()) return;
   const auto now = fiber::Clock::now();
-  const std::vector<std::string> digests = replaced();
+  std::vector<std::string> digests = replaced();
   if (digests.empty()) tidied_at_ = now;
   const bool at_once = digests.size() >= kManyReplaced && !tidy_failed_;
   if (digests.empty() || (!at_once && now - tidied_at_ < kReplacedPatience)) return;
+  if (digests.size() > kMostRemoved) digests.resize(kMostRemoved);
   tidying_ = true;
   tasks_.spawn([this, digests](const fiber::Context& ctx) {
     auto removed = remove_replaced(digests, ctx);
@@ -204,6 +223,8 @@ Result<> Checkpoints::remove_replaced(const std::vector<std::string>& digests,
     return layers;
   };
   TRY(sweep_layers(sweep, false, ctx));
+  for (const std::string& digest : digests) unlisted_.erase(digest);
+  too_many_told_ = too_many_told_ && !unlisted_.empty();
   for (const auto& live : runs_.sessions()) {
     for (const std::string& digest : live->run.checkpoint.replaced) {
       const auto& own = live->run.checkpoint.own;

@@ -9,6 +9,10 @@
 //
 // Those who ask while one is being made share the next: however many wait, there are two at most.
 //
+// Layers that were replaced go as soon as nothing is being stored. Until then each session's record
+// lists the last of them, and this tared remembers the others: `env gc` has those that neither does
+// any more.
+//
 // Owner: main. Loop thread only. Errors: Errc::conflict for a session that cannot be (a secret in
 // its files, named; it is ending); conflict when its sandbox went before it was kept; the store's.
 // What never happens: hold() returns without an error for what no checkpoint or hibernation holds.
@@ -16,6 +20,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -47,11 +52,15 @@ class Checkpoints {
   Result<> make_one(LiveRun& live, std::uint64_t& covers, const fiber::Context& ctx);
   Result<> record(LiveRun& live, model::OwnLayers own, std::uint64_t at_ms);
   void record_failure(LiveRun& live, const Error& why);
+  void remember(const std::vector<std::string>& unlisted);
   std::vector<std::string> replaced() const;
   Result<> remove_replaced(const std::vector<std::string>& digests, const fiber::Context& ctx);
 
   const RunDeps& deps_;
   RunService& runs_;
+  // Layers that were replaced and for which their session's record has no room.
+  std::set<std::string> unlisted_;
+  bool too_many_told_ = false;
   fiber::Clock::time_point tidied_at_ = {};
   bool tidying_ = false, tidy_failed_ = false;  // the last one
   fiber::TaskGroup tasks_;                      // last: the fibers refer to the rest

@@ -58,6 +58,32 @@ class Checkpoint(sessions.SessionsTest):
         self.assertEqual(self.sh(session, "cat /root/numbers").split(), [str(n) for n in range(24)])
         self.kill(session)
 
+    def test_those_that_could_not_go_while_something_was_stored_go_then_however_many(self):
+        session = self.new("--user", "root")
+        seen = set()
+
+        def there():
+            return {one for one in seen if layers.layer_folder(self.home, one).exists()}
+
+        with self.home.popen("env", "import", "-", "--name", "slow",
+                             stdin=subprocess.PIPE) as client:
+            client.stdin.write(bytes(512))
+            client.stdin.flush()
+            staging = self.home.path / "store/staging"
+            harness.wait_until(lambda: list(staging.iterdir()), "it is being stored")
+            for number in range(80):  # more than the record of a session lists
+                self.put(session, "/root/f", str(number).encode())
+                self.put(session, "/tmp/f", str(number).encode())
+                own = self.checkpoint(session)["checkpoint"]["own_layers"]
+                seen |= {*own["root"], *own["scratch"]}
+            listed = self.home.inspect(session)["checkpoint"]["replaced"]
+            self.assertEqual((len(seen), len(there())), (160, 160))
+            self.assertLess(len(listed), 158)
+            client.kill()
+        harness.wait_until(lambda: there() == {*own["root"], *own["scratch"]},
+                           "those of before are gone")
+        self.kill(session)
+
     def test_where_nothing_has_changed_no_layer_is_made(self):
         session = self.new()
         self.sh(session, "echo 1 >f")
