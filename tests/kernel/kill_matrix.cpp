@@ -95,7 +95,12 @@ long KillMatrix::mounts_of(pid_t pid) {
 
 sandbox::PoolMessage KillMatrix::pool_now() {
   launcher_.send(sandbox::AskPoolMessage{});
-  return std::get<sandbox::PoolMessage>(launcher_.next());
+  for (;;) {
+    const auto message = launcher_.next();
+    if (const auto* pool = std::get_if<sandbox::PoolMessage>(&message)) return *pool;
+    // An exchange that a tared asked for which is gone is answered, whenever it is over.
+    EXPECT_TRUE(std::holds_alternative<sandbox::SwappedMessage>(message)) << message.index();
+  }
 }
 
 pid_t KillMatrix::program_of(pid_t init) const {
