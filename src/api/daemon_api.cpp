@@ -23,10 +23,10 @@ Json program(std::string_view name, const host::PeerStatus& status) {
 void add_pool(JsonObject& out, host::LauncherLink& launcher, const fiber::Context& ctx) {
   const auto pool = launcher.pool(ctx);
   if (!pool) return;
-  out["pool"] = JsonObject{{"idle", pool->idle},      {"making", pool->making},
-                           {"hits", pool->hits},      {"misses", pool->misses},
-                           {"made", pool->made},      {"failed", pool->failed},
-                           {"dropped", pool->dropped}};
+  out["pool"] = JsonObject{{"idle", pool->idle},       {"making", pool->making},
+                           {"hits", pool->hits},       {"misses", pool->misses},
+                           {"made", pool->made},       {"failed", pool->failed},
+                           {"dropped", pool->dropped}, {"moved", pool->moved}};
 }
 
 }  // namespace

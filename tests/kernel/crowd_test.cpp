@@ -62,6 +62,25 @@ TEST(Crowd, a_sandbox_for_which_no_descriptor_is_left_is_refused_and_the_others_
   EXPECT_EQ(launcher.run(small({"/bin/sh", "-c", "exit 7"})).ended.outcome.exit_code, 7);
 }
 
+// Each is told of when its memory limit kills, and costs root nothing that a user has few of
+// (inotify(7): 128 instances).
+TEST(Crowd, two_hundred_live_at_once_and_the_last_ones_memory_limit_holds) {
+  constexpr int kCrowd = 200;
+  TestLauncher launcher(TestLauncher::Home::folder, 0);
+  ASSERT_EQ(launcher.fill(host_spec({"/usr/bin/sleep", "100000"}), kCrowd), kCrowd);
+  model::SandboxSpec last = shell_spec("exec tail -c 1000000000 /dev/zero");
+  last.id = fresh_run_id();
+  last.limits.memory_bytes = std::uint64_t{32} << 20;
+  EXPECT_EQ(launcher.run(last).ended.outcome.reason, EndReason::memory_limit);
+  launcher.send(sandbox::AskPoolMessage{});
+  auto message = launcher.next();
+  while (!std::holds_alternative<sandbox::PoolMessage>(message)) message = launcher.next();
+  const auto& counters = std::get<sandbox::PoolMessage>(message);
+  // Where there is a unified hierarchy each was born in its cgroup there.
+  const bool unified = launcher.cgroup_mode() != "v1";
+  EXPECT_EQ(counters.moved, unified ? 0U : kCrowd + 1U);
+}
+
 // Waiting ones: nothing in them but tare-init, before any program. Launches that find none double
 // what the pool wants.
 TEST(Crowd, two_thousand_empty_sandboxes_wait_at_once) {

@@ -22,6 +22,17 @@ bool every_call() {
   return wanted != nullptr && std::string_view(wanted) == "full";
 }
 
+namespace {
+
+// TARE_KILL_MATRIX as a number: so many calls of each sweep.
+int tries_or(int usual) {
+  const char* wanted = std::getenv("TARE_KILL_MATRIX");
+  const int tries = wanted == nullptr ? 0 : std::atoi(wanted);
+  return tries > 0 ? tries : usual;
+}
+
+}  // namespace
+
 std::string described(const model::Outcome& outcome) {
   return std::string(model::to_string(outcome.reason)) + " " + outcome.message;
 }
@@ -147,7 +158,7 @@ void KillMatrix::settle() {
 // --- Which calls are tried
 
 std::vector<int> KillMatrix::tried_of(const std::string& what, int tries, int count) {
-  if (every_call()) tries = count;
+  tries = every_call() ? count : tries_or(tries);
   tries = std::min(tries, count);
   std::vector<int> numbers;
   for (int i = 0; i < tries; ++i)

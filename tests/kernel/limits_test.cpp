@@ -219,7 +219,7 @@ TEST(Limits, one_of_a_sandbox_that_waited_that_cannot_be_armed_refuses_the_run) 
     spec.limits.cpu_millis += 1;
     std::vector<BrokenControl> broken;
     for (const Control& control : controls_of(launcher.home(), spec.limits)) {
-      if (control.setting.controller != limit || !control.setting.need == sandbox::Presence::always)
+      if (control.setting.controller != limit || control.setting.need != sandbox::Presence::always)
         continue;
       for (const auto& cgroup : fs::directory_iterator(control.folder)) {
         if (cgroup.is_directory()) broken.emplace_back(cgroup.path(), control.setting.file);

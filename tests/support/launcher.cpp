@@ -154,7 +154,7 @@ void TestLauncher::connect() {
     if (socket) {
       socket_ = std::move(*socket);
       send(sandbox::HelloMessage{});
-      (void)std::get<sandbox::WelcomeMessage>(next());
+      cgroup_mode_ = std::get<sandbox::WelcomeMessage>(next()).cgroup_mode;
       return;
     }
     ::usleep(10'000);

@@ -79,12 +79,15 @@ class TestLauncher {
   const std::string& home() const { return home_; }
   const std::string& log_path() const { return log_; }
 
+  const std::string& cgroup_mode() const { return cgroup_mode_; }  // "v2", "v1" or "hybrid"
+
  private:
   void start();
   std::string
       folder_;  // of the test; the home is it, or a folder on a file system mounted below it
   std::string home_, log_;
   std::string pool_;
+  std::string cgroup_mode_;
   std::uint64_t open_files_ = 0;
   sys::Child process_;
   sys::UniqueFd socket_;

@@ -50,14 +50,16 @@ def gtest(name, seconds, exclude="", where="", program=None):
     return Suite(name, seconds, f"{where}$BIN/{program or name} {flags}")
 
 
-# The kill matrix stops a process before each of its system calls: hours here, and no more than
-# the same calls again; its few that need no stepping are in the crash tests. The makers' counters
-# and the speed of the pool are judged where the machine is real.
+# The kill matrix stops a process before its system calls, which takes long here: two calls of each
+# sweep of the launcher, the makers, tare-init and the program, in a suite of its own. The sweeps of
+# what is asked of a live sandbox are where the machine is real.
 STEPPED = "*KillMatrix*"
 SUITES = [
     gtest("sys_tests", 600),
     gtest("sandbox_tests", 900),
     gtest("sandbox_kernel", 5400, STEPPED),
+    Suite("sandbox_kills", 2400, "env TARE_KILL_MATRIX=2 $BIN/sandbox_kernel "
+          "--gtest_filter='KillMatrix.*'"),
     Suite("delegated_kernel", 900,
           "inside system.slice/tare.service root $BIN/sandbox_kernel "
           "--gtest_filter='Smoke*:Limits*:Doctor*'"),

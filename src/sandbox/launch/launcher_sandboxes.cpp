@@ -131,6 +131,7 @@ void Launcher::on_made(const Made& made, std::vector<sys::UniqueFd> fds, bool lo
   if (found == sandboxes_.end()) return;  // not possible: it is kept until it has been made
   Sandbox& sandbox = *found->second;
   Result<> usable = sandbox.made(tools_.making.cgroups, made, std::move(fds));
+  if (usable && made.moved) ++counters_.moved;
   if (sandbox.is_made()) {
     Result<> watched = watch(sandbox.pidfd(), Source::ended, made.number);
     if (watched && usable) watched = watch(sandbox.control_fd(), Source::control, made.number);

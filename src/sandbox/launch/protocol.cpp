@@ -69,6 +69,7 @@ Result<PoolMessage> take_pool(WireReader& in) {
   message.made = TRY(in.u64("made"));
   message.failed = TRY(in.u64("failed"));
   message.dropped = TRY(in.u64("dropped"));
+  message.moved = TRY(in.u64("moved"));
   return message;
 }
 

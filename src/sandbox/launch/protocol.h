@@ -51,7 +51,7 @@
 
 namespace tare::sandbox {
 
-inline constexpr std::uint32_t kLauncherProtocol = 13;
+inline constexpr std::uint32_t kLauncherProtocol = 14;
 
 // --- to the launcher ---
 
@@ -158,9 +158,10 @@ struct PoolMessage {
   std::uint64_t idle = 0, making = 0;  // sandboxes that wait; that are being made
   std::uint64_t made = 0, failed = 0;  // ahead of time
   std::uint64_t dropped = 0;           // ended without having been claimed
+  std::uint64_t moved = 0;  // into all their cgroups: born in none, for want of a unified one
 
-  std::array<std::uint64_t, 7> numbers() const {
-    return {hits, misses, idle, making, made, failed, dropped};
+  std::array<std::uint64_t, 8> numbers() const {
+    return {hits, misses, idle, making, made, failed, dropped, moved};
   }
 };
 // Descriptors: the output folder, when there is one.

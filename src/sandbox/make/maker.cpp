@@ -84,6 +84,7 @@ Result<> Maker::make(const MakeOrder& order, int plan) {
   Made made;
   made.number = order.number;
   made.pid = static_cast<std::uint32_t>(making.init.pid);
+  made.moved = making.birth == Cgroup::Birth::outside;
   std::vector<sys::UniqueFd> fds;
   if (made.pid > 0) fds.push_back(std::move(making.init.pidfd));
   if (done) {

@@ -22,7 +22,7 @@ std::uint32_t number_of(const ToMaker& order) {
 }
 
 FromMaker failed(const ToMaker& order, const std::string& why) {
-  if (const auto* make = std::get_if<MakeOrder>(&order)) return Made{make->number, 0, why};
+  if (const auto* make = std::get_if<MakeOrder>(&order)) return Made{make->number, 0, why, false};
   if (const auto* stop = std::get_if<StopOrder>(&order)) return Stopped{stop->number, why};
   // How far it had come is not known.
   if (const auto* swap = std::get_if<SwapOrder>(&order)) return Swapped{swap->number, why, true};

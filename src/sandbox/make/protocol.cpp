@@ -67,6 +67,7 @@ void put_answer(WireWriter& out, const Answer& answer) {
   out.u32(answer.number);
   if constexpr (std::is_same_v<Answer, Made>) out.u32(answer.pid);
   out.text("error", answer.error.substr(0, kMaxMessageBytes), kMaxMessageBytes);
+  if constexpr (std::is_same_v<Answer, Made>) out.boolean(answer.moved);
   if constexpr (std::is_same_v<Answer, Stopped>) out.u32(answer.processes);
   if constexpr (std::is_same_v<Answer, Swapped>) {
     out.boolean(answer.touched);
@@ -91,6 +92,7 @@ Result<FromMaker> take_from_maker(WireReader& in) {
       made.number = TRY(in.u32("number"));
       made.pid = TRY(in.u32("pid"));
       made.error = TRY(in.text("error", kMaxMessageBytes));
+      made.moved = TRY(in.boolean("moved"));
       return FromMaker(std::move(made));
     }
     case 1: return FromMaker(TRY(take_answer<Removed>(in)));

@@ -64,6 +64,7 @@ struct Made {
   std::uint32_t number = 0;
   std::uint32_t pid = 0;
   std::string error;
+  bool moved = false;  // into all of its cgroups: it was born in none
 };
 struct Removed {
   std::uint32_t number = 0;

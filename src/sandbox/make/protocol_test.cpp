@@ -34,7 +34,7 @@ TEST(MakerProtocol, an_order_to_remove_is_read_as_it_was_written) {
 }
 
 TEST(MakerProtocol, answers_are_read_as_they_were_written) {
-  const auto made = decode_from_maker(encode_from_maker(Made{7, 4'194'304, "why"}).value());
+  const auto made = decode_from_maker(encode_from_maker(Made{7, 4'194'304, "why", true}).value());
   ASSERT_TRUE(made) << made.error().message;
   EXPECT_EQ(std::get<Made>(*made).number, 7U);
   EXPECT_EQ(std::get<Made>(*made).pid, 4'194'304U);
@@ -77,7 +77,7 @@ TEST(MakerProtocol, an_order_to_stop_and_its_answer_are_read_as_they_were_writte
 TEST(MakerProtocol, an_error_of_any_length_can_be_told) {
   const std::string long_text(1 << 20, 'x');
   for (const FromMaker& answer :
-       {FromMaker(Made{1, 2, long_text}), FromMaker(Removed{1, long_text})}) {
+       {FromMaker(Made{1, 2, long_text, false}), FromMaker(Removed{1, long_text})}) {
     const auto bytes = encode_from_maker(answer);
     ASSERT_TRUE(bytes);
     EXPECT_LT(bytes->size(), 64U << 10);
@@ -93,8 +93,8 @@ TEST(MakerProtocol, cut_short_or_longer_messages_are_refused) {
       EXPECT_FALSE(decode_to_maker(std::string_view(bytes).substr(0, size))) << size;
     EXPECT_FALSE(decode_to_maker(bytes + "x"));
   }
-  for (const FromMaker& answer :
-       {FromMaker(Made{7, 8, "why"}), FromMaker(Removed{7, "why"}), FromMaker(Stopped{7, "why"})}) {
+  for (const FromMaker& answer : {FromMaker(Made{7, 8, "why", false}), FromMaker(Removed{7, "why"}),
+                                  FromMaker(Stopped{7, "why"})}) {
     const std::string bytes = encode_from_maker(answer).value();
     for (std::size_t size = 0; size < bytes.size(); ++size)
       EXPECT_FALSE(decode_from_maker(std::string_view(bytes).substr(0, size))) << size;
