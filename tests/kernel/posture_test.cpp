@@ -2,6 +2,7 @@
 // tests/golden/posture_*.txt (support/posture.h). What is more, less or different fails;
 // TARE_UPDATE_GOLDEN=1 writes them anew, and the difference is then reviewed like code.
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -16,6 +17,8 @@
 #include <sstream>
 #include <utility>
 
+#include "layers.h"
+#include "support/patience.h"
 #include "support/posture.h"
 #include "support/session.h"
 
@@ -112,8 +115,68 @@ TEST(Posture, an_exec_has_what_the_program_of_a_run_has_but_for_what_is_stated) 
   const ExecResult result = session.run(exec);
   EXPECT_EQ(result.outcome.exit_code, 0) << result.outcome.message;
   EXPECT_EQ(result.err, "");
-  EXPECT_EQ(posture_differences(result.out, {.name = "agent", .of_an_exec = true}), "");
+  EXPECT_EQ(posture_differences(result.out, {.name = "agent", .changes = {"exec"}}), "");
   session.kill();
+}
+
+// As a terminal shows it, without its carriage returns.
+std::string shown_on(const sys::UniqueFd& master) {
+  std::string shown;
+  pollfd wait = {master.get(), POLLIN, 0};
+  char buffer[4096];
+  while (::poll(&wait, 1, patience_ms(20'000)) == 1) {
+    const ssize_t n = ::read(master.get(), buffer, sizeof buffer);
+    if (n <= 0) break;  // EIO: nobody has the other end any more
+    shown.append(buffer, static_cast<std::size_t>(n));
+  }
+  std::erase(shown, '\r');
+  return shown;
+}
+
+TEST(Posture, an_exec_on_a_terminal_has_what_an_exec_has_but_for_what_is_stated) {
+  TestLauncher launcher;
+  model::SandboxSpec spec = posture_spec();
+  spec.session = true;
+  put_program(launcher, spec);
+  TestSession session(launcher, spec);
+  model::ExecSpec exec = exec_spec({kProgram});
+  exec.env = spec.env;
+  exec.terminal = model::TerminalSize{33, 111};
+  const ExecHandle handle = session.start(exec);
+  const auto master = session.started(handle.number);
+  ASSERT_TRUE(master);
+  const std::string said = shown_on(*master);
+  EXPECT_EQ(session.ended(handle.number).outcome.exit_code, 0);
+  EXPECT_EQ(posture_differences(said, {.name = "agent", .changes = {"exec", "exec_terminal"}}), "");
+  session.kill();
+}
+
+// Of layers in the place of the host's root, with a runner over it.
+std::string said_on_layers(model::SandboxSpec spec) {
+  TestLauncher launcher;
+  put_program(launcher, spec);
+  spec.host_root = false;
+  spec.layers = make_layers(launcher);
+  spec.runner = make_runner(launcher);
+  const std::string lowest = launcher.home() + "/store/layers/" + spec.layers[0].substr(7) +
+                             "/root/";
+  for (const char* folder : {"mnt", "root", "run", "usr", "var/tmp"})
+    fs::create_directories(lowest + folder);
+  ::chmod((lowest + "var/tmp").c_str(), 01777);
+  const RunResult result = launcher.run(spec);
+  EXPECT_EQ(result.ended.outcome.reason, model::EndReason::exited) << result.ended.outcome.message;
+  EXPECT_EQ(result.err, "");
+  return result.out;
+}
+
+TEST(Posture, an_agent_in_an_environment_with_a_runner_has_what_it_has_on_the_hosts_files) {
+  const std::string said = said_on_layers(posture_spec());
+  EXPECT_EQ(posture_differences(said, {.name = "agent", .changes = {"layers"}}), "");
+}
+
+TEST(Posture, root_in_an_environment_with_a_runner_has_what_it_has_on_the_hosts_files) {
+  const std::string said = said_on_layers(posture_of_root());
+  EXPECT_EQ(posture_differences(said, {.name = "root", .changes = {"layers", "layers_root"}}), "");
 }
 
 // "limit", "file read": what a line is about.
@@ -143,10 +206,11 @@ TEST(Posture, a_line_of_any_kind_that_is_missing_or_changed_is_a_difference) {
     EXPECT_NE(posture_differences(before + after, reviewed), "") << line;
     EXPECT_NE(posture_differences(before + changed(line) + "\n" + after, reviewed), "") << line;
   }
-  for (const char* kind : {"status",    "namespace",  "descriptor",  "limit",     "mount",
-                           "process",   "writable",   "file list",   "file link", "file read",
-                           "file open", "file write", "file masked", "device",    "interface",
-                           "network",   "keyring",    "landlock",    "call",      "variable"})
+  for (const char* kind :
+       {"terminal",   "status",      "namespace", "descriptor", "limit",     "mount",
+        "process",    "writable",    "file list", "file link",  "file read", "file open",
+        "file write", "file masked", "device",    "interface",  "network",   "keyring",
+        "landlock",   "call",        "variable"})
     EXPECT_TRUE(kinds.contains(kind)) << kind;
   for (const char* more : {"file read /proc: interrupts", "file write /proc/sys/kernel: hostname",
                            "file list /proc: 1", "file read /proc/1: status",

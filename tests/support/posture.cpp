@@ -1,5 +1,8 @@
 #include "support/posture.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
@@ -21,6 +24,7 @@ namespace fs = std::filesystem;
 using Lines = std::vector<std::string>;
 
 constexpr std::string_view kInterface = "interface ";
+constexpr rlim_t kProcesses = 32'768;  // of what is reviewed
 
 std::string golden(const std::string& name) {
   return std::string(TARE_SOURCE_DIR) + "/tests/golden/posture_" + name + ".txt";
@@ -90,9 +94,18 @@ std::string stable(std::string line, bool host_network) {
   constexpr std::string_view kRun = "variable TARE_RUN=";
   if (line.starts_with(kRun) && is_run_id(line.substr(kRun.size())))
     return std::string(kRun) + "<run id>";
+  // Not more than the user may who started it, but for root.
+  rlimit own = {};
+  if (::geteuid() != 0 && ::getrlimit(RLIMIT_NPROC, &own) == 0 && own.rlim_max < kProcesses) {
+    const auto limit = [](rlim_t most) {
+      const std::string number = std::to_string(most);
+      return "limit Max processes " + number + " " + number + " processes ";
+    };
+    if (line == limit(own.rlim_max)) return limit(kProcesses);
+  }
   // Of the host's own kind.
   for (const char* point : {"mount /usr ", "mount /input ", "mount /etc/apt ", "mount /etc/hosts ",
-                            "mount /etc/resolv.conf "}) {
+                            "mount /etc/resolv.conf ", "mount /opt/tare/runner "}) {
     if (!line.starts_with(point)) continue;
     line = point + line.substr(line.find(' ', std::strlen(point)) + 1);
     if (line.ends_with(",idmapped")) line.resize(line.size() - 9);  // not on an overlay
@@ -131,20 +144,39 @@ Said split(const std::string& said, bool host_network) {
   return out;
 }
 
-// "- LINE" of the program's file that an exec does not have, "+ LINE" that it has in its place.
+// "~ OLD NEW POINT...", without the first word.
+void change_types(Lines& lines, const std::string& change) {
+  std::istringstream words(change);
+  std::string from;
+  std::string to;
+  words >> from >> to;
+  for (std::string point; words >> point;) {
+    const std::string start = "mount " + point + " ";
+    const auto at = std::find_if(lines.begin(), lines.end(), [&](const std::string& line) {
+      return line.starts_with(start + from + " ");
+    });
+    if (at == lines.end()) throw std::runtime_error("not there to be changed: " + start + from);
+    at->replace(start.size(), from.size(), to);
+  }
+}
+
 Lines changed(const Lines& lines, const Lines& changes) {
   Lines out = lines;
   auto at = out.end();
   for (const std::string& change : changes) {
     if (change.empty() || change.starts_with('#')) continue;
     const std::string line = change.substr(2);
-    if (change.starts_with("- ")) {
-      at = std::find(out.begin(), out.end(), line);
-      if (at == out.end()) throw std::runtime_error("not there to be taken away: " + line);
-      at = out.erase(at);
-    } else {
-      at = out.insert(at, line) + 1;
+    if (change.starts_with("~ ")) {
+      change_types(out, line);
+      continue;
     }
+    if (change.starts_with("+ ")) {
+      at = out.insert(at, line) + 1;
+      continue;
+    }
+    at = std::find(out.begin(), out.end(), line);
+    if (at == out.end()) throw std::runtime_error("not there to be changed: " + line);
+    at = change.starts_with("- ") ? out.erase(at) : at + 1;
   }
   return out;
 }
@@ -170,7 +202,8 @@ std::string line_differences(const Lines& said, const Lines& reviewed) {
 std::string posture_differences(const std::string& said, const Reviewed& reviewed) {
   const Said now = split(said, reviewed.host_network);
   Lines expected = lines_of(text_of(golden(reviewed.name)));
-  if (reviewed.of_an_exec) expected = changed(expected, lines_of(text_of(golden("exec"))));
+  for (const std::string& change : reviewed.changes)
+    expected = changed(expected, lines_of(text_of(golden(change))));
   std::erase_if(expected, is_of_another_host);
   FileGroups groups = {{text_of(golden("proc"))}, reviewed.host_network};
   if (reviewed.host_network) groups.reviewed.push_back(text_of(golden("proc_build")));

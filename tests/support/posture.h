@@ -5,7 +5,10 @@
 // posture_NAME.txt        each line that is said, but those of /proc and /sys
 // posture_proc.txt        what of /proc and /sys may be listed, read, written, ... and why
 // posture_proc_build.txt  the same for what only the host's network adds
-// posture_exec.txt        in what an exec differs from the program of a run, and why
+// posture_CHANGE.txt      in what one that is given more, or runs elsewhere, differs from that, and
+//                         why: "- LINE" is not there, "+ LINE" is, after the line that was named
+//                         last; "= LINE" names one that is there; "~ OLD NEW POINT..." gives
+//                         the mounts there another type
 //
 // Kernels differ in what /proc has: what the reviewed files name must be there inside exactly when
 // this host's kernel has it. That is looked up in namespaces of our own, not in the sandbox.
@@ -15,13 +18,14 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 namespace tare::testing {
 
 struct Reviewed {
-  std::string name;           // posture_NAME.txt
-  bool host_network = false;  // of an environment build
-  bool of_an_exec = false;
+  std::string name;                       // posture_NAME.txt
+  bool host_network = false;              // of an environment build
+  std::vector<std::string> changes = {};  // one after the other
 };
 
 // Empty: as reviewed. Else a line for each difference.

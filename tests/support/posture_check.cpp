@@ -1,5 +1,6 @@
-// tare-posture-check NAME: reads what `tare posture` printed on stdin, and says in what it differs
-// from tests/golden/posture_NAME.txt and posture_proc.txt (posture.h). Exit status 0: in nothing.
+// tare-posture-check NAME [CHANGE...]: reads what `tare posture` printed on stdin, and says in what
+// it differs from tests/golden/posture_NAME.txt, so changed, and posture_proc.txt (posture.h). Exit
+// status 0: in nothing.
 #include <unistd.h>
 
 #include <cstdio>
@@ -10,14 +11,15 @@
 
 int main(int count, char** words) {
   constexpr std::size_t kMost = std::size_t{16} << 20;
-  if (count != 2) {
-    std::fputs("usage: tare-posture-check NAME < LINES\n", stderr);
+  if (count < 2) {
+    std::fputs("usage: tare-posture-check NAME [CHANGE...] < LINES\n", stderr);
     return 64;
   }
   try {
     const auto said = tare::sys::read_all(STDIN_FILENO, kMost);
     if (!said) throw std::runtime_error(said.error().message);
-    const std::string found = tare::testing::posture_differences(*said, {.name = words[1]});
+    const std::string found = tare::testing::posture_differences(
+        *said, {.name = words[1], .changes = {words + 2, words + count}});
     std::fputs(found.c_str(), stdout);
     return found.empty() ? 0 : 1;
   } catch (const std::exception& error) {

@@ -30,6 +30,8 @@ class OwnHome(harness.Home):
 
 
 class Test(unittest.TestCase):
+    maxDiff = None
+
     @classmethod
     def setUpClass(cls):
         cls.home = OwnHome()
@@ -63,6 +65,14 @@ class Rootless(Test):
         self.assertRegex(said, r"^1000\n")
         self.assertRegex(said, r"\n +0 +0 +65536\n")
         self.assertTrue(said.endswith("agent\n"), said)
+
+    def test_it_has_what_it_has_of_roots_tare_but_for_what_is_stated(self):
+        for user in ("agent", "root"):
+            said = self.home.must("posture", "--user", user).stdout
+            check = subprocess.run([harness.BIN / "tare-posture-check", user, "rootless"],
+                                   input=said, capture_output=True, check=False)
+            self.assertEqual((check.stdout.decode(), check.stderr, check.returncode),
+                             ("", b"", 0), user)
 
     def test_on_the_host_its_processes_are_a_subordinate_id_and_the_services_not_root(self):
         run = self.home.detached("sleep", "600")

@@ -156,6 +156,15 @@ void network_lines() {
   }
 }
 
+// The one that controls its session.
+void terminal_line() {
+  const int terminal = ::open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+  if (terminal < 0) return say(std::string("terminal ") + ::strerrorname_np(errno));
+  const bool foreground = ::tcgetpgrp(terminal) == ::getpgrp();
+  ::close(terminal);
+  say(foreground ? "terminal in its foreground" : "terminal in its background");
+}
+
 struct Call {
   const char* name;
   long number;
@@ -266,6 +275,7 @@ void say_all(char** environment) {
   say(std::string("cwd ") + (::getcwd(cwd, sizeof cwd) != nullptr ? cwd : "?"));
   say("parent " + std::to_string(::getppid()));
   say("session " + std::to_string(::getsid(0) == ::getpid() ? 0 : 1));
+  terminal_line();
   say("nice " + std::to_string(::getpriority(PRIO_PROCESS, 0)));
   status_lines();
   namespace_lines();
