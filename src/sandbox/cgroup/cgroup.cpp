@@ -84,12 +84,6 @@ bool kills_at_once(const Hierarchy& hierarchy) {
   return hierarchy.unified || hierarchy.has("freezer");
 }
 
-// All of one cgroup, where its hierarchy can do that at once; nothing where it cannot.
-Result<> kill_in(int folder, const Hierarchy& hierarchy) {
-  if (hierarchy.unified) return sys::write_control(folder, "cgroup.kill", "1");
-  return kills_at_once(hierarchy) ? kill_by_freezer(folder) : ok();
-}
-
 // A cgroup can be removed when the last of its processes has been reaped, which SIGKILL only
 // begins.
 Result<> remove_folder(int parent, const std::string& name) {
@@ -103,6 +97,11 @@ Result<> remove_folder(int parent, const std::string& name) {
 }
 
 }  // namespace
+
+Result<> kill_in(int folder, const Hierarchy& hierarchy) {
+  if (hierarchy.unified) return sys::write_control(folder, "cgroup.kill", "1");
+  return kills_at_once(hierarchy) ? kill_by_freezer(folder) : ok();
+}
 
 Result<> read_controllers(Hierarchy& hierarchy) {
   const std::string text = TRY(

@@ -34,6 +34,10 @@ class Cgroup;
 // Fills in the controllers of the unified hierarchy, from its cgroup.controllers.
 Result<> read_controllers(Hierarchy& hierarchy);
 
+// Kills all of one cgroup, where its hierarchy can do that at once; does nothing where it cannot.
+// They go on dying when it returns.
+Result<> kill_in(int folder, const Hierarchy& hierarchy);
+
 class [[nodiscard]] CgroupRoot {
  public:
   // Makes tare-<tag> in every needed hierarchy, and on v2 hands the controllers down to it.

@@ -38,10 +38,10 @@ bool parent_gone(int alive) { return readable(alive, 0); }
     if (::syscall(SYS_setresgid, 0, 0, 0) != 0 || ::syscall(SYS_setresuid, 0, 0, 0) != 0) {
       ::_exit(1);
     }
-    // A change of ids clears it; a parent that has died in between can only be seen.
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    if (parent_gone(go.read.get())) ::_exit(1);
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);  // a change of ids clears it
   }
+  // The signal of a parent that was dead when it was asked for never comes.
+  if (parent_gone(go.read.get())) ::_exit(1);
   const BoxAnswer said = body(options.argument);
   const bool written = ::write(answer.write.get(), &said, sizeof said) == sizeof said;
   ::_exit(written ? 0 : 1);

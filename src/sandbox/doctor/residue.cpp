@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "sandbox/cgroup/cgroup.h"
 #include "sandbox/cgroup/place.h"
 #include "sys/files.h"
 
@@ -64,7 +65,7 @@ std::vector<std::string> stale_tags(const std::string& folder, std::string_view 
 // What has been killed may take a moment to be gone.
 template <class Remove>
 void repeat_until_gone(const std::string& path, Remove remove) {
-  constexpr int kTries = 200;
+  constexpr int kTries = 2000;  // 10 s: on a busy machine a tree of processes dies slowly
   constexpr int kPauseMs = 5;
   for (int i = 0; i < kTries && sys::exists_at(sys::kCwd, path); ++i) {
     if (i > 0) ::poll(nullptr, 0, kPauseMs);
@@ -74,19 +75,23 @@ void repeat_until_gone(const std::string& path, Remove remove) {
 
 void remove_folder(const std::string& path) { repeat_until_gone(path, &sys::remove_dir_at); }
 
-// By name, as CgroupRoot::open() stops at the first hierarchy that is not as it should be.
+// By name, as CgroupRoot::open() stops at the first hierarchy that is not as it should be. All are
+// killed before the first folder is removed: what can kill is not in every hierarchy.
 void remove_cgroups(const std::string& tag, std::optional<uid_t> person) {
-  for (const Hierarchy& hierarchy : possible_hierarchies(person)) {
-    const std::string folder = hierarchy.path + "/tare-" + tag;
-    auto names = sys::list_dir(sys::kCwd, folder);
-    if (!names) continue;
-    for (const std::string& name : *names) {
-      const std::string inner = std::string(folder).append("/").append(name);
-      if (!sys::open_directory(inner)) continue;  // a control file
-      if (hierarchy.unified) (void)sys::write_control(sys::kCwd, inner + "/cgroup.kill", "1");
-      remove_folder(inner);
+  for (const bool killing : {true, false}) {
+    for (const Hierarchy& hierarchy : possible_hierarchies(person)) {
+      const std::string folder = hierarchy.path + "/tare-" + tag;
+      auto names = sys::list_dir(sys::kCwd, folder);
+      if (!names) continue;
+      for (const std::string& name : *names) {
+        const std::string inner = std::string(folder).append("/").append(name);
+        const auto opened = sys::open_directory(inner);
+        if (!opened) continue;  // a control file
+        if (killing) (void)kill_in(opened->get(), hierarchy);
+        if (!killing) remove_folder(inner);
+      }
+      if (!killing) remove_folder(folder);
     }
-    remove_folder(folder);
   }
 }
 
