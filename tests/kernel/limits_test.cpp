@@ -7,13 +7,14 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 #include <set>
 
 #include "sandbox/cgroup/place.h"
 #include "sandbox/cgroup/settings.h"
-#include "support/launcher.h"
 #include "support/leaks.h"
 #include "support/patience.h"
+#include "support/session.h"
 #include "sys/files.h"
 
 namespace tare::testing {
@@ -33,6 +34,25 @@ TEST(Limits, memory_beyond_the_limit_ends_the_whole_run) {
   EXPECT_EQ(result.ended.outcome.reason, EndReason::memory_limit) << result.ended.outcome.message;
   EXPECT_LE(result.ended.usage.memory_peak_bytes, 64 * kMiB);
   EXPECT_GT(result.ended.usage.memory_peak_bytes, 48 * kMiB);
+}
+
+// PID 1 is as good to the kernel as any other of the cgroup.
+TEST(Limits, memory_beyond_the_limit_is_named_also_when_the_kernel_takes_pid_1) {
+  TestLauncher launcher(TestLauncher::Home::folder, 0);
+  model::SandboxSpec spec = session_spec();
+  spec.limits.memory_bytes = 64 * kMiB;
+  spec.limits.disk_bytes = 8 * kMiB;
+  TestSession session(launcher, spec);
+  const ExecHandle exec = session.start(
+      exec_spec({"python3", "-uc",
+                 "import os\nprint('up'); input(); memory = os.memfd_create('m')\n"
+                 "while True: os.write(memory, b'x' * 65536)"}),  // which is no process's own
+      true);
+  char up = 0;
+  ASSERT_EQ(::read(exec.out.get(), &up, 1), 1);  // what is forked now would have the score, too
+  std::ofstream("/proc/" + std::to_string(session.init()) + "/oom_score_adj") << "1000";
+  ASSERT_EQ(::write(exec.in.get(), "\n", 1), 1);
+  EXPECT_EQ(session.wait_end().outcome.reason, EndReason::memory_limit);
 }
 
 TEST(Limits, files_in_memory_scratch_count_towards_the_memory_limit_and_the_disk_cap_is_met_first) {

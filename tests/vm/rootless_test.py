@@ -95,6 +95,14 @@ class Rootless(Test):
         self.assertIn(b"'/usr/x': Read-only file system", result.stderr)
         self.assertNotIn(b"'/etc/x'", result.stderr)
 
+    def test_a_removed_folder_of_the_environment_can_be_made_again_from_linux_6_6_on(self):
+        result = self.home.host("sh", "-c", "rmdir /root && mkdir /root",
+                                options=["--user", "root"])
+        if tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 6):
+            self.assertEqual(result.returncode, 0, result.stderr)
+        else:
+            self.assertRegex(result.stderr.decode(), "mkdir: .*Input/output error")
+
     def test_nothing_of_the_persons_home_is_there(self):
         self.assertEqual(self.script("ls /home; ls -A /home/agent; ls /root 2>&1 | head -n 1"),
                          "agent\nls: cannot open directory '/root': Permission denied\n")
