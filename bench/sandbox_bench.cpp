@@ -9,6 +9,9 @@
 //   claim_paced     the same after a pause of 30 ms each: processors have to wake up first
 //   claim_api       POST /v1/runs sent -> first instruction, through tared with its durable commit;
 //                   after a pause, too
+//   claim_refill    as claim_launcher, while makers refill the pool, a pause of 1 ms before each;
+//                   peer, and its own row claim_full: the same with a full pool and idle makers,
+//                   in turn
 //   fresh           launch message sent -> end received; no pool: all namespaces, overlay, cgroups
 //                   and limits made for it. Peers: fork -> exit of the whole command; and the
 //                   kernel's floor: a process in new namespaces that executes the same program
@@ -36,6 +39,9 @@
 //                   session's environment; its peer adds one of a runner that no session has
 //   runner_exchange the part in which the session stands still, from tared's message on
 //   cli             whole process `tare run --env host -- /bin/true` against whole `bwrap ... true`
+//
+// `missed`: for how many of the row's launches none was waiting in the pool. In the four rows of
+// claims by the launcher their times are left out, in all others they are in.
 #include <fmt/core.h>
 #include <unistd.h>
 

@@ -8,11 +8,10 @@
 #include <array>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <map>
 #include <stdexcept>
 
-#include "base/clock.h"
+#include "claim_rows.h"
 #include "daemon.h"
 #include "exec_rows.h"
 #include "peers.h"
@@ -39,56 +38,6 @@ bool run_true(TestLauncher& launcher, const std::string& program, Samples* start
   if (start != nullptr && result.started)
     start->us.push_back(static_cast<double>(result.started->start_us));
   return succeeded(result);
-}
-
-// The pool is refilled in quiet moments: a claim is measured when there is something to claim.
-void let_pool_fill() { ::usleep(30'000); }
-
-// `paced`: after a pause, when processors sleep; else one after the other.
-void claim_row(const Options& options, const std::string& name, bool paced) {
-  TestLauncher launcher(Home::folder, kPool);
-  const VisibleClock clock;
-  Samples own;
-  (void)launcher.burst(testing::host_spec({clock.path()}), kPool);  // it grows by what it missed
-  for (int tries = 0; tries < 4 * options.n && static_cast<int>(own.us.size()) < options.n;
-       ++tries) {
-    if (paced) let_pool_fill();
-    const std::uint64_t sent = RealClock().monotonic_us();
-    const auto result = launcher.run(testing::host_spec({clock.path()}));
-    std::uint64_t at_ns = 0;
-    if (result.out.size() == sizeof at_ns) std::memcpy(&at_ns, result.out.data(), sizeof at_ns);
-    const std::uint64_t at = at_ns / 1000;
-    if (!succeeded(result) || at < sent) ++own.failed;
-    if (result.started && result.started->warm && at >= sent) {
-      own.us.push_back(static_cast<double>(at - sent));
-    } else {
-      ::usleep(200'000);  // the pool was empty: that is `fresh`, not a claim
-    }
-  }
-  print_row(options, name, own);
-}
-
-void claim_launcher_row(const Options& options) {
-  claim_row(options, "claim_launcher", false);
-  claim_row(options, "claim_paced", true);
-}
-
-void claim_api_row(const Options& options) {
-  Daemon daemon;
-  const VisibleClock clock;
-  Samples own;
-  for (int i = 0; i < 3; ++i) (void)daemon.run_clock_us(clock.path());
-  for (int i = 0; i < options.n; ++i) {
-    let_pool_fill();
-    const std::uint64_t sent = RealClock().monotonic_us();
-    const std::uint64_t at = daemon.run_clock_us(clock.path());
-    if (at < sent) {
-      ++own.failed;
-    } else {
-      own.us.push_back(static_cast<double>(at - sent));
-    }
-  }
-  print_row(options, "claim_api", own);
 }
 
 void fresh_rows(const Options& options) {
@@ -122,11 +71,13 @@ void warm_row(const Options& options) {
   Samples own;
   Peer bubblewrap{"bubblewrap", {}};
   for (int i = 0; i < 3; ++i) (void)run_true(launcher, clock.path());
+  const std::uint64_t misses = misses_of(launcher);
   for (int i = 0; i < options.n; ++i) {
     let_pool_fill();
     own.measure([&] { return run_true(launcher, clock.path()); });
     if (peers.has_bubblewrap()) bubblewrap.samples.measure([&] { return peers.bubblewrap(); });
   }
+  own.missed = misses_of(launcher) - misses;
   print_row(options, "warm", own, peers.has_bubblewrap() ? &bubblewrap : nullptr);
 }
 
@@ -145,6 +96,7 @@ void burst_row(const Options& options) {
   const VisibleClock clock;
   Samples own;
   TestLauncher launcher(Home::folder, kPool);
+  const std::uint64_t misses = misses_of(launcher);
   for (int round = 0; round < std::max(2, options.n / kBurst); ++round) {
     for (const double us : launcher.burst(testing::host_spec({clock.path()}), kBurst)) {
       if (us < 0) ++own.failed;
@@ -152,6 +104,7 @@ void burst_row(const Options& options) {
     }
     ::usleep(300'000);
   }
+  own.missed = misses_of(launcher) - misses;
   print_row(options, "burst100", own);
 }
 
@@ -220,10 +173,11 @@ void kill_row(const Options& options) {
 }
 
 void cli_row(const Options& options) {
-  const Daemon daemon;
+  Daemon daemon;
   const Peers peers;
   Samples own;
   Peer bubblewrap{"bubblewrap", {}};
+  const std::uint64_t misses = misses_of(daemon);
   for (int i = 0; i < options.n; ++i) {
     let_pool_fill();
     own.measure([&] {
@@ -240,6 +194,7 @@ void cli_row(const Options& options) {
                           "/bin/true"});
     });
   }
+  own.missed = misses_of(daemon) - misses;
   print_row(options, "cli", own, peers.has_bubblewrap() ? &bubblewrap : nullptr);
 }
 
@@ -247,7 +202,8 @@ struct Row {
   const char* name;
   void (*measure)(const Options&);
 };
-constexpr std::array<Row, 12> kRows = {{{"claim_launcher", &claim_launcher_row},
+constexpr std::array<Row, 13> kRows = {{{"claim_launcher", &claim_launcher_rows},
+                                        {"claim_refill", &claim_refill_rows},
                                         {"claim_api", &claim_api_row},
                                         {"fresh", &fresh_rows},
                                         {"warm", &warm_row},

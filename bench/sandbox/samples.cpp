@@ -25,22 +25,26 @@ void print_row(const Options& options, const std::string& name, Samples& own, Pe
   const double p50 = own.percentile(0.5);
   const double p99 = own.percentile(0.99);
   const double peer_p50 = peer != nullptr ? peer->samples.percentile(0.5) : 0;
+  const double peer_p99 = peer != nullptr ? peer->samples.percentile(0.99) : 0;
   const double ratio = peer != nullptr && p50 > 0 ? peer_p50 / p50 : 0;
   if (options.json) {
     fmt::print("{{\"name\":\"{}\",\"n\":{},\"p50_us\":{:.0f},\"p99_us\":{:.0f},\"failed\":{},",
                name, own.us.size(), p50, p99, own.failed);
+    fmt::print("\"missed\":{},", own.missed ? std::to_string(*own.missed) : "null");
     if (peer == nullptr) {
       fmt::print("\"peer\":null,\"peer_p50_us\":null,\"ratio\":null}}\n");
     } else {
-      fmt::print("\"peer\":\"{}\",\"peer_p50_us\":{:.0f},\"peer_failed\":{},\"ratio\":{:.2f}}}\n",
-                 peer->name, peer_p50, peer->samples.failed, ratio);
+      fmt::print("\"peer\":\"{}\",\"peer_p50_us\":{:.0f},\"peer_p99_us\":{:.0f},", peer->name,
+                 peer_p50, peer_p99);
+      fmt::print("\"peer_failed\":{},\"ratio\":{:.2f}}}\n", peer->samples.failed, ratio);
     }
   } else {
     fmt::print("{:<15} n {:>5}  p50 {:>8.0f} us  p99 {:>8.0f} us  failed {}", name, own.us.size(),
                p50, p99, own.failed);
+    if (own.missed) fmt::print("  missed {}", *own.missed);
     if (peer != nullptr) {
-      fmt::print("   {:<14} p50 {:>8.0f} us  failed {}  ratio {:.2f}", peer->name, peer_p50,
-                 peer->samples.failed, ratio);
+      fmt::print("   {:<14} p50 {:>8.0f} us  p99 {:>8.0f} us  failed {}  ratio {:.2f}", peer->name,
+                 peer_p50, peer_p99, peer->samples.failed, ratio);
     }
     fmt::print("\n");
   }

@@ -1,8 +1,11 @@
 // Samples of one measured row, and how a row is printed: a line for people, or one JSON object
-// {"name","n","p50_us","p99_us","failed","peer","peer_p50_us","peer_failed","ratio"} with --json.
+// {"name","n","p50_us","p99_us","failed","missed","peer","peer_p50_us","peer_p99_us","peer_failed",
+// "ratio"} with --json.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +21,7 @@ struct Options {
 struct Samples {
   std::vector<double> us;
   int failed = 0;
+  std::optional<std::uint64_t> missed;  // launches for which none waited in the pool; of its rows
 
   double percentile(double p);
   // Times `work`; false is a failure.
