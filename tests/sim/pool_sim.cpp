@@ -22,7 +22,8 @@ SandboxBase kind(std::uint64_t number) {
 
 class PoolWorld {
  public:
-  PoolWorld(Dice& dice, std::size_t most) : dice_(dice), most_(most), pool_(most) {}
+  PoolWorld(Dice& dice, std::size_t most, std::size_t at_once)
+      : dice_(dice), most_(most), at_once_(at_once), pool_(most, at_once) {}
 
   void step() {
     now_us_ += dice_.one_in(50) ? dice_.roll(700'000'000) : dice_.roll(20'000);
@@ -88,10 +89,11 @@ class PoolWorld {
   void check() {
     expect(pool_.idle() == idle_.size(), "the pool counts what waits");
     expect(pool_.idle() + pool_.being_made() <= most_, "never more than it may have");
+    expect(pool_.being_made() <= at_once_, "nor more made at once than may be");
   }
 
   Dice& dice_;
-  std::size_t most_;
+  std::size_t most_, at_once_;
   WarmPool pool_;
   std::uint64_t now_us_ = 1'000'000;
   std::uint32_t next_ = 1;
@@ -102,7 +104,8 @@ class PoolWorld {
 
 void simulate_pool(std::uint64_t seed) {
   Dice dice(seed);
-  PoolWorld world(dice, dice.roll(12));
+  const std::size_t most = dice.roll(12);
+  PoolWorld world(dice, most, 1 + dice.roll(4));
   for (int i = 0; i < 400; ++i) world.step();
   world.fall_asleep();
 }

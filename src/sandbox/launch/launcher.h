@@ -58,7 +58,8 @@ class [[nodiscard]] Launcher {
       : config_(std::move(config)),
         tools_(std::move(tools)),
         epoll_(std::move(epoll)),
-        pool_(pool.most),
+        // One for the pool is at work in a maker and in its tare-init: half of the processors.
+        pool_(pool.most, (pool.makers + 1) / 2),
         makers_(tools_.making, *config_.log) {}
 
   enum class Source : std::uint32_t { listener, stop, client, maker, control, ended, oom };

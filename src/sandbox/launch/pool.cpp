@@ -105,7 +105,7 @@ bool WarmPool::may_make(const Kind& kind, std::uint64_t now_us) const {
 }
 
 std::optional<SandboxBase> WarmPool::wanted(std::uint64_t now_us) const {
-  if (idle() + being_made() >= most_) return std::nullopt;
+  if (being_made() >= at_once_ || idle() + being_made() >= most_) return std::nullopt;
   const Kind* best = nullptr;
   for (const auto& [key, kind] : kinds_) {
     if (may_make(kind, now_us) && (best == nullptr || kind.used_us > best->used_us)) best = &kind;

@@ -5,7 +5,8 @@
 // doubles the number wanted; what was never needed within a minute is halved; a kind that nobody
 // used for ten minutes gets none. While half of a kind are there, new ones are made only when
 // nothing was launched for some ms: making takes processor time from the run that has just begun.
-// All kinds together stay within `most`: the kind that was used longest ago gives way.
+// No more than `at_once` are made at a time, so that processors are left for the launches
+// meanwhile. All kinds together stay within `most`: the kind that was used longest ago gives way.
 //
 // Owner: Launcher. Single thread. Times: CLOCK_MONOTONIC us. What never happens: a number is given
 // out twice; a sandbox with the host's network, or with a disk image, is kept waiting.
@@ -25,7 +26,7 @@ namespace tare::sandbox {
 
 class WarmPool {
  public:
-  explicit WarmPool(std::size_t most) : most_(most) {}
+  WarmPool(std::size_t most, std::size_t at_once) : most_(most), at_once_(at_once) {}
 
   static bool poolable(const SandboxBase& base);
 
@@ -72,7 +73,7 @@ class WarmPool {
   void review(Kind& kind, std::uint64_t now_us) const;
   bool make_room(const std::string& but);
 
-  std::size_t most_;
+  std::size_t most_, at_once_;
   std::uint64_t last_launch_us_ = 0;
   std::map<std::string, Kind> kinds_;
 };

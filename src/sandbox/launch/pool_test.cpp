@@ -51,7 +51,7 @@ class Pool : public ::testing::Test {
     return number;
   }
 
-  WarmPool pool_{kMost};
+  WarmPool pool_{kMost, kMost};
   std::uint64_t now_us_ = 1000 * kSecond;
   std::uint32_t last_ = 0;
   std::size_t ended_ = 0;
@@ -245,6 +245,26 @@ TEST_F(Pool, with_half_of_a_kind_there_others_are_made_in_quiet_time_only) {
   EXPECT_EQ(key_of(*pool_.wanted(now_us_)), key_of(kind(1)));
 }
 
+TEST_F(Pool, no_more_are_made_at_once_than_said_of_whatever_kind_and_the_next_when_one_is_done) {
+  WarmPool pool(kMost, 2);
+  for (int number = 1; number <= 3; ++number) (void)pool.take(kind(number), now_us_);
+  pass(kSecond);
+  const auto make = [&] {
+    const auto base = pool.wanted(now_us_);
+    if (base) pool.making(key_of(*base));
+    return base ? key_of(*base) : "";
+  };
+  const std::string first = make(), second = make();
+  EXPECT_NE(first, "");
+  EXPECT_NE(second, "");
+  EXPECT_EQ(make(), "");
+  EXPECT_TRUE(pool.ready(first, 1));
+  EXPECT_NE(make(), "");
+  EXPECT_EQ(make(), "");
+  pool.not_made(second, now_us_);
+  EXPECT_NE(make(), "");
+}
+
 TEST_F(Pool, a_kind_that_is_expected_is_made_before_its_first_launch) {
   EXPECT_TRUE(pool_.expect(kind(1), now_us_));
   EXPECT_EQ(make_wanted(), 2);
@@ -255,7 +275,7 @@ TEST_F(Pool, a_kind_that_is_expected_is_made_before_its_first_launch) {
   SandboxBase network = kind(1);
   network.network = model::Network::host;
   EXPECT_FALSE(pool_.expect(network, now_us_));
-  EXPECT_FALSE(WarmPool(0).expect(kind(1), now_us_));
+  EXPECT_FALSE(WarmPool(0, 1).expect(kind(1), now_us_));
 }
 
 TEST_F(Pool, whether_one_is_there_is_said_when_it_is_certain) {
@@ -294,14 +314,14 @@ TEST_F(Pool, limits_that_can_be_changed_at_the_claim_make_no_other_kind) {
 }
 
 TEST_F(Pool, a_pool_of_none_keeps_none) {
-  WarmPool none(0);
+  WarmPool none(0, 1);
   EXPECT_EQ(none.take(kind(1), now_us_), std::nullopt);
   EXPECT_FALSE(none.wanted(now_us_ + kMinute));
   EXPECT_EQ(none.next_change_us(now_us_), 0U);
 }
 
 TEST_F(Pool, a_pool_of_one_keeps_one) {
-  WarmPool one(1);
+  WarmPool one(1, 1);
   (void)one.take(kind(1), now_us_);
   pass(kSecond);
   one.making(key_of(kind(1)));
