@@ -2,7 +2,7 @@
 // systemd-nspawn, measured in turn in one run, so that whatever else the machine does falls on all
 // of them alike.
 //
-//   ./dev bench sandbox [--json] [--n 200] [--only ROW] [--full]
+//   ./dev bench sandbox [--json] [--n 200] [--only ROW] [--full] [--alone]
 //
 //   claim_launcher  launch message sent -> first instruction of the program, told by itself, in a
 //                   sandbox that was waiting in the pool; one launch after the other
@@ -40,6 +40,7 @@
 //   runner_exchange the part in which the session stands still, from tared's message on
 //   cli             whole process `tare run --env host -- /bin/true` against whole `bwrap ... true`
 //
+// --alone: `fresh` without its peers, for bench/launch_steps.py.
 // `missed`: for how many of the row's launches none was waiting in the pool. In the four rows of
 // claims by the launcher their times are left out, in all others they are in.
 #include <fmt/core.h>
@@ -60,13 +61,16 @@ int main(int argc, char** argv) {
       options.json = true;
     } else if (std::strcmp(argv[i], "--full") == 0) {
       options.full = true;
+    } else if (std::strcmp(argv[i], "--alone") == 0) {
+      options.alone = true;
     } else if (std::strcmp(argv[i], "--n") == 0 && more) {
       options.n = std::max(1, std::atoi(argv[++i]));
     } else if (std::strcmp(argv[i], "--only") == 0 && more) {
       options.only = argv[++i];
     } else {
-      std::fprintf(stderr,
-                   "usage: ./dev bench sandbox [--json] [--n COUNT] [--only ROW] [--full]\n");
+      std::fprintf(
+          stderr,
+          "usage: ./dev bench sandbox [--json] [--n COUNT] [--only ROW] [--full] [--alone]\n");
       return 64;
     }
   }

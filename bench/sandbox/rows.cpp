@@ -49,6 +49,7 @@ void fresh_rows(const Options& options) {
   Peer floor{"kernel floor", {}}, no_network{"floor, no netns", {}};
   for (int i = 0; i < options.n; ++i) {
     own.measure([&] { return run_true(launcher, clock.path(), &start); });
+    if (options.alone) continue;
     floor.samples.measure([&] { return peers.floor(true); });
     no_network.samples.measure([&] { return peers.floor(false); });
     if (peers.has_bubblewrap()) bubblewrap.samples.measure([&] { return peers.bubblewrap(); });
@@ -56,6 +57,7 @@ void fresh_rows(const Options& options) {
     if (peers.has_nspawn() && i % 4 == 0)
       nspawn.samples.measure([&] { return peers.nspawn(i + 1); });
   }
+  if (options.alone) return print_row(options, "fresh", own);
   print_row(options, "fresh", own, &floor);
   print_row(options, "fresh", own, &no_network);
   if (peers.has_bubblewrap()) print_row(options, "fresh", own, &bubblewrap);

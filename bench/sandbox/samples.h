@@ -13,7 +13,8 @@ namespace tare::bench {
 
 struct Options {
   bool json = false;
-  bool full = false;  // the heavy rows too: 2,000 idle sandboxes, a minute of churn
+  bool full = false;   // the heavy rows too: 2,000 idle sandboxes, a minute of churn
+  bool alone = false;  // `fresh` without its peers, for whoever traces it
   int n = 200;
   std::string only;  // one row; empty: all
 };
