@@ -6,11 +6,11 @@
 Runs the row `fresh` (without its peers) or `kill_reap` of the sandbox benchmark and traces it and
 all that it starts, as launch_trace.py does. A step goes from the last one's end to an event of the
 process that the launch waits for there, so that the steps of one launch are its whole time. For
-each are printed its median; its mean in the middle fifth of the launches, ordered by their whole
-time, which adds up to the median of that; and its mean in the slowest twentieth. `rest`: by how
-much a column's sum differs from what the whole took: medians alone do not add up. Last, for how
-long of it no process of the benchmark was on any processor: others were, or the kernel's threads,
-or it slept. Needs root, tracefs, and a built tree.
+each are printed its median, and its mean in those launches whose whole time is in the quickest
+fifth, the middle one (it adds up to the median of the whole), and the slowest twentieth. `rest`: by
+how much a column's sum differs from what the whole took: medians do not add up. Last, for how long
+no process of the benchmark was on any processor: others were, or the kernel's threads, or all
+slept. Needs root, tracefs, and a built tree.
 """
 import argparse
 import os
@@ -225,7 +225,8 @@ def print_table(launches, idle):
     ordered = sorted(launches, key=whole)
     count = len(ordered)
     middle = ordered[count * 2 // 5:max(count * 3 // 5, count * 2 // 5 + 1)]
-    columns = ((statistics.median, ordered), (statistics.mean, middle),
+    columns = ((statistics.median, ordered), (statistics.mean, ordered[:max(1, count // 5)]),
+               (statistics.mean, middle),
                (statistics.mean, ordered[-max(1, count // 20):]))
 
     def row(name, of):
@@ -233,7 +234,8 @@ def print_table(launches, idle):
         print(f"| {name} | " + " | ".join(f"{one:.2f}" for one in took) + " |")
         return took
 
-    print("| step | p50, ms | in the middle fifth | in the slowest twentieth |\n|---|---|---|---|")
+    print("| step | p50, ms | quickest fifth | middle fifth | slowest twentieth |")
+    print("|---|---|---|---|---|")
     steps = [row(name, lambda launch, i=i: launch[1][i][1])
              for i, (name, _) in enumerate(ordered[0][1])]
     sums = [sum(column) for column in zip(*steps)]

