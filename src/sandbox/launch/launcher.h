@@ -58,8 +58,7 @@ class [[nodiscard]] Launcher {
       : config_(std::move(config)),
         tools_(std::move(tools)),
         epoll_(std::move(epoll)),
-        // One for the pool is at work in a maker and in its tare-init: half of the processors.
-        pool_(pool.most, (pool.makers + 1) / 2),
+        pool_(pool.most, pool.makers),
         makers_(tools_.making, *config_.log) {}
 
   enum class Source : std::uint32_t { listener, stop, client, maker, control, ended, oom };

@@ -105,7 +105,9 @@ bool WarmPool::may_make(const Kind& kind, std::uint64_t now_us) const {
 }
 
 std::optional<SandboxBase> WarmPool::wanted(std::uint64_t now_us) const {
-  if (being_made() >= at_once_ || idle() + being_made() >= most_) return std::nullopt;
+  const bool quiet = last_launch_us_ + kQuietUs <= now_us;
+  if (being_made() >= (quiet ? at_once_ : (at_once_ + 1) / 2)) return std::nullopt;
+  if (idle() + being_made() >= most_) return std::nullopt;
   const Kind* best = nullptr;
   for (const auto& [key, kind] : kinds_) {
     if (may_make(kind, now_us) && (best == nullptr || kind.used_us > best->used_us)) best = &kind;

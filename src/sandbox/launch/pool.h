@@ -5,8 +5,9 @@
 // doubles the number wanted; what was never needed within a minute is halved; a kind that nobody
 // used for ten minutes gets none. While half of a kind are there, new ones are made only when
 // nothing was launched for some ms: making takes processor time from the run that has just begun.
-// No more than `at_once` are made at a time, so that processors are left for the launches
-// meanwhile. All kinds together stay within `most`: the kind that was used longest ago gives way.
+// No more than `at_once` are made at a time, and half as many until it is quiet for some ms, so
+// that processors are left for the launches. All kinds together stay within `most`: the kind that
+// was used longest ago gives way.
 //
 // Owner: Launcher. Single thread. Times: CLOCK_MONOTONIC us. What never happens: a number is given
 // out twice; a sandbox with the host's network, or with a disk image, is kept waiting.

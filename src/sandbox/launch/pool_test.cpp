@@ -245,10 +245,9 @@ TEST_F(Pool, with_half_of_a_kind_there_others_are_made_in_quiet_time_only) {
   EXPECT_EQ(key_of(*pool_.wanted(now_us_)), key_of(kind(1)));
 }
 
-TEST_F(Pool, no_more_are_made_at_once_than_said_of_whatever_kind_and_the_next_when_one_is_done) {
-  WarmPool pool(kMost, 2);
+TEST_F(Pool, no_more_are_made_at_once_than_said_and_half_as_many_behind_a_launch) {
+  WarmPool pool(kMost, 4);
   for (int number = 1; number <= 3; ++number) (void)pool.take(kind(number), now_us_);
-  pass(kSecond);
   const auto make = [&] {
     const auto base = pool.wanted(now_us_);
     if (base) pool.making(key_of(*base));
@@ -261,7 +260,12 @@ TEST_F(Pool, no_more_are_made_at_once_than_said_of_whatever_kind_and_the_next_wh
   EXPECT_TRUE(pool.ready(first, 1));
   EXPECT_NE(make(), "");
   EXPECT_EQ(make(), "");
-  pool.not_made(second, now_us_);
+  EXPECT_EQ(pool.next_change_us(now_us_), now_us_ + 4 * kMs);
+  pass(4 * kMs);
+  EXPECT_NE(make(), "");
+  EXPECT_NE(make(), "");
+  EXPECT_EQ(make(), "");
+  pool.not_made(second, 0);
   EXPECT_NE(make(), "");
 }
 
