@@ -19,7 +19,10 @@
 //   warm            as fresh, from the pool
 //   cold            as fresh, the first launch after the launcher's own start
 //   burst100        100 launches sent at once -> each one's end
-//   churn           sandboxes per second, made and taken down, 8 at a time, no pool (--full: for
+//   staggered       as claim_launcher, one launch every 10 ms, whether those before have ended or
+//   not mounts500       as fresh, with 500 mounts more on the host when the launcher starts; peer:
+//   without churn           sandboxes per second, made and taken down, 8 at a time, no pool
+//   (--full: for
 //                   a minute)
 //   idle_memory     memory of the machine per sandbox that waits (200 of them, --full: 2,000)
 //   kill_reap       kill message sent -> end received, of a sandbox with 20 processes

@@ -2,7 +2,10 @@
 
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstring>
+#include <thread>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/json.h"
@@ -147,6 +150,47 @@ void claim_api_row(const Options& options) {
   }
   own.missed = misses_of(daemon) - misses;
   print_row(options, "claim_api", own);
+}
+
+// One every 10 ms, whether those before have ended or not.
+void staggered_row(const Options& options) {
+  constexpr useconds_t kEveryUs = 10'000;
+  TestLauncher launcher(Home::folder, kPool);
+  const VisibleClock clock;
+  (void)launcher.burst(testing::host_spec({clock.path()}), kPool);
+  if (!fill(launcher)) std::fprintf(stderr, "staggered: the pool is not full\n");
+  const std::uint64_t misses = misses_of(launcher);
+  Samples own;
+  std::vector<TestLauncher::Live> live;
+  std::vector<std::uint64_t> sent;
+  std::thread reader([&] {
+    for (int ended = 0; ended < options.n;) {
+      const auto message = launcher.next();
+      const auto* end = std::get_if<sandbox::EndedMessage>(&message);
+      if (end == nullptr) continue;
+      launcher.send(sandbox::ReleaseMessage{end->id});
+      ++ended;
+    }
+  });
+  for (int i = 0; i < options.n; ++i) {
+    model::SandboxSpec spec = testing::host_spec({clock.path()});
+    spec.id = testing::fresh_run_id();
+    sent.push_back(RealClock().monotonic_us());
+    live.push_back(launcher.launch(spec));
+    ::usleep(kEveryUs);
+  }
+  reader.join();
+  for (std::size_t i = 0; i < live.size(); ++i) {
+    std::uint64_t at_ns = 0;
+    const bool told = ::read(live[i].out.get(), &at_ns, sizeof at_ns) == sizeof at_ns;
+    if (told && at_ns / 1000 >= sent[i]) {
+      own.us.push_back(static_cast<double>(at_ns / 1000 - sent[i]));
+    } else {
+      ++own.failed;
+    }
+  }
+  own.missed = misses_of(launcher) - misses;
+  print_row(options, "staggered", own);
 }
 
 }  // namespace tare::bench

@@ -19,5 +19,6 @@ void let_pool_fill();
 void claim_launcher_rows(const Options& options);  // claim_launcher, claim_paced
 void claim_refill_rows(const Options& options);    // claim_refill, and claim_full beside it
 void claim_api_row(const Options& options);
+void staggered_row(const Options& options);
 
 }  // namespace tare::bench

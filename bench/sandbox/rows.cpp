@@ -2,13 +2,17 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <map>
+#include <memory>
 #include <stdexcept>
 
 #include "claim_rows.h"
@@ -110,6 +114,34 @@ void burst_row(const Options& options) {
   print_row(options, "burst100", own);
 }
 
+// Both launchers are made among as many mounts as they find: 500 more, in a namespace of the
+// bench's own, and what there was before.
+void mounts_row(const Options& options) {
+  constexpr int kMounts = 500;
+  const VisibleClock clock;
+  Samples own;
+  Peer few{"500 mounts less", {}};
+  auto left = std::make_unique<TestLauncher>(Home::folder, kNoPool);
+  if (::unshare(CLONE_NEWNS) != 0 || ::mount("", "/", "", MS_REC | MS_PRIVATE, nullptr) != 0)
+    throw std::runtime_error("no mount namespace for the row `mounts500`");
+  std::string folder = "/tmp/tare-bench-XXXXXX";
+  if (::mkdtemp(folder.data()) == nullptr) throw std::runtime_error("no folder in /tmp");
+  int mounted = 0;
+  while (mounted < kMounts && ::mount("none", folder.c_str(), "tmpfs", 0, "size=4k") == 0)
+    ++mounted;
+  {
+    TestLauncher among(Home::folder, kNoPool);
+    for (int i = 0; i < options.n; ++i) {
+      own.measure([&] { return run_true(among, clock.path()); });
+      few.samples.measure([&] { return run_true(*left, clock.path()); });
+    }
+  }
+  while (mounted-- > 0) (void)::umount2(folder.c_str(), MNT_DETACH);
+  (void)::rmdir(folder.c_str());
+  left.reset();
+  print_row(options, "mounts500", own, &few);
+}
+
 void churn_row(const Options& options) {
   const VisibleClock clock;
   TestLauncher launcher(Home::folder, kNoPool);
@@ -204,13 +236,15 @@ struct Row {
   const char* name;
   void (*measure)(const Options&);
 };
-constexpr std::array<Row, 13> kRows = {{{"claim_launcher", &claim_launcher_rows},
+constexpr std::array<Row, 15> kRows = {{{"claim_launcher", &claim_launcher_rows},
                                         {"claim_refill", &claim_refill_rows},
                                         {"claim_api", &claim_api_row},
                                         {"fresh", &fresh_rows},
                                         {"warm", &warm_row},
                                         {"cold", &cold_row},
                                         {"burst100", &burst_row},
+                                        {"staggered", &staggered_row},
+                                        {"mounts500", &mounts_row},
                                         {"churn", &churn_row},
                                         {"idle_memory", &idle_row},
                                         {"kill_reap", &kill_row},

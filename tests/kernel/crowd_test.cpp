@@ -68,7 +68,7 @@ TEST(Crowd, two_hundred_live_at_once_and_the_last_ones_memory_limit_holds) {
   constexpr int kCrowd = 200;
   TestLauncher launcher(TestLauncher::Home::folder, 0);
   ASSERT_EQ(launcher.fill(host_spec({"/usr/bin/sleep", "100000"}), kCrowd), kCrowd);
-  model::SandboxSpec last = shell_spec("exec tail -c 1000000000 /dev/zero");
+  model::SandboxSpec last = host_spec({"/usr/bin/python3", "-c", "x = b'x' * (1 << 30)"});
   last.id = fresh_run_id();
   last.limits.memory_bytes = std::uint64_t{32} << 20;
   EXPECT_EQ(launcher.run(last).ended.outcome.reason, EndReason::memory_limit);
