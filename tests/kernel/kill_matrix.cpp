@@ -298,12 +298,19 @@ void KillMatrix::go_on() {
 
 void KillMatrix::hold(const Sweep& sweep, const Act& act) {
   std::optional<Stepper> stepper;
-  Live counted = begin(sweep, stepper);
-  const int count = stepper->count(over(sweep));
-  stepper.reset();
-  if (sweep.phase == Phase::launch && !sweep.ends) launcher_.send(sandbox::KillMessage{counted.id});
-  if (sweep.phase != Phase::release) (void)finish(std::move(counted));
-  settle();
+  const auto calls = [&] {
+    Live counted = begin(sweep, stepper);
+    const int all = stepper->count(over(sweep));
+    stepper.reset();
+    if (sweep.phase == Phase::launch && !sweep.ends)
+      launcher_.send(sandbox::KillMessage{counted.id});
+    if (sweep.phase != Phase::release) (void)finish(std::move(counted));
+    settle();
+    return all;
+  };
+  // Twice: whoever is held may have something else to do beside it, one time.
+  const int once = calls();
+  const int count = std::min(once, calls());
   int held = 0;
   const std::vector<int> tried = tried_of(sweep.what, sweep.tries, count);
   for (const int number : tried) {
