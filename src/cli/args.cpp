@@ -251,7 +251,10 @@ void Grammar::add_sandbox_commands() {
                     [](const Raw& raw) -> Result<Command> {
                       return Command(BenchCommand{raw.name, raw.count, raw.all, raw.json});
                     });
-  bench->add_option("--only", raw_.name, "One row: claim_launcher, claim_api, fresh, churn, ...")
+  bench
+      ->add_option("--only", raw_.name,
+                   "One row: claim_launcher, claim_refill, claim_api, fresh, warm, cold, burst100, "
+                   "staggered, mounts500, churn, idle_memory, kill_reap, exec, runner_change, cli")
       ->type_name("ROW");
   bench->add_option("--n", raw_.count, "So many measurements a row")
       ->type_name("N")

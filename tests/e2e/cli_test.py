@@ -165,6 +165,16 @@ class NoDaemon(harness.TareTest):
         row = self.home.must("bench", "--only", "kill_reap", "--n", "2", "--json").stdout
         self.assertEqual(json.loads(row)["name"], "kill_reap")
 
+    def test_bench_has_the_rows_that_its_help_names(self):
+        rows = ("claim_launcher", "claim_api", "fresh", "cold", "burst100", "staggered", "exec")
+        for name in rows:
+            said = self.home.must("bench", "--only", name, "--n", "2", "--json").stdout
+            found = [json.loads(line) for line in said.splitlines()]
+            self.assertIn(name, [row["name"] for row in found])
+            for row in found:
+                self.assertEqual(row["failed"], 0, row)
+                self.assertGreater(row["p50_us"], 0, row)
+
     def test_help_and_version_need_none(self):
         for arguments in (["help"], ["help", "run"], ["run", "--help"], ["version"]):
             result = self.home.must(*arguments)
