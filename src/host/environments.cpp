@@ -335,7 +335,6 @@ Result<> Environments::remove_unused(const model::Environment& one) {
       return true;
     };
     if (!TRY(deps_.records.run(remove_as))) continue;
-    if (last) deps_.flat.forget(one.digest);
     return ok();
   }
 }

@@ -1,6 +1,5 @@
 // Environments: freezing what a live session has changed.
-#include <algorithm>
-#include <tuple>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -9,6 +8,24 @@
 #include "host/standing_upper.h"
 
 namespace tare::host {
+
+namespace {
+
+// The flat layers of what it was made upon stand for its lowest ones, too; unless it has its own.
+Result<std::optional<model::FlatLayers>> flat_below(runs::Store& store,
+                                                    const model::Environment& environment,
+                                                    const std::string& base) {
+  const auto all = TRY(store.flat_layers(kTenant));
+  const auto below = all.find(base);
+  if (all.contains(environment.digest) || below == all.end() ||
+      !below->second.stands_in(environment.layers))
+    return std::optional<model::FlatLayers>();
+  model::FlatLayers flat = below->second;
+  flat.older.clear();
+  return std::optional(std::move(flat));
+}
+
+}  // namespace
 
 Result<std::shared_ptr<LiveRun>> Environments::freezable(const std::string& session) {
   const auto live = runs_.live(session);
@@ -65,19 +82,18 @@ Result<model::Environment> Environments::freeze(const std::string& session, cons
   if (const auto base = find(request.environment_digest)) {
     environment.size_bytes += base->size_bytes;
     environment.files += base->files;
-    // Its flat layers stand for the lowest ones, if those are still the same.
-    const auto& [ours, theirs] = std::tie(environment.layers, base->layers);
-    if (ours.size() >= theirs.size() && std::equal(theirs.begin(), theirs.end(), ours.begin())) {
-      environment.flat = base->flat;
-      environment.flat_depth = base->flat_depth;
-    }
   }
-  // Somebody may have taken the name meanwhile.
+  std::optional<model::FlatLayers> flat;
   TRY(deps_.records.run([&](runs::Store& store) -> Result<> {
-    TRY(refuse_if_taken(store, name));
-    return store.put_environment(environment);
+    TRY(refuse_if_taken(store, name));  // somebody may have taken the name meanwhile
+    TRY(store.put_environment(environment));
+    flat = TRY(flat_below(store, environment, request.environment_digest));
+    return flat ? store.put_flat_layers(kTenant, environment.digest, *flat) : ok();
   }));
-  deps_.flat.learn(environment);
+  if (flat) {
+    deps_.flat.learn(environment.digest, *flat);
+    environment = model::with_flat(std::move(environment), *flat);
+  }
   deps_.flat.notice();
   return environment;
 }

@@ -3,9 +3,10 @@
 // may stand as a few flat layers that show the same (docs/store_format.md). The environment's own
 // layers and digest never change by it.
 //
-// An environment's record says which flat layers its runs may have mounted, those of earlier
-// flattening included, and a record outlives its runs: so nothing is mounted that a sweep could
-// remove.
+// They are on record by that digest (model::FlatLayers), those of earlier flattening included, and
+// stay there for as long as an environment, an agent's version or a run that has not ended has the
+// digest (named_layers.h, layer_sweep.h): so nothing is mounted that a sweep could remove, and who
+// stands on a digest whose name was given to another, or taken away, stands there as before.
 //
 // Owner: main. Loop thread only. Errors: none.
 #pragma once
@@ -28,9 +29,9 @@ std::vector<std::string> mounted_layers(const model::Environment& environment);
 
 class FlatChains {
  public:
-  // From a record that has flat layers.
-  void learn(const model::Environment& environment);
-  // No record has it any more.
+  // As it is on record for an environment's digest.
+  void learn(const std::string& digest, const model::FlatLayers& flat) { chains_[digest] = flat; }
+  // It is on record no more, and its layers go.
   void forget(const std::string& digest) { chains_.erase(digest); }
   // For a run: its environment's, then its agent's own files.
   std::vector<std::string> mounted(const model::RunRequest& request) const;
@@ -42,10 +43,7 @@ class FlatChains {
   fiber::Event& grown() { return grown_; }
 
  private:
-  struct Chain {
-    std::vector<std::string> layers, mounted;
-  };
-  std::map<std::string, Chain, std::less<>> chains_;  // by the environment's digest
+  std::map<std::string, model::FlatLayers, std::less<>> chains_;  // by the environment's digest
   fiber::Event grown_;
 };
 

@@ -8,6 +8,7 @@ namespace tare::host {
 namespace {
 
 using model::Environment;
+using model::FlatLayers;
 
 constexpr std::uint64_t kFlattenTimeoutMs = 60 * 60 * 1000;
 constexpr snapshot::TreeLimits kFlattenLimits = {.max_entries = 10'000'000,
@@ -24,21 +25,20 @@ Result<std::vector<Environment>> deep_ones(const RunDeps& deps) {
   return all;
 }
 
-// In the records of all names that it has; what they had before may be mounted still.
-Result<> record(const RunDeps& deps, const Environment& made) {
-  return deps.records.run([&made](runs::Store& store) -> Result<> {
-    for (Environment one : TRY(store.list_environments(kTenant))) {
-      if (one.digest != made.digest || one.layers != made.layers) continue;
-      if (!one.flat.empty()) one.flat_older.push_back(one.flat.back());
-      one.flat = made.flat;
-      one.flat_depth = made.flat_depth;
-      TRY(store.put_environment(one));
+// What it had before may be mounted still.
+Result<FlatLayers> record(const RunDeps& deps, const std::string& digest, FlatLayers made) {
+  return deps.records.run([&](runs::Store& store) -> Result<FlatLayers> {
+    const auto all = TRY(store.flat_layers(kTenant));
+    if (const auto before = all.find(digest); before != all.end()) {
+      made.older = before->second.older;
+      if (!before->second.flat.empty()) made.older.push_back(before->second.flat.back());
     }
-    return ok();
+    TRY(store.put_flat_layers(kTenant, digest, made));
+    return made;
   });
 }
 
-Result<> flatten(const RunDeps& deps, Environment one, const fiber::Context& ctx) {
+Result<> flatten(const RunDeps& deps, const Environment& one, const fiber::Context& ctx) {
   const auto publishing = TRY(deps.layers.publish(ctx));
   std::vector<std::string> sources = mounted_layers(one);
   std::size_t left = 0;  // above what one request can take
@@ -48,13 +48,13 @@ Result<> flatten(const RunDeps& deps, Environment one, const fiber::Context& ctx
   }
   const auto flat = TRY(snapshot::expect<snapshot::Imported>(
       deps.store.call(snapshot::Flatten{sources, 1, kFlattenLimits, kFlattenTimeoutMs}, {}, ctx)));
-  one.flat = {sources.front(), flat.layer.digest};
-  one.flat_depth = static_cast<std::uint32_t>(one.layers.size() - left);
-  TRY(record(deps, one));
-  deps.flat.learn(one);
+  FlatLayers made;
+  made.of.assign(one.layers.begin(), one.layers.end() - static_cast<std::ptrdiff_t>(left));
+  made.flat = {sources.front(), flat.layer.digest};
+  deps.flat.learn(one.digest, TRY(record(deps, one.digest, made)));
   deps.log.info(
       "layers made flat",
-      {{"environment", one.digest}, {"layers", one.flat_depth}, {"flat", flat.layer.digest}});
+      {{"environment", one.digest}, {"layers", made.of.size()}, {"flat", flat.layer.digest}});
   return ok();
 }
 
@@ -78,10 +78,9 @@ Result<bool> turn(const RunDeps& deps, const fiber::Context& ctx) {
 }  // namespace
 
 Result<> learn_flat_layers(const RunDeps& deps) {
-  for (const Environment& one :
-       TRY(deps.records.run([](runs::Store& store) { return store.list_environments(kTenant); }))) {
-    deps.flat.learn(one);
-  }
+  const auto all = TRY(
+      deps.records.run([](runs::Store& store) { return store.flat_layers(kTenant); }));
+  for (const auto& [digest, flat] : all) deps.flat.learn(digest, flat);
   return ok();
 }
 

@@ -32,6 +32,7 @@ LayerSweep layer_sweep(const RunDeps& deps, RunService& runs) {
   return {.gate = deps.layers,
           .list = [&deps](const fiber::Context& ctx) { return list_layers(deps.store, ctx); },
           .named = [&deps, &runs] { return named_layers(deps, runs); },
+          .forget = [&deps, &runs] { return forget_flat_layers(deps, runs); },
           .remove =
               [&deps](const std::string& digest, const fiber::Context& ctx) {
                 deps.log.info("removing a layer", {{"layer", digest}});
@@ -49,6 +50,7 @@ Result<SweptLayers> sweep_layers(const LayerSweep& sweep, bool dry_run, const fi
   leave_out(layers, TRY(sweep.named()));
   swept.kept = all - layers.size();
   if (!dry_run) {
+    TRY(sweep.forget());
     for (const snapshot::LayerInfo& layer : layers) TRY(sweep.remove(layer.digest, ctx));
   }
   swept.removed = std::move(layers);

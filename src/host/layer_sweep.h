@@ -5,6 +5,8 @@
 //   list of all layers, less what is needed now      what is left nobody can come upon any more
 //   wait until all have ended who had a name before  they may have come upon it earlier
 //   less what is needed now                          it would be on record by now
+//   forget what is mounted for digests               else their next name would have it mounted
+//     that nobody has any more
 //   remove
 //
 // Owner: one request, on its fiber. Loop thread only. Errors: Errc::conflict (LayerGate); those of
@@ -30,6 +32,7 @@ struct LayerSweep {
   LayerGate& gate;
   std::function<Result<std::vector<snapshot::LayerInfo>>(const fiber::Context&)> list;
   std::function<Result<NamedLayers>()> named;
+  std::function<Result<>()> forget;
   std::function<Result<>(const std::string& digest, const fiber::Context&)> remove;
   LayerGate::Sweep kind = LayerGate::Sweep::asked;
 };

@@ -41,6 +41,10 @@ class LayerSweepTest : public testing::Test {
                 named[digest].insert(Owner{Owner::Kind::environment, "box"});
               return named;
             },
+            .forget = [this]() -> Result<> {
+              stored_when_forgotten_ = stored_.size();
+              return ok();
+            },
             .remove = [this](const std::string& digest, const fiber::Context& ctx) -> Result<> {
               TRY(fiber::sleep_for(1ms, ctx));
               stored_.erase(digest);
@@ -51,6 +55,7 @@ class LayerSweepTest : public testing::Test {
   LayerGate gate_;
   std::set<std::string, std::less<>> stored_ = {"a", "b", "c"}, needed_ = {"a"};
   bool damaged_ = false;
+  std::size_t stored_when_forgotten_ = 0;
 };
 
 TEST_F(LayerSweepTest, what_nothing_needs_goes_and_the_rest_stays) {
@@ -58,9 +63,11 @@ TEST_F(LayerSweepTest, what_nothing_needs_goes_and_the_rest_stays) {
     const auto would = sweep_layers(sweep(), true, ctx).value();
     EXPECT_EQ(would.removed.size(), 2U);
     EXPECT_EQ(stored_.size(), 3U) << "a dry run removes nothing";
+    EXPECT_EQ(stored_when_forgotten_, 0U) << "nor forgets";
     const auto swept = sweep_layers(sweep(), false, ctx).value();
     EXPECT_EQ(swept.removed, would.removed);
     EXPECT_EQ(swept.kept, 1U);
+    EXPECT_EQ(stored_when_forgotten_, 3U) << "before they go";
     EXPECT_THAT(stored_, ElementsAre("a"));
     EXPECT_THAT(sweep_layers(sweep(), false, ctx).value().removed, IsEmpty());
   });

@@ -16,7 +16,7 @@ const std::string kNew = "sha256:" + std::string(64, '5');
 const std::string kKept = "sha256:" + std::string(64, '6');
 const std::string kGone = "sha256:" + std::string(64, '7');
 
-void add_session(const std::string& id, NamedLayers& named) {
+void add_session(const std::string& id, NamedLayers& named, const runs::FlatByDigest& flat = {}) {
   LiveRun live;
   live.run.id = id;
   live.run.request.session = true;
@@ -26,7 +26,7 @@ void add_session(const std::string& id, NamedLayers& named) {
   live.run.checkpoint = {
       .at_ms = 1, .own = model::OwnLayers{{kKept}, {}}, .fault = {}, .replaced = {kGone}};
   live.runner = model::SessionRunner{"r@2", kNew, false, "r@1", kOld};
-  add_layers_of(live, named);
+  add_layers_of(live, flat, named);
 }
 
 std::vector<std::string> owners_of(const NamedLayers& named, const std::string& digest) {
@@ -43,6 +43,20 @@ TEST(NamedLayers, a_session_names_all_that_it_needs) {
   EXPECT_EQ(named.size(), 6U);
 }
 
+TEST(NamedLayers,
+     a_session_names_what_is_or_was_mounted_for_its_environment_and_nothing_of_others) {
+  const std::string flat = "sha256:" + std::string(64, 'a'),
+                    older = "sha256:" + std::string(64, 'b'),
+                    others = "sha256:" + std::string(64, 'c');
+  NamedLayers named;
+  add_session("run_1", named,
+              {{kBase, {.of = {kBase}, .flat = {flat}, .older = {older}}},
+               {kGone, {.of = {kGone}, .flat = {others}}}});
+  for (const std::string& digest : {flat, older})
+    EXPECT_THAT(owners_of(named, digest), ElementsAre("session run_1")) << digest;
+  EXPECT_FALSE(named.contains(others));
+}
+
 TEST(NamedLayers, what_a_record_names_is_its_and_what_forks_share_is_all_of_theirs) {
   NamedLayers named = {{kBase, {{Owner::Kind::environment, "box"}}},
                        {kNew, {{Owner::Kind::runner, "r@2"}}}};
@@ -57,7 +71,7 @@ TEST(NamedLayers, a_run_on_the_host_names_nothing) {
   LiveRun live;
   live.run.id = "run_1";
   NamedLayers named;
-  add_layers_of(live, named);
+  add_layers_of(live, {}, named);
   EXPECT_TRUE(named.empty());
 }
 

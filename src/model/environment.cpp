@@ -157,6 +157,43 @@ Result<> check_flat(const Environment& environment) {
 
 }  // namespace
 
+bool FlatLayers::stands_in(const std::vector<std::string>& layers) const {
+  return !flat.empty() && of.size() <= layers.size() &&
+         std::equal(of.begin(), of.end(), layers.begin());
+}
+
+Json to_json(const FlatLayers& flat) {
+  return JsonObject{
+      {"of", text_list(flat.of)}, {"flat", text_list(flat.flat)}, {"older", text_list(flat.older)}};
+}
+
+Result<FlatLayers> read_flat_layers(const Node& node) {
+  FlatLayers out;
+  Fields fields(node);
+  fields.required("of", out.of, list_of(read_digest, kMaxEnvironmentLayers));
+  fields.required("flat", out.flat, list_of(read_digest, kMaxLayers));
+  fields.required("older", out.older, list_of(read_digest, kMaxEnvironmentLayers));
+  TRY(fields.finish());
+  if (out.of.empty() != out.flat.empty()) return field_error("flat", "it stands for no layers");
+  return out;
+}
+
+Environment with_flat(Environment environment, const FlatLayers& flat) {
+  environment = without_flat(std::move(environment));
+  environment.flat_older = flat.older;
+  if (!flat.stands_in(environment.layers)) return environment;
+  environment.flat = flat.flat;
+  environment.flat_depth = static_cast<std::uint32_t>(flat.of.size());
+  return environment;
+}
+
+Environment without_flat(Environment environment) {
+  environment.flat.clear();
+  environment.flat_older.clear();
+  environment.flat_depth = 0;
+  return environment;
+}
+
 std::string digest_of_environment(const std::vector<std::string>& layers,
                                   const ImageConfig& config) {
   if (config.empty()) return digest_of_layers(layers);
@@ -178,8 +215,8 @@ Json to_json(const Environment& environment) {
   if (!environment.flat.empty()) {
     object["flat"] = text_list(environment.flat);
     object["flat_depth"] = environment.flat_depth;
-    if (!environment.flat_older.empty()) object["flat_older"] = text_list(environment.flat_older);
   }
+  if (!environment.flat_older.empty()) object["flat_older"] = text_list(environment.flat_older);
   if (!environment.config.empty()) object["config"] = to_json(environment.config);
   if (!environment.build.empty()) object["build"] = environment.build;
   if (environment.online_build) object["online_build"] = true;

@@ -47,6 +47,22 @@ Result<EnvironmentState> environment_state_from(std::string_view text);
 
 inline constexpr std::size_t kMaxEnvironmentLayers = 512;
 
+// What is mounted instead of the lowest layers of an environment, and shows the same. Follows from
+// those layers: it is of the environment's digest, whatever names that has, or none any more.
+struct FlatLayers {
+  std::vector<std::string> of = {};     // the lowest layers, lowest first
+  std::vector<std::string> flat = {};   // what stands for them
+  std::vector<std::string> older = {};  // what did before: runs may still have it mounted
+
+  // Of these layers?
+  bool stands_in(const std::vector<std::string>& layers) const;
+
+  friend bool operator==(const FlatLayers&, const FlatLayers&) = default;
+};
+
+Json to_json(const FlatLayers& flat);
+Result<FlatLayers> read_flat_layers(const Node& node);
+
 struct Environment {
   std::string tenant = {};
   std::string name = {};    // a name, or the source's text when none was given
@@ -54,8 +70,8 @@ struct Environment {
   EnvironmentState state = EnvironmentState::ready;
   std::string digest = {};               // "" for `host` and until it is ready
   std::vector<std::string> layers = {};  // digests, lowest first
-  // What is mounted instead of the lowest `flat_depth` layers, and shows the same; and what was
-  // before, which runs may still have mounted. No part of the identity.
+  // FlatLayers of the digest, `of` as the number of layers. No part of the identity, nor of what is
+  // kept under the name.
   std::vector<std::string> flat = {}, flat_older = {};
   std::uint32_t flat_depth = 0;
   ImageConfig config = {};  // of an image; empty for most
@@ -75,6 +91,11 @@ struct Environment {
 // Of one that is there more than once only the highest counts: it hides and shows all that a lower
 // one of the same digest does. (The kernel refuses the same layer twice.)
 std::vector<std::string> unrepeated(const std::vector<std::string>& layers);
+
+// The environment with these, as far as they stand in its layers.
+Environment with_flat(Environment environment, const FlatLayers& flat);
+// Without any.
+Environment without_flat(Environment environment);
 
 // The digest of an environment that is made of these: with one it is that of the layer.
 std::string digest_of_layers(const std::vector<std::string>& layers);

@@ -97,7 +97,14 @@ Result<model::Environment> read_environment_columns(const sql::Row& row) {
   auto environment = TRY(read_json(TRY(row.text(2)), model::read_environment));
   if (environment.tenant != TRY(row.text(0))) return contradiction("tenant and environment");
   if (environment.name != TRY(row.text(1))) return contradiction("name and environment");
-  return environment;
+  if (row.is_null(3)) return environment;
+  return model::with_flat(
+      std::move(environment),
+      TRY(read_json(TRY(row.text(3)), model::read_flat_layers).context("flat_layers")));
+}
+
+Result<std::pair<std::string, model::FlatLayers>> read_flat_columns(const sql::Row& row) {
+  return std::pair(TRY(row.string(0)), TRY(read_json(TRY(row.text(1)), model::read_flat_layers)));
 }
 
 Result<model::Runner> read_runner_node(const Node& node) {
@@ -170,6 +177,10 @@ Result<model::Environment> read_environment_row(const sql::Row& row) {
                fmt::format("table environments, row {} {}", printable(row, 0), printable(row, 1)));
 }
 
+Result<std::pair<std::string, model::FlatLayers>> read_flat_row(const sql::Row& row) {
+  return named(read_flat_columns(row), fmt::format("table flat_layers, row {}", printable(row, 0)));
+}
+
 Result<model::Runner> read_runner_row(const sql::Row& row) {
   return named(read_runner_columns(row),
                fmt::format("table runners, row {} {} {}", printable(row, 0), printable(row, 1),
@@ -213,6 +224,9 @@ Result<std::string> to_stored(const model::Agent& agent) {
 }
 Result<std::string> to_stored(const model::Environment& environment) {
   return stored(environment, model::read_environment, "environment");
+}
+Result<std::string> to_stored(const model::FlatLayers& flat) {
+  return stored(flat, model::read_flat_layers, "flat_layers");
 }
 Result<std::string> to_stored(const model::Runner& runner) {
   return stored(runner, read_runner_node, "runner");

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "model/agent.h"
 #include "model/environment.h"
@@ -32,7 +33,10 @@ struct RunRow {
 Result<RunRow> read_run_row(const sql::Row& row);
 Result<model::RunEvent> read_event_row(const sql::Row& row);  // sequence, type, event
 Result<model::Agent> read_agent_row(const sql::Row& row);     // tenant, name, version, agent
-Result<model::Environment> read_environment_row(const sql::Row& row);  // tenant, name, environment
+// tenant, name, environment, its flat layers (NULL: none)
+Result<model::Environment> read_environment_row(const sql::Row& row);
+// digest, layers
+Result<std::pair<std::string, model::FlatLayers>> read_flat_row(const sql::Row& row);
 Result<model::Runner> read_runner_row(
     const sql::Row& row);  // tenant, name, version, digest, runner
 Result<model::Rollout> read_rollout_row(const sql::Row& row);  // sequence, rollout
@@ -48,6 +52,7 @@ Result<std::string> to_stored(const model::Checkpoint& checkpoint);
 Result<std::string> to_stored(const model::RunEvent& event);
 Result<std::string> to_stored(const model::Agent& agent);
 Result<std::string> to_stored(const model::Environment& environment);
+Result<std::string> to_stored(const model::FlatLayers& flat);
 Result<std::string> to_stored(const model::Runner& runner);
 Result<std::string> to_stored(const model::Rollout& rollout);
 

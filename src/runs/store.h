@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -55,6 +56,9 @@ struct RunPage {
   std::vector<model::Run> runs;  // newest first
   std::string next_cursor;       // empty: that was the last page
 };
+
+// By the environment's digest.
+using FlatByDigest = std::map<std::string, model::FlatLayers, std::less<>>;
 
 // For recovery: a row that cannot be read must not keep the others from being looked after.
 struct UnfinishedRuns {
@@ -120,7 +124,7 @@ class Store {
   virtual Result<> each_agent_version(std::string_view tenant,
                                       const std::function<Result<>(const model::Agent&)>& take) = 0;
 
-  // Replaces the one of that name.
+  // Replaces the one of that name. Its flat layers are not kept with it, but below.
   virtual Result<> put_environment(const model::Environment& environment) = 0;
   // By name; else the newest with that canonical source; else the newest with that digest.
   virtual Result<model::Environment> get_environment(std::string_view tenant,
@@ -128,6 +132,11 @@ class Store {
   virtual Result<std::vector<model::Environment>> list_environments(std::string_view tenant) = 0;
   // The one of exactly that name.
   virtual Result<> delete_environment(std::string_view tenant, std::string_view name) = 0;
+  // Of the environments of that digest, those to come included. Replaces what is there.
+  virtual Result<> put_flat_layers(std::string_view tenant, std::string_view digest,
+                                   const model::FlatLayers& flat) = 0;
+  virtual Result<FlatByDigest> flat_layers(std::string_view tenant) = 0;
+  virtual Result<> delete_flat_layers(std::string_view tenant, std::string_view digest) = 0;
 
   // Conflict when that version is there with other files.
   virtual Result<StoredRunner> put_runner(const model::Runner& runner) = 0;

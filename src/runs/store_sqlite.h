@@ -44,6 +44,10 @@ class SqliteStore final : public Store {
                                              std::string_view reference) override;
   Result<std::vector<model::Environment>> list_environments(std::string_view tenant) override;
   Result<> delete_environment(std::string_view tenant, std::string_view name) override;
+  Result<> put_flat_layers(std::string_view tenant, std::string_view digest,
+                           const model::FlatLayers& flat) override;
+  Result<FlatByDigest> flat_layers(std::string_view tenant) override;
+  Result<> delete_flat_layers(std::string_view tenant, std::string_view digest) override;
 
   Result<StoredRunner> put_runner(const model::Runner& runner) override;
   Result<model::Runner> get_runner(std::string_view tenant, std::string_view name,

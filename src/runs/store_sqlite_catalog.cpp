@@ -14,6 +14,10 @@ using sql::as_integer;
 using sql::Row;
 using sql::Transaction;
 
+constexpr std::string_view kEnvironments =
+    "SELECT e.tenant, name, environment, f.layers FROM environments e "
+    "LEFT JOIN flat_layers f ON f.tenant = e.tenant AND f.digest = e.digest WHERE e.tenant = ?1";
+
 // Equal but for what the store itself gives.
 bool same_agent(const model::Agent& a, model::Agent b) {
   b.version = a.version;
@@ -100,7 +104,7 @@ Result<> SqliteStore::each_agent_version(std::string_view tenant,
 Result<> SqliteStore::put_environment(const model::Environment& environment) {
   TRY(check_name("tenant", environment.tenant));
   if (environment.name.empty()) return Error{Errc::invalid, "environment: name is empty"};
-  const std::string text = TRY(to_stored(environment));
+  const std::string text = TRY(to_stored(model::without_flat(environment)));
   TRY(database_->execute(
       "INSERT INTO environments(tenant, name, source, digest, created_ms, environment) "
       "VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (tenant, name) DO UPDATE SET "
@@ -113,14 +117,13 @@ Result<> SqliteStore::put_environment(const model::Environment& environment) {
 
 Result<model::Environment> SqliteStore::get_environment(std::string_view tenant,
                                                         std::string_view reference) {
-  constexpr std::string_view kWays[] = {
-      "SELECT tenant, name, environment FROM environments WHERE tenant = ?1 AND name = ?2",
-      "SELECT tenant, name, environment FROM environments WHERE tenant = ?1 AND source = ?2 "
-      "ORDER BY created_ms DESC, name LIMIT 1",
-      "SELECT tenant, name, environment FROM environments WHERE tenant = ?1 AND digest = ?2 AND "
-      "digest <> '' ORDER BY created_ms DESC, name LIMIT 1"};
+  static const std::string ways[] = {
+      fmt::format("{} AND name = ?2", kEnvironments),
+      fmt::format("{} AND source = ?2 ORDER BY created_ms DESC, name LIMIT 1", kEnvironments),
+      fmt::format("{} AND e.digest = ?2 AND e.digest <> '' ORDER BY created_ms DESC, name LIMIT 1",
+                  kEnvironments)};
   std::optional<model::Environment> found;
-  for (const std::string_view statement : kWays) {
+  for (const std::string& statement : ways) {
     TRY(database_->query(statement, {tenant, reference}, [&](const Row& row) -> Result<> {
       found = TRY(read_environment_row(row));
       return ok();
@@ -134,12 +137,11 @@ Result<model::Environment> SqliteStore::get_environment(std::string_view tenant,
 
 Result<std::vector<model::Environment>> SqliteStore::list_environments(std::string_view tenant) {
   std::vector<model::Environment> found;
-  TRY(database_->query(
-      "SELECT tenant, name, environment FROM environments WHERE tenant = ?1 ORDER BY name",
-      {tenant}, [&](const Row& row) -> Result<> {
-        found.push_back(TRY(read_environment_row(row)));
-        return ok();
-      }));
+  static const std::string all = fmt::format("{} ORDER BY name", kEnvironments);
+  TRY(database_->query(all, {tenant}, [&](const Row& row) -> Result<> {
+    found.push_back(TRY(read_environment_row(row)));
+    return ok();
+  }));
   return found;
 }
 
@@ -160,6 +162,34 @@ Result<> SqliteStore::delete_environment(std::string_view tenant, std::string_vi
   TRY(database_->execute("DELETE FROM environments WHERE tenant = ?1 AND name = ?2",
                          {tenant, name}));
   return transaction.commit();
+}
+
+Result<> SqliteStore::put_flat_layers(std::string_view tenant, std::string_view digest,
+                                      const model::FlatLayers& flat) {
+  TRY(check_name("tenant", tenant));
+  if (digest.empty()) return Error{Errc::invalid, "flat_layers: of no digest"};
+  const std::string text = TRY(to_stored(flat));
+  TRY(
+      database_->execute("INSERT INTO flat_layers(tenant, digest, layers) VALUES(?1, ?2, ?3) "
+                         "ON CONFLICT (tenant, digest) DO UPDATE SET layers = excluded.layers",
+                         {tenant, digest, text}));
+  return ok();
+}
+
+Result<FlatByDigest> SqliteStore::flat_layers(std::string_view tenant) {
+  FlatByDigest found;
+  TRY(database_->query("SELECT digest, layers FROM flat_layers WHERE tenant = ?1", {tenant},
+                       [&](const Row& row) -> Result<> {
+                         found.insert(TRY(read_flat_row(row)));
+                         return ok();
+                       }));
+  return found;
+}
+
+Result<> SqliteStore::delete_flat_layers(std::string_view tenant, std::string_view digest) {
+  TRY(database_->execute("DELETE FROM flat_layers WHERE tenant = ?1 AND digest = ?2",
+                         {tenant, digest}));
+  return ok();
 }
 
 }  // namespace tare::runs

@@ -60,6 +60,43 @@ TEST(SqliteStore, the_schema_itself_refuses_what_cannot_be) {
   }
 }
 
+// Before 0006 the names had them, and may have had those of another digest.
+TEST(SqliteStore, flat_layers_that_names_had_are_kept_and_not_mounted) {
+  const sql::TestFolder folder;
+  const auto digest = [](char c) { return "sha256:" + std::string(64, c); };
+  model::Environment one = an_environment("one", "box", '1');
+  one.layers = {digest('2'), digest('3')};
+  one.flat = {digest('2'), digest('a')};
+  one.flat_depth = 2;
+  model::Environment two = one;
+  two.name = "two";
+  two.flat_older = {digest('b')};
+  const model::Environment plain = an_environment("three", "box", '4');
+  {
+    const auto before = sql::Sqlite::open(folder.path("tare.db"), sql::SqliteOptions{});
+    ASSERT_TRUE(sql::migrate(**before, migrations().first(5), 1).ok());
+    const auto put = [&](const std::string& name, const std::string& of, const std::string& text) {
+      return (*before)
+          ->execute("INSERT INTO environments VALUES('default', ?1, 'box', ?2, 1, ?3)",
+                    {name, of, text})
+          .ok();
+    };
+    for (const auto& each : {one, two, plain})
+      ASSERT_TRUE(put(each.name, each.digest, to_text(model::to_json(each))));
+    ASSERT_TRUE(put("damaged", digest('5'), "oops"));
+    ASSERT_TRUE(put("damaged, too", digest('6'), "null"));
+  }
+  const auto store = must_open(folder.path("tare.db"));
+  const auto flat = store->flat_layers("default");
+  ASSERT_EQ(flat->size(), 1U);
+  EXPECT_EQ(
+      flat->at(one.digest),
+      (model::FlatLayers{.of = {}, .flat = {}, .older = {digest('2'), digest('a'), digest('b')}}));
+  EXPECT_TRUE(store->get_environment("default", "two")->flat.empty());
+  EXPECT_EQ(*store->get_environment("default", "three"), plain);
+  EXPECT_EQ(store->get_environment("default", "damaged").error().code, Errc::internal);
+}
+
 TEST(SqliteStore, every_migration_has_the_number_of_its_file) {
   int version = 0;
   for (const auto& step : migrations()) {
