@@ -46,6 +46,22 @@ std::string failure_of_build(const LiveRun& live, int exit_code) {
   return build_failure(verb.empty() ? "build" : verb, last_words(*live.log->log), exit_code);
 }
 
+// With the end of a run: what it has made, and said.
+Result<> record_more(runs::Store& store, const LiveRun& live, const model::Run& ended) {
+  if (live.image) TRY(record_image(store, *live.image, ended, live.imported, live.imported_image));
+  return record_report(store, live);
+}
+
+// What it has made is refused: it has ended all the same. An environment whose record cannot even
+// be marked is marked at the next start (builds_under_way).
+Result<runs::AppendedEvent> end_refused(runs::Store& store, const LiveRun& live, const Error& why,
+                                        std::uint64_t at_ms) {
+  const Error fault{Errc::internal, "its result could not be recorded: " + why.message};
+  auto done = TRY(store.append_event(kTenant, live.run.id, ended_early(fault, at_ms)));
+  if (live.image) (void)record_image(store, *live.image, done.run, {});
+  return done;
+}
+
 bool is_empty_folder(int folder) {
   auto names = sys::list_dir(folder, ".", 1);
   return names && names->empty();
@@ -305,15 +321,21 @@ Result<> RunDriver::record_end(LiveRun& live, model::RunEvent event,
   }
   finish_report(live, deps_);
   const auto denied = denied_events(live, deps_.clock.wall_ms(), Told::at_the_end);
+  std::optional<Error> refused;
   const auto ends = [&](runs::Store& store) -> Result<runs::AppendedEvent> {
+    if (refused) return end_refused(store, live, *refused, event.at_ms);
     for (const model::RunEvent& call : denied) {
       TRY(store.append_event(kTenant, live.run.id, call));
     }
-    auto done = TRY(store.append_event(kTenant, live.run.id, event));
-    if (live.image)
-      TRY(record_image(store, *live.image, done.run, live.imported, live.imported_image));
-    TRY(record_report(store, live));
-    return done;
+    auto done = store.append_event(kTenant, live.run.id, event);
+    if (!done && done.error().code == Errc::invalid) refused = done.error();
+    if (!done) return done;
+    auto more = record_more(store, live, done->run);
+    if (more) return done;
+    // The database has just taken something: this it will not take the next time, either.
+    if (more.error().code == Errc::invalid || more.error().code == Errc::internal)
+      refused = more.error();
+    return std::move(more).error();
   };
   live.run = TRY(record_at_last(live, "end could not be recorded", ends, ctx)).run;
   live.publishing = {};

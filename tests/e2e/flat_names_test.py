@@ -12,6 +12,9 @@ TOOLS = programs("sh", "cat", "ls", "sleep", "sort", "true")
 DEEP = [TOOLS] + [{f"srv/{i}": b"%d\n" % i} for i in range(1, 9)]
 NUMBERS = "".join(f"{i}\n" for i in range(1, 9))
 SEEN = "cat /srv/[0-9]* | sort -n; cat /srv/word"
+MOST = 512
+# More than can be mounted of one that has none of a higher one's.
+TALL = [TOOLS] + [{f"srv/{i}": b"%d\n" % i} for i in range(1, MOST)]
 
 
 class FlatTest(EnvironmentsTest):
@@ -172,6 +175,25 @@ class Names(FlatTest):
         self.assertEqual(self.home.inspect(new["build"])["state"], "succeeded")
         self.gc()
         self.assertEqual(self.run_in("less", "cat /srv/*"), "1\nnew\n")
+
+
+class Tall(FlatTest):
+    ENVIRONMENTS = {"tall": TALL}
+
+    def test_a_build_whose_environment_is_refused_ends_and_holds_nothing_up(self):
+        shown = self.flat("tall")
+        self.assertEqual(len(shown["layers"]), MOST)
+        built = self.home.tare("env", "build", "--from", "tall", "--name", "taller", "--", "sh",
+                               "-c", "echo x >/srv/word")
+        self.assert_status(built, 125)
+        self.assertIn(b"its result could not be recorded", built.stderr)
+        run = self.home.inspect(self.show("taller")["build"])
+        self.assertEqual((run["state"], run["outcome"]["reason"]), ("failed", "daemon_error"))
+        ended = self.home.request("GET", f"/v1/runs/{run['id']}/events").json["events"]
+        self.assertEqual([one["type"] for one in ended].count("ended"), 1)
+        self.assertEqual(self.show("taller")["state"], "failed")
+        self.gc()
+        self.home.must("env", "verify", "tall")
 
 
 if __name__ == "__main__":
