@@ -2,11 +2,15 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "host/environments.h"
 
 namespace tare::host {
 
 namespace {
+
+constexpr std::uint64_t kDigestTimeoutMs = 10 * 60 * 1000;
 
 Result<snapshot::Verified> verify_layer(const std::string& digest, StoreLink& store,
                                         const VerifyWatcher& watcher, const fiber::Context& ctx) {
@@ -19,6 +23,25 @@ Result<snapshot::Verified> verify_layer(const std::string& digest, StoreLink& st
 }
 
 }  // namespace
+
+Result<std::string> fault_of_flat(const model::Environment& environment, StoreLink& store,
+                                  const fiber::Context& ctx) {
+  if (environment.flat.empty()) return std::string();
+  const std::string fault = fmt::format(
+      "flat layer {} and its lowest {} layers do not show the same", environment.flat.back(),
+      environment.flat_depth);
+  if (environment.flat.size() != 2 || environment.flat.front() != environment.layers.front())
+    return fault;
+  const auto end = environment.layers.begin() + static_cast<std::ptrdiff_t>(environment.flat_depth);
+  const snapshot::Flatten wanted{.layers = {environment.layers.begin(), end},
+                                 .kept = 1,
+                                 .timeout_ms = kDigestTimeoutMs,
+                                 .only_digest = true};
+  const auto flat = snapshot::expect<snapshot::Imported>(store.call(wanted, {}, ctx));
+  if (flat) return flat->layer.digest == environment.flat.back() ? std::string() : fault;
+  if (flat.error().code == Errc::unavailable || !ctx.check()) return flat.error();
+  return std::string();
+}
 
 Result<Soundness> verify_environment(const model::Environment& environment, StoreLink& store,
                                      const KnownSecrets* secrets, const VerifyWatcher& watcher,
@@ -39,6 +62,9 @@ Result<Soundness> verify_environment(const model::Environment& environment, Stor
   snapshot::Verified list{true, ""};
   if (model::digest_of_environment(environment.layers, environment.config) != environment.digest)
     list = {false, "its layers are not those that the environment's digest names"};
+  if (const std::string fault = TRY(fault_of_flat(environment, store, ctx));
+      list.intact && !fault.empty())
+    list = {false, fault};
   if (!list.intact || !said.empty()) {
     TRY(watcher.on_layer(snapshot::LayerInfo{environment.digest, 0, 0}));
     TRY(tell(environment.digest, list, said));

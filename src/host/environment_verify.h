@@ -32,6 +32,11 @@ struct VerifyWatcher {
       on_verified;
 };
 
+// Why what is mounted for it does not show what its layers do; "" when it does, or when a layer is
+// not as its digest says, which is found otherwise.
+Result<std::string> fault_of_flat(const model::Environment& environment, StoreLink& store,
+                                  const fiber::Context& ctx);
+
 // Every layer is looked at, also after one with a fault. `secrets`: nullptr when they are not asked
 // for; what is damaged is not searched.
 Result<Soundness> verify_environment(const model::Environment& environment, StoreLink& store,

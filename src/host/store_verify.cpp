@@ -15,6 +15,9 @@ constexpr std::size_t kPrefixBytes = std::string_view("sha256:").size();
 constexpr std::string_view kStrayFix =
     "no name that Tare makes, so Tare does not remove it: see "
     "what it is, and remove it by hand";
+constexpr std::string_view kFlatFix =
+    "put state/tare.db back from a backup; without one: `tare env export` it, take its names away "
+    "(`tare env rm`), `tare env gc`, and `tare env import` it";
 constexpr std::string_view kUnusedFix = "nothing names it: `tare env gc` removes it";
 
 std::string path_of_layer(const std::string& digest) {
@@ -86,12 +89,19 @@ Result<> StoreVerification::environments() {
     Verdict verdict{.kind = Audited::environment, .digest = one.digest};
     verdict.intact = model::digest_of_environment(one.layers, one.config) == one.digest;
     if (audit_.find_secret) verdict.secret = TRY(audit_.find_secret("", one.config, ctx_));
-    if (verdict.intact && verdict.secret.empty()) continue;
+    std::string flat;
+    if (verdict.intact && audit_.fault_of_flat) flat = TRY(audit_.fault_of_flat(one, ctx_));
+    if (verdict.intact && verdict.secret.empty() && flat.empty()) continue;
     tell_owners(verdict, {Owner{Owner::Kind::environment, one.name}});
     if (!verdict.intact) {
       verdict.difference = "its layers are not those that the environment's digest names";
       verdict.fix = "put state/tare.db back from a backup; without one: " +
                     how_to_make_again({Owner::Kind::environment, one.name});
+    }
+    if (!flat.empty()) {
+      verdict.intact = false;
+      verdict.difference = flat;
+      verdict.fix = std::string(kFlatFix);
     }
     TRY(tell(verdict));
   }
@@ -241,6 +251,10 @@ StoreAudit store_audit(const RunDeps& deps, const RunService& runs, bool secrets
           [&deps](const fiber::Context& ctx) {
             return snapshot::expect<snapshot::Strays>(
                 deps.store.call(snapshot::ListStrays{}, {}, ctx));
+          },
+      .fault_of_flat =
+          [&deps](const model::Environment& environment, const fiber::Context& ctx) {
+            return fault_of_flat(environment, deps.store, ctx);
           },
       .uploads =
           [&deps](const fiber::Context& ctx) {

@@ -41,6 +41,9 @@ struct StoreAudit {
                                     const fiber::Context&)>
       find_secret = nullptr;
   std::function<Result<snapshot::Strays>(const fiber::Context&)> strays;
+  // As fault_of_flat().
+  std::function<Result<std::string>(const model::Environment&, const fiber::Context&)>
+      fault_of_flat = nullptr;
   // Uploads: those that are there, by whom they are needed, and whether one is whole (as `verify`).
   std::function<Result<runs::BlobNames>(const fiber::Context&)> uploads;
   std::function<NamedLayers()> needed_uploads;

@@ -36,6 +36,16 @@ class FlattenTest : public test::OverlayTest {
     EXPECT_EQ(digest_of(tree).value(), made.summary.digest);
     return made;
   }
+  static Manifest manifest_of_tree(const FlatTree& tree) {
+    std::string text;
+    ManifestWriter writer([&](std::string_view more) {
+      text += more;
+      return ok();
+    });
+    for (const auto& [path, one] : tree) EXPECT_TRUE(writer.add(one.entry).ok());
+    EXPECT_TRUE(writer.finish().ok());
+    return parse_manifest(text).value();
+  }
   // What is shown by the lowest `kept` and it.
   std::string shown_flat(std::size_t kept) {
     std::vector<fs::path> which;
@@ -62,6 +72,32 @@ TEST_F(FlattenTest, random_chains_show_the_same_whichever_part_of_them_is_flat) 
     for (std::size_t i = 0; i < kept; ++i) two.lay(all[i]);
     two.lay(flat);
     EXPECT_TRUE(diff_trees(chain.seen(), two.seen()).empty());
+  }
+}
+
+// So a flat layer can be held against the layers that it stands for, whatever became of it on the
+// way.
+TEST_F(FlattenTest, what_was_made_flat_in_turns_is_what_it_would_be_at_once) {
+  start_random_edits();
+  open_upper();
+  edit_at_random();
+  freeze();
+  Manifest flat = flatten(1);
+  std::size_t depth = layers_;
+  for (int round = 0; round < 12; ++round) {
+    for (std::size_t more = 1 + pick(2); more > 0; --more) {
+      open_upper();
+      edit_at_random();
+      freeze();
+    }
+    const auto all = manifests();
+    std::vector<Manifest> in_turns = {all[0], flat};
+    in_turns.insert(in_turns.end(), all.begin() + static_cast<std::ptrdiff_t>(depth), all.end());
+    ASSERT_EQ(digest_of(flat_tree(in_turns, 1)).value(), digest_of(flat_tree(all, 1)).value())
+        << "round " << round;
+    if (pick(2) == 0) continue;
+    flat = manifest_of_tree(flat_tree(in_turns, 1));
+    depth = layers_;
   }
 }
 
@@ -129,9 +165,17 @@ class FlattenStoreTest : public test::RunningStore {
 TEST_F(FlattenStoreTest, the_store_makes_one_layer_of_many_and_the_same_one_each_time) {
   std::vector<std::string> layers;
   for (int i = 0; i < 5; ++i) layers.push_back(layer_of(i));
+  Flatten asked{layers, 1, test::kLimits, 60'000};
+  asked.only_digest = true;
+  StoreClient c = client();
+  const auto would = expect<Imported>(c.call(asked));
+  ASSERT_TRUE(would.ok()) << would.error().message;
+  const auto there = expect<LayerInfo>(c.call(StatLayer{would->layer.digest}));
+  EXPECT_EQ(there.error().code, Errc::not_found) << "nothing is made";
   const auto flat = flatten(layers, 1);
   ASSERT_TRUE(flat.ok()) << flat.error().message;
   EXPECT_EQ(flat->layer.entries, 5U) << "four of their own, one in common";
+  EXPECT_EQ(flat->layer.digest, would->layer.digest);
   const auto again = flatten(layers, 1);
   ASSERT_TRUE(again.ok());
   EXPECT_TRUE(again->reused);

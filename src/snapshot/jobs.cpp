@@ -316,12 +316,17 @@ Result<Reply> Job::flatten(const Flatten& request, std::vector<sys::UniqueFd> fd
   }
   for (const std::string& digest : request.layers) {
     manifests.push_back(TRY(manifest_of(digest)));
-    roots.push_back(TRY(context_.store.root_of(digest)));
+    if (!request.only_digest) roots.push_back(TRY(context_.store.root_of(digest)));
   }
   const std::size_t kept = request.kept + (request.over_base ? 1 : 0);
   const FlatTree tree = flat_tree(manifests, kept, request.without);
   manifests.clear();
   const Sha256Digest expected = TRY(digest_of(tree));
+  if (request.only_digest) {
+    Imported would;
+    would.layer.digest = digest_text(expected);
+    return Reply(std::move(would));
+  }
   TreeWriter writer(TRY(staged_root()), request.limits);
   TRY(write_flat(tree, roots, writer, progress(false)));
   return Reply(TRY(context_.store.publish(context_.name, progress(true), {.expected = &expected})));

@@ -38,7 +38,7 @@
 namespace tare::snapshot {
 
 inline constexpr std::uint32_t kProtocolMagic = 0x53455254;  // "TRES" on the wire
-inline constexpr std::uint32_t kProtocolVersion = 10;
+inline constexpr std::uint32_t kProtocolVersion = 11;
 
 inline constexpr std::size_t
     kMaxFilesPerChunk = 64;  // as many as descriptors fit (sys/seqpacket.h)
@@ -185,7 +185,8 @@ struct OpenFile {
 };
 
 // What lies above the lowest `kept` of `layers` as one layer (flatten.h), without these paths. With
-// `over_base` a descriptor: the tree that lies below the layers.
+// `over_base` a descriptor: the tree that lies below the layers. With `only_digest` nothing is
+// made: the answer has the digest that it would have, and there may be kMaxExportedLayers.
 struct Flatten {
   std::vector<std::string> layers = {};  // digests, lowest first
   std::uint32_t kept = 0;                // fewer than there are layers
@@ -193,6 +194,7 @@ struct Flatten {
   std::uint64_t timeout_ms = 0;
   std::vector<std::string> without = {};  // with what is below
   bool over_base = false;
+  bool only_digest = false;
   friend bool operator==(const Flatten&, const Flatten&) = default;
 };
 

@@ -131,7 +131,8 @@ Result<Request> take_open_file(WireReader& r) {
 }
 
 void put(WireWriter& w, const Flatten& m) {
-  put_digests(w, m.layers);
+  w.boolean(m.only_digest);
+  put_digests(w, m.layers, m.only_digest ? kMaxExportedLayers : kMaxFrozenLayers);
   w.u32(m.kept);
   put(w, m.limits);
   w.u64(m.timeout_ms);
@@ -140,7 +141,8 @@ void put(WireWriter& w, const Flatten& m) {
 }
 Result<Request> take_flatten(WireReader& r) {
   Flatten m;
-  m.layers = TRY(take_digests(r));
+  m.only_digest = TRY(r.boolean("only_digest"));
+  m.layers = TRY(take_digests(r, m.only_digest ? kMaxExportedLayers : kMaxFrozenLayers));
   m.kept = TRY(r.u32("kept"));
   if (m.kept >= m.layers.size())
     return Error{Errc::invalid, "message field kept: fewer than there are layers expected"};

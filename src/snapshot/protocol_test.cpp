@@ -38,7 +38,7 @@ std::vector<Request> requests() {
       RemoveRun{kRun},
       OpenManifest{kDigest},
       OpenFile{kDigest, "etc/\xff name"},
-      Flatten{{kDigest, kDigest}, 1, kLimits, 9, {"var"}, true},
+      Flatten{{kDigest, kDigest}, 1, kLimits, 9, {"var"}, true, true},
       ImportImage{ImageFormat::image, "linux/arm64", "app:1", kLimits, 9},
       ExportImage{{kDigest}, ExportFormat::docker, kConfig, "app:1", 9},
       ListStrays{},

@@ -3,6 +3,7 @@ of tared and of what nobody needs: who stands on the digest sees its files, and 
 shows them."""
 
 import json
+import sqlite3
 import unittest
 
 import harness
@@ -175,6 +176,29 @@ class Names(FlatTest):
         self.assertEqual(self.home.inspect(new["build"])["state"], "succeeded")
         self.gc()
         self.assertEqual(self.run_in("less", "cat /srv/*"), "1\nnew\n")
+
+    def test_flat_layers_that_show_something_else_are_found(self):
+        self.build("right", "right")
+        self.flat("right")
+        wrong = self.build("wrong", "wrong")
+        right, wrong = self.show("right"), self.flat("wrong")
+        self.home.must("env", "verify", "wrong")
+        self.home.down()
+        database = sqlite3.connect(self.home.path / "state/tare.db")
+        with database:
+            database.execute(
+                "UPDATE flat_layers SET layers = replace(layers, ?, ?) WHERE digest = ?",
+                (wrong["flat"][1], right["flat"][1], wrong["digest"]))
+        database.close()
+        self.home.up()
+        self.addCleanup(self.home.must, "env", "rm", "wrong")
+        self.assertEqual(self.run_in("wrong"), NUMBERS + "right\n")  # what it is about
+        told = self.home.tare("env", "verify", "wrong")
+        self.assert_status(told, 70)
+        self.assertIn(b"do not show the same", told.stdout)
+        (verdict,) = faults_of(self, self.home).values()
+        self.assertEqual((verdict["kind"], verdict["digest"], verdict["needed_by"]),
+                         ("environment", wrong["digest"], ["environment wrong"]))
 
 
 class Tall(FlatTest):
