@@ -92,6 +92,9 @@ class Names(FlatTest):
                 self.assertEqual(faults_of(self, self.home), {})
         for session in (awake, asleep):
             self.home.must("session", "kill", session)
+            self.home.wait_ended(session)
+        self.gc()  # the agent's version alone has it now
+        self.assertEqual(self.home.must("run", "reader").stdout.decode(), seen)
 
     def test_what_another_name_of_it_had_before_stays_mounted(self):
         below = self.flat("nine")
