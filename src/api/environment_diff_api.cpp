@@ -102,9 +102,9 @@ Result<> diff_environments(Services& services, Exchange& exchange) {
   TRY(exchange.query().allow_only({"to"}));
   const std::string to = text_or_empty(exchange.query(), "to");
   if (to.empty()) return field_error("to", "names the environment to compare with");
-  const auto reading = services.deps.layers.read();  // neither goes before it has been read
-  const auto before = TRY(services.environments.find(exchange.parameter("ref")));
-  const auto after = TRY(services.environments.find(to));
+  // Neither goes before it has been read.
+  const auto [before, lease] = TRY(services.environments.find_leased(exchange.parameter("ref")));
+  const auto [after, lease_too] = TRY(services.environments.find_leased(to));
   const auto diff = TRY(host::diff_environments(before, after, services.deps.store,
                                                 services.deps.offload, exchange.context()));
   JsonObject out{{"from", name_json(before)}, {"to", name_json(after)}};

@@ -117,14 +117,15 @@ Result<> export_environment(Services& services, Exchange& exchange) {
   TRY(exchange.query().allow_only({"format", "ref_name"}));
   const host::ExportRequest request{.format = TRY(format_of(exchange.query(), kExportFormats)),
                                     .reference = TRY(reference_of(exchange.query()))};
-  const auto reading = services.deps.layers.read();  // it does not go before it has been read
-  const auto environment = TRY(services.environments.find(exchange.parameter("ref")));
+  // It does not go before it has been read, and nobody has to wait for that.
+  const auto found = TRY(services.environments.find_leased(exchange.parameter("ref")));
   sys::Pipe pipe = TRY(archive_pipe());
   TRY(sys::set_nonblocking(pipe.read.get(), true));
   Result<snapshot::Exported> exported = Error{Errc::cancelled, "not asked"};
   fiber::TaskGroup writing(exchange.context());
   writing.spawn([&, write = std::move(pipe.write)](const fiber::Context& ctx) mutable {
-    exported = services.environments.write_archive(environment, request, std::move(write), ctx);
+    exported = services.environments.write_archive(found.environment, request, std::move(write),
+                                                   ctx);
   });
   auto sent = send_all(exchange, pipe.read.get());
   if (!sent) writing.cancel();

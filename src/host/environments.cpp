@@ -94,6 +94,13 @@ Result<model::Environment> Environments::find(std::string_view reference) {
   return found;
 }
 
+Result<LeasedEnvironment> Environments::find_leased(std::string_view reference) {
+  const auto reading = deps_.layers.read();  // until they are leased
+  model::Environment found = TRY(find(reference));
+  auto lease = deps_.layers.lease(found.layers);
+  return LeasedEnvironment{std::move(found), std::move(lease)};
+}
+
 Result<ResolvedEnvironment> Environments::resolve(std::string_view reference) {
   const model::Environment environment = TRY(find(reference));
   if (environment.state == EnvironmentState::building) {

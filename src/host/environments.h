@@ -6,12 +6,14 @@
 // for a name that stands for something else.
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "host/run_service.h"
+#include "host/standing_upper.h"
 #include "model/environment.h"
 #include "model/image_reference.h"
 
@@ -46,6 +48,12 @@ struct ImportRequest {
   snapshot::ImageFormat format = snapshot::ImageFormat::any;
   std::string platform = {};   // "linux/arm64"; "": this machine's
   std::string reference = {};  // which image of the archive, by name; "": the only one
+};
+
+// Its layers stay, whatever becomes of the name.
+struct LeasedEnvironment {
+  model::Environment environment;
+  LayerGate::Lease lease;
 };
 
 struct ExportRequest {
@@ -89,6 +97,7 @@ class Environments {
   Result<ResolvedEnvironment> resolve(std::string_view reference);
   // Whatever its state. `host` is always there.
   Result<model::Environment> find(std::string_view reference);
+  Result<LeasedEnvironment> find_leased(std::string_view reference);
   // By name; `source`: only those made from that text, "" for all.
   Result<std::vector<model::Environment>> list(std::string_view source);
   Result<BuildAnswer> build(const BuildRequest& request);
@@ -121,7 +130,8 @@ class Environments {
                                            const fiber::Context& ctx);
 
   // What a live session has changed, above what it stands on, as the environment `name`. The
-  // session stands still meanwhile, and goes on. Not for one on `host`, which is not frozen.
+  // session stands still meanwhile, and goes on; one that sleeps, sleeps on. Not for one on `host`,
+  // which is not frozen.
   Result<model::Environment> freeze(const std::string& session, const std::string& name,
                                     const fiber::Context& ctx);
 
@@ -129,6 +139,8 @@ class Environments {
   Result<> refuse_if_run(const model::Environment& environment) const;
   Result<> remove_unused(const model::Environment& one);
   Result<std::shared_ptr<LiveRun>> freezable(const std::string& session);
+  Result<std::optional<StandingUpper>> stop_if_awake(const std::shared_ptr<LiveRun>& live,
+                                                     const fiber::Context& ctx);
   Result<model::Environment> name_again(std::string_view reference, const std::string& name,
                                         const std::string& source);
   Result<BuildAnswer> start_build(const model::EnvironmentSource& source, const std::string& name);

@@ -97,7 +97,8 @@ Result<model::Run> Environments::push(std::string_view reference, RegistryPlace 
                                       runs::Blobs& blobs, const fiber::Context& ctx) {
   if (!to.image.digest.empty())
     return field_error("image", "a push needs a tag: the digest follows from the environment");
-  const model::Environment environment = TRY(find(reference));
+  auto found = TRY(find_leased(reference));  // it does not go before it has been read
+  const model::Environment& environment = found.environment;
   if (environment.state != model::EnvironmentState::ready || environment.layers.empty()) {
     return Error{Errc::invalid, no_layers(environment, "push")};
   }
@@ -107,12 +108,12 @@ Result<model::Run> Environments::push(std::string_view reference, RegistryPlace 
                                 TRY(registry_program(blobs, deps_.offload, ctx)));
   wanted.request.about = fmt::format("env push {} {}", environment.name, to.image.text());
   wanted.purpose = Purpose::build;
-  wanted.feed = [this, environment, line = credentials_line(to)](
+  wanted.feed = [this, line = credentials_line(to),
+                 kept = std::make_shared<LeasedEnvironment>(std::move(found))](
                     sys::UniqueFd pipe, const fiber::Context& task) -> Result<> {
-    const auto reading = deps_.layers.read();  // it does not go before it has been read
     TRY(give_credentials(pipe.get(), line, task));
     TRY(sys::set_nonblocking(pipe.get(), false));  // for the store, which may wait
-    TRY(write_archive(environment, ExportRequest{}, std::move(pipe), task));
+    TRY(write_archive(kept->environment, ExportRequest{}, std::move(pipe), task));
     return ok();
   };
   return TRY(runs_.create(std::move(wanted))).run;

@@ -16,10 +16,10 @@ Result<LayerGate::Scope> LayerGate::sweep(const fiber::Context& ctx, Sweep kind)
   if (refused())
     return Error{Errc::conflict,
                  "unused layers are being removed already: try again when that is done"};
-  const auto patience = ctx.with_timeout(kind == Sweep::asked ? patience_ : patience_ / 5);
+  const auto patient = ctx.with_timeout(patience(kind));
   const Scope holding_back(waiting_, changed_);
   const auto alone = [&] { return refused() || (publishers_ == 0 && sweeps_ == 0); };
-  auto waited = changed_.wait_until(alone, patience);
+  auto waited = changed_.wait_until(alone, patient);
   if (!waited && waited.error().code == Errc::timeout) {
     return Error{Errc::conflict,
                  "a build or another new layer is being stored; try again when it is done "
@@ -33,9 +33,9 @@ Result<LayerGate::Scope> LayerGate::sweep(const fiber::Context& ctx, Sweep kind)
   return Scope(sweeps_, changed_);
 }
 
-Result<> LayerGate::readers_gone(const fiber::Context& ctx) {
+Result<> LayerGate::readers_gone(const fiber::Context& ctx, Sweep kind) {
   const std::uint64_t before = ++generation_;
-  return changed_.wait_until(
+  auto gone = changed_.wait_until(
       [&] {
         for (auto it = readers_.begin(); it != readers_.end() && it->first < before;) {
           if (it->second > 0) return false;
@@ -43,7 +43,12 @@ Result<> LayerGate::readers_gone(const fiber::Context& ctx) {
         }
         return true;
       },
-      ctx);
+      ctx.with_timeout(patience(kind)));
+  if (gone || gone.error().code != Errc::timeout) return gone;
+  TRY(ctx.check());
+  return Error{Errc::conflict,
+               "what began before may still come to need it (a session that gets another runner, "
+               "say): try again in a moment"};
 }
 
 }  // namespace tare::host

@@ -174,6 +174,46 @@ TEST(LayerGate, a_reader_may_begin_while_a_sweep_is_under_way) {
   });
 }
 
+// One that stays for as long as it likes would keep the sweep, and so all who publish.
+TEST(LayerGate, publications_behind_a_sweep_begin_when_a_reader_stays_too_long_for_it) {
+  in_fiber([](const fiber::Context& ctx) {
+    for (const auto kind : {LayerGate::Sweep::asked, LayerGate::Sweep::quiet}) {
+      LayerGate gate(10ms);
+      const auto stays = gate.read();
+      fiber::TaskGroup tasks(ctx);
+      bool gave_up = false;
+      tasks.spawn([&](const fiber::Context& task) {
+        const auto sweep = gate.sweep(task, kind);
+        EXPECT_TRUE(sweep.ok());
+        EXPECT_EQ(gate.readers_gone(task, kind).error().code, Errc::conflict);
+        gave_up = true;
+      });
+      fiber::yield();
+      const auto publishing = gate.publish(ctx.with_timeout(20s));
+      EXPECT_TRUE(publishing.ok());
+      EXPECT_TRUE(gave_up);
+      tasks.cancel();
+      tasks.join();
+    }
+  });
+}
+
+TEST(LayerGate, a_layer_is_leased_until_the_last_lease_of_it_goes) {
+  LayerGate gate;
+  {
+    const auto first = gate.lease({"a", "b", "a"});
+    auto second = std::optional(gate.lease({"a"}));
+    {
+      const auto moved = std::move(*second);
+      second.reset();
+      EXPECT_TRUE(gate.is_leased("a") && gate.is_leased("b"));
+    }
+    EXPECT_TRUE(gate.is_leased("a") && gate.is_leased("b"));
+    EXPECT_FALSE(gate.is_leased("c"));
+  }
+  EXPECT_FALSE(gate.is_leased("a") || gate.is_leased("b"));
+}
+
 TEST(LayerGate, a_wait_ends_with_its_context) {
   in_fiber([](const fiber::Context& ctx) {
     LayerGate gate;

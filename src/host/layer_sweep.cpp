@@ -11,8 +11,12 @@ Result<> remove_layer(StoreLink& store, const std::string& digest, const fiber::
   return std::move(removed).error();
 }
 
-void leave_out(std::vector<snapshot::LayerInfo>& layers, const NamedLayers& named) {
-  std::erase_if(layers, [&](const auto& layer) { return named.contains(layer.digest); });
+Result<> leave_out_needed(std::vector<snapshot::LayerInfo>& layers, const LayerSweep& sweep) {
+  const NamedLayers named = TRY(sweep.named());
+  std::erase_if(layers, [&](const auto& layer) {
+    return named.contains(layer.digest) || sweep.gate.is_leased(layer.digest);
+  });
+  return ok();
 }
 
 }  // namespace
@@ -45,9 +49,9 @@ Result<SweptLayers> sweep_layers(const LayerSweep& sweep, bool dry_run, const fi
   SweptLayers swept;
   auto layers = TRY(sweep.list(ctx));
   const std::size_t all = layers.size();
-  leave_out(layers, TRY(sweep.named()));
-  TRY(sweep.gate.readers_gone(ctx));
-  leave_out(layers, TRY(sweep.named()));
+  TRY(leave_out_needed(layers, sweep));
+  TRY(sweep.gate.readers_gone(ctx, sweep.kind));
+  TRY(leave_out_needed(layers, sweep));
   swept.kept = all - layers.size();
   if (!dry_run) {
     TRY(sweep.forget());

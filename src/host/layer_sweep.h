@@ -4,7 +4,7 @@
 //   nobody stores a layer meanwhile (one that was there unused could be what it got as its answer)
 //   list of all layers, less what is needed now      what is left nobody can come upon any more
 //   wait until all have ended who had a name before  they may have come upon it earlier
-//   less what is needed now                          it would be on record by now
+//   less what is needed now                          it would be on record, or leased, by now
 //   forget what is mounted for digests               else their next name would have it mounted
 //     that nobody has any more
 //   remove

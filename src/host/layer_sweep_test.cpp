@@ -99,6 +99,53 @@ TEST_F(LayerSweepTest, a_layer_stays_that_somebody_had_come_upon_before) {
   });
 }
 
+// Somebody has it sent, and takes his time for it.
+TEST_F(LayerSweepTest, a_layer_stays_and_nobody_waits_while_it_is_leased) {
+  in_fiber([&](const fiber::Context& ctx) {
+    auto lease = std::optional(gate_.lease({"b"}));
+    EXPECT_EQ(sweep_layers(sweep(), false, ctx).value().removed.size(), 1U);
+    EXPECT_THAT(stored_, ElementsAre("a", "b"));
+    lease.reset();
+    EXPECT_EQ(sweep_layers(sweep(), false, ctx).value().removed.size(), 1U);
+    EXPECT_THAT(stored_, ElementsAre("a"));
+  });
+}
+
+// It was resolved before the sweep, and is leased while that waits for who resolved it.
+TEST_F(LayerSweepTest, a_layer_stays_that_who_had_come_upon_it_before_has_leased) {
+  in_fiber([&](const fiber::Context& ctx) {
+    auto reading = std::optional(gate_.read());
+    fiber::TaskGroup tasks(ctx);
+    tasks.spawn([&](const fiber::Context& task) {
+      EXPECT_EQ(sweep_layers(sweep(), false, task).value().removed.size(), 1U);
+    });
+    fiber::yield();
+    const auto lease = gate_.lease({"b"});
+    reading.reset();
+    tasks.join();
+    EXPECT_THAT(stored_, ElementsAre("a", "b"));
+  });
+}
+
+TEST_F(LayerSweepTest, nothing_is_removed_and_others_go_on_when_a_reader_stays_too_long) {
+  in_fiber([&](const fiber::Context& ctx) {
+    LayerGate gate(10ms);
+    const auto stays = gate.read();
+    const LayerSweep usual = sweep();
+    const LayerSweep impatient{
+        .gate = gate, .list = usual.list, .named = usual.named, .remove = usual.remove};
+    fiber::TaskGroup tasks(ctx);
+    tasks.spawn([&](const fiber::Context& task) {
+      EXPECT_EQ(sweep_layers(impatient, false, task).error().code, Errc::conflict);
+    });
+    fiber::yield();
+    EXPECT_TRUE(gate.publish(ctx.with_timeout(20s)).ok());
+    tasks.cancel();
+    tasks.join();
+    EXPECT_EQ(stored_.size(), 3U);
+  });
+}
+
 // A build has been told of its layer and not yet recorded it.
 TEST_F(LayerSweepTest, a_layer_stays_that_was_stored_and_is_not_yet_on_record) {
   in_fiber([&](const fiber::Context& ctx) {
