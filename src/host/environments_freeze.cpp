@@ -25,6 +25,12 @@ Result<std::optional<model::FlatLayers>> flat_below(runs::Store& store,
   return std::optional(std::move(flat));
 }
 
+std::vector<std::string> stands_on(const LiveRun& live) {
+  auto layers = layers_of(live.run.request);
+  layers.insert(layers.end(), live.run.own.root.begin(), live.run.own.root.end());
+  return layers;
+}
+
 }  // namespace
 
 Result<std::shared_ptr<LiveRun>> Environments::freezable(const std::string& session) {
@@ -51,27 +57,45 @@ Result<std::shared_ptr<LiveRun>> Environments::freezable(const std::string& sess
                            session)};
 }
 
+// Nullopt when it sleeps. It may have gone to sleep, and have been woken, since it was looked at.
+Result<std::optional<StandingUpper>> Environments::stop_if_awake(
+    const std::shared_ptr<LiveRun>& live, const fiber::Context& ctx) {
+  const auto settled = [&] {
+    return live->is_over() || (!live->is_going() && (live->started || live->hibernates()));
+  };
+  for (;;) {
+    TRY(live->changed.wait_until(settled, ctx));
+    TRY(freezable(live->run.id));
+    if (live->hibernates()) return std::optional<StandingUpper>();
+    auto upper = StandingUpper::stop(*live, deps_, ctx);
+    if (upper) return std::optional(std::move(*upper));
+    if (!live->is_going() && !live->hibernates()) return std::move(upper).error();
+    TRY(ctx.check());
+  }
+}
+
 Result<model::Environment> Environments::freeze(const std::string& session, const std::string& name,
                                                 const fiber::Context& ctx) {
   const auto publishing = TRY(deps_.layers.publish(ctx));  // until it is recorded
   TRY(check_environment_name(name));
   TRY(deps_.records.run([&](runs::Store& store) { return refuse_if_taken(store, name); }));
   const auto live = TRY(freezable(session));
+  const InUse use(live);
   const model::RunRequest& request = live->run.request;
   model::Environment environment;
   environment.tenant = kTenant;
   environment.name = name;
-  environment.layers = layers_of(request);
-  const model::OwnLayers& own = live->run.own;
-  environment.layers.insert(environment.layers.end(), own.root.begin(), own.root.end());
   environment.config = TRY(config_of(request.environment_digest, request.environment_layers));
   // What it stands on: before it has to stand still for that.
-  TRY(refuse_secrets(deps_.secrets, deps_.store, environment.layers, environment.config, ctx));
+  const auto searched = stands_on(*live);
+  TRY(refuse_secrets(deps_.secrets, deps_.store, searched, environment.config, ctx));
+  auto upper = TRY(stop_if_awake(live, ctx));
+  environment.layers = stands_on(*live);  // nothing has yielded since it stood still, or slept
+  if (environment.layers != searched)
+    TRY(refuse_secrets(deps_.secrets, deps_.store, environment.layers, environment.config, ctx));
   snapshot::Imported imported;  // nothing of one that sleeps: what it has changed is its own layers
-  if (!live->hibernates()) {
-    const auto upper = TRY(StandingUpper::stop(*live, deps_, ctx));
-    imported = TRY(upper.freeze(UpperPart::environment, ctx));
-  }
+  if (upper) imported = TRY(upper->freeze(UpperPart::environment, ctx));
+  upper.reset();
   if (imported.layer.entries > 0) environment.layers.push_back(imported.layer.digest);
   environment.layers = model::unrepeated(environment.layers);
   environment.digest = model::digest_of_environment(environment.layers, environment.config);

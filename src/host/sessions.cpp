@@ -76,7 +76,9 @@ Result<std::vector<model::Run>> Sessions::fork(const std::string& id, std::size_
   model::OwnLayers own = live->run.own;
   if (!live->hibernates()) {
     const InUse use(live);
-    own = TRY(TRY(StandingUpper::stop(*live, deps_, ctx)).own_layers(KeptFor::night, ctx));
+    auto upper = StandingUpper::stop(*live, deps_, ctx);
+    if (!upper && !live->hibernates()) return std::move(upper).error();  // it may sleep by now
+    own = upper ? TRY(upper->own_layers(KeptFor::night, ctx)) : live->run.own;
   }
   std::vector<model::Run> forks;
   for (std::size_t i = 0; i < count; ++i) {

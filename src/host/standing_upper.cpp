@@ -106,6 +106,8 @@ Result<StandingUpper> StandingUpper::stop(LiveRun& live, const RunDeps& deps,
     return live.keeping == 0 && (!live.swapping || live.is_going() || live.is_over());
   };
   TRY(live.changed.wait_until(may_stand, ctx));
+  if (live.hibernates())
+    return Error{Errc::conflict, fmt::format("{} has gone to sleep meanwhile", live.run.id)};
   Counted alone(live, &LiveRun::keeping);
   Counted counted(live, &LiveRun::standing);
   // A file that is just being put in place may stand there under two names for a moment. One that

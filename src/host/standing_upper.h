@@ -4,9 +4,9 @@
 // sandbox waits until this one has gone: so what it is made of is recorded in the same order.
 //
 // Owner: one request or driver. Loop thread only. Errors: Errc::conflict with why it cannot stand
-// still; conflict when it ended meanwhile; the store's. What never happens: a sandbox stands still
-// after this is gone (but for one that is ended so); a file that is being written into it stands
-// there under another name; two of one sandbox.
+// still; conflict when it ended, or went to sleep, meanwhile; the store's. What never happens: a
+// sandbox stands still after this is gone (but for one that is ended so); a file that is being
+// written into it stands there under another name; two of one sandbox.
 #pragma once
 
 #include <array>
