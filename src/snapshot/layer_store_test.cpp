@@ -2,8 +2,12 @@
 
 #include <sys/wait.h>
 
+#include <set>
+
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
+#include "base/random.h"
 #include "snapshot/files_import.h"
 #include "snapshot/test_support.h"
 
@@ -99,6 +103,58 @@ TEST_F(LayerStoreTest, a_layer_that_has_lost_its_manifest_is_made_whole_by_the_s
   ASSERT_TRUE(sys::remove_at(home_.fd(), path_of(digest) + "/manifest").ok());
   EXPECT_FALSE(add("content").reused);
   EXPECT_TRUE(store_->verify(digest, nullptr)->intact);
+}
+
+// The file's time is as before: it is the bit that is found.
+TEST_F(LayerStoreTest, verify_finds_every_flipped_bit_and_says_which_file_it_is_in) {
+  SeededRandom random(20);
+  const sys::UniqueFd stage = store_->stage("stage").value();
+  ASSERT_TRUE(sys::make_dir_at(stage.get(), "root", 0700).ok());
+  TreeWriter writer(sys::open_at(stage.get(), "root", O_RDONLY | O_DIRECTORY).value(),
+                    test::kRoomy);
+  std::vector<FileItem> items;
+  std::vector<sys::UniqueFd> fds;
+  for (const std::size_t size : {1U, 7U, 4096U, 4097U, 70'000U}) {
+    std::string content(size, '\0');
+    if (size != 4096) random.fill(std::as_writable_bytes(std::span(content)));  // a hole
+    items.push_back({fmt::format("d{}/f{}", size % 2, size), 0644});
+    fds.push_back(test::as_file(content));
+  }
+  ASSERT_TRUE(add_base_folders(writer, FilesOf::agent).ok());
+  ASSERT_TRUE(add_files(writer, FilesOf::agent, items, fds).ok());
+  ASSERT_TRUE(writer.finish().ok());
+  const std::string digest = store_->publish("stage", nullptr).value().layer.digest;
+  ASSERT_EQ(store_->verify(digest, nullptr).value(), (Verified{true, ""}));
+
+  std::vector<std::string> files = {"manifest"};
+  for (const FileItem& item : items) files.push_back("root/home/agent/" + item.path);
+  std::set<std::string> flipped;
+  for (int i = 0; i < 600; ++i) {
+    const std::string& name = files[random.below(files.size())];
+    const std::string path = path_of(digest) + "/" + name;
+    const struct stat before = home_.stat(path);
+    const sys::UniqueFd file = sys::open_at(home_.fd(), path, O_RDWR).value();
+    const auto at = static_cast<off_t>(random.below(static_cast<std::uint64_t>(before.st_size)));
+    const auto bit = static_cast<unsigned char>(1U << random.below(8));
+    const auto flip = [&] {
+      unsigned char byte = 0;
+      CHECK(::pread(file.get(), &byte, 1, at) == 1);
+      byte ^= bit;
+      CHECK(::pwrite(file.get(), &byte, 1, at) == 1);
+      const struct timespec times[] = {before.st_atim, before.st_mtim};
+      CHECK(::futimens(file.get(), times) == 0);
+    };
+    flip();
+    const auto verified = store_->verify(digest, nullptr);
+    ASSERT_TRUE(verified.ok() && !verified->intact) << path << " at " << at;
+    if (name != "manifest") {
+      EXPECT_THAT(verified->difference, testing::HasSubstr(name.substr(5)));
+    }
+    flip();
+    flipped.insert(name);
+  }
+  EXPECT_EQ(flipped.size(), files.size());
+  EXPECT_EQ(store_->verify(digest, nullptr).value(), (Verified{true, ""}));
 }
 
 TEST_F(LayerStoreTest, lists_in_order_and_from_a_place_on) {
