@@ -7,6 +7,7 @@ runs; 500 unless it says otherwise (`./dev test full` makes 10,000).
 
 import collections
 import concurrent.futures
+import contextlib
 import os
 import re
 import sqlite3
@@ -150,6 +151,40 @@ class Leaks(harness.TareTest):
             self.assertLessEqual(growth, SLACK, f"{name} grew in each of {rounds} rounds")
             # Measured: 150 to 300 KiB, after 500 runs as after 2,500 (pages of the database).
             self.assertLessEqual(last[name] - first[name], (512 << 10) + 16 * rounds * EACH, name)
+
+    def test_a_session_that_sleeps_is_its_layers_and_its_records_and_nothing_else(self):
+        """No process, no cgroup, no mount, no descriptor, no thread: as before it was made."""
+        def new():
+            made = self.home.must("session", "new", "--env", "host").stdout.decode().strip()
+            self.home.must("session", "exec", made, "--", "sh", "-c",
+                           "echo x >~/x; echo t >/tmp/t; setsid -f sleep 1000 >/dev/null 2>&1")
+            self.home.must("session", "cp", "-", f"{made}:f", data=b"f")
+            return made
+
+        first = new()
+        self.home.must("session", "hibernate", first)  # what is made once is there
+        harness.wait_until(self.settled, "the end of what that began")
+        before = self.own()
+        one = new()
+        awake = self.more(before)
+        for kind in ("processes", "cgroups", "tared: pipe:[N]"):
+            self.assertIn(kind, awake)
+        self.home.must("session", "hibernate", one)
+        own = self.home.inspect(one)["own_layers"]
+        layers = [digest.removeprefix("sha256:") for digest in own["root"] + own["scratch"]]
+        self.assertEqual(len(layers), 2)
+        its_own = re.compile(rf"(runs/{one}|store/layers/({'|'.join(layers)}))(/.*)? in the home")
+
+        def rest():
+            return [what for what in self.more(before) if not its_own.fullmatch(what)]
+
+        with contextlib.suppress(AssertionError):
+            harness.wait_until(lambda: not rest(), "nothing else of it", 30 * harness.PATIENCE)
+        self.assertEqual(rest(), [])
+        self.home.must("session", "kill", first, one)
+        for session in (first, one):
+            self.home.wait_ended(session)
+        self.remove([first, one])
 
     def settled(self):
         """Twice the same, a moment apart."""
