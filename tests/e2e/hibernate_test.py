@@ -184,6 +184,30 @@ class OnAnEnvironment(sessions.SessionsTest, layers.EnvironmentsTest):
         digest, = self.home.inspect(session)["own_layers"]["root"]
         return session, digest, layers.layer_folder(self.home, digest)
 
+    def test_s37_no_seed_that_a_program_has_kept_comes_along(self):
+        """After a loss, a fork and a night, and in an environment that is frozen of it."""
+        files = ("/var/lib/dbus/machine-id /var/lib/systemd/random-seed "
+                 "/var/lib/urandom/random-seed")
+        write = f"for f in {files}; do echo SEED >$f; echo kept >$f.too; done"
+        session = self.new("--env", "box", "--user", "root")
+        self.sh(session, f"mkdir -p /var/lib/dbus /var/lib/systemd /var/lib/urandom; {write}")
+
+        def seen(one):
+            return self.sh(one, f"cat {files} 2>/dev/null; cat /var/lib/*/*.too").split()
+
+        self.assertEqual(seen(session), ["SEED"] * 3 + ["kept"] * 3)
+        self.checkpoint(session)
+        self.lose_launcher(session)
+        self.assertEqual(seen(session), ["kept"] * 3)
+        self.sh(session, write)
+        fork, = self.fork(session, 1)
+        self.home.must("env", "freeze", session, "--name", "seeded")
+        frozen = self.new("--env", "seeded")
+        self.hibernate(session)
+        for one in (session, fork, frozen):
+            self.assertEqual(seen(one), ["kept"] * 3)
+        self.kill(session, fork, frozen)
+
     def test_verify_reads_the_layers_of_sessions_asleep_forked_and_awake(self):
         session, _, layer = self.asleep_with_a_layer()
 
