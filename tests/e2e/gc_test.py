@@ -1,11 +1,17 @@
 """Layers that nothing needs are removed; what runs, agents and environments need stays."""
 
+import concurrent.futures
+import io
 import json
 import os
+import tarfile
 import threading
 import unittest
 
-from layers import BOX, EnvironmentsTest, make_layer, put_environment
+from layers import BOX, EnvironmentsTest, make_layer, programs, put_environment
+
+CAT = programs("cat")
+ROUNDS = 12
 
 
 class Gc(EnvironmentsTest):
@@ -60,6 +66,63 @@ class Gc(EnvironmentsTest):
             self.home.must("run", "--env", "again", "--", "/bin/true")
         self.home.must("env", "rm", "again")
         self.assertEqual(len(self.json("gc")["removed"]), 1)
+
+    def test_what_begins_while_the_last_name_goes_has_its_layers_or_is_refused(self):
+        """On a layer of which one name is left; that name and a sweep go at the same time."""
+        began = 0
+        for number in range(ROUNDS):
+            name, mine = f"unique{number}", f"only {number}\n".encode()
+            self.home.must("env", "import", self.archive(mine), "--name", name)
+            program = {"environment": name, "argv": ["/bin/cat", "/etc/mine"]}
+            calls = [("POST", "/v1/runs", program),
+                     ("POST", "/v1/sessions", {"environment": name})]
+            together = threading.Barrier(7)
+
+            def ask(*call):
+                together.wait()
+                return self.home.request(*call)
+
+            def take_away():
+                together.wait()
+                return (self.home.request("DELETE", f"/v1/environments/{name}"),
+                        self.home.request("POST", "/v1/layers/gc"))
+
+            with concurrent.futures.ThreadPoolExecutor(7) as pool:
+                asked = [pool.submit(ask, *call) for call in calls * 3]
+                removed, swept = pool.submit(take_away).result()
+                answers = [one.result() for one in asked]
+            self.assertIn(removed.status, (204, 409), removed.body)
+            self.assertEqual(swept.status, 200, swept.body)
+            for (_, path, _), answer in zip(calls * 3, answers):
+                self.assertIn(answer.status, (202, 404), answer.body)
+                if answer.status == 404:
+                    continue
+                began += 1
+                one = answer.json["id"]
+                if path == "/v1/runs":
+                    ended = self.home.wait_ended(one)
+                    self.assertEqual(ended["state"], "succeeded", ended)
+                    self.assertEqual(self.home.must("logs", one).stdout, mine)
+                    continue
+                seen = self.home.tare("session", "exec", one, "--", "/bin/cat", "/etc/mine")
+                self.assertEqual((seen.returncode, seen.stdout), (0, mine), seen.stderr)
+                self.home.must("session", "kill", one)
+                self.home.wait_ended(one)
+            self.home.tare("env", "rm", name)
+            self.home.must("env", "gc")
+        print(f"{began} of {6 * ROUNDS} began")
+        self.assertGreater(began, 0)
+        self.assertLess(began, 6 * ROUNDS)
+
+    def archive(self, mine):
+        path = self.folder / "unique.tar"
+        with tarfile.open(path, "w") as tar:
+            for name, value in {**CAT, "etc/mine": mine}.items():
+                mode, content = value if isinstance(value, tuple) else (0o644, value)
+                entry = tarfile.TarInfo(name)
+                entry.size, entry.mode = len(content), mode
+                tar.addfile(entry, io.BytesIO(content))
+        return path
 
     def test_runs_and_agents_that_come_meanwhile_have_their_layers(self):
         """Sweeps one after another, while runs start, names come and go and agents are made."""
