@@ -1,7 +1,8 @@
 // Runs a fuzz target without libFuzzer: every seed file as it is, then a bounded number of inputs
 // made from the seeds by mutations of a fixed generator, so that every run tries the same bytes. A
 // crash or a failed CHECK ends the process, after the input was written to a file that is named on
-// stderr.
+// stderr. So does, before any mutation, what the target says its seeds reach and they do not
+// (reach.h).
 //
 //   fuzz_http SEED_FOLDER_OR_FILE...      TARE_FUZZ_ITERATIONS=20000 (default)
 //
@@ -20,6 +21,8 @@
 #include <vector>
 
 #include <unistd.h>
+
+#include "reach.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
@@ -71,6 +74,16 @@ std::vector<Input> load(int argc, char** argv) {
     seeds.emplace_back(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
   }
   return seeds;
+}
+
+bool all_reached() {
+  bool all = true;
+  for (const tare::fuzz::Reach* one : tare::fuzz::Reach::all()) {
+    if (one->was_reached()) continue;
+    std::fprintf(stderr, "no seed reaches: %s\n", one->what().c_str());
+    all = false;
+  }
+  return all;
 }
 
 class Mutator {
@@ -152,6 +165,7 @@ int main(int argc, char** argv) {
   const std::vector<Input> seeds = load(argc, argv);
   run({});
   for (const Input& seed : seeds) run(seed);
+  if (!all_reached()) return 1;
 
   const char* wanted = std::getenv("TARE_FUZZ_ITERATIONS");
   const long iterations = wanted == nullptr ? kIterations : std::atol(wanted);
