@@ -137,7 +137,16 @@ Result<runs::StoredRunner> Runners::add(std::vector<UploadedFile> files,
 }
 
 Result<model::Runner> Runners::get(const model::RunnerRef& ref) {
-  return deps_.records.run([&](runs::Store& store) { return find_runner(store, ref); });
+  return unless_going(
+      TRY(deps_.records.run([&](runs::Store& store) { return find_runner(store, ref); })));
+}
+
+Result<model::Runner> Runners::unless_going(model::Runner runner) const {
+  if (!going_.contains(runner.reference())) return runner;
+  return Error{Errc::conflict,
+               fmt::format("runner {} is being removed: try again in a moment, or name another "
+                           "version",
+                           runner.reference())};
 }
 
 Result<std::vector<model::Runner>> Runners::list() {
@@ -154,29 +163,36 @@ Result<> Runners::refuse_if_run(const model::Runner& runner) const {
 Result<> Runners::remove(const model::RunnerRef& ref, const fiber::Context& ctx) {
   if (ref.version.empty())
     return field_error("runner", "name the version that is to go: " + ref.name + "@VERSION");
-  model::Runner runner = TRY(get(ref));
+  const model::Runner runner = TRY(get(ref));
   TRY(refuse_if_run(runner));
-  TRY(deps_.records.run([&](runs::Store& store) -> Result<> {
-    TRY(refuse_if_needed(store, runner));
-    return store.delete_runner(kTenant, ref.name, ref.version);
-  }));
-  // Who had found it just before has begun to use it by now, or never will.
-  auto unused = deps_.layers.readers_gone(ctx);
-  if (unused) unused = refuse_if_run(runner);
-  if (!unused) TRY(deps_.records.run([&](runs::Store& store) { return store.put_runner(runner); }));
-  return unused;
+  const auto needed = [&](runs::Store& store) { return refuse_if_needed(store, runner); };
+  TRY(deps_.records.run(needed));
+  // Nobody gets it from here on. Who had found it just before has begun to use it when the readers
+  // have gone, or never will.
+  TRY(unless_going(runner));
+  going_.insert(runner.reference());
+  auto removed = deps_.layers.readers_gone(ctx);
+  if (removed) removed = refuse_if_run(runner);
+  if (removed) {
+    removed = deps_.records.run([&](runs::Store& store) -> Result<> {
+      TRY(needed(store));
+      return store.delete_runner(kTenant, ref.name, ref.version);
+    });
+  }
+  going_.erase(runner.reference());
+  return removed;
 }
 
 Result<model::Runner> Runners::chosen(const std::string& agent, const std::string& runner,
                                       const std::string& run_id) {
   model::RunnerRef ref = TRY(model::parse_runner_ref(runner));
-  return deps_.records.run([&](runs::Store& store) -> Result<model::Runner> {
+  return unless_going(TRY(deps_.records.run([&](runs::Store& store) -> Result<model::Runner> {
     if (ref.version.empty()) {
       if (const auto rollout = TRY(rollout_of(store, agent, ref.name)))
         ref = TRY(model::parse_runner_ref(model::choose_runner(*rollout, agent, run_id)));
     }
     return find_runner(store, ref);
-  });
+  })));
 }
 
 Result<> Runners::begin(runs::Store& store, const model::Agent& agent) {

@@ -5,6 +5,7 @@
 // fix; conflict for a version that is there with other files, or is in use.
 #pragma once
 
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,9 +55,12 @@ class Runners {
   // So that the next run with it finds a sandbox ready.
   void make_ready(const std::string& agent, const model::RunnerRef& ref, const fiber::Context& ctx);
 
+  Result<model::Runner> unless_going(model::Runner runner) const;
+
   const RunDeps& deps_;
   RunService& runs_;
   RunnerTrials& trials_;
+  std::set<std::string> going_;  // versions that are being removed: nobody gets them
 };
 
 // Of an upload: names that a runner can have, each once, runner.toml among them. Pure.

@@ -8,7 +8,6 @@ import os
 import signal
 import time
 import unittest
-from pathlib import Path
 
 import harness
 import layers
@@ -19,13 +18,6 @@ class FreezeMeanwhile(sessions.SessionsTest, layers.EnvironmentsTest):
     ENVIRONMENTS = {"large": [{**layers.programs("sh", "cat"), "srv/.keep": b""},
                               {"data": bytes(100_000_000)}]}
 
-    def jobs(self):
-        """The processes that are at work for tare-store."""
-        store = self.home.program_pid("tare-store")
-        lines = [harness.read_text(task / "children")
-                 for task in Path(f"/proc/{store}/task").iterdir()]
-        return [int(pid) for line in lines for pid in line.split()]
-
     @contextlib.contextmanager
     def frozen_while(self, session, name):
         """What is done in it is done while that freeze searches; the environment is there then."""
@@ -34,7 +26,7 @@ class FreezeMeanwhile(sessions.SessionsTest, layers.EnvironmentsTest):
         path = f"/v1/sessions/{session}/freeze"
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             asked = pool.submit(self.home.request, "POST", path, {"name": name})
-            job = harness.wait_until(lambda: self.jobs() or asked.done(), "the search")
+            job = harness.wait_until(lambda: self.home.store_jobs() or asked.done(), "the search")
             self.assertFalse(asked.done(), "the search ended before it could be stopped")
             os.kill(job[0], signal.SIGSTOP)
             try:

@@ -202,6 +202,12 @@ class Home:
         ours = ("", "tare-init\n", "tare-maker\n")
         return [pid for pid in self.sandboxed() if read_text(f"/proc/{pid}/comm") not in ours]
 
+    def store_jobs(self):
+        """Pids of those that are at work for tare-store: one each request."""
+        lines = [read_text(task / "children")
+                 for task in Path(f"/proc/{self.program_pid('tare-store')}/task").iterdir()]
+        return [int(pid) for line in lines for pid in line.split()]
+
     def cgroups(self):
         """The folders of this home in every hierarchy, and where one was handed to us."""
         tops = [Path(point) for point, kind in mounts() if kind in ("cgroup", "cgroup2")]

@@ -1,7 +1,11 @@
 """A live session gets another version of its runner: whole, or not at all, or its sandbox goes."""
 
+import concurrent.futures
+import contextlib
 import json
+import os
 import random
+import signal
 import threading
 import time
 import unittest
@@ -246,6 +250,36 @@ class Swap(swaps.SwapTest):
         self.home.must("env", "gc")
         self.assert_reason(self.swap(session, "removed@2"), 66, ".*removed@2")  # was good here
         self.assertEqual(self.inside(session, "sh /opt/tare/runner/main.sh"), "1\n")
+        self.home.must("session", "kill", session)
+
+    def test_the_record_of_one_that_is_removed_while_somebody_may_need_it_outlives_tared(self):
+        """A swap that has found it, and waits for a checkpoint, whose job is stopped."""
+        for version in "12":
+            self.add("lasting", version, {"main.sh": f"echo {version}\n"})
+        session = self.session("lasting@1")
+        for version in "21":  # so that no trial is needed
+            self.assertEqual(self.swap(session, f"lasting@{version}").returncode, 0)
+        self.inside(session, "head -c 64M /dev/zero | tr '\\0' x >large")
+        path, stopped = "/v1/runners/lasting/versions/2", []
+        with concurrent.futures.ThreadPoolExecutor(3) as pool:
+            pool.submit(self.home.tare, "session", "checkpoint", session)
+            try:
+                stopped = harness.wait_until(self.home.store_jobs, "the checkpoint")
+                for job in stopped:
+                    os.kill(job, signal.SIGSTOP)
+                swapping = pool.submit(self.swap, session, "lasting@2")
+                time.sleep(0.5)  # it has found it by then; if not, it is refused
+                pool.submit(self.home.tare, "runner", "rm", "lasting@2")
+                harness.wait_until(lambda: self.home.request("GET", path).status != 200,
+                                   "nobody gets it any more", 9)
+                self.assertFalse(swapping.done())
+                harness.sigkill(self.home.program_pid("tared"))
+            finally:
+                for job in stopped:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(job, signal.SIGCONT)
+        self.home.up()
+        self.assertEqual(self.home.request("GET", path).status, 200)
         self.home.must("session", "kill", session)
 
     def test_one_that_ends_meanwhile_holds_nobody_up(self):
