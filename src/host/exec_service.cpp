@@ -94,10 +94,14 @@ std::vector<std::uint32_t> ExecService::living_numbers(const std::string& run) c
 Result<std::shared_ptr<LiveExec>> ExecService::create(const std::string& run,
                                                       model::ExecRequest request,
                                                       const fiber::Context& ctx) {
-  const auto sandbox = TRY(live_run(run, ctx));
-  // Also while a sandbox that it costs is replaced by a fresh one.
-  TRY(sandbox->changed.wait_until([&] { return !sandbox->swapping || sandbox->ended_durably(); },
-                                  ctx));
+  auto sandbox = TRY(live_run(run, ctx));
+  // Also while a sandbox that it costs is replaced by a fresh one. To wake it may have taken as
+  // long as it takes somebody to begin the next change.
+  while (sandbox->swapping) {
+    TRY(sandbox->changed.wait_until([&] { return !sandbox->swapping || sandbox->ended_durably(); },
+                                    ctx));
+    sandbox = TRY(live_run(run, ctx));
+  }
   if (living_numbers(run).size() >= kMaxExecs) {
     return Error{
         Errc::exhausted,
