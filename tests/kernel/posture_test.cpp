@@ -209,8 +209,8 @@ TEST(Posture, a_line_of_any_kind_that_is_missing_or_changed_is_a_difference) {
   for (const char* kind :
        {"terminal",   "status",      "namespace", "descriptor", "limit",     "mount",
         "process",    "writable",    "file list", "file link",  "file read", "file open",
-        "file write", "file masked", "device",    "interface",  "network",   "keyring",
-        "landlock",   "call",        "variable"})
+        "file write", "file masked", "device",    "interface",  "address",   "route",
+        "network",    "keyring",     "landlock",  "call",       "variable"})
     EXPECT_TRUE(kinds.contains(kind)) << kind;
   for (const char* more : {"file read /proc: interrupts", "file write /proc/sys/kernel: hostname",
                            "file list /proc: 1", "file read /proc/1: status",

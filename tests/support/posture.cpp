@@ -108,13 +108,17 @@ std::string stable(std::string line, bool host_network) {
                             "mount /etc/resolv.conf ", "mount /opt/tare/runner "}) {
     if (!line.starts_with(point)) continue;
     line = point + line.substr(line.find(' ', std::strlen(point)) + 1);
-    if (line.ends_with(",idmapped")) line.resize(line.size() - 9);  // not on an overlay
+    const std::size_t idmapped = line.find(",idmapped ");
+    if (idmapped != std::string::npos) line.erase(idmapped, 9);  // not on an overlay
   }
   return line;
 }
 
-// What is masked, or shown to a build of /etc, is a mount where this host has it, else nothing.
+// What is masked, or shown to a build of /etc, is a mount where this host has it, else nothing; and
+// a kernel may be without IPv6.
 bool is_of_another_host(const std::string& line) {
+  if (line.starts_with("address ") || line.starts_with("route "))
+    return line.find(':') != std::string::npos && !fs::exists("/proc/self/net/if_inet6");
   constexpr std::string_view kMount = "mount ";
   if (!line.starts_with("mount /proc/") && !line.starts_with("mount /etc/")) return false;
   const std::string path = line.substr(kMount.size(),
@@ -133,7 +137,10 @@ Said split(const std::string& said, bool host_network) {
     if (line.starts_with("file ")) {
       out.files.push_back(line);
     } else if (host_network && line.starts_with(kInterface)) {
-      interfaces.insert(line.substr(kInterface.size()));
+      const std::size_t end = line.find(' ', kInterface.size());
+      interfaces.insert(line.substr(kInterface.size(), end - kInterface.size()));
+    } else if (host_network && (line.starts_with("address ") || line.starts_with("route "))) {
+      continue;  // the host's: that this is its namespace is a line of its own
     } else if (!is_inherited(line)) {
       out.others.push_back(stable(line, host_network));
     }

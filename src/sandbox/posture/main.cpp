@@ -5,6 +5,7 @@
 // (tests/golden/posture_*.txt). Static; changes nothing but /tmp.
 //
 // Source: proc(5), capabilities(7), namespaces(7), credentials(7), keyrings(7).
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -21,9 +22,11 @@
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <vector>
 
 #include "sandbox/posture/kernel_files.h"
 #include "sandbox/posture/lines.h"
+#include "sandbox/posture/network.h"
 
 namespace tare::sandbox::posture {
 namespace {
@@ -64,11 +67,11 @@ void namespace_lines() {
 }
 
 void descriptor_lines() {
-  for (int fd = 0; fd < 1024; ++fd) {
-    if (::fcntl(fd, F_GETFD) < 0) continue;
-    std::string what = link_of("/proc/self/fd/" + std::to_string(fd));
+  for (const std::string& fd : names_in("/proc/self/fd")) {
+    std::string what = link_of("/proc/self/fd/" + fd);
+    if (what == "?") continue;  // the one that listed them
     if (what.rfind("pipe:", 0) == 0) what = "pipe";
-    say("descriptor " + std::to_string(fd) + " " + what);
+    say("descriptor " + fd + " " + what);
   }
 }
 
@@ -82,7 +85,17 @@ void limit_lines() {
   }
 }
 
-// Mount point, type and flags; not the sizes and layers, which are the limits' and the image's.
+// Of the optional fields in the midst of a line of mountinfo, without the numbers of the groups.
+std::string propagation_of(const std::string& line, std::size_t dash) {
+  std::string out;
+  if (line.rfind(" shared:", dash) != std::string::npos) out += " shared";
+  if (line.rfind(" master:", dash) != std::string::npos) out += " slave";
+  if (line.rfind(" unbindable", dash) != std::string::npos) out += " unbindable";
+  return out.empty() ? " private" : out;
+}
+
+// Mount point, type, flags and propagation; not the sizes and layers, which are the limits' and the
+// image's.
 void mount_lines() {
   Lines lines;
   for (const std::string& line : read_lines("/proc/self/mountinfo")) {
@@ -91,7 +104,8 @@ void mount_lines() {
     if (std::sscanf(line.c_str(), "%*s %*s %*s %*s %4095s %1023s", point, flags) != 2) continue;
     const std::size_t dash = line.find(" - ");
     const std::string type = line.substr(dash + 3, line.find(' ', dash + 3) - dash - 3);
-    lines.push_back(std::string("mount ") + point + " " + type + " " + flags);
+    lines.push_back(std::string("mount ") + point + " " + type + " " + flags +
+                    propagation_of(line, dash));
   }
   std::sort(lines.begin(), lines.end());
   for (const std::string& line : lines) say(line);
@@ -105,19 +119,44 @@ void process_lines() {
   }
 }
 
+struct Entry {
+  std::string name;
+  bool folder = false, writable = false;
+};
+
+// Sorted, without symlinks. By few calls: the /usr of a host has 100,000 of them.
+std::vector<Entry> entries_in(const std::string& folder) {
+  std::vector<Entry> entries;
+  DIR* dir = ::opendir(folder.c_str());
+  if (dir == nullptr) return entries;
+  while (const dirent* found = ::readdir(dir)) {
+    const std::string name = found->d_name;
+    struct stat status = {};
+    unsigned type = found->d_type;
+    if (type == DT_UNKNOWN &&
+        ::fstatat(::dirfd(dir), found->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0)
+      type = IFTODT(status.st_mode);
+    if (name == "." || name == ".." || type == DT_LNK) continue;
+    entries.push_back(
+        {name, type == DT_DIR, ::faccessat(::dirfd(dir), name.c_str(), W_OK, 0) == 0});
+  }
+  ::closedir(dir);
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry& a, const Entry& b) { return a.name < b.name; });
+  return entries;
+}
+
 // Everything that can be written, from the root down. /proc and /sys: kernel_file_lines().
-void writable_lines(const std::string& folder, int depth) {
-  for (const std::string& name : names_in(folder)) {
-    const std::string path = folder + (folder == "/" ? "" : "/") + name;
+void writable_lines(const std::string& folder) {
+  for (const Entry& entry : entries_in(folder)) {
+    const std::string path = folder + (folder == "/" ? "" : "/") + entry.name;
     if (path == "/proc" || path == "/sys") continue;
     struct stat status = {};
-    if (::lstat(path.c_str(), &status) != 0 || S_ISLNK(status.st_mode)) continue;
-    const bool null = S_ISCHR(status.st_mode) && status.st_rdev == ::makedev(1, 3);
-    const bool writable = ::access(path.c_str(), W_OK) == 0;
-    if (writable && (!null || folder == "/dev")) say("writable " + path);
+    const bool null = entry.writable && ::lstat(path.c_str(), &status) == 0 &&
+                      S_ISCHR(status.st_mode) && status.st_rdev == ::makedev(1, 3);
+    if (entry.writable && (!null || folder == "/dev")) say("writable " + path);
     // What lies below a folder of its own is its own, too.
-    if (S_ISDIR(status.st_mode) && !writable && depth > 0 && path != "/usr")
-      writable_lines(path, depth - 1);
+    if (entry.folder && !entry.writable) writable_lines(path);
   }
 }
 
@@ -133,26 +172,6 @@ void device_lines() {
              std::to_string(major(status.st_rdev)) + ":" + std::to_string(minor(status.st_rdev));
     }
     say("device " + name + " " + what);
-  }
-}
-
-void network_lines() {
-  for (const std::string& line : read_lines("/proc/net/dev")) {
-    const std::size_t colon = line.find(':');
-    if (colon == std::string::npos) continue;
-    const std::size_t from = line.find_first_not_of(' ');
-    say("interface " + line.substr(from, colon - from));
-  }
-  for (const char* table : {"route", "ipv6_route", "arp", "unix", "tcp", "udp", "packet"}) {
-    const Lines lines = read_lines(std::string("/proc/net/") + table);
-    std::size_t rows = lines.size();
-    if (rows > 0 && std::strcmp(table, "ipv6_route") != 0) --rows;  // the heading
-    if (std::strcmp(table, "ipv6_route") == 0) {
-      rows = static_cast<std::size_t>(std::count_if(
-          lines.begin(), lines.end(),
-          [](const std::string& line) { return line.find(" lo") == std::string::npos; }));
-    }
-    say(std::string("network ") + table + " " + std::to_string(rows));
   }
 }
 
@@ -283,7 +302,7 @@ void say_all(char** environment) {
   limit_lines();
   mount_lines();
   process_lines();
-  writable_lines("/", 6);
+  writable_lines("/");
   kernel_file_lines();
   device_lines();
   network_lines();
