@@ -62,6 +62,8 @@ class Rootless(Test):
                            "/proc/self/status; cat /proc/self/uid_map; touch ~/a && stat -c %U ~/a")
         self.assertIn("CapEff:\t0000000000000000", said)
         self.assertIn("CapBnd:\t0000000000000000", said)
+        self.assertIn("NoNewPrivs:\t1", said)
+        self.assertIn("Seccomp:\t2", said)
         self.assertRegex(said, r"^1000\n")
         self.assertRegex(said, r"\n +0 +0 +65536\n")
         self.assertTrue(said.endswith("agent\n"), said)
@@ -126,6 +128,13 @@ class Rootless(Test):
         said = self.home.host("sh", "-c", "for i in 1 2 3 4 5 6 7 8 9; do sleep 1 & done; wait",
                               options=["--pids", "4"])
         self.assertRegex(said.stderr.decode(), "(?i)fork|resource")
+
+    def test_a_cpu_limit_slows_a_busy_program_down(self):
+        result = self.home.host("timeout", "1", "sh", "-c", "while :; do :; done",
+                                options=["--cpus", "0.1", "--json"])
+        run = json.loads(result.stdout)
+        self.assertEqual(run["outcome"]["exit_code"], 124, run["outcome"])
+        self.assertGreater(run["usage"]["cpu_throttled_us"], 0, run["usage"])
 
     def test_a_disk_limit_that_needs_a_loop_device_is_refused_by_name(self):
         result = self.home.host("true", options=["--mem", "64M", "--disk", "64M"])
