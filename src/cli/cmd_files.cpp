@@ -67,7 +67,8 @@ class Fetch {
     return into.commit(mode);
   }
 
-  // Everything below it; what is neither file, folder nor a link that stays inside is told of.
+  // Everything below it; what is neither file, folder nor a link that stays inside is told of, and
+  // a file that is larger than tared gives at once.
   Result<> folder(const std::string& from, OutputFolder& into, const std::string& name,
                   std::size_t depth) {
     if (depth > 32) return Error{Errc::invalid, from + ": more than 32 levels of folders"};
@@ -91,7 +92,11 @@ class Fetch {
     const auto mode = static_cast<unsigned>(number_at(entry, {"mode"}));
     const std::string inside = joined_path(from, name);
     const std::string type = text_at(entry, {"type"});
-    if (type == "file") return file(inside, TRY(into.create_file(path)), mode);
+    if (type == "file") {
+      auto copied = file(inside, TRY(into.create_file(path)), mode);
+      if (copied || copied.error().field != "length") return copied;
+      return skip(inside, fmt::format("{} bytes are too many at once", number_at(entry, {"size"})));
+    }
     if (type == "directory") {
       TRY(into.make_folder(path, mode | 0700));
       return folder(inside, into, path, depth + 1);
@@ -100,8 +105,12 @@ class Fetch {
       auto made = into.make_symlink(path, target_of_link(entry));
       if (made || made.error().code != Errc::denied) return made;
     }
+    return skip(inside, type);
+  }
+
+  Result<> skip(const std::string& inside, std::string_view why) {
     ++skipped_;
-    app_.note(fmt::format("skipped {} ({})", printable(inside), type), ctx_);
+    app_.note(fmt::format("skipped {} ({})", printable(inside), why), ctx_);
     return ok();
   }
 

@@ -2,6 +2,9 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
 
 #include <fmt/core.h>
 
@@ -32,11 +35,21 @@ NewFile::~NewFile() {
 }
 
 Result<> NewFile::write(std::string_view bytes) {
-  return sys::write_all(fd_.get(), bytes).context(shown_);
+  constexpr std::size_t kLeastHole = 4096;
+  const bool zeros = bytes.size() >= kLeastHole &&
+                     bytes.find_first_not_of('\0') == std::string_view::npos;
+  if (!zeros) return sys::write_all(fd_.get(), bytes).context(shown_);
+  if (::lseek(fd_.get(), static_cast<off_t>(bytes.size()), SEEK_CUR) < 0)
+    return sys_error(errno, "lseek").context(shown_);
+  return ok();
 }
 
 Result<> NewFile::commit(unsigned mode, Existing existing) {
   TRY(sys::chmod_fd(fd_.get(), (mode & kPermissionBits) | 0600).context(shown_));
+  // The length of one that ends with a hole.
+  const off_t end = ::lseek(fd_.get(), 0, SEEK_CUR);
+  if (end < 0 || ::ftruncate(fd_.get(), end) != 0)
+    return sys_error(errno, "ftruncate").context(shown_);
   fd_.reset();
   struct stat there{};
   if (existing == Existing::refuse &&

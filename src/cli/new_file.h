@@ -1,5 +1,6 @@
 // NewFile: a file that appears in a folder by rename, whole or not at all. Until commit() it is
-// there under a temporary name; what was not committed is gone again.
+// there under a temporary name; what was not committed is gone again. Long runs of zeros take no
+// space: a sandbox can make a file of terabytes that has nothing in it.
 //
 // Owner: one command; threads: one. Errors begin with what the caller calls the file.
 #pragma once

@@ -55,6 +55,18 @@ TEST_F(OutputFolderTest, files_folders_and_links_are_made) {
   EXPECT_EQ(fs::read_symlink(base_ / "out/a/link"), "report.md");
 }
 
+TEST_F(OutputFolderTest, a_long_run_of_zeros_is_there_and_takes_no_space) {
+  const std::string zeros(std::size_t{1} << 20, '\0');
+  auto file = folder_->create_file("f").value();
+  for (const std::string& piece : {std::string("a"), zeros, std::string("b"), zeros})
+    ASSERT_TRUE(file.write(piece).ok());
+  ASSERT_TRUE(file.commit(0644).ok());
+  EXPECT_TRUE(text_of(base_ / "out/f") == "a" + zeros + "b" + zeros);
+  struct stat status = {};
+  ASSERT_EQ(::stat((base_ / "out/f").c_str(), &status), 0);
+  EXPECT_LT(status.st_blocks * 512, 1 << 18);
+}
+
 TEST_F(OutputFolderTest, an_existing_file_is_replaced_in_one_step) {
   ASSERT_TRUE(put("f", "old").ok());
   {

@@ -245,9 +245,19 @@ class Session(harness.TareTest):
         self.assertIn("a\nb", names)
         self.assertEqual(len(names), 6)
         target = self.folder / "fetched"
-        self.sh("rm h/big")
+        self.sh("truncate -s 1G h/hole; echo end >>h/hole; echo last >h/z")
         copied = self.home.tare("session", "cp", f"{self.session}:h", target)
         self.assert_status(copied, 1)  # some were skipped, and named
+        self.assertRegex(copied.stderr.decode(),
+                         r"skipped h/big \(1099511627776 bytes are too many at once\)")
+        self.assertFalse((target / "big").exists())
+        self.assertEqual((target / "z").read_text(), "last\n")
+        hole = (target / "hole").stat()
+        self.assertEqual(hole.st_size, (1 << 30) + 4)
+        self.assertLess(hole.st_blocks * 512, 4 << 20)  # nothing is no bytes here, either
+        alone = self.home.tare("session", "cp", f"{self.session}:h/big", self.folder / "alone")
+        self.assert_reason(alone, 64, "length: 1099511627776 bytes are too many at once")
+        self.assertEqual(os.listdir(self.folder), ["fetched"])
         self.assertFalse((target / "root").is_symlink())
         self.assertFalse((target / "fifo").exists())
         self.assertEqual(request("GET", "/v1/health").status, 200)
