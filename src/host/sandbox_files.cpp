@@ -132,13 +132,22 @@ Error FileOperation::strange() const {
                            run_)};
 }
 
+// Stopped by something in there, say.
+Error FileOperation::late(Error error) const {
+  if (error.code != Errc::timeout) return error;
+  return Error{Errc::timeout, fmt::format("{} did not answer within {} s: try again when it does "
+                                          "less",
+                                          run_, kAnswerTimeout.count())};
+}
+
 Result<std::size_t> FileOperation::read_some(std::span<char> into, const fiber::Context& ctx) {
   for (;;) {
     const ssize_t n = ::read(out_.get(), into.data(), into.size());
     if (n >= 0) return static_cast<std::size_t>(n);
     if (errno == EINTR) continue;
     if (errno != EAGAIN) return sys_error(errno, "read from a sandbox");
-    TRY(fiber::wait_readable(out_.get(), ctx));
+    auto ready = fiber::wait_readable(out_.get(), ctx.with_timeout(kAnswerTimeout));
+    if (!ready) return late(std::move(ready).error());
   }
 }
 
@@ -163,13 +172,7 @@ Result<std::string> FileOperation::read_text(std::size_t size, const fiber::Cont
 Result<sandbox::FileHead> FileOperation::head(const fiber::Context& ctx) {
   const auto limited = ctx.with_timeout(kAnswerTimeout);
   sandbox::FileHead head;
-  auto whole = read_whole(&head, sizeof head, limited);
-  if (!whole && whole.error().code == Errc::timeout) {
-    return Error{Errc::timeout,
-                 fmt::format("{} did not answer within {} s: try again when it does less", run_,
-                             kAnswerTimeout.count())};
-  }
-  if (!TRY(std::move(whole))) {
+  if (!TRY(read_whole(&head, sizeof head, limited))) {
     // It may not even have been started: the process limit, say.
     (void)exec_->changed.wait_until([&] { return exec_->ended || sleeps(); },
                                     ctx.with_timeout(kEndPatience));
@@ -220,7 +223,8 @@ Result<bool> FileOperation::write_raw(std::string_view bytes, const fiber::Conte
     } else if (n < 0 && errno == EPIPE) {
       return false;
     } else if (n < 0 && errno == EAGAIN) {
-      TRY(fiber::wait_writable(in_.get(), ctx));
+      auto ready = fiber::wait_writable(in_.get(), ctx.with_timeout(kAnswerTimeout));
+      if (!ready) return late(std::move(ready).error());
     } else if (n < 0 && errno != EINTR) {
       return sys_error(errno, "write to a sandbox");
     }

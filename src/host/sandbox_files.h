@@ -4,9 +4,9 @@
 //
 // Owner: main. Loop thread only. A path is absolute, or below /home/agent. Errors: Errc::not_found,
 // denied, conflict, exhausted, invalid with the field `path` (or the one that was given); timeout
-// when the sandbox does not answer within kAnswerTimeout; unavailable when what answered was not
-// tare-files. What never happens: an operation outlives who asked for it (but a write for as long
-// as it takes to clean up behind itself).
+// when the sandbox neither says nor takes anything for kAnswerTimeout; unavailable when what
+// answered was not tare-files. What never happens: an operation outlives who asked for it (but a
+// write for as long as it takes to clean up behind itself).
 #pragma once
 
 #include <chrono>
@@ -62,6 +62,7 @@ class FileOperation {
   Result<std::string> read_text(std::size_t size, const fiber::Context& ctx);
   Result<bool> write_raw(std::string_view bytes, const fiber::Context& ctx);
   Error strange() const;
+  Error late(Error error) const;
   bool sleeps() const;
 
   ExecService* execs_ = nullptr;  // null: moved away
