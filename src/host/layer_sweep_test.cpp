@@ -132,8 +132,11 @@ TEST_F(LayerSweepTest, nothing_is_removed_and_others_go_on_when_a_reader_stays_t
     LayerGate gate(10ms);
     const auto stays = gate.read();
     const LayerSweep usual = sweep();
-    const LayerSweep impatient{
-        .gate = gate, .list = usual.list, .named = usual.named, .remove = usual.remove};
+    const LayerSweep impatient{.gate = gate,
+                               .list = usual.list,
+                               .named = usual.named,
+                               .forget = usual.forget,
+                               .remove = usual.remove};
     fiber::TaskGroup tasks(ctx);
     tasks.spawn([&](const fiber::Context& task) {
       EXPECT_EQ(sweep_layers(impatient, false, task).error().code, Errc::conflict);
