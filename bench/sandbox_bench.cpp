@@ -19,16 +19,16 @@
 //   warm            as fresh, from the pool
 //   cold            as fresh, the first launch after the launcher's own start
 //   burst100        100 launches sent at once -> each one's end
-//   staggered       as claim_launcher, one launch every 10 ms, whether those before have ended or
-//   not mounts500       as fresh, with 500 mounts more on the host when the launcher starts; peer:
-//   without churn           sandboxes per second, made and taken down, 8 at a time, no pool
-//   (--full: for
+//   staggered       as claim_launcher, one launch every 10 ms, whether those before have ended
+//   mounts500       as fresh, with 500 mounts more on the host when the launcher starts; peer: less
+//   grown1g         as fresh, asked for by a process grown by 1 GiB, as tared may be; peers: one
+//                   that has not, and a fork of the grown one with nothing done in it
+//   churn           sandboxes per second, made and taken down, 8 at a time, no pool (--full: for
 //                   a minute)
 //   idle_memory     memory of the machine per sandbox that waits (200 of them, --full: 2,000)
 //   kill_reap       kill message sent -> end received, of a sandbox with 20 processes
 //   runner_change   as claim_api, of an agent's run right after `runner use` gave it another
-//   runner;
-//                   peer: the same without a change; with it come
+//                   runner; peer: the same without a change; with it come
 //   runner_swap     POST /v1/sessions/ID/runner until its answer, of a version that was tried in
 //                   this environment before: exchanged, seen inside, and confirmed by a handshake
 //                   (of a program that only prints)

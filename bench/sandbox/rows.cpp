@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -142,6 +144,39 @@ void mounts_row(const Options& options) {
   print_row(options, "mounts500", own, &few);
 }
 
+// The bench is to the launcher what tared is: grown by 1 GiB of small pages, half of the time.
+void grown_row(const Options& options) {
+  constexpr std::size_t kSize = std::size_t{1} << 30;
+  constexpr int kBatch = 10;
+  const VisibleClock clock;
+  Samples own;
+  Peer small{"1 GiB less", {}};
+  Peer forked{"its own fork", {}};
+  TestLauncher launcher(Home::folder, kNoPool);
+  for (int done = 0; done < options.n; done += kBatch) {
+    const int batch = std::min(kBatch, options.n - done);
+    for (int i = 0; i < batch; ++i)
+      small.samples.measure([&] { return run_true(launcher, clock.path()); });
+    void* grown = ::mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                         0);
+    if (grown == MAP_FAILED || ::madvise(grown, kSize, MADV_NOHUGEPAGE) != 0 ||
+        ::madvise(grown, kSize, MADV_POPULATE_WRITE) != 0)
+      throw std::runtime_error("no memory for the row `grown1g`: it takes 1 GiB");
+    for (int i = 0; i < batch; ++i) {
+      own.measure([&] { return run_true(launcher, clock.path()); });
+      forked.samples.measure([] {
+        const pid_t child = ::fork();
+        if (child == 0) ::_exit(0);
+        int status = -1;
+        return child > 0 && ::waitpid(child, &status, 0) == child && status == 0;
+      });
+    }
+    (void)::munmap(grown, kSize);
+  }
+  print_row(options, "grown1g", own, &small);
+  print_row(options, "grown1g", own, &forked);
+}
+
 void churn_row(const Options& options) {
   const VisibleClock clock;
   TestLauncher launcher(Home::folder, kNoPool);
@@ -236,7 +271,7 @@ struct Row {
   const char* name;
   void (*measure)(const Options&);
 };
-constexpr std::array<Row, 15> kRows = {{{"claim_launcher", &claim_launcher_rows},
+constexpr std::array<Row, 16> kRows = {{{"claim_launcher", &claim_launcher_rows},
                                         {"claim_refill", &claim_refill_rows},
                                         {"claim_api", &claim_api_row},
                                         {"fresh", &fresh_rows},
@@ -245,6 +280,7 @@ constexpr std::array<Row, 15> kRows = {{{"claim_launcher", &claim_launcher_rows}
                                         {"burst100", &burst_row},
                                         {"staggered", &staggered_row},
                                         {"mounts500", &mounts_row},
+                                        {"grown1g", &grown_row},
                                         {"churn", &churn_row},
                                         {"idle_memory", &idle_row},
                                         {"kill_reap", &kill_row},

@@ -254,7 +254,8 @@ void Grammar::add_sandbox_commands() {
   bench
       ->add_option("--only", raw_.name,
                    "One row: claim_launcher, claim_refill, claim_api, fresh, warm, cold, burst100, "
-                   "staggered, mounts500, churn, idle_memory, kill_reap, exec, runner_change, cli")
+                   "staggered, mounts500, grown1g, churn, idle_memory, kill_reap, exec, "
+                   "runner_change, cli")
       ->type_name("ROW");
   bench->add_option("--n", raw_.count, "So many measurements a row")
       ->type_name("N")
