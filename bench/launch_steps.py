@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Where the time of a fresh launch, or of a kill, goes: a table of steps that add up.
+"""Where the time of a launch, a claim or a kill goes: a table of steps that add up.
 
-    bench/launch_steps.py {fresh,kill} [--n 200]
+    bench/launch_steps.py {fresh,claim,kill} [--n 200]
 
-Runs the row `fresh` (without its peers) or `kill_reap` of the sandbox benchmark and traces it and
-all that it starts, as launch_trace.py does. A step goes from the last one's end to an event of the
+Runs the row `fresh` (without its peers), `claim_api` or `kill_reap` of the sandbox benchmark and
+traces it and all that it starts, as launch_trace.py does. A step goes from the last one's end to an event of the
 process that the launch waits for there, so that the steps of one launch are its whole time. For
 each are printed its median, and its mean in those launches whose whole time is in the quickest
 fifth, the middle one (it adds up to the median of the whole), and the slowest twentieth. `rest`: by
@@ -56,6 +56,9 @@ class Events:
         self.since = found[0]
         self.at += 1
         return found
+
+    def back_to(self, event):
+        self.at = self.events.index(event)
 
 
 def enter(who, name):
@@ -195,6 +198,30 @@ def kill(events):
     return go.begin, go.steps
 
 
+def claim(events):
+    """One claim through the API, from the client's request until its program begins."""
+    go = Events(events)
+    go.step("", enter("bench_sandbox", "write"))
+    go.step("tared wakes", leave("tared", "epoll_pwait2", lambda value: value > 0))
+    go.step("tared: the request read, its row handed to the thread that commits",
+            enter("tared", "futex"))
+    sent = go.step("tared: plan in a memfd, pipes, the message", enter("tared", "sendmsg"))
+    size = go.find(leave("tared", "sendmsg", lambda value: value > LONG))[5]
+    go.back_to(sent)
+    go.step("launcher wakes", leave("tare-launcher", "recvmsg", lambda value: value == size))
+    go.step("launcher: the message, sent on", enter("tare-launcher", "sendmsg"))
+    init = go.step("tare-init wakes", lambda e: leave("tare-init", "recvmsg")(e) and e[5] == 1)[2]
+    told = go.step("tare-init: the run's plan, hostname, two files, ids", enter(init, "sendmsg"))
+    program = go.find(lambda e: e[3] == "enter" and e[4] == "execve")[2]
+    go.back_to(told)
+    go.step("waiting process wakes", leave(program, "recvmsg", lambda value: value == 1))
+    go.step("waiting process: descriptors, limits, folder", enter(program, "read"))
+    go.step("the gate: open already, or tared is waited for", leave(program, "read"))
+    go.step("waiting process: says that it begins", enter(program, "execve"))
+    go.step("execve of the program", leave(program, "execve"))
+    return go.begin, go.steps
+
+
 def traced(command):
     """The lines of the trace of a command and all that it forks, and what it printed."""
     read, write = os.pipe()
@@ -247,19 +274,21 @@ def print_table(launches, idle):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("fresh", "kill"))
+    parser.add_argument("what", choices=("fresh", "claim", "kill"))
     parser.add_argument("--n", type=int, default=200)
     options = parser.parse_args()
-    row = {"fresh": ("fresh", "--alone"), "kill": ("kill_reap",)}[options.what]
+    row = {"fresh": ("fresh", "--alone"), "claim": ("claim_api",),
+           "kill": ("kill_reap",)}[options.what]
     rounds = options.n * (2 if options.what == "kill" else 1)
     lines, said = traced([f"{BENCH}/bench_sandbox", "--only", *row, "--n", str(rounds)])
     events = events_of(lines)
-    # A launch begins with the client's first of two memfds.
-    starts = [i for i, e in enumerate(events) if enter("bench_sandbox", "memfd_create")(e)][::2]
+    # A launch begins with the client's first of two memfds, a claim with the pause before it.
+    call, every = ("clock_nanosleep", 1) if options.what == "claim" else ("memfd_create", 2)
+    starts = [i for i, e in enumerate(events) if enter("bench_sandbox", call)(e)][::every]
     launches, lost = [], 0
     for start, end in zip(starts, [*starts[1:], len(events)]):
         try:
-            launches.append({"fresh": fresh, "kill": kill}[options.what](events[start:end]))
+            launches.append({"fresh": fresh, "claim": claim, "kill": kill}[options.what](events[start:end]))
         except Missing:
             lost += 1
     if not launches:

@@ -140,8 +140,11 @@ Result<> RunDriver::launch(LiveRun& live, const fiber::Context& ctx) const {
   // program that can reach nobody: what it says is kept back until then (docs/decisions/0011).
   TRY(deps_.launcher.send(parts.message, parts.borrowed(), ctx));
   parts.fds.clear();
-  if (auto opened = open_output(live, deps_); !opened && !live.fault)
-    live.fault = std::move(opened).error();
+  const auto open_its_output = [&] {
+    if (auto opened = open_output(live, deps_); !opened && !live.fault)
+      live.fault = std::move(opened).error();
+  };
+  if (!parts.shut_in) open_its_output();
   const auto may_begin = [&] {
     return live.recorded != LiveRun::Recorded::pending || (live.admitted && parts.shut_in);
   };
@@ -151,6 +154,9 @@ Result<> RunDriver::launch(LiveRun& live, const fiber::Context& ctx) const {
   if (live.fault || live.kill_wanted) return ok();
   // A launcher that is gone is told of otherwise.
   (void)sys::write_all(parts.gate.get(), "g");
+  if (!parts.shut_in) return ok();
+  open_its_output();
+  if (live.fault) (void)deps_.launcher.send(sandbox::KillMessage{live.run.id}, {}, ctx);
   return ok();
 }
 

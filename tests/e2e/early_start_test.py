@@ -3,6 +3,7 @@ nothing of it is told before the record is there, and nothing is left of it when
 """
 
 import errno
+import os
 import threading
 import time
 import unittest
@@ -82,6 +83,21 @@ class EarlyStart(harness.TareTest):
         self.assertGreaterEqual(asking.answer.status, 500, asking.answer.body)
         self.assert_nothing_is_left()
         harness.wait_until(lambda: len(set(self.folders()) - folders) == 1, "its folder to go")
+
+    def test_a_program_whose_output_cannot_be_kept_is_killed_and_the_run_says_so(self):
+        runs = self.home.path / "runs"
+        owner = runs.stat()
+        os.chown(runs, 0, 0)
+        try:
+            answer = self.home.request("POST", "/v1/runs", self.wish)
+            self.assertEqual(answer.status, 202, answer.body)
+            run = self.home.wait_ended(answer.json["id"])
+        finally:
+            os.chown(runs, owner.st_uid, owner.st_gid)
+        self.assertEqual(run["outcome"]["reason"], "daemon_error", run)
+        self.assertIn("Permission denied", run["outcome"]["message"])
+        harness.wait_until(lambda: not self.runs_inside(), "the end of the program")
+        self.assertEqual(self.home.host("echo", "fine").stdout, b"fine\n")
 
     def folders(self):
         return [entry.name for entry in (self.home.path / "runs").iterdir()]
