@@ -283,7 +283,7 @@ def main():
     lines, said = traced([f"{BENCH}/bench_sandbox", "--only", *row, "--n", str(rounds)])
     events = events_of(lines)
     # A launch begins with the client's first of two memfds, a claim with the pause before it.
-    call, every = ("clock_nanosleep", 1) if options.what == "claim" else ("memfd_create", 2)
+    call, every = ("clock_nanosleep", 2) if options.what == "claim" else ("memfd_create", 2)
     starts = [i for i, e in enumerate(events) if enter("bench_sandbox", call)(e)][::every]
     launches, lost = [], 0
     for start, end in zip(starts, [*starts[1:], len(events)]):

@@ -8,7 +8,8 @@
 //                   sandbox that was waiting in the pool; one launch after the other
 //   claim_paced     the same after a pause of 30 ms each: processors have to wake up first
 //   claim_api       POST /v1/runs sent -> first instruction, through tared with its durable commit;
-//                   after a pause, too
+//                   after a pause, too. Peer of these three: the same program's first
+//                   instruction after a plain fork and execve, the kernel's own floor
 //   claim_refill    as claim_launcher, while makers refill the pool, a pause of 1 ms before each;
 //                   peer, and its own row claim_full: the same with a full pool and idle makers,
 //                   in turn

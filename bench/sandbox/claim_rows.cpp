@@ -1,7 +1,10 @@
 #include "claim_rows.h"
 
+#include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdio>
 #include <cstring>
 #include <thread>
@@ -9,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "sys/fd.h"
 
 namespace tare::bench {
 
@@ -49,19 +53,55 @@ void claim(TestLauncher& launcher, const std::string& clock, Samples& into) {
   }
 }
 
+// The same program, from a plain fork to its first instruction: what the kernel alone takes.
+double fork_and_execve_us(const std::string& program) {
+  std::array<int, 2> ends = {-1, -1};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) return -1;
+  const sys::UniqueFd read(ends[0]);
+  sys::UniqueFd write(ends[1]);
+  std::string name = program;
+  const std::array<char*, 2> argv = {name.data(), nullptr};
+  const std::uint64_t begin = RealClock().monotonic_us();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(write.get(), STDOUT_FILENO);
+    ::execv(name.c_str(), argv.data());
+    ::_exit(127);
+  }
+  write.reset();
+  std::uint64_t at_ns = 0;
+  const bool told = ::read(read.get(), &at_ns, sizeof at_ns) == sizeof at_ns;
+  int status = -1;
+  const bool ended = child > 0 && ::waitpid(child, &status, 0) == child && status == 0;
+  if (!told || !ended || at_ns / 1000 < begin) return -1;
+  return static_cast<double>(at_ns / 1000 - begin);
+}
+
+void add_floor(Peer& floor, const std::string& program) {
+  const double us = fork_and_execve_us(program);
+  if (us < 0) {
+    ++floor.samples.failed;
+  } else {
+    floor.samples.us.push_back(us);
+  }
+}
+
 // `paced`: after a pause, when processors sleep; else one after the other.
 void claim_row(const Options& options, const std::string& name, bool paced) {
   TestLauncher launcher(Home::folder, kPool);
   const VisibleClock clock;
   Samples own;
+  Peer floor{"fork, execve", {}};
   own.missed = 0;
   (void)launcher.burst(testing::host_spec({clock.path()}), kPool);  // it grows by what it missed
   for (int tries = 0; tries < 4 * options.n && static_cast<int>(own.us.size()) < options.n;
        ++tries) {
     if (paced) let_pool_fill();
     claim(launcher, clock.path(), own);
+    if (paced) let_pool_fill();
+    add_floor(floor, clock.path());
   }
-  print_row(options, name, own);
+  print_row(options, name, own, &floor);
 }
 
 // Whether all that is wanted is there, which is made as soon as nothing was launched for some ms.
@@ -136,6 +176,7 @@ void claim_api_row(const Options& options) {
   Daemon daemon;
   const VisibleClock clock;
   Samples own;
+  Peer floor{"fork, execve", {}};
   for (int i = 0; i < 3; ++i) (void)daemon.run_clock_us(clock.path());
   const std::uint64_t misses = misses_of(daemon);
   for (int i = 0; i < options.n; ++i) {
@@ -147,9 +188,11 @@ void claim_api_row(const Options& options) {
     } else {
       own.us.push_back(static_cast<double>(at - sent));
     }
+    let_pool_fill();
+    add_floor(floor, clock.path());
   }
   own.missed = misses_of(daemon) - misses;
-  print_row(options, "claim_api", own);
+  print_row(options, "claim_api", own, &floor);
 }
 
 // One every 10 ms, whether those before have ended or not.

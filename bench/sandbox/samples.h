@@ -1,6 +1,6 @@
 // Samples of one measured row, and how a row is printed: a line for people, or one JSON object
-// {"name","n","p50_us","p99_us","failed","missed","peer","peer_p50_us","peer_p99_us","peer_failed",
-// "ratio"} with --json.
+// {"name","n","p50_us","p99_us","p999_us","failed","missed","peer","peer_p50_us","peer_p99_us",
+// "peer_failed","ratio"} with --json.
 #pragma once
 
 #include <cstdint>
