@@ -4,13 +4,13 @@
     bench/launch_steps.py {fresh,claim,kill} [--n 200]
 
 Runs the row `fresh` (without its peers), `claim_api` or `kill_reap` of the sandbox benchmark and
-traces it and all that it starts, as launch_trace.py does. A step goes from the last one's end to an event of the
-process that the launch waits for there, so that the steps of one launch are its whole time. For
-each are printed its median, and its mean in those launches whose whole time is in the quickest
-fifth, the middle one (it adds up to the median of the whole), and the slowest twentieth. `rest`: by
-how much a column's sum differs from what the whole took: medians do not add up. Last, for how long
-no process of the benchmark was on any processor: others were, or the kernel's threads, or all
-slept. Needs root, tracefs, and a built tree.
+traces it and all that it starts, as launch_trace.py does. A step goes from the last one's end to an
+event of the process that the launch waits for there, so that the steps of one launch are its whole
+time. For each are printed its median, and its mean in those launches whose whole time is in the
+quickest fifth, the middle one (it adds up to the median of the whole), and the slowest twentieth.
+`rest`: by how much a column's sum differs from what the whole took: medians do not add up. Last,
+for how long no process of the benchmark was on any processor: others were, or the kernel's threads,
+or all slept. Needs root, tracefs, and a built tree.
 """
 import argparse
 import os
