@@ -82,6 +82,7 @@ class Stepper:
         for theirs, adopts(pid), asked when it begins; none, when it is not given."""
         self.pids, self.mortal, self.calls, self.last = list(pids), mortal, 0, None
         self.adopts = adopts
+        self.arguments = []  # of the last call
         self.refused = None  # the number of the call that was
         self.held = 0  # a thread
         self.known = {}  # the processes of threads
@@ -207,7 +208,7 @@ class Stepper:
         info = SyscallInfo()
         ptrace(SYSCALL_INFO, tid, ctypes.sizeof(info), ctypes.addressof(info))
         if info.op == ENTRY:
-            self.last = info.number
+            self.last, self.arguments = info.number, list(info.arguments)
         return info.op == ENTRY
 
     @staticmethod
