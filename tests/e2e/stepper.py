@@ -146,6 +146,12 @@ class Stepper:
                 self.held = tid
         return self.held
 
+    def go_on(self):
+        """Also the one that is held; none is traced any more."""
+        held, self.held = self.held, 0
+        ptrace(SYSCALL, held)
+        self.let_go()
+
     def refuse_held(self, held, number, error, done):
         """The call it stands before, and all of that number by its thread, fail; until done()."""
         failing, self.held = True, 0
