@@ -99,8 +99,11 @@ class Busy(HostileTest):
     def is_ended(self, client, pieces):
         feeding = threading.Thread(target=self.feed, args=(client, pieces))
         feeding.start()
-        times = []
+        times, end = [], time.monotonic() + harness.TIMEOUT_S
         while client.poll() is None:
+            if time.monotonic() > end:
+                client.kill()
+                self.fail("it goes on")
             self.assertEqual(self.home.host("echo", "served").stdout, b"served\n")
             times.append(self.processor_time())
             time.sleep(0.1)
