@@ -288,7 +288,8 @@ def main():
     launches, lost = [], 0
     for start, end in zip(starts, [*starts[1:], len(events)]):
         try:
-            launches.append({"fresh": fresh, "claim": claim, "kill": kill}[options.what](events[start:end]))
+            steps_of = {"fresh": fresh, "claim": claim, "kill": kill}[options.what]
+            launches.append(steps_of(events[start:end]))
         except Missing:
             lost += 1
     if not launches:
