@@ -149,7 +149,7 @@ void TestLauncher::start() {
 
 void TestLauncher::connect() {
   const std::string path = home_ + "/run/launcher.sock";
-  for (int i = 0; i < patience_ms(500); ++i) {
+  for (int i = 0; i < patience_ms(3'000); ++i) {  // 30 s: others build here, too
     auto socket = sys::connect_seqpacket(path);
     if (socket) {
       socket_ = std::move(*socket);
