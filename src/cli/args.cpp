@@ -151,7 +151,7 @@ void Grammar::add_daemon_commands() {
       ->type_name("N")
       ->check(CLI::Range(kMostPool));
   user_option(up);
-  add("down", "End the daemons and every run that is active", "tare down",
+  add("down", "Hibernate the sessions, kill every active run, and end the daemons", "tare down",
       [](const Raw&) -> Result<Command> { return Command(DownCommand{}); });
   auto* doctor = add("doctor", "Try what this host can do; say what is missing and what follows",
                      "tare doctor", [](const Raw& raw) -> Result<Command> {

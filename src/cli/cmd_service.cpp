@@ -60,7 +60,13 @@ Result<> print_stopped(App& app, const Stopped& stopped, const fiber::Context& c
                            : stopped.runs == 1
                                ? "1 active run was killed"
                                : fmt::format("{} active runs were killed", stopped.runs);
-  return app.print(fmt::format("ended {}; {}\n", fmt::join(stopped.programs, ", "), runs), ctx);
+  const std::string sessions = stopped.sessions == 0 ? ""
+                               : stopped.sessions == 1
+                                   ? "; 1 session hibernates until the next `tare up`"
+                                   : fmt::format("; {} sessions hibernate until the next `tare up`",
+                                                 stopped.sessions);
+  return app.print(
+      fmt::format("ended {}; {}{}\n", fmt::join(stopped.programs, ", "), runs, sessions), ctx);
 }
 
 std::string end_text(const sys::ExitStatus& status) {

@@ -3,12 +3,14 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <set>
 
 #include <fmt/core.h>
 
 #include "base/limits.h"
 #include "cli/render.h"
 #include "fiber/timer.h"
+#include "model/run.h"
 #include "sys/entries.h"
 #include "sys/files.h"
 
@@ -20,7 +22,7 @@ using std::chrono::seconds;
 
 constexpr seconds kReadyWithin{60};  // one fsync can take seconds; a daemon that ended is seen
 constexpr seconds kLockWithin{15};
-constexpr seconds kRunsEndWithin{10};
+constexpr seconds kRunsEndWithin{10}, kSessionsRestWithin{120};
 constexpr seconds kDaemonPatience{15};  // from SIGTERM to SIGKILL
 constexpr milliseconds kPause{10}, kLockPause{50};
 
@@ -128,26 +130,65 @@ Result<> wait_ready(App& app, const ServiceOptions& options, std::vector<Daemon>
   }
 }
 
-Result<std::vector<std::string>> active_runs(App& app, const fiber::Context& ctx) {
-  const auto page = TRY(
-      app.client.get(fmt::format("/v1/runs?state=active&limit={}", kMaxListedRuns), ctx));
-  std::vector<std::string> ids;
-  for (const Json& run : array_at(page.body, "runs")) ids.push_back(text_at(run, {"id"}));
-  return ids;
+Result<std::vector<Json>> runs_in(std::string_view state, App& app, const fiber::Context& ctx) {
+  auto page = TRY(
+      app.client.get(fmt::format("/v1/runs?state={}&limit={}", state, kMaxListedRuns), ctx));
+  std::vector<Json> found;
+  for (const Json& run : array_at(page.body, "runs")) found.push_back(run);
+  return found;
 }
 
-// Returns how many there were. A tared that does not answer is no reason not to end it.
+// A session that is to be there again: not one that was to end when nobody wants it.
+bool may_rest(const Json& run) {
+  return flag_at(run, {"request", "session"}) &&
+         (flag_at(run, {"request", "durable"}) ||
+          text_at(run, {"request", "on_idle"}) != model::to_string(model::OnIdle::kill));
+}
+
+// Those that cannot are killed with the runs.
+std::size_t hibernate_sessions(App& app, const fiber::Context& ctx) {
+  const fiber::Context limited = ctx.with_timeout(kSessionsRestWithin);
+  std::size_t rested = 0;
+  std::set<std::string> tried;
+  for (bool more = true; more;) {
+    more = false;
+    const auto running = runs_in("running", app, limited);
+    if (!running) break;
+    for (const Json& run : *running) {
+      const std::string id = text_at(run, {"id"});
+      if (!may_rest(run) || !tried.insert(id).second) continue;
+      more = true;
+      const auto done = app.client.post_and_wait("/v1/sessions/" + id + "/hibernate", limited);
+      if (done) {
+        ++rested;
+      } else {
+        app.note(
+            fmt::format("session {} cannot hibernate and is killed: {}", id, done.error().message),
+            ctx);
+      }
+    }
+  }
+  return rested;
+}
+
+// Returns how many there were. A tared that does not answer is no reason not to end it. Sessions
+// that hibernate have no process, and stay.
 std::size_t kill_active_runs(App& app, const fiber::Context& ctx) {
   const fiber::Context limited = ctx.with_timeout(kRunsEndWithin);
   std::vector<std::string> killed;
-  for (;;) {
-    const auto ids = active_runs(app, limited);
-    if (!ids || ids->empty()) break;
-    for (const std::string& id : *ids) {
-      if (std::find(killed.begin(), killed.end(), id) != killed.end()) continue;
-      if (app.client.post_empty(run_path(id, "/kill"), limited)) killed.push_back(id);
+  for (bool any = true; any;) {
+    any = false;
+    for (const std::string_view state : {"queued", "starting", "running"}) {
+      const auto runs = runs_in(state, app, limited);
+      if (!runs) return killed.size();
+      for (const Json& run : *runs) {
+        any = true;
+        const std::string id = text_at(run, {"id"});
+        if (std::find(killed.begin(), killed.end(), id) != killed.end()) continue;
+        if (app.client.post_empty(run_path(id, "/kill"), limited)) killed.push_back(id);
+      }
     }
-    if (!fiber::sleep_for(kPause, limited)) break;
+    if (any && !fiber::sleep_for(kPause, limited)) break;
   }
   return killed.size();
 }
@@ -180,7 +221,10 @@ Result<> start_service(App& app, const ServiceOptions& options, std::vector<Daem
 
 Result<Stopped> stop_service(App& app, const Home& home, const fiber::Context& ctx) {
   Stopped stopped;
-  if (is_up(home.tared_socket())) stopped.runs = kill_active_runs(app, ctx);
+  if (is_up(home.tared_socket())) {
+    stopped.sessions = hibernate_sessions(app, ctx);
+    stopped.runs = kill_active_runs(app, ctx);
+  }
   const std::pair<std::string_view, std::string> order[] = {{kTared, home.tared_socket()},
                                                             {kStore, home.store_socket()},
                                                             {kLauncher, home.launcher_socket()}};

@@ -39,10 +39,11 @@ Result<> start_service(App& app, const ServiceOptions& options, std::vector<Daem
 
 struct Stopped {
   std::vector<std::string> programs;  // that were ended
+  std::size_t sessions = 0;           // that were awake and hibernate
   std::size_t runs = 0;               // that were active and are killed
 };
-// Active runs are killed first, so that their records say so; then tared, tare-store,
-// tare-launcher.
+// Sessions that may hibernate do, and active runs are killed, so that their records say so; then
+// tared, tare-store, tare-launcher are ended.
 Result<Stopped> stop_service(App& app, const Home& home, const fiber::Context& ctx);
 
 }  // namespace tare::cli
