@@ -115,7 +115,24 @@ Result<const vault::Key*> Secrets::key_to_open() {
                            held_.size())};
 }
 
+// What is sealed with a key that is in memory alone is lost at the next start.
+Result<> Secrets::check_key_is_there() {
+  if (!key_ || deps_.credential != nullptr) return ok();
+  const auto there = TRY(vault::read_key_file(deps_.state));
+  if (there && there->id() == key_->id()) return ok();
+  if (!there && held_.empty()) {
+    key_.reset();
+    return ok();
+  }
+  return Error{
+      Errc::denied,
+      fmt::format("state/vault.key {} since tared has read it ({}): put that one back from "
+                  "a backup, or what is set now cannot be opened after a restart",
+                  there ? "is another one" : "has gone", vault::to_text(key_->id()))};
+}
+
 Result<const vault::Key*> Secrets::key_to_seal() {
+  TRY(check_key_is_there());
   TRY(load_key());
   if (!key_ && held_.empty()) {
     key_ = TRY(vault::make_key_file(deps_.state, deps_.random));

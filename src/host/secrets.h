@@ -70,6 +70,7 @@ class Secrets {
   Result<> load_key();
   Result<> check_rows(const vault::Key& key) const;
   Result<const vault::Key*> key_to_open();
+  Result<> check_key_is_there();
   Result<const vault::Key*> key_to_seal();
   Result<Secret> open(const Held& held);
   Result<> seal_into(model::SealedSecret& row, const Secret& value);

@@ -168,6 +168,23 @@ TEST_F(SecretsTest, a_key_that_is_missing_is_asked_for_and_never_made_anew) {
   });
 }
 
+TEST_F(SecretsTest, nothing_is_sealed_with_a_key_that_is_in_memory_alone) {
+  live([&](Secrets& secrets) {
+    ASSERT_TRUE(secrets.set("api", a_secret()).ok());
+    move_key("vault.key", "away");
+    EXPECT_THAT(secrets.set("db", a_secret()).error().message, HasSubstr("has gone"));
+    EXPECT_THAT(secrets.rotate("api", a_secret(kOther)).error().message, HasSubstr("put that one"));
+    EXPECT_EQ(used(secrets, "api"), kValue);
+    vault::make_key_file(state_.get(), random_).value();
+    EXPECT_THAT(secrets.set("db", a_secret()).error().message, HasSubstr("is another one"));
+    ASSERT_EQ(::unlinkat(state_.get(), "vault.key", 0), 0);
+    ASSERT_TRUE(secrets.remove("api").ok());
+    ASSERT_TRUE(secrets.set("db", a_secret(kOther)).ok()) << "a new one is made: nothing needs it";
+    EXPECT_TRUE(has_key());
+  });
+  live([&](Secrets& secrets) { EXPECT_EQ(used(secrets, "db"), kOther); });
+}
+
 TEST_F(SecretsTest, another_key_is_named_and_seals_nothing_beside_the_first) {
   live([&](Secrets& secrets) { ASSERT_TRUE(secrets.set("api", a_secret()).ok()); });
   move_key("vault.key", "away");

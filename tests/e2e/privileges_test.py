@@ -22,7 +22,7 @@ def mask(names):
 TARE = pwd.getpwnam("tare").pw_uid
 LAUNCHER = mask("SYS_ADMIN SETUID SETGID SETPCAP CHOWN FOWNER DAC_OVERRIDE DAC_READ_SEARCH KILL "
                 "SYS_CHROOT SYS_PTRACE SYS_RESOURCE NET_ADMIN")
-STORE = mask("CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID")
+STORE = mask("CHOWN DAC_OVERRIDE FOWNER FSETID")
 # docs/threat_model.md, "Programs and what they may do". `most` bounds every set of capabilities.
 TABLE = {
     "tared": {"uid": TARE, "most": 0, "no_new_privs": True, "network": "host"},
