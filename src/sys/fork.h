@@ -27,6 +27,10 @@ Result<> close_all_but(std::span<const int> kept);
 [[noreturn]] void exec_in_root(const std::string& root, const std::vector<std::string>& programs,
                                const std::vector<std::string>& argv, int err);
 
+// The RLIMIT_CORE at which the kernel hands a crashed process to no program (core_pattern with
+// `|`), and writes no file either. At 0 it does: core(5), fs/coredump.c.
+inline constexpr std::uint64_t kNoCoreHandler = 1;
+
 // RLIMIT_*: soft and hard limit alike, of the calling process.
 Result<> limit_resource(int resource, std::uint64_t value);
 // The hard limit at least `value` where we may (root), the soft one what the hard one is then.

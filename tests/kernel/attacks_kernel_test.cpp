@@ -89,6 +89,11 @@ TEST(Attack, S21_S22_S25_S30_the_calls_that_exploits_begin_with_are_refused) {
   expect_refused("calls", {kAgent, kRoot, kStrict});
 }
 
+TEST(Attack, S20_S30_what_the_kernel_would_load_a_module_for_is_refused) {
+  expect_refused("modules", {kAgent, kRoot, kBuilder, kStrict},
+                 {"EAFNOSUPPORT", "ENODEV", "ENOPROTOOPT"});
+}
+
 TEST(Attack, S23_other_tables_of_calls_are_closed) {
   expect_refused("abi", {kAgent, kRoot, kBuilder, kStrict}, {"SIGNAL 4", "ENXIO"});
 }

@@ -1,6 +1,7 @@
 // All that a program inside a sandbox has and can reach, compared line by line with reviewed files:
 // tests/golden/posture_*.txt (support/posture.h). What is more, less or different fails;
 // TARE_UPDATE_GOLDEN=1 writes them anew, and the difference is then reviewed like code.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
@@ -88,6 +89,11 @@ TEST(Posture, the_strict_profile_has_less) {
   model::SandboxSpec spec = posture_spec();
   spec.profile = model::Profile::strict;
   expect_posture({.name = "strict"}, spec);
+  const std::string said = said_in(spec);
+  for (const char* more :
+       {"- call socket(INET) ALLOWED\n", "- call socket(INET,datagram) ALLOWED\n",
+        "- call socket(NETLINK,route) ALLOWED\n"})
+    EXPECT_THAT(posture_differences(said, {.name = "agent"}), ::testing::HasSubstr(more));
 }
 
 TEST(Posture, the_build_profile_has_this) {
@@ -246,8 +252,9 @@ class OddStart {
 
  private:
   static void score(const char* value) { std::ofstream("/proc/self/oom_score_adj") << value; }
-  static constexpr std::array<std::pair<__rlimit_resource_t, rlim_t>, 5> kOdd = {
+  static constexpr std::array<std::pair<__rlimit_resource_t, rlim_t>, 6> kOdd = {
       {{RLIMIT_STACK, 1 << 20},
+       {RLIMIT_CORE, 0},
        {RLIMIT_NPROC, 10'000},
        {RLIMIT_CPU, 3'000},
        {RLIMIT_FSIZE, 1U << 30},

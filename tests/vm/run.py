@@ -91,6 +91,7 @@ def plan_text(bin_folder, suites):
     """What guest.sh sources. Programs and sources are where the tests are compiled to find them."""
     lines = ["TESTS=/tare/tests BIN=" + str(bin_folder),
              f"export TARE_BIN_DIR=$BIN TARE_TEST_PATIENCE={PATIENCE} GTEST_COLOR=no",
+             "export TARE_OWN_MACHINE=1",
              "delegate system.slice/tare.service root",
              "delegate system.slice/place.service root",
              "delegate user.slice/delegated ann",

@@ -135,13 +135,14 @@ Result<sys::UniqueFd> stop_signals() {
 constexpr std::uint64_t kOpenFiles = 65'536;  // kSlotsPerBlock sandboxes, twice over
 
 // What every process inside has of these, whatever the shell or the unit had that started us: the
-// kernel's own defaults. The others are the plan's. Without CAP_SYS_RESOURCE no hard limit is more
-// than it was.
+// kernel's own defaults, and no core handler. The others are the plan's. Without CAP_SYS_RESOURCE
+// no hard limit is more than it was.
 Result<> forget_inherited_limits() {
   constexpr rlim_t kStack = 8 << 20;
   constexpr rlim_t kProcesses = model::LimitBounds::kPidsMax;  // the cgroup has the run's own
-  constexpr std::array<std::tuple<__rlimit_resource_t, rlim_t, rlim_t>, 11> kDefaults = {
-      {{RLIMIT_CPU, RLIM_INFINITY, RLIM_INFINITY},
+  constexpr std::array<std::tuple<__rlimit_resource_t, rlim_t, rlim_t>, 12> kDefaults = {
+      {{RLIMIT_CORE, sys::kNoCoreHandler, sys::kNoCoreHandler},
+       {RLIMIT_CPU, RLIM_INFINITY, RLIM_INFINITY},
        {RLIMIT_FSIZE, RLIM_INFINITY, RLIM_INFINITY},
        {RLIMIT_DATA, RLIM_INFINITY, RLIM_INFINITY},
        {RLIMIT_STACK, kStack, RLIM_INFINITY},

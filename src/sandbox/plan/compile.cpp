@@ -94,7 +94,6 @@ void root_steps(model::Network network, std::vector<Step>& steps) {
 }
 
 void resource_steps(std::vector<Step>& steps) {
-  steps.push_back({Op::resource, "", "", RLIMIT_CORE, 0});
   steps.push_back({Op::resource, "", "", RLIMIT_MEMLOCK, 64 * 1024});
   steps.push_back({Op::resource, "", "", RLIMIT_MSGQUEUE, 819'200});
   steps.push_back({Op::resource, "", "", RLIMIT_SIGPENDING, 1024});

@@ -33,7 +33,6 @@ std::string shown(std::string_view text) {
 std::string_view resource_name(std::uint64_t resource) {
   switch (resource) {
     case RLIMIT_NOFILE: return "open files";
-    case RLIMIT_CORE: return "core file bytes";
     case RLIMIT_MEMLOCK: return "locked memory bytes";
     case RLIMIT_MSGQUEUE: return "message queue bytes";
     case RLIMIT_SIGPENDING: return "pending signals";

@@ -53,8 +53,9 @@ constexpr bool is_unknown_call(std::uint32_t number) {
 }
 
 // What a call that is refused and told answers. One that is unknown is answered as by a kernel
-// that is older than it, which its libraries know how to live with. So are sockets, asynchronous
-// I/O and huge pages that are not to be had: as on a kernel without them, or with none left.
+// that is older than it, which its libraries know how to live with. So are sockets, layers over
+// TCP, asynchronous I/O, huge and merged pages that are not to be had: as on a kernel without them,
+// or with none left.
 constexpr int error_of(const DeniedCall& call) {
   if (call.abi != CallAbi::x86_64 || is_unknown_call(call.number)) return ENOSYS;
   switch (call.number) {
@@ -68,6 +69,9 @@ constexpr int error_of(const DeniedCall& call) {
     case SYS_io_cancel: return ENOSYS;
     case SYS_mmap:
     case SYS_shmget: return ENOMEM;
+    case SYS_setsockopt: return ENOPROTOOPT;
+    case SYS_madvise:
+    case SYS_prctl:
     case SYS_memfd_create: return EINVAL;
     default: return EPERM;
   }

@@ -3,10 +3,13 @@
 #include <linux/memfd.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
+#include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -29,9 +32,13 @@ constexpr std::uint64_t kNamespaceFlags = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_
 
 Case allow_if(std::vector<ArgumentTest> tests) { return {std::move(tests), Verdict::allowed}; }
 Case refuse_if(std::vector<ArgumentTest> tests) { return {std::move(tests), Verdict::refused}; }
+Case ignore_if(std::vector<ArgumentTest> tests) { return {std::move(tests), Verdict::nothing}; }
 
 SyscallRule only(std::uint32_t number, std::string_view name, std::vector<Case> cases) {
   return {number, name, std::move(cases), Verdict::refused};
+}
+SyscallRule all_but(std::uint32_t number, std::string_view name, std::vector<Case> cases) {
+  return {number, name, std::move(cases), Verdict::allowed};
 }
 
 // Sockets by family. Of the internet only TCP and UDP: the kernel looks for a module for whatever
@@ -68,6 +75,34 @@ std::vector<Case> no_devices(std::uint8_t index) {
   return cases;
 }
 
+// Two put characters into a terminal's input (CVE-2017-5226); the third gives it another line
+// discipline, for which the kernel looks for a module. So it does for bridges, VLANs and frame
+// relay (before 5.13), asked of any socket, and asks for no capability before.
+SyscallRule ioctl_rule() {
+  static_assert(SIOCSIFBR == SIOCGIFBR + 1 && SIOCGIFBR % 2 == 0);
+  static_assert(SIOCGIFVLAN == 0x8982 && SIOCSIFVLAN == 0x8983);
+  static_assert(SIOCBRADDBR == 0x89A0 && SIOCBRDELBR == 0x89A1);
+  constexpr std::uint64_t kTwo = kLow32 & ~std::uint64_t{1};
+  constexpr std::uint64_t kFour = kLow32 & ~std::uint64_t{3};
+  return all_but(SYS_ioctl, "ioctl",
+                 {refuse_if({{1, kLow32, TIOCSTI}}), refuse_if({{1, kLow32, TIOCLINUX}}),
+                  refuse_if({{1, kLow32, TIOCSETD}}), refuse_if({{1, kTwo, SIOCGIFBR}}),
+                  refuse_if({{1, kFour, SIOCGIFVLAN & ~3}}), refuse_if({{1, kFour, SIOCBRADDBR}})});
+}
+
+// At a limit of exactly 1 on core files the kernel starts no handler for a crash; at 0 it does: the
+// host's, as its root, outside of every limit (core_pattern with `|`). Whoever has 1 may lower it.
+// Who does means to leave no core file, and none is left: so it is told that it is done. But not
+// where the old limit is asked for as well, which nobody would fill in.
+void core_limit_rules(std::vector<SyscallRule>& rules) {
+  constexpr std::uint64_t kPointer = ~std::uint64_t{0};
+  rules.push_back(all_but(SYS_setrlimit, "setrlimit", {ignore_if({{0, kLow32, RLIMIT_CORE}})}));
+  const ArgumentTest core{1, kLow32, RLIMIT_CORE};
+  rules.push_back(all_but(SYS_prlimit64, "prlimit64",
+                          {allow_if({core, {2, kPointer, 0}}), ignore_if({core, {3, kPointer, 0}}),
+                           refuse_if({core})}));
+}
+
 void argument_rules(std::vector<SyscallRule>& rules) {
   rules.push_back(only(SYS_mknod, "mknod", no_devices(1)));
   rules.push_back(only(SYS_mknodat, "mknodat", no_devices(2)));
@@ -83,13 +118,19 @@ void argument_rules(std::vector<SyscallRule>& rules) {
   // A listener would let one process of the sandbox answer for the system calls of another.
   rules.push_back(
       only(SYS_seccomp, "seccomp", {allow_if({{1, SECCOMP_FILTER_FLAG_NEW_LISTENER, 0}})}));
-  // Two put characters into a terminal's input (CVE-2017-5226); the third gives it another line
-  // discipline, for which the kernel looks for a module.
-  rules.push_back({SYS_ioctl,
-                   "ioctl",
-                   {refuse_if({{1, kLow32, TIOCSTI}}), refuse_if({{1, kLow32, TIOCLINUX}}),
-                    refuse_if({{1, kLow32, TIOCSETD}})},
-                   Verdict::allowed});
+  rules.push_back(ioctl_rule());
+  core_limit_rules(rules);
+  // For a key of TCP-AO the kernel looks for a module by a name that the caller gives, for a layer
+  // over TCP (TLS) by the cipher that is chosen.
+  constexpr std::uint64_t kTcpAoAddKey = 38;  // linux/tcp.h from 6.7 on
+  const ArgumentTest of_tcp{1, kLow32, IPPROTO_TCP};
+  rules.push_back(all_but(
+      SYS_setsockopt, "setsockopt",
+      {refuse_if({of_tcp, {2, kLow32, TCP_ULP}}), refuse_if({of_tcp, {2, kLow32, kTcpAoAddKey}})}));
+  // Where the host merges equal pages (KSM), the time of a write tells what others have in memory.
+  constexpr std::uint64_t kSetMemoryMerge = 67;  // linux/prctl.h from 6.4 on
+  rules.push_back(all_but(SYS_madvise, "madvise", {refuse_if({{2, kLow32, MADV_MERGEABLE}})}));
+  rules.push_back(all_but(SYS_prctl, "prctl", {refuse_if({{0, kLow32, kSetMemoryMerge}})}));
   // Huge pages are not counted by the memory limit.
   rules.push_back(only(SYS_mmap, "mmap", {allow_if({{3, MAP_HUGETLB, 0}})}));
   rules.push_back(only(SYS_memfd_create, "memfd_create", {allow_if({{1, MFD_HUGETLB, 0}})}));

@@ -4,8 +4,8 @@
 // A refused call is told, and answers EPERM or what denied.h says: a number without a rule, newer
 // than this table, is refused with ENOSYS, and so are i386 and x32 calls, all of them. One call is
 // absent: clone3, which libraries try at each thread's start and know how to live without. sync and
-// syncfs do nothing and say that they did: they would write out what others have on the same disks.
-// None kills.
+// syncfs do nothing and say that they did: they would write out what others have on the same disks;
+// so does a change of the limit on core files. None kills.
 #pragma once
 
 #include <cstdint>

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -163,6 +164,73 @@ TEST(Filter, a_terminal_cannot_be_typed_into_nor_given_another_discipline) {
   for (int bit = 0; bit < 32; ++bit) {
     EXPECT_EQ(verdict(SYS_ioctl, {0, 0x5412ULL ^ (1ULL << bit)}), kAllow) << bit;
   }
+}
+
+// A module is loaded for them (bridge, 8021q, dlci), and no capability asked for.
+TEST(Filter, sockets_are_asked_for_no_bridge_or_vlan) {
+  const std::set<std::uint64_t> loading = {
+      0x8940, 0x8941,                  // SIOCGIFBR, SIOCSIFBR
+      0x8980, 0x8981,                  // SIOCADDDLCI, SIOCDELDLCI
+      0x8982, 0x8983,                  // SIOCGIFVLAN, SIOCSIFVLAN
+      0x89A0, 0x89A1, 0x89A2, 0x89A3,  // SIOCBRADDBR, SIOCBRDELBR, SIOCBRADDIF, SIOCBRDELIF
+  };
+  for (const Profile profile : {Profile::strict, Profile::standard, Profile::build}) {
+    for (std::uint64_t request = 0x8900; request < 0x8A00; ++request) {
+      const std::uint32_t expected = loading.contains(request) ? kRefused : kAllow;
+      for (const std::uint64_t high : {std::uint64_t{0}, std::uint64_t{0xFFFF'FFFF'0000'0000}})
+        EXPECT_EQ(verdict(SYS_ioctl, {3, high | request}, profile), expected) << request;
+      EXPECT_EQ(verdict(SYS_ioctl, {3, 0x10000 | request}, profile), kAllow) << request;
+    }
+  }
+}
+
+// For a layer over TCP and for a key of TCP-AO, too.
+TEST(Filter, tcp_is_given_no_layer_and_no_key) {
+  for (std::uint64_t option = 0; option < 64; ++option) {
+    const bool refused = option == 31 || option == 38;  // TCP_ULP, TCP_AO_ADD_KEY
+    EXPECT_EQ(verdict(SYS_setsockopt, {3, IPPROTO_TCP, option}), refused ? kRefused : kAllow);
+    EXPECT_EQ(verdict(SYS_setsockopt, {3, SOL_SOCKET, option}), kAllow) << option;
+    EXPECT_EQ(verdict(SYS_setsockopt, {3, IPPROTO_UDP, option}), kAllow) << option;
+    EXPECT_EQ(verdict(SYS_getsockopt, {3, IPPROTO_TCP, option}), kAllow) << option;
+  }
+  constexpr std::uint64_t kHigh = 0xFFFF'FFFF'0000'0000;
+  EXPECT_EQ(verdict(SYS_setsockopt, {3, kHigh | IPPROTO_TCP, kHigh | 31}), kRefused);
+  EXPECT_EQ(error_of({CallAbi::x86_64, SYS_setsockopt}), ENOPROTOOPT);
+}
+
+// 0 is the limit at which the kernel starts the host's core handler, 1 the one at which it does
+// not.
+TEST(Filter, the_limit_on_core_files_stays_and_whoever_changes_it_is_told_that_it_is_done) {
+  constexpr auto kDone = static_cast<std::uint32_t>(SECCOMP_RET_ERRNO);
+  constexpr std::uint64_t kHigh = 0xFFFF'FFFF'0000'0000;
+  for (const Profile profile : {Profile::strict, Profile::standard, Profile::build}) {
+    for (const std::uint64_t which : {std::uint64_t{RLIMIT_CORE}, kHigh | RLIMIT_CORE}) {
+      EXPECT_EQ(verdict(SYS_setrlimit, {which, 0x1000}, profile), kDone);
+      EXPECT_EQ(verdict(SYS_getrlimit, {which, 0x1000}, profile), kAllow);
+      for (const std::uint64_t pointer : {std::uint64_t{0x1000}, std::uint64_t{1} << 40}) {
+        EXPECT_EQ(verdict(SYS_prlimit64, {0, which, 0, pointer}, profile), kAllow);
+        EXPECT_EQ(verdict(SYS_prlimit64, {0, which, pointer, 0}, profile), kDone);
+        EXPECT_EQ(verdict(SYS_prlimit64, {0, which, pointer, pointer}, profile), kRefused);
+      }
+    }
+    for (std::uint64_t which = 0; which < 16; ++which) {
+      if (which == RLIMIT_CORE) continue;
+      EXPECT_EQ(verdict(SYS_setrlimit, {which, 0x1000}, profile), kAllow) << which;
+      EXPECT_EQ(verdict(SYS_prlimit64, {0, which, 0x1000, 0x1000}, profile), kAllow) << which;
+    }
+  }
+}
+
+// How long a write takes to a page that the host has merged tells who else has the same one.
+TEST(Filter, no_page_is_offered_to_be_merged_with_those_of_others) {
+  for (std::uint64_t advice = 0; advice < 128; ++advice) {
+    EXPECT_EQ(verdict(SYS_madvise, {0, 4096, advice}), advice == 12 ? kRefused : kAllow) << advice;
+    EXPECT_EQ(verdict(SYS_prctl, {advice, 1}), advice == 67 ? kRefused : kAllow) << advice;
+  }
+  EXPECT_EQ(verdict(SYS_madvise, {0, 4096, 0xFFFF'FFFF'0000'000C}), kRefused);
+  EXPECT_EQ(verdict(SYS_prctl, {0xFFFF'FFFF'0000'0043, 1}), kRefused);
+  EXPECT_EQ(error_of({CallAbi::x86_64, SYS_madvise}), EINVAL);
+  EXPECT_EQ(error_of({CallAbi::x86_64, SYS_prctl}), EINVAL);
 }
 
 // What is done for every file system of the host, or counted for all of it, or not counted at all.

@@ -46,6 +46,7 @@ void attack_secrets();         // files that tell of the host
 void attack_descriptors();     // inherited ones, and paths out of the root
 void attack_calls();           // calls that must be refused
 void attack_abi();             // other ways to make a call
+void attack_modules();         // what the kernel would load a module for
 void attack_ids();             // capabilities, ids, files with set-id bits and devices
 void attack_sockets();         // families, abstract names, descriptors that are passed
 void attack_terminal();        // a terminal's input

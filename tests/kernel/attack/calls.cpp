@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -28,7 +29,7 @@ struct Call {
 };
 
 // With arguments that do no harm where the call is let through (a kernel without our filter).
-const std::array<Call, 77> kCalls = {{
+const std::array<Call, 78> kCalls = {{
     {"fsopen", 430, {address("ext4"), 0}},  // CVE-2022-0185
     {"fsconfig", 431, {-1, 0, 0, 0, 0}},
     {"fsmount", 432, {-1, 0, 0}},
@@ -113,7 +114,40 @@ const std::array<Call, 77> kCalls = {{
     {"move_pages", SYS_move_pages, {0, 0, 0, 0, 0, 0}},
     {"vhangup", SYS_vhangup, {}},
     {"chroot", SYS_chroot, {address("/")}},
+    {"ioctl TIOCSETD", SYS_ioctl, {-1, 0x5423, 0}},
 }};
+
+// Refused with what a kernel that merges no pages answers.
+void report_merging(const char* name, long result) {
+  if (result < 0 && errno == EINVAL) {
+    harmless(name, "as on a kernel without it");
+  } else {
+    report(name, result);
+  }
+}
+
+void merging() {
+  report_merging("madvise MERGEABLE", raw(SYS_madvise, 0, 0, 12));
+  report_merging("prctl MEMORY_MERGE", raw(SYS_prctl, 67, 1, 0, 0, 0));
+}
+
+// Away from 1, which keeps the host's core handler out.
+void core_limit() {
+  constexpr rlim_t kNone = 1;
+  rlimit limit = {0, 0};
+  rlimit old = {};
+  report("the core limit and the old one",
+         raw(SYS_prlimit64, 0, RLIMIT_CORE, address(&limit), address(&old)));
+  for (const rlim_t most : {rlim_t{0}, RLIM_INFINITY}) {
+    limit = {most, most};
+    (void)raw(SYS_setrlimit, RLIMIT_CORE, address(&limit));
+    (void)raw(SYS_prlimit64, 0, RLIMIT_CORE, address(&limit), 0);
+    (void)::getrlimit(RLIMIT_CORE, &old);
+    errno = EPERM;
+    report("a core limit of " + std::to_string(most),
+           old.rlim_cur == kNone && old.rlim_max == kNone ? -1 : 0);
+  }
+}
 
 // clone(2) with a flag, in every combination with SIGCHLD that glibc would make.
 void clones() {
@@ -176,6 +210,8 @@ void attack_calls() {
     const auto& a = call.arguments;
     report(call.name, raw(call.number, a[0], a[1], a[2], a[3], a[4], a[5]));
   }
+  merging();
+  core_limit();
   clones();
   filters();
 }

@@ -1,6 +1,10 @@
 // Socket families, the host's names, and descriptors that are passed (ATTACKS.md S4, S26).
 #include <fcntl.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -109,7 +113,44 @@ void passed_descriptor() {
   report("credentials of PID 1", ::sendmsg(ends[0], &message, 0));
 }
 
+// Asked of a socket that everybody has.
+void ioctl_of_any(const char* name, unsigned long request, const char* device) {
+  const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  ifreq about = {};
+  std::strcpy(about.ifr_name, device);
+  report(std::string("ioctl ") + name, ::ioctl(fd, request, &about));
+  ::close(fd);
+}
+
+void tcp_option(const char* name, int option, const char* value) {
+  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const auto size = static_cast<socklen_t>(std::strlen(value));
+  report(name, fd < 0 ? fd : ::setsockopt(fd, IPPROTO_TCP, option, value, size));
+  if (fd >= 0) ::close(fd);
+}
+
 }  // namespace
+
+// Each is refused before the kernel looks for a module, by the filter or for want of a capability
+// on the host.
+void attack_modules() {
+  constexpr unsigned long kDlci = 0x8980;  // SIOCADDDLCI, before 5.13
+  constexpr int kTcpAoAddKey = 38;         // from 6.7 on
+  ioctl_of_any("SIOCGIFBR", SIOCGIFBR, "");
+  ioctl_of_any("SIOCSIFBR", SIOCSIFBR, "");
+  ioctl_of_any("SIOCBRADDBR", SIOCBRADDBR, "");
+  ioctl_of_any("SIOCBRDELBR", SIOCBRDELBR, "");
+  ioctl_of_any("SIOCGIFVLAN", SIOCGIFVLAN, "");
+  ioctl_of_any("SIOCSIFVLAN", SIOCSIFVLAN, "");
+  ioctl_of_any("SIOCADDDLCI", kDlci, "");
+  ioctl_of_any("SIOCDELDLCI", kDlci + 1, "");
+  ioctl_of_any("of a device that is not there", SIOCGIFINDEX, "tare-none");
+  tcp_option("TCP_CONGESTION", TCP_CONGESTION, "tare-none");
+  tcp_option("TCP_ULP", TCP_ULP, "tls");
+  tcp_option("TCP_AO_ADD_KEY", kTcpAoAddKey, "");
+  report_fd("socket of no family", ::socket(AF_UNSPEC, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  report_fd("socket of SCTP", ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP));
+}
 
 void attack_sockets() {
   families();
