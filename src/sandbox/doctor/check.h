@@ -52,6 +52,7 @@ Result<std::string> check_home(const Host& host);
 Result<std::string> check_user(const Host& host);
 Result<std::string> check_subuids(const Host& host);
 Result<std::string> check_mmdebstrap(const Host& host);
+Result<std::string> check_core_handler(const Host& host);
 
 // What a process can be given and refused (process_checks.cpp).
 Result<std::string> check_pidfd(const Host& host);

@@ -57,6 +57,11 @@ bool maps_ids(std::string_view uid_map, std::uint64_t first, std::uint64_t count
   return false;
 }
 
+CoreHandler core_handler(std::string_view core_pattern) {
+  if (core_pattern.starts_with('|')) return CoreHandler::program;
+  return core_pattern.starts_with('@') ? CoreHandler::socket : CoreHandler::file;
+}
+
 std::optional<std::uint64_t> parse_count(std::string_view text) {
   const auto value = take_number<std::uint64_t>(text);
   return text.empty() ? value : std::nullopt;

@@ -21,6 +21,10 @@ std::optional<KernelVersion> parse_kernel_version(std::string_view release);
 // Does one line of a uid_map ("inside outside count") cover the ids inside from `first` on?
 bool maps_ids(std::string_view uid_map, std::uint64_t first, std::uint64_t count);
 
+// Who is handed a crashed program, by kernel.core_pattern: core(5).
+enum class CoreHandler : std::uint8_t { file, program, socket };
+CoreHandler core_handler(std::string_view core_pattern);
+
 // A decimal number and nothing else.
 std::optional<std::uint64_t> parse_count(std::string_view text);
 

@@ -32,6 +32,14 @@ TEST(Facts, a_range_of_ids_is_mapped_only_by_a_line_that_covers_all_of_it) {
   }
 }
 
+TEST(Facts, a_core_pattern_names_a_file_a_program_or_a_socket) {
+  for (const char* file : {"", "core", "/var/crash/core.%P", "a|b", "a@b"})
+    EXPECT_EQ(core_handler(file), CoreHandler::file) << file;
+  EXPECT_EQ(core_handler("|/usr/lib/systemd/systemd-coredump %P\n"), CoreHandler::program);
+  for (const char* socket : {"@/run/coredump.socket", "@@/run/coredump.socket"})
+    EXPECT_EQ(core_handler(socket), CoreHandler::socket) << socket;
+}
+
 TEST(Facts, a_count_is_a_number_and_nothing_else) {
   EXPECT_EQ(parse_count("64"), 64U);
   for (const char* text : {"", "max", "64\n", " 64", "-1"}) EXPECT_FALSE(parse_count(text)) << text;

@@ -1,6 +1,7 @@
 // What the host is and has installed.
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
@@ -16,6 +17,7 @@
 #include "sandbox/rootfs/slots.h"
 #include "sys/capabilities.h"
 #include "sys/files.h"
+#include "sys/fork.h"
 #include "sys/own_namespace.h"
 #include "sys/users.h"
 
@@ -136,6 +138,18 @@ Result<std::string> check_mmdebstrap(const Host&) {
     if (::access(path, X_OK) == 0) return std::string(path);
   }
   return Error{Errc::not_found, "mmdebstrap is not installed"};
+}
+
+Result<std::string> check_core_handler(const Host&) {
+  const std::string pattern = TRY(sys::read_file_at(sys::kCwd, "/proc/sys/kernel/core_pattern"));
+  const CoreHandler handler = core_handler(pattern);
+  if (handler == CoreHandler::file)
+    return std::string("a file, and none is written for those inside");
+  if (handler == CoreHandler::socket)
+    return Error{Errc::unavailable, "a socket, which the kernel calls whatever the limit"};
+  if (!sys::limit_resource(RLIMIT_CORE, sys::kNoCoreHandler))
+    return Error{Errc::unavailable, "a program, and our hard limit on core files is 0, not 1"};
+  return std::string("a program, and it is not started for those inside");
 }
 
 }  // namespace tare::sandbox

@@ -80,6 +80,11 @@ constexpr Check kChecks[] = {
      "use a kernel with CONFIG_CFS_BANDWIDTH"},
     {"kill", &check_kill, "a run that forks without end could not be ended",
      "mount cgroup2, or the v1 freezer"},
+    {"core handler", &check_core_handler,
+     "each crash inside is handed to the host's handler, outside of every limit",
+     "sysctl kernel.core_pattern=core; or, if it begins with |, a hard limit on core files that is "
+     "not 0 (limits.conf, LimitCORE= of the unit)",
+     Need::never},
     {"system user", &check_user, "tared cannot be started without being root",
      "useradd --system --user-group --no-create-home --shell /usr/sbin/nologin tare"},
     {"subordinate ids", &check_subuids,
