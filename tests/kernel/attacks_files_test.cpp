@@ -169,6 +169,10 @@ void expect_harmless(const std::map<std::string, std::string>& links) {
   HostileImage image(launcher, std::string(64, 'a'));
   for (const auto& [name, target] : links) image.link(name, target);
   const auto before = image.entries();
+  const auto core_pattern = [] {
+    return sys::read_file_at(sys::kCwd, "/proc/sys/kernel/core_pattern").value();
+  };
+  const std::string hosts_pattern = core_pattern();
   for (const As as : {kAgent, kRoot}) {
     for (const char* group : {"descriptors", "secrets", "proc"}) {
       const RunResult result = launcher.run(image.spec(group, as));
@@ -179,6 +183,7 @@ void expect_harmless(const std::map<std::string, std::string>& links) {
   }
   EXPECT_EQ(image.entries(), before);
   EXPECT_FALSE(fs::exists("/tmp/tare-attack-made"));
+  EXPECT_EQ(core_pattern(), hosts_pattern);
   EXPECT_EQ(launcher.run(shell_spec("echo fine")).out, "fine\n");
 }
 
