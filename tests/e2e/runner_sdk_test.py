@@ -7,7 +7,10 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import tempfile
 import unittest
+from pathlib import Path
 
 import harness
 
@@ -206,6 +209,39 @@ class Sdk(Calls):
         said = self.home.must("session", "exec", session, "--", *shown["handshake"]).stdout
         self.assertEqual(json.loads(said)["tare_runner"], 1)
         self.home.must("session", "kill", session)
+
+
+class Bridge(unittest.TestCase):
+    """No run has a bridge yet: the runners are started with an address by hand."""
+
+    ADDRESS = "unix:/run/tare/bridge.sock"
+
+    def told(self, command, file, source, bridge):
+        """What the agent's code finds."""
+        if not shutil.which(command[0]):
+            self.skipTest(f"this host has no {command[0]}")
+        folder = tempfile.mkdtemp(prefix="te-bridge-")
+        self.addCleanup(shutil.rmtree, folder)
+        Path(folder, file).write_text(source)
+        environment = {key: value for key, value in os.environ.items() if key != "TARE_BRIDGE"}
+        said = subprocess.run([*command, f"{file}:told"], cwd=folder, stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=harness.TIMEOUT_S,
+                              env={**environment, **bridge})
+        self.assertEqual(said.returncode, 0, said.stderr)
+        return json.loads(said.stdout)
+
+    def test_its_address_reaches_the_agents_code(self):
+        runners = Path(__file__).parents[2] / "runners"
+        for command, file, source in (
+                (["python3", "-B", runners / "python/main.py"], "main.py",
+                 "import tare\ndef told(value):\n    return [tare.bridge]\n"),
+                (["node", runners / "node/main.js"], "main.js",
+                 'exports.told = () => [require("tare").bridge];\n')):
+            with self.subTest(file=file):
+                told = self.told(command, file, source, {"TARE_BRIDGE": self.ADDRESS})
+                self.assertEqual(told, [self.ADDRESS])
+                for none in ({}, {"TARE_BRIDGE": ""}):
+                    self.assertEqual(self.told(command, file, source, none), [None])
 
 
 class Python(Sdk, harness.TareTest):
