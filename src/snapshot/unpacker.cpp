@@ -34,21 +34,6 @@ constexpr bool kLimitMemory = false;  // a sanitizer's shadow memory alone is te
 constexpr bool kLimitMemory = true;
 #endif
 
-Result<> confine(int root, std::uint64_t max_file_bytes) {
-  // A write beyond RLIMIT_FSIZE then fails with EFBIG, which can be reported.
-  if (::signal(SIGXFSZ, SIG_IGN) == SIG_ERR) return sys_error(errno, "signal");
-  TRY(sys::limit_resource(RLIMIT_CORE, 0));
-  TRY(sys::limit_resource(RLIMIT_NOFILE, kOpenFiles));
-  TRY(sys::limit_resource(RLIMIT_CPU, kCpuSeconds));
-  TRY(sys::limit_resource(RLIMIT_FSIZE, std::max<std::uint64_t>(max_file_bytes, 1)));
-  if (kLimitMemory) TRY(sys::limit_resource(RLIMIT_AS, kMemoryBytes));
-  TRY(sys::keep_only_capabilities(kStoreCapabilities));
-  // A second wall: a kernel without Landlock still has the first one (tree_writer.h) and the
-  // limits.
-  (void)TRY(sys::confine_writes_beneath(root));
-  return ok();
-}
-
 Result<> tell(int channel, const Reply& reply) {
   return sys::send_message(channel, TRY(encode(reply)));
 }
@@ -87,8 +72,9 @@ Result<Reply> unpack_layers(int archive, int stage, const ImportImage& request,
 }
 
 Result<Reply> work_confined(int archive, sys::UniqueFd folder, std::uint64_t max_file_bytes,
-                            int channel, const Work& work) {
-  TRY(confine(folder.get(), max_file_bytes));
+                            int channel, int lock, const Work& work) {
+  const int kept[] = {STDERR_FILENO, archive, folder.get(), channel, lock};
+  TRY(confine(folder.get(), max_file_bytes, kept));
   const OnProgress progress = [channel](std::uint64_t entries, std::uint64_t bytes) {
     return tell_and_wait(channel, Progress{entries, bytes, false});
   };
@@ -99,9 +85,8 @@ Result<Reply> work_confined(int archive, sys::UniqueFd folder, std::uint64_t max
                                 std::uint64_t max_file_bytes, int channel,
                                 const UnpackContext& context, const Work& work) {
   if (context.budget != nullptr) context.budget->close();
-  const int kept[] = {STDERR_FILENO, archive.get(), folder.get(), channel, context.lock};
-  if (!sys::close_all_but(kept)) ::_exit(1);
-  auto reply = work_confined(archive.get(), std::move(folder), max_file_bytes, channel, work);
+  auto reply = work_confined(archive.get(), std::move(folder), max_file_bytes, channel,
+                             context.lock, work);
   auto told = reply ? tell(channel, *reply) : std::move(reply).error();
   if (!told) told = tell(channel, failed(told.error()));
   ::_exit(told ? 0 : 1);
@@ -169,6 +154,22 @@ Result<Closing> unpacked(sys::UniqueFd archive, sys::UniqueFd folder, std::uint6
 }
 
 }  // namespace
+
+Result<> confine(int root, std::uint64_t max_file_bytes, std::span<const int> kept) {
+  TRY(sys::close_all_but(kept));
+  // A write beyond RLIMIT_FSIZE then fails with EFBIG, which can be reported.
+  if (::signal(SIGXFSZ, SIG_IGN) == SIG_ERR) return sys_error(errno, "signal");
+  TRY(sys::limit_resource(RLIMIT_CORE, 0));
+  TRY(sys::limit_resource(RLIMIT_NOFILE, kOpenFiles));
+  TRY(sys::limit_resource(RLIMIT_CPU, kCpuSeconds));
+  TRY(sys::limit_resource(RLIMIT_FSIZE, std::max<std::uint64_t>(max_file_bytes, 1)));
+  if (kLimitMemory) TRY(sys::limit_resource(RLIMIT_AS, kMemoryBytes));
+  TRY(sys::keep_only_capabilities(kStoreCapabilities));
+  // A second wall: a kernel without Landlock still has the first one (tree_writer.h) and the
+  // limits.
+  (void)TRY(sys::confine_writes_beneath(root));
+  return ok();
+}
 
 Result<TarCounts> unpack(sys::UniqueFd archive, sys::UniqueFd root, const TreeLimits& limits,
                          const OnProgress& progress, const UnpackContext& context) {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -24,6 +25,11 @@ struct UnpackContext {
   int lock = -1;                  // the store's lock, held until the last process is gone; -1: none
   ImportBudget* budget = nullptr;  // what the unpacker must not reach
 };
+
+// The unpacker's walls, which it puts up around itself before it reads a byte of the archive: of
+// its descriptors only `kept`; its limits; the store's capabilities and none to gain; and, where
+// the kernel has Landlock, no change of any file but below `root`. For good. Single-threaded.
+Result<> confine(int root, std::uint64_t max_file_bytes, std::span<const int> kept);
 
 // Unpacks `archive` into the folder `root`. Of our descriptors the unpacker keeps these two, the
 // lock, and stderr.

@@ -1,6 +1,7 @@
 """Files of live sandboxes: large ones, and operations that something inside has stopped.
 TARE_MANY=1 (`./dev test full`): a GiB instead of 64 MiB, and those that wait for a time limit."""
 
+import fcntl
 import hashlib
 import http.client
 import json
@@ -15,6 +16,8 @@ from sessions import SessionsTest
 MANY = bool(os.environ.get("TARE_MANY"))
 SIZE = 1 << 30 if MANY else 64 << 20
 PIECE = 1 << 20
+# fcntl(2), F_ADD_SEALS: SEAL SHRINK GROW WRITE. Not in Python's module.
+F_GET_SEALS, ALL_SEALS = 1034, 0xF
 
 
 def write_large(path):
@@ -33,6 +36,12 @@ def digest_of(file):
     while piece := file.read(PIECE):
         digest.update(piece)
     return digest.hexdigest()
+
+
+def operations(home):
+    """Pids of the processes that work on files."""
+    return {pid for pid in home.sandboxed()
+            if harness.read_text(f"/proc/{pid}/cmdline").startswith("tare-files\0")}
 
 
 class Large(SessionsTest):
@@ -83,14 +92,38 @@ class Large(SessionsTest):
         self.assert_small()
 
 
+class Program(SessionsTest):
+    """tare-files itself, which tared hands into the sandbox."""
+
+    def test_S1_what_works_on_files_cannot_be_overwritten_from_inside(self):
+        for user in ("agent", "root"):
+            session = self.new("--user", user)
+            connection = harness.UnixConnection(self.home.path / "run/tared.sock")
+            self.addCleanup(connection.close)
+            connection.request("GET", f"/v1/runs/{session}/files/watch?path=.")
+            lines = connection.getresponse()
+            self.assertEqual(json.loads(lines.readline()), {"event": "watching"})
+            pid, = operations(self.home)
+            inside = harness.status_of(pid)["NSpid"].split()[-1]
+            with open(f"/proc/{pid}/exe", "rb") as program:
+                before = digest_of(program)
+                seals = fcntl.fcntl(program, F_GET_SEALS)
+                self.assertEqual(seals & ALL_SEALS, ALL_SEALS)
+                for attempt in (f"echo x > /proc/{inside}/exe", f"echo x >> /proc/{inside}/exe",
+                                f": <> /proc/{inside}/exe", f"chmod 777 /proc/{inside}/exe",
+                                f"truncate -s 0 /proc/{inside}/exe && test -s /proc/{inside}/exe"):
+                    done = self.home.tare("session", "exec", session, "--", "sh", "-c", attempt)
+                    self.assertNotEqual(done.returncode, 0, attempt)
+                program.seek(0)
+                self.assertEqual(digest_of(program), before)
+            self.sh(session, "touch seen")
+            self.assertEqual(json.loads(lines.readline())["name"], "seen")
+            self.kill(session)
+
+
 @unittest.skipUnless(MANY, "waits for time limits of a minute: TARE_MANY=1")
 class Stopped(SessionsTest):
     """Whoever owns the files inside may stop what works on them."""
-
-    def operations(self):
-        """Pids of those at work."""
-        return {pid for pid in self.home.sandboxed()
-                if harness.read_text(f"/proc/{pid}/cmdline").startswith("tare-files\0")}
 
     @staticmethod
     def answer_of(connection):
@@ -134,7 +167,7 @@ class Stopped(SessionsTest):
         answer = read.getresponse()
         self.assertEqual(answer.status, 200)
         answer.read(1000)
-        for pid in harness.wait_until(lambda: len(found := self.operations()) == 3 and found,
+        for pid in harness.wait_until(lambda: len(found := operations(self.home)) == 3 and found,
                                       "the three of them"):
             os.kill(pid, signal.SIGSTOP)
         stuck.send(b"er\n")
@@ -154,7 +187,7 @@ class Stopped(SessionsTest):
             self.assertEqual(status, 504, message)
             self.assertIn(f"{session} did not answer within 60 s", message)
         self.assertEqual(ends[2].result(), "broken off")
-        harness.wait_until(lambda: not self.operations(), "the end of those that were stopped")
+        harness.wait_until(lambda: not operations(self.home), "the end of those that were stopped")
         # A draft that is killed has a name before Linux 6.10.
         nameless = tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 10)
         self.assertEqual(self.sh(session, f"ls {'-A' if nameless else ''}; cat kept"),

@@ -3,14 +3,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 #include <fstream>
 #include <map>
 
 #include "attacks.h"
 #include "base/hash.h"
+#include "layers.h"
 #include "support/leaks.h"
 #include "sys/files.h"
 
@@ -20,6 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 using model::EndReason;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 std::string digest_of(const std::string& program) {
   return to_hex(sha256(
@@ -143,6 +147,19 @@ class HostileImage {
     fs::create_directories((root_ / name).parent_path());
     fs::create_symlink(target, root_ / name);
   }
+  void file(const std::string& name) {
+    fs::create_directories((root_ / name).parent_path());
+    std::ofstream(root_ / name) << "a file\n";
+  }
+  // Root's, with every bit and capability that could lift who executes it.
+  void set_id(const std::string& name) {
+    const fs::path path = root_ / name;
+    fs::copy_file(root_ / "bin/attack", path);
+    ASSERT_EQ(::chown(path.c_str(), 0, 0), 0);
+    ASSERT_EQ(::chmod(path.c_str(), 06755), 0);
+    const std::array<char, 20> all = {1, 0, 0, 2, '\377', '\377', '\377', '\377'};
+    ASSERT_EQ(::setxattr(path.c_str(), "security.capability", all.data(), all.size(), 0), 0);
+  }
   // Every name with its type and size: a run changes none of them.
   std::map<std::string, std::uintmax_t> entries() const {
     std::map<std::string, std::uintmax_t> found;
@@ -207,6 +224,56 @@ TEST(Attack, S11_S12_an_image_whose_files_are_links_makes_us_write_nowhere_else)
                      {"home", up + "tmp"},
                      {"etc/localtime", up + "dev/console"}});
     expect_harmless({{"etc", up + "tmp"}, {"home/agent", up + "proc/self/root"}});
+  }
+}
+
+// What it says of itself in exits: S5_S27_S28 has a copy that belongs to who executes it.
+TEST(Attack, S28_a_set_id_file_of_roots_in_an_image_lifts_nobody) {
+  TestLauncher launcher;
+  HostileImage image(launcher, std::string(64, 'a'));
+  image.set_id("bin/set-id");
+  for (const As as : {kAgent, kRoot, kStrict}) {
+    model::SandboxSpec spec = image.spec("set_id", as);
+    const RunResult tried = launcher.run(spec);
+    EXPECT_EQ(tried.out, "/bin/set-id gains something: EPERM\ntried 1\n") << as.name;
+    spec.id = fresh_run_id();
+    spec.argv = {"/bin/set-id", "ids-of"};
+    const RunResult itself = launcher.run(spec);
+    EXPECT_EQ(itself.ended.outcome.reason, EndReason::exited) << itself.ended.outcome.message;
+    EXPECT_EQ(itself.ended.outcome.exit_code, 0) << as.name;
+  }
+}
+
+// An image that has something in the runner's way: it is mounted all the same, on folders of ours,
+// and where the links lead nothing is changed.
+TEST(Attack, an_image_with_links_or_files_in_the_runners_way_changes_nothing) {
+  for (const std::string name : {"opt", "opt/tare", "opt/tare/runner"}) {
+    for (const std::string target : {"/tmp", "../../../../../../../etc", "/proc/1/root", ""}) {
+      SCOPED_TRACE(name + " -> " + (target.empty() ? "a file" : target));
+      TestLauncher launcher;
+      HostileImage image(launcher, std::string(64, 'a'));
+      if (target.empty()) {
+        image.file(name);
+      } else {
+        image.link(name, target);
+      }
+      const std::string runner = make_runner(launcher, 'b');
+      const auto before = image.entries();
+      for (const As as : {kAgent, kRoot}) {
+        for (const char* group : {"mounts", "runner"}) {
+          model::SandboxSpec spec = image.spec(group, as);
+          spec.runner = runner;
+          spec.argv[0] = "/opt/tare/runner/attack";
+          const RunResult result = launcher.run(spec);
+          EXPECT_EQ(result.ended.outcome.reason, EndReason::exited)
+              << result.ended.outcome.message << " at " << failed_step_of(spec, result);
+          EXPECT_THAT(result.out, HasSubstr("tried ")) << group;
+          EXPECT_THAT(result.out, Not(HasSubstr(": DONE"))) << group;
+        }
+      }
+      EXPECT_EQ(image.entries(), before);
+      EXPECT_EQ(launcher.run(shell_spec("echo fine")).out, "fine\n");
+    }
   }
 }
 

@@ -86,6 +86,27 @@ TEST_F(KillMatrixMakers, makers_that_hang_are_replaced_and_the_run_goes_on) {
   EXPECT_EQ(launcher_.run(shell_spec("echo next")).out, "next\n");
 }
 
+// Nobody waits for what an end leaves to be taken away: neither who is told of the end nor the next
+// run. Each maker is held before whatever it does next.
+TEST_F(KillMatrixMakers, an_end_is_told_before_any_removal_and_the_next_launch_waits_for_none) {
+  if (makers_of(launcher_.pid()).size() < 2) GTEST_SKIP() << "one maker on this machine";
+  Live live = launcher_.launch(shell_spec("sleep 1000"));
+  EXPECT_TRUE(starts(live.id));
+  Stepper stepper(launcher_.pid(), Stepped::maker);
+  launcher_.send(sandbox::KillMessage{live.id});
+  EXPECT_EQ(end_of(live.id).outcome.reason, EndReason::killed);
+  launcher_.send(sandbox::ReleaseMessage{live.id});
+  const auto stop = stepper.run_to(1, [](const Stop&) { return false; });
+  ASSERT_TRUE(stop);
+  const auto left = [&] { return sandbox_cgroups_of(launcher_.home()); };
+  const auto remains = left();
+  EXPECT_THAT(remains, ::testing::Not(::testing::IsEmpty()));
+  EXPECT_EQ(launcher_.run(shell_spec("echo next")).out, "next\n");
+  for (const std::string& one : remains) EXPECT_THAT(left(), ::testing::Contains(one));
+  stepper.let_go();
+  settle();
+}
+
 // What the other one has just cloned is not taken for what the dead one has left.
 TEST_F(KillMatrixMakers, sigkill_of_a_maker_does_no_harm_to_what_another_one_makes) {
   if (makers_of(launcher_.pid()).size() < 2) GTEST_SKIP() << "one maker on this machine";

@@ -48,11 +48,14 @@ void attack_calls();           // calls that must be refused
 void attack_abi();             // other ways to make a call
 void attack_modules();         // what the kernel would load a module for
 void attack_ids();             // capabilities, ids, files with set-id bits and devices
+void attack_set_id();          // a set-id file of an image's, /bin/set-id
 void attack_sockets();         // families, abstract names, descriptors that are passed
 void attack_terminal();        // a terminal's input
 void attack_runner();          // what is shown at /opt/tare/runner
 void attack_runner_process();  // a process that executes it
 
+// Exit status 0: its ids and capabilities are those of whoever executed it; 65: it has gained.
+int ids_of_itself();
 // Bombs: takes what it names until it is refused, and says so; then stays for a moment.
 int bomb(const std::string& name);
 // The tenant of a slot; `mark`: 64 hexadecimal digits.

@@ -56,7 +56,22 @@ void ids() {
   report("setgroups", ::setgroups(1, &group));
 }
 
-// A copy of this program with every bit that could lift it; what it is then says its exit status.
+// What it is then says its exit status.
+void execute_set_id(const char* path) {
+  report_child(std::string(path) + " gains something", [path] {
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+      ::execl(path, path, "ids-of", nullptr);
+      ::_exit(99);
+    }
+    int status = 0;
+    ::waitpid(pid, &status, 0);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) == 99) return EIO;
+    return WEXITSTATUS(status) == 0 ? EPERM : 0;
+  });
+}
+
+// A copy of this program with every bit that could lift it.
 void set_id_files() {
   constexpr const char* kCopy = "/tmp/set-id";
   const std::string self = text_of("/proc/self/exe");
@@ -69,16 +84,7 @@ void set_id_files() {
   std::array<char, 20> rights = {1, 0, 0, 2, '\377', '\377', '\377', '\377'};
   report("file capabilities", ::setxattr(kCopy, "security.capability", rights.data(), 20, 0));
   report("trusted xattr", ::setxattr(kCopy, "trusted.overlay.opaque", "y", 1, 0));
-  report_child("a set-id copy gains something", [kCopy] {
-    const pid_t pid = ::fork();
-    if (pid == 0) {
-      ::execl(kCopy, kCopy, "ids-of", nullptr);
-      ::_exit(99);
-    }
-    int status = 0;
-    ::waitpid(pid, &status, 0);
-    return WEXITSTATUS(status) == 64 ? EPERM : 0;  // 64: it ran, and knows no such group
-  });
+  execute_set_id(kCopy);
 }
 
 void devices() {
@@ -116,6 +122,17 @@ void attack_ids() {
   set_id_files();
   devices();
 }
+
+int ids_of_itself() {
+  const std::string status = text_of("/proc/self/status");
+  const std::string permitted = "\nCapPrm:\t";
+  const std::size_t at = status.find(permitted);
+  const bool none = at != std::string::npos &&
+                    std::stoull(status.substr(at + permitted.size()), nullptr, 16) == 0;
+  return ::getuid() == ::geteuid() && ::getgid() == ::getegid() && none ? 0 : 65;
+}
+
+void attack_set_id() { execute_set_id("/bin/set-id"); }
 
 // On a terminal of its own: the calls that put characters where somebody else's shell reads.
 void attack_terminal() {

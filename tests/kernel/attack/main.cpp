@@ -94,15 +94,24 @@ int main(int argc, char** argv) {
   const std::string group = argc > 1 ? argv[1] : "";
   if (group == "bomb" && argc > 2) return bomb(argv[2]);
   if (group == "tenant" && argc > 2) return tenant(argv[2]);
+  if (group == "ids-of") return ids_of_itself();
   if (group == "neighbour" && argc > 2) return neighbour(std::atoi(argv[2]));
   const std::map<std::string, void (*)()> groups = {
-      {"pid1", attack_pid1},       {"pid1_proc", attack_pid1_proc},
-      {"mounts", attack_mounts},   {"proc", attack_proc},
-      {"secrets", attack_secrets}, {"descriptors", attack_descriptors},
-      {"calls", attack_calls},     {"abi", attack_abi},
-      {"modules", attack_modules}, {"ids", attack_ids},
-      {"sockets", attack_sockets}, {"terminal", attack_terminal},
-      {"runner", attack_runner},   {"runner_process", attack_runner_process},
+      {"pid1", attack_pid1},
+      {"pid1_proc", attack_pid1_proc},
+      {"mounts", attack_mounts},
+      {"proc", attack_proc},
+      {"secrets", attack_secrets},
+      {"descriptors", attack_descriptors},
+      {"calls", attack_calls},
+      {"abi", attack_abi},
+      {"modules", attack_modules},
+      {"ids", attack_ids},
+      {"set_id", attack_set_id},
+      {"sockets", attack_sockets},
+      {"terminal", attack_terminal},
+      {"runner", attack_runner},
+      {"runner_process", attack_runner_process},
   };
   const auto found = groups.find(group);
   if (found == groups.end()) return 64;
