@@ -44,6 +44,7 @@
 //   runner_exchange the part in which the session stands still, from tared's message on
 //   cli             whole process `tare run --env host -- /bin/true` against whole `bwrap ... true`
 //
+// Exit status 1: a peer does not start, which is said, and its rows are missing.
 // --alone: `fresh` without its peers, for bench/launch_steps.py.
 // `missed`: for how many of the row's launches none was waiting in the pool. In the four rows of
 // claims by the launcher their times are left out, in all others they are in.

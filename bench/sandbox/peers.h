@@ -10,6 +10,9 @@ namespace tare::bench {
 // Exit status 0 with no output shown.
 bool run_program(const std::vector<std::string>& argv);
 
+// A row has asked for one that does not start.
+bool is_a_peer_missing();
+
 class Peers {
  public:
   Peers();
@@ -20,9 +23,10 @@ class Peers {
   // Not a sandbox, but what one cannot be made without: a process in new namespaces of all kinds
   // (with or without a network's), and execve. The kernel's own floor.
   bool floor(bool network) const;
-  bool has_bubblewrap() const { return has_bubblewrap_; }
-  bool has_runc() const { return has_runc_; }
-  bool has_nspawn() const { return has_nspawn_; }
+  // One that does not start is said on stderr when it is asked for.
+  bool has_bubblewrap() const;
+  bool has_runc() const;
+  bool has_nspawn() const;
 
   bool bubblewrap() const;  // all namespaces it has, /usr read-only, fresh /proc, /dev, /tmp
   bool runc(int number) const;
