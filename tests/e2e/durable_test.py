@@ -29,10 +29,16 @@ class Durable(sessions.SessionsTest):
             self.assertEqual(self.sh(session, look), expected)
 
         then(lambda: self.put(session, "/root/f", b"put\n"), "cat /root/f", "put\n")
+        stat = lambda name: self.home.request("GET", f"{files}?path=/root/{name}")
+        found = stat("f")
+        self.assertEqual(found.status, 200, found.body)
+        self.assertEqual({key: found.json[key] for key in ("name", "type", "size", "mode", "uid")},
+                         {"name": "f", "type": "file", "size": 4, "mode": 0o644, "uid": 0})
         moving = {"from": "/root/f", "to": "/root/g"}
         then(lambda: self.home.request("POST", f"{files}/move", moving), "ls /root", "g\n")
         then(lambda: self.home.request("POST", f"{files}/mkdir?path=/root/d"), "ls /root", "d\ng\n")
         then(lambda: self.home.request("DELETE", f"{files}?path=/root/g"), "ls /root", "d\n")
+        self.assertEqual((stat("d").json["type"], stat("g").status), ("directory", 404))
         self.sh(session, "echo exec >/root/e")
         self.lose_launcher(session)
         self.assertEqual(self.sh(session, "cat /root/e"), "exec\n")

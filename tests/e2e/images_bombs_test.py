@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import lzma
+import os
 import subprocess
 import tarfile
 import time
@@ -74,7 +75,7 @@ class Bombs(HostileTest):
                         self.before = self.everything()
 
     def test_S17_what_unpacks_stands_under_limits(self):
-        """Of processor, memory and files; and few do at once."""
+        """Of processor, memory and files; has next to nothing; and few do at once."""
         clients = [self.home.popen("env", "import", "-", "--name", f"slow{i}",
                                    stdin=subprocess.PIPE) for i in range(10)]
         archive = images.tar_of(entry("f", b"f"))
@@ -96,13 +97,32 @@ class Bombs(HostileTest):
                 for name, most in (("cpu time", 1200), ("address space", GIB // 2),
                                    ("open files", 256), ("core file size", 0)):
                     self.assertRegex(limits, f"Max {name} +{most} +{most} ")
-                self.assertNotIn("CapEff:\t000001ffffffffff",
-                                 harness.read_text(f"/proc/{pid}/status"))
+                self.assert_has_next_to_nothing(pid, store)
         finally:
             for i, client in enumerate(clients):
                 client.communicate(archive[512:], harness.TIMEOUT_S)
                 self.home.tare("env", "rm", f"slow{i}")
         self.assertEqual([client.returncode for client in clients], [0] * 10)
+
+    def assert_has_next_to_nothing(self, pid, store):
+        """The store's few capabilities, no network, and what unpacking takes."""
+        status = harness.status_of(pid)
+        rights = f"{1 << 0 | 1 << 1 | 1 << 3 | 1 << 4:016x}"  # CHOWN DAC_OVERRIDE FOWNER FSETID
+        self.assertEqual([status["Cap" + each] for each in ("Inh", "Prm", "Eff", "Bnd", "Amb")],
+                         ["0" * 16, rights, rights, rights, "0" * 16])
+        self.assertEqual((status["NoNewPrivs"], status["Groups"]), ("1", ""))
+        for kind in ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts"):
+            self.assertEqual(os.readlink(f"/proc/{pid}/ns/{kind}"),
+                             os.readlink(f"/proc/{store}/ns/{kind}"), kind)
+        self.assertNotEqual(os.readlink(f"/proc/{pid}/ns/net"), os.readlink("/proc/self/ns/net"))
+        has = [os.readlink(fd) for fd in harness.Path(f"/proc/{pid}/fd").iterdir()]
+        has.remove(os.readlink(f"/proc/{store}/fd/2"))
+        has.remove(str(self.home.path / "store/lock"))
+        staging = str(self.home.path / "store/staging") + "/"
+        own = [path.removeprefix(staging) for path in has if path.startswith(staging)]
+        self.assertEqual(len({path.split("/")[0] for path in own}), 1, has)
+        others = sorted(path.split(":")[0] for path in has if not path.startswith(staging))
+        self.assertEqual(others, ["pipe", "socket"])  # the archive, and the job
 
     @staticmethod
     def children(pid):

@@ -2,7 +2,6 @@
 while an image is moved."""
 
 import base64
-import contextlib
 import http.server
 import json
 import shutil
@@ -286,7 +285,7 @@ class Restarts(Served):
         """With one sandbox at once, which is another run's until after that."""
         self.environment()
         self.home.down()
-        with one_at_once(self.home):
+        with harness.one_at_once(self.home.path / "work/bin"):
             self.addCleanup(self.home.up)
             self.addCleanup(self.home.down)
             self.home.up()
@@ -308,25 +307,6 @@ class Restarts(Served):
             self.assertEqual(self.asked, [], "nothing of it was begun")
             self.home.must("kill", blocker)
             self.home.wait_ended(blocker)
-
-
-@contextlib.contextmanager
-def one_at_once(home):
-    """Within it `tare up` starts a tared that runs one sandbox at once."""
-    folder, before = home.path / "work/bin", harness.BIN
-    folder.mkdir()
-    for program in before.iterdir():
-        if program.name == "tare":
-            shutil.copy2(program, folder / program.name)
-        elif program.name != "tared":
-            (folder / program.name).symlink_to(program)
-    (folder / "tared").write_text(f'#!/bin/sh\nexec {before}/tared "$@" --max-running 1\n')
-    (folder / "tared").chmod(0o755)
-    harness.BIN = folder
-    try:
-        yield
-    finally:
-        harness.BIN = before
 
 
 if __name__ == "__main__":

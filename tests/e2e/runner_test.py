@@ -164,6 +164,26 @@ class Runners(layers.EnvironmentsTest):
         self.home.up()
         self.assertEqual(run(), "1 rolled@1: main:handler x\n")
 
+    def test_a_run_that_waits_for_its_turn_keeps_the_runner_that_it_was_asked_for_with(self):
+        """With one sandbox at once, which is another run's until the next version is rolled out."""
+        self.add("1", "queued")
+        self.assert_status(self.apply("waiter", "queued"), 0)
+        self.add("2", "queued")
+        self.home.down()
+        with harness.one_at_once(self.folder / "bin"):
+            self.addCleanup(self.home.up)
+            self.addCleanup(self.home.down)
+            self.home.up()
+            blocker = self.home.detached("sleep", "600")
+            run = self.home.must("run", "-d", "waiter").stdout.decode().strip()
+            self.home.must("runner", "use", "queued@2", "--agent", "waiter")
+            waits = self.home.inspect(run)
+            self.assertEqual((waits["state"], waits["request"]["runner"]), ("queued", "queued@1"))
+            self.home.must("kill", blocker)
+            self.assertEqual(self.home.wait_ended(run)["request"]["runner"], "queued@1")
+            self.assertEqual(self.home.must("logs", run).stdout, b"1 queued@1: main:handler\n")
+            self.assertEqual(self.home.must("run", "waiter").stdout, b"2 queued@2: main:handler\n")
+
     def test_what_is_refused_is_not_rolled_out_and_back_stays_with_the_runner(self):
         self.add("1", "first")
         self.add("1", "second")
