@@ -13,7 +13,9 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "reach.h"
 #include "snapshot/image/layer_apply.h"
+#include "snapshot/tar_stream.h"
 #include "snapshot/tree_manifest.h"
 #include "sys/files.h"
 #include "sys/memfd.h"
@@ -26,6 +28,18 @@ using namespace tare::snapshot;
 constexpr int kFolder = O_RDONLY | O_DIRECTORY;
 constexpr TreeLimits kLimits = {
     .max_entries = 200, .max_bytes = 1 << 20, .max_file_bytes = 1 << 20};
+
+tare::fuzz::Reach g_applied("a layer that is applied"), g_packed("a packed one"),
+    g_whiteouts("one with whiteouts that hide something");
+
+// What the configuration of an image says of it: of what comes out of the archive.
+std::string diff_id_of(int blob) {
+  Sha256 hash;
+  if (auto stream = TarStream::open(blob, stream_limit(kLimits), Compression::any, &hash))
+    (void)stream->drain();
+  CHECK(::lseek(blob, 0, SEEK_SET) == 0);
+  return digest_text(hash.finish());
+}
 
 struct Folders {
   Folders() {
@@ -67,13 +81,20 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const sys::UniqueFd upper = folders.open("upper");
   const LayerBlob layer{.fd = blob.get(),
                         .compression = Compression::any,
-                        .diff_id = sha256_text(bytes),
+                        .diff_id = diff_id_of(blob.get()),
                         .max_stream_bytes = stream_limit(kLimits)};
   const auto applied = apply_layer(layer, upper.get(), below, kLimits, nullptr);
   CHECK(sys::list_dir(folders.top.get(), ".").value().size() == 2);
   CHECK(sys::list_dir(folders.top.get(), "lower").value().size() == 2);
   if (!applied) return 0;
-  const auto sink = [](std::string_view) { return ok(); };
+  std::string manifest;
+  const auto sink = [&](std::string_view part) {
+    manifest += part;
+    return ok();
+  };
   CHECK(write_manifest_of(upper.get(), sink, nullptr).ok());
+  g_applied.reached();
+  if (layer.diff_id != sha256_text(bytes)) g_packed.reached();
+  if (manifest.find("\nw ") != std::string::npos) g_whiteouts.reached();
   return 0;
 }

@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/random.h"
 #include "cli/image_folder.h"
+#include "reach.h"
 #include "snapshot/image/choose.h"
 #include "sys/entries.h"
 #include "sys/files.h"
@@ -24,6 +25,9 @@ using namespace tare;
 using namespace tare::snapshot;
 
 constexpr int kFolder = O_RDONLY | O_DIRECTORY;
+
+tare::fuzz::Reach g_oci("an image chosen by index.json"), g_saved("one by manifest.json"),
+    g_written("a stream that becomes a folder");
 
 struct Folders {
   Folders() {
@@ -61,8 +65,11 @@ void choose(const Folders& folders, std::string_view text) {
     put(in.get(), std::to_string(i) + ".json", one);
   }
   const ImageLayout layout(in.get());
-  for (const auto& chosen : {choose_oci(layout, {}), choose_saved(layout, {})}) {
+  const auto oci = choose_oci(layout, {}), saved = choose_saved(layout, {});
+  for (const auto& [one, reach] : {std::pair(&oci, &g_oci), std::pair(&saved, &g_saved)}) {
+    const auto& chosen = *one;
     if (!chosen) continue;
+    if (!chosen->layers.empty()) reach->reached();
     CHECK(chosen->layers.size() <= kMaxImageLayers);
     CHECK(chosen->layers.size() == chosen->document.diff_ids.size());
   }
@@ -78,7 +85,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (text.starts_with('{') || text.starts_with('[')) return 0;
   auto out = cli::OutputFolder::open(folders.path + "/out", random).value();
   cli::FolderWriter writer(out);
-  if (writer.write(text)) (void)writer.finish();
+  if (writer.write(text) && writer.finish()) g_written.reached();
   CHECK(sys::list_dir(folders.top.get(), ".").value().size() == 2);
   return 0;
 }
