@@ -4,7 +4,6 @@ instead of a few."""
 
 import json
 import os
-import random
 import threading
 import time
 import unittest
@@ -16,7 +15,7 @@ KILLS = int(os.environ.get("TARE_KILLS", "8"))
 
 
 class FreezeKill(EnvironmentsTest):
-    ENVIRONMENTS = {"box": [programs("sh", "cat", "head", "mkdir", "split", "sleep")]}
+    ENVIRONMENTS = {"box": [programs("sh", "cat", "head", "mkdir", "rm", "split")]}
 
     def freeze(self, session, name, answers):
         try:
@@ -33,19 +32,31 @@ class FreezeKill(EnvironmentsTest):
         session = self.home.must("session", "new", "--env", "box", "--user", "root", "--disk",
                                  "512M").stdout.decode().strip()
         inside = ("session", "exec", session, "--", "sh", "-c")
-        luck, longest, acknowledged = random.Random(3), 0.3, []
-        for i in range(KILLS):
-            self.home.must(*inside, f"mkdir -p /srv/{i}; cd /srv/{i}; "
+
+        def change(number):
+            self.home.must(*inside, f"rm -rf /srv/*; mkdir -p /srv/{number}; cd /srv/{number}; "
                                     f"head -c 2000000 /dev/urandom | split -b 20000")
-            victim = ("tared", "tare-store")[i % 2]
+
+        whole_s, answers, victims = [], [], ("tared", "tare-store")
+        for i in range(3):
+            change(f"whole{i}")
+            # As those below: the first of a daemon takes longer.
+            harness.sigkill(self.home.program_pid(victims[i % 2]))
+            self.home.up()
+            began = time.monotonic()
+            self.freeze(session, f"whole{i}", answers)
+            whole_s.append(time.monotonic() - began)
+        self.assertEqual(answers, [201] * 3)
+        acknowledged = []
+        for i in range(1, KILLS + 1):
+            change(i)
+            victim = victims[i % 2]
             pid, answers = self.home.program_pid(victim), []
             thread = threading.Thread(target=self.freeze, args=(session, f"f{i}", answers))
-            began = time.monotonic()
             thread.start()
-            time.sleep(luck.random() * longest)
+            time.sleep(1.5 * max(whole_s) * i / KILLS)
             harness.sigkill(pid)
             thread.join()
-            longest = min(longest, max(0.05, time.monotonic() - began))
             self.home.up()
             if answers == [201]:
                 acknowledged.append(f"f{i}")
@@ -56,10 +67,13 @@ class FreezeKill(EnvironmentsTest):
                 harness.wait_until(lambda: not os.listdir(self.home.path / "store/staging"),
                                    "an empty staging folder")
                 self.home.must("env", "verify")
+        self.assertGreater(len(acknowledged), 0)
+        self.assertLess(len(acknowledged), KILLS, "no kill came in the midst of a freeze")
         self.home.must("env", "freeze", session, "--name", "last")
-        count = self.home.must("run", "--env", "last", "--", "sh", "-c",
-                               "set -- /srv/*; echo $#").stdout
-        self.assertEqual(int(count), KILLS)
+        for name, number in ("last", KILLS), (acknowledged[0], acknowledged[0].removeprefix("f")):
+            seen = self.home.must("run", "--env", name, "--", "sh", "-c",
+                                  "cd /srv; echo *; set -- */*; echo $#").stdout.decode()
+            self.assertEqual(seen.split(), [str(number), "100"])
         self.home.must("session", "kill", session)
         self.home.must("env", "gc")
         self.home.must("env", "verify")
