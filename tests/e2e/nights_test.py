@@ -84,6 +84,38 @@ class Nights(harness.TareTest):
             self.assertLess(size, 12 * 400_000)
         self.assertEqual(layers.faults_of(self, self.home), {})
 
+    def test_attributes_the_names_of_one_file_and_times_are_as_they_were(self):
+        self.sh('''python3 - <<'END'
+import os
+os.makedirs("/srv/d")
+for path in ("/srv/f", "/srv/d"):
+    os.path.isdir(path) or open(path, "w").close()
+    os.setxattr(path, "user.note", b"mine \\0 \\xff")
+    os.setxattr(path, "user.empty", b"")
+os.setxattr("/srv/f", "user.large", b"x" * 3000)
+os.link("/srv/f", "/srv/d/again")
+os.symlink("f", "/srv/link")
+for number, path in enumerate(("/srv/f", "/srv/link", "/srv/d"), 1):
+    os.utime(path, (number, 10 ** 9 + number), follow_symlinks=False)
+END''')
+        look = '''python3 - <<'END'
+import os
+for path in ("/srv/f", "/srv/d/again", "/srv/d", "/srv/link"):
+    status = os.lstat(path)
+    names = [] if os.path.islink(path) else sorted(os.listxattr(path))
+    print(path, status.st_nlink, int(status.st_mtime),
+          [(name, os.getxattr(path, name)) for name in names])
+print(os.path.samefile("/srv/f", "/srv/d/again"))
+END'''
+        before = self.sh(look)
+        self.assertEqual([line.split()[1:3] for line in before.splitlines()[:2]],
+                         [["2", "1000000001"]] * 2)
+        self.assertIn("('user.note', b'mine \\x00 \\xff')", before)
+        self.assertIn("True", before)
+        for _ in range(2):
+            self.night()
+            self.assertEqual(self.sh(look), before)
+
     def test_what_was_large_once_is_not_copied_with_every_night(self):
         self.sh("for file in /srv-large /tmp/large; do head -c 30000000 /dev/urandom >$file; done")
         large = None
