@@ -3,8 +3,12 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <map>
 
+#include <fmt/format.h>
+
+#include "base/bytes.h"
 #include "base/text.h"
 #include "snapshot/tree_copy.h"
 #include "snapshot/tree_walk.h"
@@ -77,6 +81,7 @@ class UpperCopy {
   Result<> add_leaf(const WalkStep& step);
   Result<> add_file(const WalkStep& step);
   Result<> hide(const std::string& path);
+  Result<> check_length(const std::string& path, std::uint64_t size) const;
 
   const PathSet& opaque_;
   const LowerView& lower_;
@@ -130,7 +135,17 @@ Result<EntryMetadata> UpperCopy::metadata(const WalkStep& step, const struct sta
                          .mtime_s = status.st_mtim.tv_sec,
                          .xattrs = {}};
   if (fd < 0) return metadata;
-  metadata.xattrs = TRY(kept_xattrs(fd));
+  auto xattrs = kept_xattrs(fd);
+  // A tmpfs takes more names than the kernel then lists.
+  if (!xattrs && xattrs.error().sys != E2BIG)
+    return std::move(xattrs).error().context("entry " + quote(step.path));
+  if (!xattrs || xattr_cost(*xattrs) > kMaxXattrCost) {
+    return Error{Errc::conflict,
+                 fmt::format("entry {}: its extended attributes take more than the {} bytes that "
+                             "are kept of one file: remove some of them (`setfattr -x`)",
+                             quote(step.path), kMaxXattrCost)};
+  }
+  metadata.xattrs = std::move(*xattrs);
   return metadata;
 }
 
@@ -176,6 +191,16 @@ Result<> UpperCopy::add_leaf(const WalkStep& step) {
   return TRY(lower_.shows(step.path)) ? hide(step.path) : ok();
 }
 
+Result<> UpperCopy::check_length(const std::string& path, std::uint64_t size) const {
+  const std::uint64_t limit = max_length(request_.limits);
+  if (size <= limit - std::min(writer_.length(), limit)) return ok();
+  return Error{Errc::conflict,
+               fmt::format("entry {}: it has {} bytes, its holes included; all files together may "
+                           "have {}, as a sandbox with this disk limit stands still while they are "
+                           "read: make it shorter, or remove it",
+                           quote(path), size, format_size(limit))};
+}
+
 Result<> UpperCopy::add_file(const WalkStep& step) {
   if (step.status.st_nlink > 1) {
     const auto first = linked_.find({step.status.st_dev, step.status.st_ino});
@@ -189,6 +214,7 @@ Result<> UpperCopy::add_file(const WalkStep& step) {
   }
   const EntryMetadata metadata_now = TRY(metadata(step, status, from.get()));
   const auto size = static_cast<std::uint64_t>(status.st_size);
+  TRY(check_length(step.path, size));
   if (known_ != nullptr && status.st_nlink == 1 &&
       TRY(known_->has(step.path, from.get(), size, metadata_now, progress_)) &&
       TRY(writer_.link_known(step.path, known_->root(), size))) {
@@ -203,6 +229,11 @@ Result<> UpperCopy::add_file(const WalkStep& step) {
 }
 
 }  // namespace
+
+std::uint64_t max_length(const TreeLimits& limits) {
+  const std::uint64_t holes = std::max(limits.max_bytes, kFreeHoleBytes);
+  return holes > UINT64_MAX - limits.max_bytes ? UINT64_MAX : holes + limits.max_bytes;
+}
 
 Result<PathSet> parse_opaque(std::string_view text) {
   PathSet paths;

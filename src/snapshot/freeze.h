@@ -9,8 +9,8 @@
 //
 // The upper is hostile: no symlink is followed, nothing opened but regular files, nothing outside
 // it read. Devices, FIFOs and sockets are dropped and counted. Errors: Errc::invalid naming the
-// path (an owner that is not the sandbox's), Errc::exhausted. Threads: one; runs in a job of its
-// own.
+// path (an owner that is not the sandbox's), Errc::conflict naming the file (longer, or with more
+// attributes, than can be kept), Errc::exhausted. Threads: one; runs in a job of its own.
 #pragma once
 
 #include <cstdint>
@@ -62,6 +62,12 @@ class LowerView {
   std::vector<sys::UniqueFd> roots_;
   LookupBudget* budget_ = nullptr;
 };
+
+// How long the files may be in all, their holes included: those take no disk, but each byte of one
+// is hashed while the sandbox stands still. So the holes are at most as long as the data may be, or
+// as kFreeHoleBytes.
+inline constexpr std::uint64_t kFreeHoleBytes = std::uint64_t{8} << 30;
+std::uint64_t max_length(const TreeLimits& limits);
 
 struct CopiedUpper {
   KnownContents known;  // files that were linked

@@ -228,6 +228,87 @@ TEST_F(FreezeTest, devices_and_pipes_are_dropped_and_what_they_replaced_stays_go
   EXPECT_EQ(shown().find("was"), std::string::npos);
 }
 
+TEST_F(FreezeTest, holes_count_as_what_it_takes_to_hash_them) {
+  open_upper();
+  Freeze request{.owner_count = 65'536};
+  request.limits = {
+      .max_entries = 100, .max_bytes = 1 << 20, .max_file_bytes = std::uint64_t{1} << 40};
+  const auto frozen = [&] {
+    const test::TempDir into;
+    TreeWriter writer(into.dup(), request.limits);
+    return why(copy_upper(open(path("upper")).get(), {}, LowerView({}), request, writer, {}));
+  };
+  const auto hole = [&](const char* name, std::uint64_t size) {
+    write(merged() / name, "");
+    fs::resize_file(merged() / name, size);
+  };
+  hole("a", kFreeHoleBytes / 2);
+  hole("b", kFreeHoleBytes / 2);
+  fs::create_hard_link(merged() / "a", merged() / "a again");
+  hole("c", 1 << 20);
+  EXPECT_EQ(frozen(), "");
+  hole("d", 1);
+  EXPECT_EQ(
+      frozen(),
+      "entry \"d\": it has 1 bytes, its holes included; all files together may have 8193M, as "
+      "a sandbox with this disk limit stands still while they are read: make it shorter, or "
+      "remove it");
+  request.limits.max_bytes = kFreeHoleBytes * 2;  // who may have more data may have more holes
+  EXPECT_EQ(frozen(), "");
+  hole("d", kFreeHoleBytes * 3);
+  EXPECT_THAT(frozen(), ::testing::HasSubstr("\"d\""));
+}
+
+TEST_F(FreezeTest, what_was_a_hole_and_is_data_now_is_not_missed) {
+  open_upper();
+  constexpr std::uint64_t kMiB = 1 << 20;
+  write(merged() / "holes", "begin");
+  const auto put = [&](std::uint64_t at, std::string_view text) {
+    const int file = ::open((merged() / "holes").c_str(), O_WRONLY | O_CLOEXEC);
+    ASSERT_EQ(::pwrite(file, text.data(), text.size(), static_cast<off_t>(at)),
+              static_cast<ssize_t>(text.size()));
+    const timespec times[2] = {{.tv_sec = 0, .tv_nsec = UTIME_OMIT}, {1'000'000, 0}};
+    ASSERT_EQ(::futimens(file, times), 0);
+    ::close(file);
+  };
+  put(40 * kMiB, "middle");
+  put(90 * kMiB, "end");
+  checkpoint(0);
+  EXPECT_EQ(checkpoint(1).known.files.size(), 1U);
+  for (const std::uint64_t at : {20 * kMiB, 40 * kMiB + 2, 90 * kMiB + 2, 65 * kMiB - 1}) {
+    put(at, "x");
+    EXPECT_TRUE(checkpoint(2).known.files.empty()) << at;
+    EXPECT_EQ(manifest_of(open(path("checkpoint2")).get()), manifest_of(open(path("upper")).get()));
+    fs::remove_all(path("checkpoint1"));
+    fs::rename(path("checkpoint2"), path("checkpoint1"));
+  }
+}
+
+TEST_F(FreezeTest, attributes_that_a_disk_does_not_keep_are_refused_as_what_they_are) {
+  open_upper();
+  write(merged() / "few", "");
+  const auto set = [&](const char* file, const std::string& name, std::size_t bytes) {
+    const std::string value(bytes, 'x');
+    return ::lsetxattr((path("upper") / file).c_str(), name.c_str(), value.data(), bytes, 0);
+  };
+  // With 20 bytes beside it that is as much as is kept: an ext4 takes it.
+  if (set("few", "user.some", 3820) != 0) GTEST_SKIP() << "/tmp keeps no such attributes";
+  freeze();
+  EXPECT_THAT(newest(), ::testing::HasSubstr(" few user.some=7878"));
+  write(merged() / "many", "");
+  ASSERT_EQ(set("many", "user.some", 3821), 0);
+  Freeze request{.owner_count = 65'536};
+  request.limits = kRoomy;
+  TreeWriter writer(dir_.folder("refused"), kRoomy);
+  const auto refused = copy_upper(open(path("upper")).get(), {}, LowerView({}), request, writer,
+                                  {});
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code, Errc::conflict);
+  EXPECT_EQ(refused.error().message,
+            "entry \"many\": its extended attributes take more than the 3840 bytes that are kept "
+            "of one file: remove some of them (`setfattr -x`)");
+}
+
 TEST(ParseOpaque, takes_paths_with_their_ends_and_nothing_that_leads_out) {
   EXPECT_EQ(parse_opaque(std::string_view("a\0b/c\0", 6)).value(), (PathSet{"a", "b/c"}));
   EXPECT_TRUE(parse_opaque("").value().empty());

@@ -7,13 +7,20 @@
 #include <set>
 #include <span>
 
+#include "sys/entries.h"
 #include "sys/files.h"
 
 namespace tare::snapshot {
 
 namespace {
 constexpr std::size_t kCompareBytes = 256 * 1024;
+
+Result<std::uint64_t> begin_of_data(int file, std::uint64_t offset, std::uint64_t size) {
+  const auto data = TRY(sys::next_data(file, offset));
+  return data ? std::min(data->begin, size) : size;
 }
+
+}  // namespace
 
 KnownFiles::KnownFiles(sys::UniqueFd root, Manifest manifest)
     : root_(std::move(root)), ours_(kCompareBytes), theirs_(kCompareBytes) {
@@ -61,6 +68,10 @@ Result<bool> KnownFiles::has(const std::string& path, int file, std::uint64_t si
     return false;  // damaged: it is copied
   for (std::uint64_t offset = 0; offset < size;) {
     if (progress) TRY(progress(0, offset));
+    // What is a hole in both is the same.
+    offset = std::min(TRY(begin_of_data(file, offset, size)),
+                      TRY(begin_of_data(there->get(), offset, size)));
+    if (offset == size) break;
     const std::size_t n = TRY(sys::read_at(file, ours_, offset).context(path));
     const auto same = sys::read_at(there->get(), std::span(theirs_).first(n), offset);
     if (n == 0 || !same || *same != n) return false;

@@ -182,5 +182,20 @@ TEST_F(NeedlesStoreTest, it_is_found_at_each_border_of_what_is_read_at_once_and_
   expect_refused("\"again\"");
 }
 
+TEST_F(NeedlesStoreTest, one_that_ends_or_begins_with_the_zeros_of_a_hole_is_found) {
+  const std::string zeros(8, '\0'), text = "0123456789abcdef";
+  constexpr std::uint64_t kHole = 3 << 20;
+  for (const bool ends : {true, false}) {
+    const sys::UniqueFd upper = home_.folder("upper");
+    const sys::UniqueFd file = sys::open_at(upper.get(), "holes", O_WRONLY | O_CREAT, 0600).value();
+    ASSERT_TRUE(sys::truncate_fd(file.get(), 2 * kHole).ok());
+    const std::uint64_t at = ends ? kHole - text.size() : kHole;
+    ASSERT_TRUE(sys::write_at(file.get(), std::as_bytes(std::span(text)), at).ok());
+    EXPECT_THAT(why(freeze({{"key", ends ? text + zeros : zeros + text}})),
+                testing::HasSubstr("is in \"holes\""));
+    ASSERT_TRUE(sys::remove_tree_at(home_.fd(), "upper").ok());
+  }
+}
+
 }  // namespace
 }  // namespace tare::snapshot

@@ -18,7 +18,6 @@ namespace {
 constexpr std::int64_t kMaxId = 65'535;  // a sandbox has 65,536 ids
 constexpr std::uint64_t kHeaderBytesPerEntry = 4096;
 constexpr std::uint64_t kSpareBytes = std::uint64_t{64} << 20;
-constexpr std::size_t kMaxXattrBytesPerEntry = 64 * 1024;
 // OCI image-spec, layer.md: ".wh.NAME" hides NAME; names of the second kind mean something else.
 constexpr std::string_view kWhiteout = ".wh.";
 constexpr std::string_view kWhiteoutsOwn = ".wh..wh.";
@@ -229,7 +228,7 @@ Result<std::vector<sys::Xattr>> TarImport::xattrs_of(archive_entry* entry, std::
   std::vector<sys::Xattr> kept;
   if (archive_entry_xattr_reset(entry) == 0) return kept;
   const bool can_have = archive_entry_filetype(entry) != AE_IFLNK;
-  std::size_t total = 0;
+  std::uint64_t total = 0;
   const char* name = nullptr;
   const void* value = nullptr;
   std::size_t size = 0;
@@ -238,9 +237,11 @@ Result<std::vector<sys::Xattr>> TarImport::xattrs_of(archive_entry* entry, std::
       ++counts_.xattrs;
       continue;
     }
-    total += std::string_view(name).size() + size;
-    if (total > kMaxXattrBytesPerEntry)
-      return refused(path, "has more than 64 KiB of extended attributes");
+    total += xattr_cost(name, size);
+    if (total > kMaxXattrCost) {
+      return refused(path, "its extended attributes take more than the " +
+                               std::to_string(kMaxXattrCost) + " bytes that are kept of one file");
+    }
     kept.push_back({name, std::string(static_cast<const char*>(value), size)});
   }
   return kept;

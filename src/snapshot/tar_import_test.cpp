@@ -231,6 +231,9 @@ std::vector<Hostile> damaged_archives() {
       {"nothing", "", "empty"},
       {"only the end marker", tar_end(), ""},
       {"no archive", std::string(4096, 'z'), ""},
+      {"more attributes than every disk keeps",
+       pax_header(pax_record("SCHILY.xattr.user.some", std::string(3821, 'x'))) + good + tar_end(),
+       "\"f\": its extended attributes take more than the 3840 bytes"},
       {"1 EB file", tar_of({{.name = "f", .claimed_size = std::int64_t{1} << 32}}), "too long"},
       {"1 EB sparse file",
        pax_header(pax_record("GNU.sparse.major", "1") + pax_record("GNU.sparse.minor", "0") +

@@ -52,6 +52,7 @@ class TreeManifest {
   std::map<std::pair<dev_t, ino_t>, std::string>
       linked_;  // files with several names: the first of them
   std::vector<std::byte> buffer_ = std::vector<std::byte>(kReadBytes);
+  const std::vector<std::byte> zeros_ = std::vector<std::byte>(kReadBytes);
   std::uint64_t entries_ = 0, bytes_ = 0;
   std::uint64_t told_entries_ = 0, told_bytes_ = 0;
 };
@@ -163,14 +164,27 @@ Result<Sha256Digest> TreeManifest::hash(const std::string& path, int fd, std::ui
   Sha256 hash;
   std::optional<NeedleStream> stream;
   if (secrets_ != nullptr) stream.emplace(secrets_->search);
+  sys::Stretch data;  // the one that begins or goes on at `offset`, or comes next
+  bool in_zeros = false;
   for (std::uint64_t offset = 0; offset < size;) {
-    const std::size_t n = TRY(sys::read_at(fd, buffer_, offset).context(quote(path)));
+    if (offset >= data.end)
+      data = TRY(sys::next_data(fd, offset).context(quote(path)))
+                 .value_or(sys::Stretch{size, size});
+    // A hole is not read: that would fill the kernel's memory with its zeros.
+    const bool hole = offset < data.begin;
+    const std::uint64_t until = hole ? std::min(data.begin, size) : data.end;
+    std::size_t n = static_cast<std::size_t>(std::min<std::uint64_t>(kReadBytes, until - offset));
+    if (!hole) n = TRY(sys::read_at(fd, std::span(buffer_).first(n), offset).context(quote(path)));
     if (n == 0)
       return Error{Errc::conflict, quote(path) + ": file became shorter while it was read"};
-    hash.update(std::span(buffer_).first(n));
-    const std::string_view text(reinterpret_cast<const char*>(buffer_.data()), n);
-    if (const std::string* name = stream ? stream->add(text) : nullptr)
+    const auto piece = std::span(hole ? zeros_ : buffer_).first(n);
+    hash.update(piece);
+    const std::string_view text(reinterpret_cast<const char*>(piece.data()), n);
+    // What lies between pieces of nothing but zeros was searched with the first of them.
+    const bool search = stream && !(hole && in_zeros);
+    if (const std::string* name = search ? stream->add(text) : nullptr)
       return has_secret(*secrets_, *name, quote(path));
+    in_zeros = hole && n == kReadBytes;
     offset += n;
     bytes_ += n;
     TRY(tell());

@@ -49,6 +49,21 @@ std::int64_t clamp_mtime(std::int64_t seconds) {
   return std::clamp<std::int64_t>(seconds, 0, kMaxMtime);
 }
 
+// fs/ext4/xattr.h: an entry of 16 bytes with the name behind it, without "user."; both parts padded
+// to 4.
+std::uint64_t xattr_cost(std::string_view name, std::uint64_t value_bytes) {
+  constexpr std::uint64_t kEntryBytes = 16, kPad = 4, kPrefixBytes = 5;
+  const auto padded = [](std::uint64_t bytes) { return (bytes + kPad - 1) / kPad * kPad; };
+  return kEntryBytes + padded(name.size() - std::min<std::uint64_t>(name.size(), kPrefixBytes)) +
+         padded(value_bytes);
+}
+
+std::uint64_t xattr_cost(const std::vector<sys::Xattr>& xattrs) {
+  std::uint64_t cost = 0;
+  for (const sys::Xattr& xattr : xattrs) cost += xattr_cost(xattr.name, xattr.value.size());
+  return cost;
+}
+
 TreeWriter::TreeWriter(sys::UniqueFd root, const TreeLimits& limits)
     : root_(std::move(root)), limits_(limits) {}
 

@@ -38,6 +38,13 @@ struct EntryMetadata {
   std::vector<sys::Xattr> xattrs = {};  // folders and files only
 };
 
+// What attributes take on an ext4: it keeps those of a file in one block of 4096 bytes (and what is
+// left of its inode), and says "No space left on device" when they do not fit. Other file systems
+// take more. The rest of the block is for what the kernel adds: a label, the overlay's own.
+inline constexpr std::uint64_t kMaxXattrCost = 3840;
+std::uint64_t xattr_cost(std::string_view name, std::uint64_t value_bytes);
+std::uint64_t xattr_cost(const std::vector<sys::Xattr>& xattrs);
+
 // For a folder that has no entry of its own: 0755, root, and the first moment a zip file can hold
 // (some programs refuse earlier ones): 1980-01-01T00:00:00Z.
 inline constexpr std::int64_t kImplicitMtime = 315'532'800;

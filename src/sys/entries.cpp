@@ -154,19 +154,26 @@ Result<std::vector<Xattr>> xattrs_fd(int fd, std::string_view prefix) {
   const ssize_t n = ::flistxattr(fd, names.data(), names.size());
   if (n < 0) return sys_error(errno, "flistxattr");
   names.resize(static_cast<std::size_t>(n));
+  std::string value(kMaxXattrBytes, '\0');
   for (std::size_t at = 0; at < names.size();) {
     const std::string name(names.c_str() + at);
     at += name.size() + 1;
     if (!std::string_view(name).starts_with(prefix)) continue;
-    std::string value(kMaxXattrBytes, '\0');
     const ssize_t size = ::fgetxattr(fd, name.c_str(), value.data(), value.size());
     if (size < 0) return sys_error(errno, "fgetxattr " + name);
-    value.resize(static_cast<std::size_t>(size));
-    found.push_back({name, std::move(value)});
+    found.push_back({name, value.substr(0, static_cast<std::size_t>(size))});
   }
   std::sort(found.begin(), found.end(),
             [](const Xattr& a, const Xattr& b) { return a.name < b.name; });
   return found;
+}
+
+Result<std::string> xattr_fd(int fd, const char* name) {
+  char value[64];
+  const ssize_t size = ::fgetxattr(fd, name, value, sizeof value);
+  if (size >= 0) return std::string(value, static_cast<std::size_t>(size));
+  if (errno == ENODATA || errno == EOPNOTSUPP || errno == ERANGE) return std::string();
+  return sys_error(errno, "fgetxattr " + std::string(name));
 }
 
 Result<> set_xattr_fd(int fd, const Xattr& attribute) {

@@ -55,6 +55,8 @@ struct Xattr {
 };
 // Those whose name starts with `prefix`, sorted by name. None where the file system has none.
 Result<std::vector<Xattr>> xattrs_fd(int fd, std::string_view prefix);
+// One whose value is short; "" when there is none of that name, or a longer one.
+Result<std::string> xattr_fd(int fd, const char* name);
 Result<> set_xattr_fd(int fd, const Xattr& attribute);
 
 Result<> sync_filesystem(int fd);         // everything written so far, of the whole file system
