@@ -89,6 +89,22 @@ int read_only(const char* path) {
       ::mount(nullptr, path, nullptr, MS_REMOUNT | MS_BIND | MS_RDONLY | kQuiet, nullptr));
 }
 
+// Is something else in the place of a file, or of a folder on its way: a file, a link that leads to
+// nothing or into what cannot be written? Then the platform's own is left out. Root inside, or an
+// image, has made it so; and a session that could not wake for it would have lost all its files.
+bool is_taken(int error) {
+  switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+    case EISDIR:
+    case ELOOP:
+    case EROFS:
+    case EACCES:
+    case EPERM: return true;
+    default: return false;
+  }
+}
+
 // Puts the time of a folder back when it goes. A freeze leaves out what the platform writes there;
 // it would keep the folder, for its time, although nobody has changed anything.
 class KeptTime {
@@ -124,7 +140,7 @@ int make_dir(const StepView& step) {
   const char* path = c_str(step.a);
   const auto owner = static_cast<uid_t>(step.m);
   if (::mkdir(path, static_cast<mode_t>(step.n)) != 0) {
-    if (errno != EEXIST) return errno;
+    if (errno != EEXIST) return is_taken(errno) ? 0 : errno;
     struct stat status = {};
     if (::lstat(path, &status) != 0) return errno;
     // A symlink in the image stays what it is; a folder of the right owner costs no copy-up.
@@ -148,10 +164,10 @@ int write_all(int fd, std::string_view text) {
 int write_file(const StepView& step) {
   const KeptTime kept(step.a);
   const char* path = c_str(step.a);
-  if (::unlink(path) != 0 && errno != ENOENT) return errno;
+  if (::unlink(path) != 0 && errno != ENOENT) return is_taken(errno) ? 0 : errno;
   const Fd file(::open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                        static_cast<mode_t>(step.n)));
-  if (!file.valid()) return errno;
+  if (!file.valid()) return is_taken(errno) ? 0 : errno;
   if (::fchmod(file.get(), static_cast<mode_t>(step.n)) != 0) return errno;
   return write_all(file.get(), step.b);
 }
@@ -187,7 +203,7 @@ int ensure_account(const char* path, std::uint64_t id, std::string_view line) {
   how.mode = 0644;
   how.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
   const Fd file(static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof how)));
-  if (!file.valid()) return errno == ELOOP ? 0 : errno;
+  if (!file.valid()) return is_taken(errno) ? 0 : errno;
   std::size_t size = 0;
   for (;;) {
     const ssize_t n = ::read(file.get(), text + size, sizeof text - size);
@@ -214,7 +230,8 @@ int ensure_user(const StepView& step) {
 
 int fill_file(const StepView& step) {
   const Fd file(::open(c_str(step.a), O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC));
-  return file.valid() ? write_all(file.get(), step.b) : errno;
+  if (!file.valid()) return is_taken(errno) ? 0 : errno;
+  return write_all(file.get(), step.b);
 }
 
 // Nothing that is started from here on can ever have more than `mask`.

@@ -50,7 +50,7 @@ int begin_ruleset(std::uint64_t rights, std::uint64_t scopes, int& ruleset) {
 
 int allow_beneath(const char* path, std::uint64_t rights, int ruleset) {
   const Fd folder(::open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!folder.valid()) return errno == ENOENT ? 0 : errno;
+  if (!folder.valid()) return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : errno;
   landlock_path_beneath_attr rule = {};
   rule.allowed_access = rights;
   rule.parent_fd = folder.get();

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <optional>
 
 #include "sandbox/init/become_init.h"
@@ -30,6 +31,23 @@ constexpr std::uint64_t kStopPatienceMs = 5'000;
 // cgroups.
 constexpr std::uint64_t kNamespaces = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC |
                                       CLONE_NEWUTS;
+
+// Of the staged root. What root inside has made of it before it slept is not in the way: what is
+// left at the end is collected from a folder.
+Result<sys::UniqueFd> output_folder(std::uint32_t uid_base) {
+  const std::string path = std::string(kStageRoot) + "/output";
+  const auto open = [&] {
+    return sys::open_at(sys::kCwd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  };
+  auto folder = open();
+  if (folder) return folder;
+  const int error = folder.error().sys;
+  if (error != ENOENT && error != ENOTDIR && error != ELOOP) return folder;
+  if (error != ENOENT) TRY(sys::remove_at(sys::kCwd, path));
+  TRY(sys::make_dir_at(sys::kCwd, path, 0755));
+  TRY(sys::own_at(sys::kCwd, path, uid_base, uid_base));
+  return open();
+}
 
 }  // namespace
 
@@ -119,8 +137,7 @@ Result<> Maker::make_all(const MakeOrder& order, int plan, Making& making) {
   // Taken away when tare-init is on its way: that waits for other processors.
   const Stage stage = TRY(Stage::build(parts));
   if (base.output_in_root) {
-    making.output = TRY(sys::open_at(sys::kCwd, std::string(kStageRoot) + "/output",
-                                     O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+    making.output = TRY(output_folder(order.uid_base).context("/output"));
   }
   TRY(clone_init(order, making));
   TRY(write_id_maps(making.init.pid, order.uid_base).context("user namespace"));

@@ -15,7 +15,9 @@
 namespace tare::sandbox {
 
 enum class Op : std::uint8_t {
-  // The sandbox itself, by tare-init with the rights of root in its own user namespace.
+  // The sandbox itself, by tare-init with the rights of root in its own user namespace. What is to
+  // be
+  // made or filled is left out where something else is in its place, or on the way to it.
   own_cgroups = 1,  // a cgroup namespace whose root is the sandbox's own cgroups
   hostname,         // a: the name
   loopback,         // brings lo up
@@ -40,7 +42,7 @@ enum class Op : std::uint8_t {
   identity,         // n: uid, m: gid
   capabilities,     // m: bit mask that the program may hold (0 for all but the build profile)
   confine,          // n: Landlock rights that are handled, m: scopes; begins a ruleset
-  confine_beneath,  // a: path, n: rights that stay; a path that is not there is passed over
+  confine_beneath,  // a: path, n: rights that stay; one that is no folder is passed over
   confined,         // the ruleset holds from here on
   filter,           // a: BPF program (struct sock_filter array)
   argument,         // a: appended to argv
