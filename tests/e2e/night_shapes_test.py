@@ -100,17 +100,17 @@ class Shapes(sessions.SessionsTest, layers.EnvironmentsTest):
                          "on\n1073741824 0\n")
         self.kill(session)
 
-    def test_a_file_with_more_attributes_than_a_disk_keeps_is_named(self):
+    def test_what_has_more_attributes_than_a_disk_keeps_is_named(self):
         session = self.new()
-        for name, values in ("large", "60_000] * 20"), ("many", "0] * 1000"):
-            self.sh(session, f"""python3 - <<'END'
+        for name, make, values in (("large", "touch", "60_000] * 20"),
+                                   ("many", "touch", "0] * 900"), ("folder", "mkdir", "0] * 900")):
+            self.sh(session, f"""{make} {name}; python3 - <<'END'
 import os
-open("{name}", "w").close()
 for number, value in enumerate([{values}):
     os.setxattr("{name}", "user." + str(number).rjust(200, "b"), b"x" * value)
 END""")
             self.refused(session, f'"home/agent/{name}"', "3840 bytes", "setfattr -x")
-            self.sh(session, f"rm {name}")
+            self.sh(session, f"rm -r {name}")
         self.hibernate(session)
         self.kill(session)
 
