@@ -31,9 +31,12 @@ Result<Json> plan_json(Services& services, const model::RunRequest& request) {
   return Json(JsonObject{{"plan", sandbox::render(spec, plans)}, {"steps", std::move(list)}});
 }
 
-// One run alone is shown with what its program has reported; in lists that would be too much.
+// One run alone is shown with what its program has reported; in lists that would be too much. A
+// session that is held with why.
 Result<Json> with_report(Services& services, const model::Run& run) {
   Json json = model::to_json(run);
+  if (auto held = services.runs.held(run.id); !held.empty())
+    json.as_object()["held"] = std::move(held);
   if (run.request.runner.empty()) return json;
   if (auto report = TRY(services.runs.report(run.id))) json.as_object()["report"] = *report;
   return json;

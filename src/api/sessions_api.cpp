@@ -28,6 +28,14 @@ Result<model::Run> session_of(Services& services, const std::string& id) {
   return run;
 }
 
+// With why it is held, if it is.
+Json session_json(Services& services, const model::Run& run) {
+  Json json = model::to_json(run);
+  if (auto held = services.runs.held(run.id); !held.empty())
+    json.as_object()["held"] = std::move(held);
+  return json;
+}
+
 Result<> refuse_for_sessions(const host::RunWish& wish) {
   if (!wish.argv.empty())
     return field_error("argv",
@@ -71,7 +79,7 @@ Result<> list_sessions(Services& services, Exchange& exchange) {
   filter.states = TRY(states_of(text_or_empty(query, "state")));
   const auto page = TRY(services.runs.list(filter));
   JsonArray sessions;
-  for (const model::Run& run : page.runs) sessions.push_back(model::to_json(run));
+  for (const model::Run& run : page.runs) sessions.push_back(session_json(services, run));
   JsonObject out{{"sessions", std::move(sessions)}};
   if (!page.next_cursor.empty()) out["next_cursor"] = page.next_cursor;
   return reply_json(exchange, 200, out);
@@ -79,7 +87,7 @@ Result<> list_sessions(Services& services, Exchange& exchange) {
 
 Result<> get_session(Services& services, Exchange& exchange) {
   const std::string id = TRY(run_id_of(exchange));
-  Json json = model::to_json(TRY(session_of(services, id)));
+  Json json = session_json(services, TRY(session_of(services, id)));
   if (const auto runner = TRY(services.runs.session_runner(id))) {
     json.as_object()["runner"] = runner->reference;
     json.as_object()["runner_digest"] = runner->digest;

@@ -64,6 +64,10 @@ std::string checkpoint_text(const Json& run, std::uint64_t now_ms) {
   return fmt::format("{}", fmt::join(words, ", "));
 }
 
+std::string state_text(const Json& run) {
+  return text_at(run, {"held"}).empty() ? printable(text_at(run, {"state"})) : "held";
+}
+
 }  // namespace
 
 Result<int> run_command(const SessionNewCommand& command, App& app, const fiber::Context& ctx) {
@@ -96,7 +100,7 @@ Result<int> run_command(const SessionListCommand& command, App& app, const fiber
   for (const Json& run : sessions) {
     std::vector<std::string> row = {printable(text_at(run, {"id"})),
                                     printable(text_at(run, {"request", "environment"}), 32),
-                                    printable(text_at(run, {"state"})),
+                                    state_text(run),
                                     age_text(number_at(run, {"created_ms"}), now_ms),
                                     printable(text_at(run, {"request", "user"})),
                                     printable(text_at(run, {"request", "profile"}))};

@@ -69,5 +69,17 @@ TEST(SessionList, of_one_that_sleeps_all_is_kept_and_no_older_checkpoint_is_name
   EXPECT_THAT(listed({asleep}).kept, ::testing::ElementsAre("durable"));
 }
 
+TEST(SessionList, one_that_is_held_is_not_called_running) {
+  Json held = model::to_json(a_session());
+  held.as_object()["held"] = "its files cannot be kept";
+  FakeTared fake(
+      {{.method = http::Method::get, .path = "/v1/sessions", .handler = [&](http::Exchange& ex) {
+          return reply_json(ex, 200, JsonObject{{"sessions", JsonArray{held}}});
+        }}});
+  EXPECT_EQ(status_of(fake, SessionListCommand{}), 0);
+  EXPECT_THAT(fake.out(), ::testing::AllOf(::testing::HasSubstr(" held "),
+                                           ::testing::Not(::testing::HasSubstr("running"))));
+}
+
 }  // namespace
 }  // namespace tare::cli

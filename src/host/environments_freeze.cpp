@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "host/environments.h"
+#include "host/held_session.h"
 #include "host/standing_upper.h"
 
 namespace tare::host {
@@ -35,6 +36,7 @@ std::vector<std::string> stands_on(const LiveRun& live) {
 
 Result<std::shared_ptr<LiveRun>> Environments::freezable(const std::string& session) {
   const auto live = runs_.live(session);
+  if (live && live->is_held()) return is_held_error(*live);
   if (!live || !(live->started || live->hibernates())) {
     const auto run = TRY(runs_.get(session));
     return Error{Errc::conflict,

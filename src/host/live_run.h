@@ -107,8 +107,13 @@ struct LiveRun {
   std::optional<model::SessionRunner> runner;
   bool getting_runner = false;  // somebody has begun to: one at a time
   bool swapping = false;        // ... and has come to where nothing else may be done in it
-  // Its sandbox is not to be trusted any more, and goes. It hibernates then, if it can.
+  // Its sandbox is not to be trusted any more, and goes. It hibernates then, when it can.
   bool discarded = false;
+  // Until it can: why what it has written could not be kept the last time, and since when it
+  // cannot. `held`: that is told to whoever wants something of it (held_session.h).
+  std::optional<Error> unkept;
+  fiber::Clock::time_point unkept_since = {};
+  bool held = false;
 
   // What was asked, or went wrong on our side.
   bool kill_wanted = false;
@@ -152,6 +157,10 @@ struct LiveRun {
   bool ended_durably() const { return model::is_terminal(run.state); }
   // Its sandbox is gone or about to go, and it will not have another one.
   bool is_over() const { return ended || lost || kill_wanted || ended_durably(); }
+  // Its sandbox stays as it was discarded, with all that it has written, and nothing runs in it.
+  bool is_held() const {
+    return held && !kill_wanted && !lost && !hibernates() && !ended_durably();
+  }
   // Since the last checkpoint. What is under way may have changed something at any moment, and is
   // answered, or says so, before its end is told.
   bool may_have_changed() const {

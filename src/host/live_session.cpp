@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "host/held_session.h"
+
 namespace tare::host {
 
 Result<std::shared_ptr<LiveRun>> live_session(RunService& runs, const std::string& id,
@@ -13,7 +15,9 @@ Result<std::shared_ptr<LiveRun>> live_session(RunService& runs, const std::strin
                  fmt::format("session {} has ended ({}): `tare session list` shows those that live",
                              id, model::to_string(ended.state))};
   }
-  TRY(live->changed.wait_until([&] { return !live->is_going() && !live->swapping; }, ctx));
+  const auto has_come = [&] { return !live->swapping && (!live->is_going() || live->is_held()); };
+  TRY(live->changed.wait_until(has_come, ctx));
+  if (live->is_held()) return is_held_error(*live);
   if (live->is_over())
     return Error{Errc::conflict,
                  fmt::format("session {} is ending: `tare session new` makes another", id)};

@@ -52,10 +52,13 @@ class RunDriver {
                        const fiber::Context& ctx) const;
   Result<> commit(LiveRun& live, const fiber::Context& ctx) const;
   using Recording = std::function<Result<runs::AppendedEvent>(runs::Store&)>;
+  using OnRefused = std::function<void(const Error& why)>;
   Result<runs::AppendedEvent> record_at_last(const LiveRun& live, std::string_view refused,
-                                             const Recording& operation,
-                                             const fiber::Context& ctx) const;
+                                             const Recording& operation, const fiber::Context& ctx,
+                                             const OnRefused& on_refused = nullptr) const;
   Result<model::Run> store_discarded(LiveRun& live, const fiber::Context& ctx) const;
+  Result<model::Run> store_unless_given_up(LiveRun& live, const fiber::Context& ctx) const;
+  void hold(LiveRun& live, const Error& why) const;
   Result<> keep_discarded(LiveRun& live, const fiber::Context& ctx) const;
   Result<> record_end(LiveRun& live, model::RunEvent event, const fiber::Context& ctx) const;
   // Something on our side went wrong: the run cannot succeed any more.

@@ -160,58 +160,17 @@ Result<> RunDriver::commit(LiveRun& live, const fiber::Context& ctx) const {
 // Again and again while the database cannot take it: the disk is full, say.
 Result<runs::AppendedEvent> RunDriver::record_at_last(const LiveRun& live, std::string_view refused,
                                                       const Recording& operation,
-                                                      const fiber::Context& ctx) const {
+                                                      const fiber::Context& ctx,
+                                                      const OnRefused& on_refused) const {
   for (;;) {
     auto appended = deps_.records.run(operation);
     if (appended) return appended;
     deps_.log.error(refused, appended.error(), {{"run", live.run.id}});
     if (appended.error().code == Errc::conflict || appended.error().code == Errc::not_found)
       return appended;
+    if (on_refused) on_refused(appended.error());
     TRY(fiber::sleep_for(kRecordRetry, ctx));
   }
-}
-
-Result<model::Run> RunDriver::store_discarded(LiveRun& live, const fiber::Context& ctx) const {
-  const auto publishing = TRY(deps_.layers.publish(ctx));  // until it is recorded
-  auto upper = TRY(StandingUpper::stop(live, deps_, ctx));
-  const std::string why = live.note.empty() ? "its sandbox ended while its runner was being changed"
-                                            : live.note;
-  auto event = event_at(model::RunEventType::hibernated, deps_.clock.wall_ms(),
-                        runs::one_line(why));
-  event.own = TRY(upper.own_layers(KeptFor::night, ctx));
-  const auto hibernates = [&](runs::Store& store) -> Result<runs::AppendedEvent> {
-    TRY(store.put_session_runner(kTenant, live.run.id, model::known_good(*live.runner)));
-    return store.append_event(kTenant, live.run.id, event);
-  };
-  return TRY(record_at_last(live, "a discarded session could not be recorded", hibernates, ctx))
-      .run;
-}
-
-// A session whose sandbox has gone while its runner was being exchanged: what it had changed is its
-// own, and it hibernates with the runner before. When that cannot be, it has ended. A store that
-// died, or has no room, is waited for.
-Result<> RunDriver::keep_discarded(LiveRun& live, const fiber::Context& ctx) const {
-  if (!live.ended || live.kill_wanted) return ok();
-  const auto patience = fiber::Clock::now() + kStoreGrace;
-  auto kept = store_discarded(live, ctx);
-  const auto may_pass = [](const Error& error) {
-    return error.code == Errc::unavailable || error.code == Errc::exhausted;
-  };
-  while (!kept && may_pass(kept.error()) && !is_stop(kept.error(), ctx) &&
-         fiber::Clock::now() < patience && !live.kill_wanted) {
-    TRY(fiber::sleep_for(kRecordRetry, ctx));
-    kept = store_discarded(live, ctx);
-  }
-  if (!kept && is_stop(kept.error(), ctx)) return std::move(kept).error();
-  if (!kept) {
-    deps_.log.error("a discarded session could not be kept", kept.error(), {{"run", live.run.id}});
-    live.add_note("its files could not be kept: " + kept.error().message);
-    return ok();
-  }
-  live.run = std::move(*kept);
-  live.checkpointing.whole_attempt = live.run.attempt;
-  live.runner = model::known_good(*live.runner);
-  return ok();
 }
 
 // A session whose sandbox has gone: it hibernates. `end`: of a sandbox that was lost, or could not
@@ -297,6 +256,10 @@ model::RunEvent RunDriver::ending(LiveRun& live) const {
                         : outcome_text(outcome, live.run.request, steps, failed_step);
   if (outcome.reason == EndReason::killed && !live.kill_why.empty())
     outcome.message = "the session was ended: " + live.kill_why;
+  if (live.unkept) {
+    outcome.message += outcome.message.empty() ? "" : "; ";
+    outcome.message += "what it had written could not be kept: " + live.unkept->message;
+  }
   if (event.usage.met_a_limit()) {
     outcome.message += outcome.message.empty() ? "" : "; ";
     outcome.message += limits_text(event.usage, live.run.request.limits);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "host/held_session.h"
 #include "host/run_events.h"
 #include "model/validate.h"
 
@@ -201,7 +202,8 @@ std::vector<std::shared_ptr<LiveRun>> RunService::sessions() const {
 // Its sandbox is gone. What was asked meanwhile is done now.
 void RunService::rest(const LivePtr& live) {
   live->driven = live->launched = live->reattached = live->output_limit_hit = false;
-  live->discarded = live->output_taken = live->admitted = false;
+  live->discarded = live->output_taken = live->admitted = live->held = false;
+  live->unkept.reset();
   live->started.reset();
   live->ended.reset();
   live->lost.reset();
@@ -249,7 +251,9 @@ Result<std::shared_ptr<LiveRun>> RunService::running(const std::string& id,
   const auto patient = ctx.with_timeout(kStartPatience);
   const auto live = this->live(id);
   if (!live) return has_ended(TRY(get(id)));  // or not_found
-  auto waited = live->changed.wait_until([&] { return !live->is_going(); }, patient);
+  const auto has_come = [&] { return !live->is_going() || (live->is_held() && !live->swapping); };
+  auto waited = live->changed.wait_until(has_come, patient);
+  if (waited && live->is_held()) return is_held_error(*live);
   if (waited && !live->is_over()) TRY(wake(live));
   // A sandbox that could not be made has ended, and what becomes of its session is not settled yet.
   const auto settled = [&] {
@@ -272,6 +276,11 @@ Result<std::shared_ptr<LiveRun>> RunService::running(const std::string& id,
 }
 
 // ---- what can be asked about a run
+
+std::string RunService::held(const std::string& id) const {
+  const auto live = this->live(id);
+  return live && live->is_held() ? held_text(*live) : std::string();
+}
 
 Result<model::Run> RunService::get(const std::string& id) {
   if (const auto live = this->live(id)) return live->run;

@@ -56,6 +56,8 @@ class RunService final : public LauncherEvents {
   Result<model::Run> get(const std::string& id);
   // The runner that a session has now; nullopt: that of its request, if any.
   Result<std::optional<model::SessionRunner>> session_runner(const std::string& id);
+  // Why it is held, and what helps; "" when it is not.
+  std::string held(const std::string& id) const;
   // What its program has reported so far; nullopt: nothing.
   Result<std::optional<Json>> report(const std::string& id);
   // .second: it had ended already. `why`: for people, when it was not asked for by one.

@@ -85,7 +85,8 @@ void RunService::launch_again(const LivePtr& live) {
 void RunService::on_launcher_gone(const std::string& why) {
   for (const auto& [id, live] : table_) {
     live->leaving = false;
-    if (!live->launched || live->lost || live->ended) continue;
+    // Of one that has ended what it was is with tared, but for the files of a discarded one.
+    if (!live->launched || live->lost || (live->ended && !live->discarded)) continue;
     live->lost = why;
     live->notify();
     if (!live->driven) start_driver(live);

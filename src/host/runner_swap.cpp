@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "host/held_session.h"
+
 namespace tare::host {
 
 namespace {
@@ -25,6 +27,12 @@ class Flag {
   LiveRun& live_;
   bool LiveRun::* flag_;
 };
+
+// What it had written by then is there: in that sandbox, which goes on, or kept.
+bool has_all_of(const LiveRun& live, std::uint32_t attempt) {
+  if (live.checkpointing.whole_attempt == attempt) return true;
+  return live.run.attempt == attempt && !live.hibernates() && !live.is_over();
+}
 
 }  // namespace
 
@@ -74,30 +82,34 @@ Result<> RunnerSwap::put_back(LiveRun& live) {
 }
 
 // What may have been begun is not left to itself. (What it knows to be half the launcher has ended
-// already.) `sandbox`: which of its sandboxes that was, by LiveRun::sleeps. One that ended by
-// itself may be kept already, and the session asleep.
+// already.) `sandbox`: which of its sandboxes that was, by its attempt. One that ended by itself
+// may be kept already, and the session asleep, or awake in another.
 Error RunnerSwap::discard(LiveRun& live, std::uint32_t sandbox, const Error& why) {
   const std::string& id = live.run.id;
   const std::string text = "its runner could not be changed: " + why.message;
   log_.error("a session's sandbox is discarded", why, {{"run", id}});
-  if (live.sleeps == sandbox) {
+  if (live.run.attempt == sandbox && !live.hibernates()) {
     live.add_note(text);
     live.discarded = true;
     live.notify();
     ports_.end_sandbox(id);
   }
-  (void)live.changed.wait_until([&] { return !live.is_going() || live.ended_durably(); },
-                                ctx_.with_timeout(kKeepPatience));
+  const auto settled = [&] { return !live.is_going() || live.ended_durably() || live.is_held(); };
+  (void)live.changed.wait_until(settled, ctx_.with_timeout(kKeepPatience));
   if (live.ended_durably()) return Error{Errc::conflict, fmt::format("{} has ended: {}", id, text)};
+  if (live.is_going() && live.unkept) live.held = true;  // long enough to be told
+  if (live.is_held()) return is_held_error(live);
   if (live.is_going())
     return Error{Errc::conflict,
                  fmt::format("{}: {}. Its sandbox was discarded; its files are still being kept "
                              "(`tare inspect` shows when it hibernates), and it goes on with {}",
                              id, text, model::known_good(runner_of(live)).reference)};
-  return Error{Errc::conflict,
-               fmt::format("{}: {}. Its sandbox was discarded; its files are kept, and it goes on "
-                           "in a fresh one with {} when something is done in it",
-                           id, text, runner_of(live).reference)};
+  const auto files = has_all_of(live, sandbox)
+                         ? "Its sandbox was discarded; its files are kept"
+                         : "Its sandbox was lost, with what was written since it was last kept";
+  return Error{Errc::conflict, fmt::format("{}: {}. {}, and it goes on in a fresh one with {} when "
+                                           "something is done in it",
+                                           id, text, files, runner_of(live).reference)};
 }
 
 Result<bool> RunnerSwap::exchange(LiveRun& live, const model::Runner& runner, std::uint32_t sandbox,
@@ -117,7 +129,7 @@ Result<> RunnerSwap::change(LiveRun& live, const model::Runner& runner, bool& di
         Errc::conflict,
         session +
             " has ended, or gone to sleep, meanwhile: see `tare session list`, and try again"};
-  const std::uint32_t sandbox = live.sleeps;
+  const std::uint32_t sandbox = live.run.attempt;
   const model::SessionRunner before = runner_of(live);
   const model::SessionRunner now{runner.reference(), runner.digest, false, before.reference,
                                  before.digest};
@@ -145,12 +157,16 @@ Result<model::Runner> RunnerSwap::swap(const std::string& session, const std::st
   TRY(live->changed.wait_until([&] { return live->keeping == 0; }, ctx_));
   for (int tries = 1;; ++tries) {
     bool discarded = false;
+    const std::uint32_t attempt = live->run.attempt;
     auto changed = change(*live, runner, discarded);
     if (changed) break;
-    // In a fresh sandbox, once more; also when the one it had ended before anything was done to it.
+    // In a fresh sandbox, once more; also when it just went to sleep. Not as what it once was.
     const bool gone = live->hibernates() || live->is_over() || live->is_going();
-    const bool not_kept_yet = discarded && live->is_going();
-    if (!gone || not_kept_yet || tries == kTries) return std::move(changed).error();
+    if (!gone || tries == kTries) return std::move(changed).error();
+    if (!discarded)
+      (void)live->changed.wait_until([&] { return !live->is_going(); },
+                                     ctx_.with_timeout(kKeepPatience));
+    if (live->is_going() || !has_all_of(*live, attempt)) return std::move(changed).error();
     TRY(ports_.running(session).context(changed.error().message));
   }
   log_.info("a session has another runner", {{"run", session}, {"runner", runner.reference()}});

@@ -18,9 +18,9 @@
 // changed is kept (RunDriver::keep_discarded), it hibernates, and is woken in a fresh sandbox with
 // the runner that it had before, and all of this is done once more there. What fails in kTries
 // sandboxes is given up: the next request wakes it with the runner of before. Meanwhile execs wait.
-// When it cannot be kept yet (the disk is full, say), that is told after kKeepPatience, and goes
-// on. A tared that dies between 3 and 6 leaves a record that is not confirmed: the next one
-// discards the sandbox.
+// When it cannot be kept, that is told, and it is held until it can; nothing is done with an older
+// state of it. A tared that dies between 3 and 6 leaves a record that is not confirmed: the next
+// one discards the sandbox.
 //
 // The steps themselves are SwapPorts: runner_steps.h has the real ones.
 //
@@ -64,7 +64,7 @@ struct SwapPorts {
 class RunnerSwap {
  public:
   static constexpr int kTries = 2;
-  // For what a discarded sandbox has written to be on the disk.
+  // For what a discarded sandbox has written to be on the disk, or held.
   static constexpr std::chrono::seconds kKeepPatience{15};
 
   // `ctx`: of the service. A client that goes away in the middle stops nothing.

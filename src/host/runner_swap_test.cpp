@@ -89,7 +89,10 @@ class RunnerSwapTest : public testing::Test, protected LogSink {
             .end_sandbox =
                 [this](const std::string&) {
                   steps_.push_back("end");
-                  if (keeps_) sleeps();
+                  if (keeps_) return sleeps();
+                  live_->ended.emplace();
+                  live_->unkept = Error{Errc::conflict, "the secret \"key\" is in \"env\""};
+                  live_->held = true;
                 }};
   }
   void in_fiber(const std::function<void(RunnerSwap&, const fiber::Context&)>& body) {
@@ -195,6 +198,28 @@ TEST_F(RunnerSwapTest, what_fails_in_every_sandbox_is_refused_and_it_has_the_run
   EXPECT_EQ(std::ranges::count(steps_, "end"), RunnerSwap::kTries);
   EXPECT_TRUE(live_->hibernates());
   EXPECT_TRUE(is_good(live_->runner, "echo@1"));
+}
+
+TEST_F(RunnerSwapTest, one_whose_files_cannot_be_kept_is_held_and_not_woken_as_what_it_once_was) {
+  keeps_ = false;
+  fail_ = {{"confirm", 1}};
+  live_->run.attempt = 2;
+  in_fiber([&](RunnerSwap& swap, const fiber::Context&) {
+    EXPECT_THAT(refusal(swap), testing::AllOf(HasSubstr("run_1 is held"), HasSubstr("\"key\""),
+                                              HasSubstr("confirm was refused")));
+  });
+  EXPECT_EQ(std::ranges::count(steps_, "end"), 1);
+  EXPECT_THAT(steps_, testing::Not(testing::Contains("wake")));
+  EXPECT_TRUE(live_->is_held());
+}
+
+TEST_F(RunnerSwapTest, one_that_lost_what_it_had_written_is_not_given_another_runner) {
+  fail_ = {{"confirm", 1}};
+  live_->run.attempt = 2;  // which was not kept: it sleeps as what it was before that
+  in_fiber([&](RunnerSwap& swap, const fiber::Context&) {
+    EXPECT_THAT(refusal(swap), HasSubstr("lost, with what was written since it was last kept"));
+  });
+  EXPECT_THAT(steps_, testing::Not(testing::Contains("wake")));
 }
 
 TEST_F(RunnerSwapTest, two_at_once_are_one_and_the_other_is_told) {
