@@ -1,5 +1,6 @@
 #include "host/held_session.h"
 
+#include <chrono>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -8,6 +9,8 @@ namespace tare::host {
 
 namespace {
 
+// No less than between two tries (run_driver_keep.cpp).
+constexpr std::chrono::seconds kOneTry{5};
 // As snapshot::has_secret() has it.
 constexpr std::string_view kSecret = "the secret \"";
 
@@ -32,6 +35,13 @@ std::string held_text(const LiveRun& live) {
 
 Error is_held_error(const LiveRun& live) {
   return Error{Errc::conflict, fmt::format("session {} is held: {}", live.run.id, held_text(live))};
+}
+
+Result<> until_not_held(LiveRun& live, const fiber::Context& ctx) {
+  auto is_free = live.changed.wait_until([&] { return !live.is_held(); },
+                                         ctx.with_timeout(kOneTry));
+  if (is_free || is_free.error().code != Errc::timeout) return is_free;
+  return is_held_error(live);
 }
 
 }  // namespace tare::host

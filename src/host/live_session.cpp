@@ -17,7 +17,8 @@ Result<std::shared_ptr<LiveRun>> live_session(RunService& runs, const std::strin
   }
   const auto has_come = [&] { return !live->swapping && (!live->is_going() || live->is_held()); };
   TRY(live->changed.wait_until(has_come, ctx));
-  if (live->is_held()) return is_held_error(*live);
+  TRY(until_not_held(*live, ctx));
+  TRY(live->changed.wait_until([&] { return !live->is_going() && !live->swapping; }, ctx));
   if (live->is_over())
     return Error{Errc::conflict,
                  fmt::format("session {} is ending: `tare session new` makes another", id)};

@@ -253,7 +253,8 @@ Result<std::shared_ptr<LiveRun>> RunService::running(const std::string& id,
   if (!live) return has_ended(TRY(get(id)));  // or not_found
   const auto has_come = [&] { return !live->is_going() || (live->is_held() && !live->swapping); };
   auto waited = live->changed.wait_until(has_come, patient);
-  if (waited && live->is_held()) return is_held_error(*live);
+  if (waited) TRY(until_not_held(*live, patient));
+  if (waited) waited = live->changed.wait_until([&] { return !live->is_going(); }, patient);
   if (waited && !live->is_over()) TRY(wake(live));
   // A sandbox that could not be made has ended, and what becomes of its session is not settled yet.
   const auto settled = [&] {
