@@ -17,7 +17,8 @@ class Down(harness.TareTest):
         return self.home.inspect(run)["state"]
 
     def test_sessions_are_there_again_and_runs_are_not(self):
-        asleep, awake, stubborn = self.new(), self.new(), self.new("--idle", "1h", "--on-idle", "kill")
+        asleep, awake = self.new(), self.new()
+        stubborn = self.new("--idle", "1h", "--on-idle", "kill")
         durable = self.new("--idle", "1h", "--on-idle", "kill", "--durable")
         for session in (asleep, awake, durable):
             self.inside(session, "sh", "-c", f"echo of {session} >file")
