@@ -83,7 +83,8 @@ std::array<std::set<std::uint64_t>, 6> values_of(const SyscallRule& rule) {
 }
 
 // Every pair of values of every two arguments that are looked at, the rest of the arguments being
-// 0 or all ones; and every value of each, the others being as a case wants them.
+// 0 or all ones; and every value of each, the others being as a case wants them, or, of those that
+// it does not look at, again 0 or all ones.
 std::vector<Arguments> arguments_of(const SyscallRule& rule) {
   const auto values = values_of(rule);
   std::vector<Arguments> all;
@@ -104,13 +105,17 @@ std::vector<Arguments> arguments_of(const SyscallRule& rule) {
     }
   }
   for (const Case& one : rule.cases) {
-    Arguments wanted = {};
-    for (const ArgumentTest& test : one.tests) wanted[test.index] |= test.value;
-    for (std::size_t i = 0; i < 6; ++i) {
-      for (const std::uint64_t value : values[i]) {
-        Arguments arguments = wanted;
-        arguments[i] = value;
-        all.push_back(arguments);
+    for (const std::uint64_t rest : {std::uint64_t{0}, ~std::uint64_t{0}}) {
+      Arguments wanted;
+      wanted.fill(rest);
+      for (const ArgumentTest& test : one.tests) wanted[test.index] = 0;
+      for (const ArgumentTest& test : one.tests) wanted[test.index] |= test.value;
+      for (std::size_t i = 0; i < 6; ++i) {
+        for (const std::uint64_t value : values[i]) {
+          Arguments arguments = wanted;
+          arguments[i] = value;
+          all.push_back(arguments);
+        }
       }
     }
   }

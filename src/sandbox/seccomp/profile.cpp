@@ -92,15 +92,16 @@ SyscallRule ioctl_rule() {
 
 // At a limit of exactly 1 on core files the kernel starts no handler for a crash; at 0 it does: the
 // host's, as its root, outside of every limit (core_pattern with `|`). Whoever has 1 may lower it.
-// Who does means to leave no core file, and none is left: so it is told that it is done. But not
-// where the old limit is asked for as well, which nobody would fill in.
+// Who does means to leave no core file, and none is left: so it is told that it is done. But not of
+// another process, nor where the old limit is asked for as well, which nobody would fill in.
 void core_limit_rules(std::vector<SyscallRule>& rules) {
   constexpr std::uint64_t kPointer = ~std::uint64_t{0};
   rules.push_back(all_but(SYS_setrlimit, "setrlimit", {ignore_if({{0, kLow32, RLIMIT_CORE}})}));
   const ArgumentTest core{1, kLow32, RLIMIT_CORE};
-  rules.push_back(all_but(SYS_prlimit64, "prlimit64",
-                          {allow_if({core, {2, kPointer, 0}}), ignore_if({core, {3, kPointer, 0}}),
-                           refuse_if({core})}));
+  rules.push_back(
+      all_but(SYS_prlimit64, "prlimit64",
+              {allow_if({core, {2, kPointer, 0}}),
+               ignore_if({core, {0, kLow32, 0}, {3, kPointer, 0}}), refuse_if({core})}));
 }
 
 void argument_rules(std::vector<SyscallRule>& rules) {

@@ -210,6 +210,8 @@ TEST(Filter, the_limit_on_core_files_stays_and_whoever_changes_it_is_told_that_i
       for (const std::uint64_t pointer : {std::uint64_t{0x1000}, std::uint64_t{1} << 40}) {
         EXPECT_EQ(verdict(SYS_prlimit64, {0, which, 0, pointer}, profile), kAllow);
         EXPECT_EQ(verdict(SYS_prlimit64, {0, which, pointer, 0}, profile), kDone);
+        EXPECT_EQ(verdict(SYS_prlimit64, {1, which, 0, pointer}, profile), kAllow);
+        EXPECT_EQ(verdict(SYS_prlimit64, {1, which, pointer, 0}, profile), kRefused);
         EXPECT_EQ(verdict(SYS_prlimit64, {0, which, pointer, pointer}, profile), kRefused);
       }
     }
