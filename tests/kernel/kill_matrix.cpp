@@ -39,6 +39,7 @@ std::string described(const model::Outcome& outcome) {
 
 namespace {
 
+constexpr int kMostCounted = 8;
 constexpr int kLeastCalls = 3;  // that whoever is held makes
 constexpr std::size_t kLeastTried = 2;
 constexpr int kRunEvery = 8;  // a whole run is tried after every so many deeds
@@ -156,6 +157,17 @@ void KillMatrix::settle() {
 }
 
 // --- Which calls are tried
+
+int KillMatrix::shortest_of(const std::function<int()>& calls) {
+  int shortest = INT_MAX;
+  for (int counted = 0, seen = 0; counted < kMostCounted && seen < 2; ++counted) {
+    const int all = calls();
+    if (all < shortest) seen = 0;
+    if (all <= shortest) ++seen;
+    shortest = std::min(shortest, all);
+  }
+  return shortest;
+}
 
 std::vector<int> KillMatrix::tried_of(const std::string& what, int tries, int count) {
   tries = every_call() ? count : tries_or(tries);
@@ -298,7 +310,7 @@ void KillMatrix::go_on() {
 
 void KillMatrix::hold(const Sweep& sweep, const Act& act) {
   std::optional<Stepper> stepper;
-  const auto calls = [&] {
+  const int count = shortest_of([&] {
     Live counted = begin(sweep, stepper);
     const int all = stepper->count(over(sweep));
     stepper.reset();
@@ -307,10 +319,7 @@ void KillMatrix::hold(const Sweep& sweep, const Act& act) {
     if (sweep.phase != Phase::release) (void)finish(std::move(counted));
     settle();
     return all;
-  };
-  // Twice: whoever is held may have something else to do beside it, one time.
-  const int once = calls();
-  const int count = std::min(once, calls());
+  });
   int held = 0;
   const std::vector<int> tried = tried_of(sweep.what, sweep.tries, count);
   for (const int number : tried) {

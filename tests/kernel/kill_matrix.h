@@ -92,6 +92,9 @@ class KillMatrix : public ::testing::Test {
   void settle();
 
   // --- Which calls are tried ---
+  // Whoever is held may have more to do one time: another thing beside it, or what it has killed
+  // takes its time to die. So the shortest of several; it has been seen twice.
+  static int shortest_of(const std::function<int()>& calls);
   // In the full matrix all of so many, else `tries`, spread over them.
   static std::vector<int> tried_of(const std::string& what, int tries, int count);
   // It has held somebody at least at every second call that was tried.

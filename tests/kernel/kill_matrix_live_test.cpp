@@ -126,16 +126,20 @@ Fate LiveKillMatrix::meet(Stepped who, Deed deed, Stops stop) {
 
 // Without a deed first: so long is it.
 void LiveKillMatrix::sweep(Stepped who) {
-  begin(who, false);
-  const int count = stepper_->count(over(who));
-  const bool exec = work_->number() != 0;
-  stepper_.reset();
-  work_->judge({});
   const auto end = [this] {
     if (!work_->session().is_over()) (void)work_->session().kill();
   };
-  end();
-  go_on();
+  bool exec = false;
+  const int count = shortest_of([&] {
+    begin(who, false);
+    const int all = stepper_->count(over(who));
+    exec = work_->number() != 0;
+    stepper_.reset();
+    work_->judge({});
+    end();
+    go_on();
+    return all;
+  });
   const std::string what = std::string(GetParam().name) + ", calls of " + name_of(who);
   int held = 0, tried = 0;
   for (const int number : tried_of(what, kTriesLive, count)) {
