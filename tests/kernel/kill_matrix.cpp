@@ -45,6 +45,8 @@ constexpr std::size_t kLeastTried = 2;
 constexpr int kRunEvery = 8;  // a whole run is tried after every so many deeds
 // The kernel takes network namespaces down one after another, slowly: seen to take 20 s.
 constexpr int kNetPatienceMs = 40'000;
+constexpr int kNetRoundMs = 200;
+constexpr int kLooksForEach = 200;  // that is left, to have those before it freed
 
 bool another_launcher(pid_t ours) {
   for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
@@ -78,11 +80,12 @@ void KillMatrix::SetUp() {
 // without a new one is enough, and as long as some go, the kernel is at work.
 void KillMatrix::TearDown() {
   settle();
-  if (!net_namespaces_ || !every_call()) return;  // too slow for each day
+  if (!net_namespaces_) return;
   for (int left = 0, least = INT_MAX; left < least;) {
     least = std::min(least, empty_net_namespaces().value_or(0));
-    const bool fewer = eventually(kNetPatienceMs, [&] {
+    const bool fewer = eventually(kNetPatienceMs, [&, looks = 0]() mutable {
       if (another_launcher(launcher_.pid())) return true;
+      if (++looks % kLooksForEach == 0) leave_a_net_namespace();
       left = empty_net_namespaces().value_or(0);
       return left <= *net_namespaces_ || left < least;
     });
@@ -93,6 +96,19 @@ void KillMatrix::TearDown() {
 }
 
 // --- What is there
+
+std::optional<int> KillMatrix::net_namespaces_before() {
+  if (!every_call()) return std::nullopt;
+  leave_a_net_namespace();  // as at the end: that one counts, and those before it are freed
+  std::optional<int> now = empty_net_namespaces();
+  for (bool fewer = true; fewer;) {
+    fewer = eventually(kNetRoundMs, [&now, before = now] {
+      now = empty_net_namespaces();
+      return now < before;
+    });
+  }
+  return now;
+}
 
 std::uint64_t KillMatrix::files_in_use() const {
   struct statvfs status = {};
