@@ -22,8 +22,8 @@ Result<model::Run> session_of(Services& services, const std::string& id) {
     return Error{
         Errc::not_found,
         fmt::format(
-            "{} is a run, not a session: `tare session list` shows sessions (/v1/runs is for "
-            "runs)",
+            "{} is a run, not a session: `tare session list` shows sessions, `tare ps` runs; "
+            "`tare kill` ends a run",
             id)};
   return run;
 }

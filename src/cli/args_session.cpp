@@ -130,7 +130,8 @@ Result<Command> make_move(const Raw& raw) {
   return Command(std::move(command));
 }
 
-constexpr const char* kSession = "A session's or an active run's id, or the start or end of one";
+constexpr const char* kSession = "A session's id, or the start or end of one";
+constexpr const char* kLive = "A session's or an active run's id, or the start or end of one";
 constexpr const char* kRemote = "SESSION:PATH, below /home/agent unless it begins with a slash";
 
 void add_exec(CLI::App& session, Raw& raw, const Subgrammar& grammar) {
@@ -141,7 +142,7 @@ void add_exec(CLI::App& session, Raw& raw, const Subgrammar& grammar) {
                            "  tare session exec -i 7xk2 -- tar x < files.tar\n"
                            "What it leaves running in the background lives until the session ends.",
                            make_exec);
-  exec->add_option("SESSION", raw.id, kSession)->required();
+  exec->add_option("SESSION", raw.id, kLive)->required();
   exec->add_flag("-i,--stdin", raw.with_stdin, "Pass our stdin on to the program");
   exec->add_flag("-t,--terminal", raw.terminal, "Give it a terminal; ours is passed through");
   exec->add_flag("-d,--detach", raw.detach, "Print the exec's number and return; it goes on");
@@ -153,12 +154,12 @@ void add_exec(CLI::App& session, Raw& raw, const Subgrammar& grammar) {
   grammar.add_json(exec);
   auto* shell = grammar.add(session, "shell", "A shell in a session, in our terminal",
                             "tare session shell 7xk2", make_shell);
-  shell->add_option("SESSION", raw.id, kSession)->required();
+  shell->add_option("SESSION", raw.id, kLive)->required();
   shell->add_option("--cwd", raw.cwd, "Where it starts (/home/agent)")->type_name("DIR");
   auto* attach = grammar.add(session, "attach",
                              "Follow an exec from its first output on; exit with its status",
                              "tare session attach 7xk2 3", make_attach);
-  attach->add_option("SESSION", raw.id, kSession)->required();
+  attach->add_option("SESSION", raw.id, kLive)->required();
   attach->add_option("EXEC", raw.number, "Its number")->required();
   attach->add_flag("-i,--stdin", raw.with_stdin,
                    "Pass our stdin on; its end leaves the exec's open");
@@ -166,7 +167,7 @@ void add_exec(CLI::App& session, Raw& raw, const Subgrammar& grammar) {
                             "tare session execs 7xk2", [](const Raw& from) -> Result<Command> {
                               return Command(ExecListCommand{from.id, from.json});
                             });
-  execs->add_option("SESSION", raw.id, kSession)->required();
+  execs->add_option("SESSION", raw.id, kLive)->required();
   grammar.add_json(execs);
 }
 
