@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-// With args_env.cpp, args_runner.cpp and args_session.cpp the only unit that sees CLI11: it takes
-// seconds to compile.
+// With the other args_*.cpp (but args_raw.cpp) the only unit that sees CLI11: it takes seconds to
+// compile.
 #include <fmt/core.h>
 #include <CLI/CLI.hpp>
 
@@ -11,6 +11,7 @@
 #include "cli/args_canary.h"
 #include "cli/args_env.h"
 #include "cli/args_raw.h"
+#include "cli/args_refusal.h"
 #include "cli/args_runner.h"
 #include "cli/args_secret.h"
 #include "cli/args_session.h"
@@ -145,7 +146,8 @@ void Grammar::add_daemon_commands() {
                "Return when they are ready; else stay, and end them on Ctrl-C");
   up->add_option("--port", raw_.port,
                  "TCP port on 127.0.0.1, 0 for any free one (7419 for the default home, else 0)")
-      ->type_name("N");
+      ->type_name("N")
+      ->check(CLI::Range(0, 65'535));
   up->add_option("--pool", raw_.pool,
                  "Keep at most N empty sandboxes ready, of all kinds (32); 0: none")
       ->type_name("N")
@@ -355,7 +357,7 @@ Result<Command> Grammar::parse(std::vector<std::string> arguments, bool has_comm
   } catch (const CLI::CallForHelp&) {
     return Command(HelpCommand{app_.help()});
   } catch (const CLI::ParseError& error) {
-    return Error{Errc::invalid, error.what()};
+    return Error{Errc::invalid, refusal_text(app_, error, raw_)};
   }
   for (const Entry& entry : entries_) {
     if (!entry.app->parsed()) continue;

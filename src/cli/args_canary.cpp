@@ -4,8 +4,9 @@ namespace tare::cli {
 
 void add_canary_commands(CLI::App& app, Raw& raw, const Subgrammar& grammar) {
   CLI::App& canary = *grammar.add(
-      app, "canary", "Secrets that may be in no environment: `env freeze` refuses what has one",
-      "tare canary add deploy-key --from-file key", nullptr);
+      app, "canary",
+      "Secrets that may be in no environment, agent or runner: what has one is refused",
+      "tare canary add deploy-key --file key", nullptr);
   canary.require_subcommand(1);
   auto* add = grammar.add(
       canary, "add", "Register one, from stdin or a file; 16 to 4096 bytes",
@@ -15,7 +16,7 @@ void add_canary_commands(CLI::App& app, Raw& raw, const Subgrammar& grammar) {
         return Command(CanaryAddCommand{r.name, r.from, r.json});
       });
   add->add_option("NAME", raw.name, "What a refusal calls it")->required();
-  add->add_option("--from-file", raw.from, "Read the value from FILE, not stdin")
+  add->add_option("--file,--from-file", raw.from, "Read the value from FILE, not stdin")
       ->type_name("FILE");
   grammar.add_json(add);
   grammar.add_json(grammar.add(

@@ -21,6 +21,30 @@ Result<> take(std::optional<T>& out, std::string_view option,
   return ok();
 }
 
+// As it is typed: tared would name the field of the API, and bytes.
+template <class T, class Text>
+Result<> within(const std::optional<T>& value, std::string_view option, T least, T most,
+                Text text) {
+  if (!value || (*value >= least && *value <= most)) return ok();
+  return Error{Errc::invalid,
+               fmt::format("{}: at least {}, at most {}", option, text(least), text(most))};
+}
+
+Result<> check_limits(const LimitOptions& limits) {
+  using Bounds = model::LimitBounds;
+  const auto plain = [](std::uint64_t number) { return number; };
+  const auto cpus = [](std::uint32_t millis) { return fmt::format("{}", millis / 1000.0); };
+  TRY(within(limits.memory_bytes, "--mem", Bounds::kMemoryMin, Bounds::kMemoryMax, format_size));
+  TRY(within(limits.disk_bytes, "--disk", Bounds::kDiskMin, Bounds::kDiskMax, format_size));
+  TRY(within(limits.output_bytes, "--output-limit", std::uint64_t{0}, Bounds::kOutputMax,
+             format_size));
+  TRY(within(limits.cpu_millis, "--cpus", Bounds::kCpuMin, Bounds::kCpuMax, cpus));
+  TRY(within(limits.disk_inodes, "--inodes", Bounds::kInodesMin, Bounds::kInodesMax, plain));
+  TRY(within(limits.pids, "--pids", Bounds::kPidsMin, Bounds::kPidsMax, plain));
+  return within(limits.open_files, "--open-files", Bounds::kOpenFilesMin, Bounds::kOpenFilesMax,
+                plain);
+}
+
 // "FILE" or "NAME=FILE". A path with a slash before the first = is a FILE, so any file can be
 // named.
 Result<InputOption> input_of(const std::string& text) {
@@ -103,6 +127,7 @@ Result<LimitOptions> limits_of(const Raw& raw) {
   limits.disk_inodes = raw.inodes;
   limits.pids = raw.pids;
   limits.open_files = raw.open_files;
+  TRY(check_limits(limits));
   return limits;
 }
 

@@ -11,7 +11,7 @@ Result<Command> make_secret(const Raw& raw) {
 
 void add_value_options(CLI::App* command, Raw& raw, const Subgrammar& grammar) {
   command->add_option("NAME", raw.name, "1 to 63 characters of a-z 0-9 . _ -")->required();
-  command->add_option("--file", raw.from, "Read the value from FILE, not from stdin")
+  command->add_option("--file,--from-file", raw.from, "Read the value from FILE, not from stdin")
       ->type_name("FILE");
   grammar.add_json(command);
 }

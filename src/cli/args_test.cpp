@@ -103,14 +103,14 @@ TEST(Args, a_run_of_an_agent_takes_inputs_and_a_version) {
 TEST(Args, every_limit_has_its_unit) {
   const auto limits = command_of<RunCommand>(
                           {"run",      "--env",        "host",      "--mem=1G", "--cpus",
-                           "0.5",      "--pids",       "64",        "--disk",   "512K",
+                           "0.5",      "--pids",       "64",        "--disk",   "2M",
                            "--inodes", "100",          "--timeout", "1m30s",    "--output-limit",
                            "10M",      "--open-files", "99",        "--",       "true"})
                           .limits;
   EXPECT_EQ(limits.memory_bytes, 1u << 30);
   EXPECT_EQ(limits.cpu_millis, 500u);
   EXPECT_EQ(limits.pids, 64u);
-  EXPECT_EQ(limits.disk_bytes, 512u << 10);
+  EXPECT_EQ(limits.disk_bytes, 2u << 20);
   EXPECT_EQ(limits.disk_inodes, 100u);
   EXPECT_EQ(limits.time_ms, 90'000u);
   EXPECT_EQ(limits.output_bytes, 10u << 20);
@@ -189,6 +189,13 @@ TEST(Args, the_other_commands) {
   command_of<VersionCommand>({"version"});
 }
 
+TEST(Args, a_value_is_read_from_a_file_by_either_spelling) {
+  for (const char* option : {"--file", "--from-file"}) {
+    EXPECT_EQ(command_of<SecretSetCommand>({"secret", "set", "s", option, "f"}).file, "f");
+    EXPECT_EQ(command_of<CanaryAddCommand>({"canary", "add", "c", option, "f"}).file, "f");
+  }
+}
+
 TEST(Args, the_name_of_a_command_may_be_the_name_of_an_agent) {
   EXPECT_EQ(command_of<RunCommand>({"run", "ps"}).agent, "ps");
   EXPECT_EQ(command_of<AgentShowCommand>({"agent", "show", "run"}).name, "run");
@@ -242,9 +249,18 @@ TEST(Args, each_command_shows_an_example_in_its_help) {
   }
 }
 
+void expect_refused(std::span<const std::pair<Words, std::string_view>> table) {
+  for (const auto& [words, message] : table) {
+    const auto invocation = parse(words);
+    const auto line = fmt::format("{}", fmt::join(words, " "));
+    ASSERT_FALSE(invocation.ok()) << line;
+    EXPECT_EQ(invocation.error().code, Errc::invalid) << line;
+    EXPECT_THAT(invocation.error().message, testing::HasSubstr(std::string(message))) << line;
+  }
+}
+
 TEST(Args, a_wrong_command_line_is_refused_with_the_fix) {
   const std::pair<Words, std::string_view> table[] = {
-      {{"nonsense"}, "nonsense"},
       {{"run"}, "AGENT, or --env"},
       {{"run", "--env", "host"}, "needs a command after `--`"},
       {{"run", "--env", "host", "true"},
@@ -275,14 +291,13 @@ TEST(Args, a_wrong_command_line_is_refused_with_the_fix) {
       {{"run", "a", "--out", "d", "--detach"}, "tare artifacts"},
       {{"run", "a", "--dry-run", "--detach"}, "--dry-run"},
       {{"run", "a", "--frobnicate"}, "frobnicate"},
-      {{"run", "a", "b"}, "b"},
       {{"ps", "--", "x"}, "`tare run`"},
       {{"ps", "-n", "0"}, "--limit"},
-      {{"up", "--port", "70000"}, "--port"},
+      {{"up", "--port", "70000"}, "0 to 65535"},
       {{"up", "--pool", "2001"}, "--pool"},
       {{"logs"}, "ID"},
       {{"kill"}, "ID"},
-      {{"env"}, ""},
+      {{"env"}, "`tare help env`"},
       {{"env", "build"}, "SOURCE"},
       {{"env", "build", "debian:bookworm", "--mem", "1G"}, "limits are for --from ENV"},
       {{"env", "build", "--from", "b", "--name", "n", "--user", "root", "--", "id"}, "--user"},
@@ -291,13 +306,31 @@ TEST(Args, a_wrong_command_line_is_refused_with_the_fix) {
       {{"agent", "apply"}, "DIR"},
       {{"help", "nonsense"}, "nonsense"},
   };
-  for (const auto& [words, message] : table) {
-    const auto invocation = parse(words);
-    const auto line = fmt::format("{}", fmt::join(words, " "));
-    ASSERT_FALSE(invocation.ok()) << line;
-    EXPECT_EQ(invocation.error().code, Errc::invalid) << line;
-    EXPECT_THAT(invocation.error().message, testing::HasSubstr(std::string(message))) << line;
-  }
+  expect_refused(table);
+}
+
+TEST(Args, a_word_or_a_limit_that_cannot_be_is_refused_with_what_to_write) {
+  const std::pair<Words, std::string_view> table[] = {
+      {{"nonsense"}, "there is no command \"nonsense\""},
+      {{"session", "nonsense"}, "there is no command \"session nonsense\""},
+      {{"session"}, "`tare help session`"},
+      {{"session", "exec", "s", "ls", "f"}, "tare session exec s -- ls ..."},
+      {{"session", "ls", "s", "/"}, "ls s:/"},
+      {{"session", "rm", "s", "f"}, "rm s:f"},
+      {{"session", "mv", "s", "a", "b"}, "mv s:a b"},
+      {{"session", "--bogus"}, "there is no option \"--bogus\""},
+      {{"session", "ls", "s:/", "b"}, "b"},
+      {{"run", "--env", "host", "ls", "-l"}, "tare run --env host -- ls ..."},
+      {{"run", "a", "--mem", "3"}, "--mem: at least 8M, at most 1T"},
+      {{"run", "a", "--disk", "9T"}, "--disk: at least 1M, at most 4T"},
+      {{"run", "a", "--cpus", "0"}, "--cpus: at least 0.01, at most 1024"},
+      {{"run", "a", "--pids", "0"}, "--pids: at least 1, at most 32768"},
+      {{"run", "a", "--inodes", "3"}, "--inodes: at least 64"},
+      {{"run", "a", "--open-files", "3"}, "--open-files: at least 16"},
+      {{"run", "a", "b"}, "put `--` before"},
+      {{"run", "--env", "e", "ls", "f"}, "put `--` before"},
+  };
+  expect_refused(table);
 }
 
 TEST(Args, the_home_is_that_of_the_option_then_the_environment_then_the_default) {

@@ -21,8 +21,9 @@ Result<int> for_each_name(const std::vector<std::string>& names, bool json, App&
     }
     const Error& error = done.error();
     if (no_daemon(error)) return error;
-    const bool named = error.message.find(name) != std::string::npos;
-    app.note(named ? error.message : fmt::format("{}: {}", name, error.message), ctx);
+    const std::string text = error_text(error);
+    const bool named = text.find(name) != std::string::npos;
+    app.note(named ? text : fmt::format("{}: {}", name, text), ctx);
     failed.push_back(
         JsonObject{{"name", name}, {"code", to_string(error.code)}, {"message", error.message}});
     if (status == kExitOk) status = exit_status_of(error.code);

@@ -15,6 +15,7 @@
 #include "cli/args.h"
 #include "cli/commands.h"
 #include "cli/exit_status.h"
+#include "cli/render.h"
 #include "fiber/loop.h"
 #include "sys/files.h"
 
@@ -29,9 +30,7 @@ std::string variable(const char* name) {
 // The one line that says what went wrong, and the status that goes with it.
 int report(App& app, const Error& error, const fiber::Context& ctx) {
   if (error.sys == EPIPE) return kExitBrokenPipe;
-  const std::string& message = error.message;
-  const bool named = error.field.empty() || message.find(error.field) != std::string::npos;
-  app.note(named ? message : fmt::format("{}: {}", error.field, message), ctx);
+  app.note(error_text(error), ctx);
   return exit_status_of(error.code);
 }
 

@@ -120,4 +120,26 @@ std::string command_text(const JsonArray& argv, std::size_t most) {
   return printable(out, most);
 }
 
+std::string error_text(const Error& error) {
+  static constexpr std::pair<std::string_view, std::string_view> kTyped[] = {
+      {"argv: is needed", "a command after `--` is needed"},
+      {"user: ", "--user: "},
+      {"profile: ", "--profile: "},
+      {"cwd: ", "--cwd: "},
+      {"idempotency_key: ", "--idempotency-key: "}};
+  const std::string& text = error.message;
+  for (const auto& [field, typed] : kTyped) {
+    if (text.starts_with(field)) return std::string(typed) + text.substr(field.size());
+  }
+  // There is one name on the line, and the message has it; but for "expected ...".
+  for (const std::string_view field : {"name", "ref"}) {
+    if (error.field != field) continue;
+    if (!text.starts_with(std::string(field) + ": ")) return text;
+    const std::string rest = text.substr(field.size() + 2);
+    return rest.starts_with("expected") ? text : rest;
+  }
+  const bool named = error.field.empty() || text.find(error.field) != std::string::npos;
+  return named ? text : error.field + ": " + text;
+}
+
 }  // namespace tare::cli

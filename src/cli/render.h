@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.h"
 #include "base/json.h"
 
 namespace tare::cli {
@@ -40,5 +41,8 @@ const JsonArray& array_at(const Json& value, std::string_view key);
 
 // Shell-like: words that need it are quoted.
 std::string command_text(const JsonArray& argv, std::size_t most = 60);
+
+// A refusal of tared's in the words of the command line: it names fields of the API.
+std::string error_text(const Error& error);
 
 }  // namespace tare::cli

@@ -55,5 +55,19 @@ TEST(Render, a_command_is_shown_as_a_shell_would_take_it) {
   EXPECT_EQ(show(R"(["a\u001bb"])"), "a?b");
 }
 
+TEST(Render, a_refusal_is_told_in_the_words_of_the_command_line) {
+  const auto told = [](std::string message, std::string field) {
+    return error_text(Error{Errc::invalid, std::move(message), 0, std::move(field)});
+  };
+  EXPECT_EQ(told("argv: is needed: it names no program", "argv"),
+            "a command after `--` is needed: it names no program");
+  EXPECT_EQ(told("cwd: is too long", "cwd"), "--cwd: is too long");
+  EXPECT_EQ(told("the secret \"a\" is there", "name"), "the secret \"a\" is there");
+  EXPECT_EQ(told("ref: `host` is the host", "ref"), "`host` is the host");
+  EXPECT_EQ(told("name: expected text", "name"), "name: expected text");
+  EXPECT_EQ(told("too long", "value"), "value: too long");
+  EXPECT_EQ(told("value: too long", "value"), "value: too long");
+}
+
 }  // namespace
 }  // namespace tare::cli
