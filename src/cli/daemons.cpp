@@ -12,6 +12,7 @@
 #include <fmt/core.h>
 
 #include "base/limits.h"
+#include "cli/render.h"
 #include "fiber/socket.h"
 #include "fiber/timer.h"
 #include "fiber/wait.h"
@@ -133,14 +134,23 @@ std::string last_log_lines(const Home& home, const Daemon& daemon) {
   return out;
 }
 
+// Why it ended, from its log. Where this user may not have what it needs the reason, with its fix,
+// is all there is to say.
+Error why_ended(const Home& home, const Daemon& daemon) {
+  const std::string lines = last_log_lines(home, daemon);
+  const auto last = parse_json(std::string_view(lines).substr(lines.rfind('\n') + 1));
+  if (last && text_at(*last, {"code"}) == to_string(Errc::denied)) {
+    if (std::string why = text_at(*last, {"error"}); !why.empty())
+      return Error{Errc::denied, printable(why, 600)};
+  }
+  return Error{Errc::internal, fmt::format("{} ended while starting; the end of {}:{}", daemon.name,
+                                           home.log_of(daemon.name), lines)};
+}
+
 Result<> wait_until_up(const Home& home, const Daemon& daemon, const std::string& socket_path,
                        const fiber::Context& ctx) {
   while (!is_up(socket_path)) {
-    if (daemon.process.ended()) {
-      return Error{Errc::internal,
-                   fmt::format("{} ended while starting; the end of {}:{}", daemon.name,
-                               home.log_of(daemon.name), last_log_lines(home, daemon))};
-    }
+    if (daemon.process.ended()) return why_ended(home, daemon);
     auto slept = fiber::sleep_for(kPollInterval, ctx);
     if (slept) continue;
     if (slept.error().code != Errc::timeout) return slept;

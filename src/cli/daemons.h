@@ -45,7 +45,10 @@ Result<Daemon> start_daemon(const Home& home, std::string_view name,
 // nothing.
 std::string last_log_lines(const Home& home, const Daemon& daemon);
 
-// Waits until it holds the socket. Errc::internal when it ends before, Errc::timeout with ctx.
+// Of one that ended while starting: Errc::internal with its log, or Errc::denied with the reason.
+Error why_ended(const Home& home, const Daemon& daemon);
+
+// Waits until it holds the socket. why_ended() when it ends before, Errc::timeout with ctx.
 Result<> wait_until_up(const Home& home, const Daemon& daemon, const std::string& socket_path,
                        const fiber::Context& ctx);
 

@@ -126,6 +126,14 @@ TEST_F(DaemonsTest, a_daemon_that_ends_while_starting_is_told_with_its_log) {
     EXPECT_THAT(waited.error().message, testing::HasSubstr("no such user"));
     EXPECT_EQ(daemon.process.reap()->code, 3);
 
+    std::ofstream(home.log_of("tare-store"))
+        << R"({"level":"error","code":"denied","error":"no ids: usermod them"})" << "\n";
+    Daemon refused{"tare-store", sleeper("exit 1"), 0};
+    const auto why = wait_until_up(home, refused, base_ / "s", ctx);
+    EXPECT_EQ(why.error().code, Errc::denied);
+    EXPECT_EQ(why.error().message, "no ids: usermod them");
+    EXPECT_EQ(refused.process.reap()->code, 1);
+
     const Daemon silent{"tared", sys::Process::open(::getpid()).value(), 0};
     const auto late = wait_until_up(home, silent, base_ / "s", ctx.with_timeout(milliseconds(20)));
     EXPECT_EQ(late.error().code, Errc::timeout);

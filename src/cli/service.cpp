@@ -119,10 +119,7 @@ Result<> wait_ready(App& app, const ServiceOptions& options, std::vector<Daemon>
     if (!answer && answer.error().code != Errc::unavailable) return std::move(answer).error();
     TRY(start_those_gone(options, started));
     for (const Daemon& daemon : started) {
-      if (!daemon.process.ended()) continue;
-      return Error{Errc::internal,
-                   fmt::format("{} ended while starting; the end of {}:{}", daemon.name,
-                               home.log_of(daemon.name), last_log_lines(home, daemon))};
+      if (daemon.process.ended()) return why_ended(home, daemon);
     }
     auto slept = fiber::sleep_for(kPause, ctx);
     if (!slept && slept.error().code == Errc::timeout) return not_ready(health, home, started);
