@@ -92,6 +92,8 @@ std::string check_text(const Json& item) {
     out += ": " + printable(detail, 300);
   out += "\n";
   if (good) return out;
+  if (const auto cause = text_at(item, {"follows"}); !cause.empty())
+    return out + fmt::format("           follows from: {}\n", printable(cause));
   if (const auto text = text_at(item, {"consequence"}); !text.empty()) {
     out += fmt::format("           so: {}\n", printable(text, 300));
   }
@@ -108,16 +110,18 @@ Result<int> run_command(const DoctorCommand& command, App& app, const fiber::Con
   const std::string user = ::geteuid() == 0 ? command.system_user : TRY(sys::own_user()).name;
   JsonArray checks = TRY(launcher_checks(app, user, ctx));
   add_own_checks(checks);
-  std::size_t missing = 0, warnings = 0;
+  std::size_t missing = 0, warnings = 0, following = 0;
   std::string text;
   for (Json& item : checks) {
     const std::string_view state = state_of(item);
     if (item.is_object()) item.get_object()["state"] = state;
     missing += state == "missing" ? 1 : 0;
     warnings += state == "warning" ? 1 : 0;
+    following += state == "missing" && !text_at(item, {"follows"}).empty() ? 1 : 0;
     text += check_text(item);
   }
   text += missing == 0 ? "this host can run everything" : fmt::format("{} missing", missing);
+  if (following > 0) text += fmt::format(", {} of them for the reason of another", following);
   text += warnings == 0 ? "\n" : fmt::format("; {} not there, and not required\n", warnings);
   if (::geteuid() != 0) text += "tried without root: as `tare up` of this user would find it\n";
   const Json json = JsonObject{

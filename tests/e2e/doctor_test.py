@@ -30,19 +30,16 @@ class Doctor(harness.TareTest):
         self.assertEqual([(state.lower(), name) for state, name in told], states)
         self.assertRegex(text, r"(?m)^this host can run everything")
 
-    def test_what_is_not_required_is_a_warning_that_says_what_follows(self):
+    def test_root_needs_no_subordinate_ids(self):
         _, report = self.report("--user", "daemon")
-        has_ids = re.search(r"(?m)^daemon:", harness.read_text("/etc/subuid"))
-        self.assertEqual(self.state(report, "subordinate ids"), "ok" if has_ids else "warning")
-        text = self.home.must("doctor", "--user", "daemon").stdout.decode()
-        if not has_ids:
-            self.assertRegex(text, r"(?m)^warning  subordinate ids: .*\n +so: .+\n +fix: .+$")
-            self.assertRegex(text, r"\d+ not there, and not required\n")
+        self.assertEqual(self.state(report, "subordinate ids"), "ok")
 
     def test_the_user_and_the_home_that_are_asked_for_are_looked_at(self):
         status, report = self.report("--user", "no-such-user")
         self.assertEqual((status, report["ok"], report["missing"]), (1, False, 1))
         self.assertEqual(self.state(report, "system user"), "missing")
+        text = self.home.tare("doctor", "--user", "no-such-user").stdout.decode()
+        self.assertEqual(re.findall("useradd.* ([^ ]+)$", text, re.M), ["no-such-user"])
         status, report = self.report("--home", "/proc/no-such-home")
         self.assertEqual(status, 1)
         self.assertEqual(self.state(report, "home folder"), "missing")

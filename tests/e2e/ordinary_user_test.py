@@ -40,7 +40,8 @@ class OrdinaryUser(harness.TareTest):
 
     def test_up_names_the_ids_that_are_missing_and_leaves_nothing_running(self):
         result = self.as_nobody("up", "--detach", "--port", "0")
-        self.assertNotEqual(result.returncode, 0)
+        self.assert_status(result, 77)
+        self.assertEqual(len(result.stderr.splitlines()), 1, result.stderr)
         self.assertRegex(result.stderr.decode(),
                          "/etc/subuid has no range for this user.*usermod --add-subuids")
         self.assertEqual(self.home.processes(), [])
@@ -62,6 +63,14 @@ class OrdinaryUser(harness.TareTest):
         self.assertRegex(checks["limits"]["detail"], r"memory, pids, cpu\).*(cgroup v2|Delegate)")
         self.assertRegex(checks["subordinate ids"]["detail"], "none for nobody")
         self.assertRegex(checks["subordinate ids"]["fix"], "usermod --add-subuids")
+        for name in ("capabilities", "user namespace", "idmapped mount", "seccomp"):
+            self.assertEqual(checks[name]["follows"], "root")
+        self.assertNotIn("follows", checks["root"])
+        text = self.as_nobody("doctor").stdout.decode()
+        self.assertRegex(text, r"(?m)^MISSING  seccomp: .*\n +follows from: root$")
+        self.assertRegex(text, r"(?m)^warning  subordinate ids: .*\n +so: .+\n +fix: .+$")
+        self.assertRegex(text, r"\d+ missing, \d+ of them for the reason of another")
+        self.assertRegex(text, r"\d+ not there, and not required\n")
 
 
 if __name__ == "__main__":

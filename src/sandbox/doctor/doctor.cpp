@@ -46,6 +46,7 @@ int keep(Host& host, int doctor) {
     auto finding = examine(check, host, doctor);
     if (!finding) break;
     finding->inside = host.inside.has_value();
+    finding->follows = cause_of(*finding, findings, host.person.has_value());
     findings.push_back(std::move(*finding));
   }
   remove_residue(host.home, host.tag, host.inside);

@@ -42,6 +42,25 @@ TEST(DoctorReport, what_is_missing_and_not_required_is_a_warning) {
   EXPECT_FALSE(all_ok({finding, {&kNeeded, false, ""}}));
 }
 
+TEST(DoctorReport, what_fails_for_the_reason_of_another_names_that_one) {
+  constexpr Check kRoot = {"root", &check_root, "no run", "be root"};
+  constexpr Check kMount = {"mount", &check_mount_namespace, "no run", "move it"};
+  const Finding root = {&kRoot, false, "uid 7"}, mount = {&kMount, false, "not permitted"};
+  EXPECT_EQ(cause_of(mount, {root}, true), "root");
+  EXPECT_EQ(cause_of(mount, {root}, false), "");
+  EXPECT_EQ(cause_of(mount, {{&kRoot, true, "uid 0"}}, true), "");
+  EXPECT_EQ(cause_of({&kNeeded, false, "absent"}, {root, {&kOptional, false, "absent"}}, true),
+            "optional");
+  EXPECT_EQ(cause_of({&kNeeded, false, "absent"},
+                     {root, {&kOptional, false, "absent", false, "root"}}, true),
+            "root");
+  EXPECT_EQ(cause_of({&kNeeded, true, "absent"}, {{&kOptional, false, "absent"}}, true), "");
+  EXPECT_EQ(cause_of({&kNeeded, false, "absent"}, {root}, true), "");
+  Finding following = mount;
+  following.follows = "root";
+  EXPECT_EQ(first_of(following).at("follows").as_string(), "root");
+}
+
 TEST(DoctorReport, what_only_root_can_have_is_not_required_without_it) {
   constexpr Check kOfRoot = {"root's", &perform_nothing, "no image", "be root", Need::with_root};
   EXPECT_FALSE(all_ok({{&kOfRoot, false, "absent"}}));

@@ -86,7 +86,7 @@ constexpr Check kChecks[] = {
      "not 0 (limits.conf, LimitCORE= of the unit)",
      Need::never},
     {"system user", &check_user, "tared cannot be started without being root",
-     "useradd --system --user-group --no-create-home --shell /usr/sbin/nologin tare"},
+     "make this user, as above, or name another one with --user"},
     {"subordinate ids", &check_subuids,
      "this user cannot run Tare without root: its sandboxes would have no ids",
      "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER (a range that nobody "
