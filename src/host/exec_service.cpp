@@ -346,6 +346,7 @@ model::Outcome ExecService::outcome_of(const LiveExec& live) const {
     const auto spec = spec_of(live.exec.request, live.run->run.request);
     steps = steps_of(*live.run, spec).value_or({});
   }
+  outcome = as_of_caller(std::move(outcome), steps, live.failed_step);
   if (outcome.reason != model::EndReason::killed)
     outcome.message = outcome_text(outcome, words, steps, live.failed_step);
   if (!live.not_kept.empty()) {

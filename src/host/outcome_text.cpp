@@ -49,6 +49,17 @@ std::string time_text(std::uint64_t ms) {
   return rest_ms == 0 ? fmt::format("{} min", minutes) : fmt::format("{} min {}", minutes, seconds);
 }
 
+model::Outcome as_of_caller(model::Outcome outcome, const std::vector<sandbox::Step>& steps,
+                            std::uint32_t failed_step) {
+  if (outcome.reason != model::EndReason::setup_failed || failed_step == 0 ||
+      failed_step > steps.size() || steps[failed_step - 1].op != sandbox::Op::working_dir)
+    return outcome;
+  outcome.reason = model::EndReason::not_executable;
+  outcome.message = fmt::format("{}: {}", sandbox::render_step(steps[failed_step - 1]),
+                                outcome.message);
+  return outcome;
+}
+
 std::string outcome_text(const model::Outcome& outcome, const model::RunRequest& request,
                          const std::vector<sandbox::Step>& steps, std::uint32_t failed_step) {
   using model::EndReason;

@@ -18,6 +18,11 @@ namespace tare::host {
 std::string outcome_text(const model::Outcome& outcome, const model::RunRequest& request,
                          const std::vector<sandbox::Step>& steps, std::uint32_t failed_step);
 
+// A working folder that is not there is the caller's mistake, as a program that cannot be executed
+// is: no failure of the sandbox.
+model::Outcome as_of_caller(model::Outcome outcome, const std::vector<sandbox::Step>& steps,
+                            std::uint32_t failed_step);
+
 // The limits that ended nothing but were met: "311 forks refused (limit pids 24), disk full (limit
 // disk 8 MiB)"; "" for none.
 std::string limits_text(const model::Usage& usage, const model::Limits& limits);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/text.h"
 #include "host/debian_build.h"
 #include "host/run_driver.h"
 #include "model/validate.h"
@@ -69,6 +70,21 @@ TEST(OutcomeText, names_the_step_that_failed) {
                 " /proc): Operation not permitted");
   EXPECT_EQ(outcome_text(outcome, a_request(), steps, 7),
             outcome.message);  // not a step of this plan
+}
+
+TEST(OutcomeText, a_working_folder_that_is_not_there_is_no_failure_of_the_sandbox) {
+  const std::vector<sandbox::Step> steps = {{sandbox::Op::loopback, "", "", 0, 0},
+                                            {sandbox::Op::working_dir, "/nope", "", 0, 0}};
+  const model::Outcome failed{EndReason::setup_failed, 0, 0, "No such file or directory"};
+  const auto outcome = as_of_caller(failed, steps, 2);
+  EXPECT_EQ(outcome.reason, EndReason::not_executable);
+  EXPECT_EQ(outcome_text(outcome, a_request(), steps, 2),
+            "cannot execute " + quote(a_request().argv.front()) +
+                ": working folder /nope: No such file or directory");
+  for (const std::uint32_t step : {0U, 1U, 3U})
+    EXPECT_EQ(as_of_caller(failed, steps, step).reason, EndReason::setup_failed);
+  const model::Outcome killed{EndReason::killed, 0, 9, ""};
+  EXPECT_EQ(as_of_caller(killed, steps, 2).reason, EndReason::killed);
 }
 
 TEST(OutcomeText, sizes_and_times_are_exact) {

@@ -105,6 +105,11 @@ class Session(harness.TareTest):
         result = self.exec("sh", "-c", "echo $A $HOME; pwd", options=["-e", "A=b", "--cwd", "/tmp"])
         self.assertEqual(result.stdout, b"b /home/agent\n/tmp\n")
 
+    def test_a_folder_that_is_not_there_is_told_as_the_callers_mistake(self):
+        result = self.exec("ls", options=["--cwd", "/nope"])
+        self.assert_status(result, 126)
+        self.assertIn(b'cannot execute "ls": working folder /nope: No such', result.stderr)
+
     def test_background_work_is_attached_to_later(self):
         number = self.exec("sh", "-c", "read x; echo got $x; exit 5", options=["-d", "-i"])
         self.assert_status(number, 0)
