@@ -84,7 +84,10 @@ std::string diff_text(const Json& diff) {
       if (!is_dull(change)) rows.add(change_row(change));
     }
     text += rows.text();
-    if (dull > 0) text += fmt::format("  ({} folders differ in their time only)\n", dull);
+    if (dull > 0)
+      text += fmt::format("  ({} in {} time only)\n",
+                          dull == 1 ? "1 folder differs" : fmt::format("{} folders differ", dull),
+                          dull == 1 ? "its" : "their");
     if (flag_at(diff, {"cut"})) text += "  (there are more: the list is cut here)\n";
   }
   return text.empty() ? "no difference\n" : text;

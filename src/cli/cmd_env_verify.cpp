@@ -1,4 +1,5 @@
 // tare env verify: of environments that are named, or of all that is kept.
+#include <algorithm>
 #include <functional>
 #include <map>
 
@@ -98,6 +99,19 @@ std::string secret_line(std::string_view owner, const Json& event) {
                      printable(text_at(event, {"secret"}), kMaxDifferenceShown));
 }
 
+// What has a secret is intact too: to say so beside it would read as if it were well.
+bool has_secret(const JsonArray& layers) {
+  return std::ranges::any_of(layers,
+                             [](const Json& layer) { return !text_at(layer, {"secret"}).empty(); });
+}
+
+std::string intact_line(std::string_view owner, std::uint64_t files, std::uint64_t bytes) {
+  // Of an upload no size is told.
+  const std::string size = bytes == 0 ? "" : ", " + format_size_rounded(bytes);
+  return fmt::format("{}: intact ({} {}{})\n", printable(owner), files,
+                     files == 1 ? "file" : "files", size);
+}
+
 void copy_secret(const Json& from, JsonObject& into) {
   if (const auto secret = text_at(from, {"secret"}); !secret.empty()) into["secret"] = secret;
 }
@@ -116,10 +130,8 @@ struct FoundEnvironment {
 
 std::string verdict(const std::string& name, const FoundEnvironment& found) {
   std::string text;
-  if (found.intact) {
-    text = fmt::format("{}: intact ({} files, {})\n", printable(name), found.entries,
-                       format_size_rounded(found.bytes));
-  }
+  if (found.intact && !has_secret(found.layers))
+    text = intact_line(name, found.entries, found.bytes);
   for (const Json& layer : found.layers) {
     if (!text_at(layer, {"secret"}).empty()) text += secret_line(name, layer);
     if (flag_at(layer, {"intact"})) continue;
@@ -209,10 +221,8 @@ class KeptReport {
       for (const std::string& line : part.damages)
         out += fmt::format("{}: {}\n", printable(owner), line);
       for (const Json& one : part.secrets) out += secret_line(owner, one);
-      if (part.damages.empty()) {
-        out += fmt::format("{}: intact ({} files, {})\n", printable(owner), part.files,
-                           format_size_rounded(part.bytes));
-      }
+      if (part.damages.empty() && part.secrets.empty())
+        out += intact_line(owner, part.files, part.bytes);
     }
     for (const Json& one : extra_) {
       const bool stray = text_at(one, {"kind"}) == "stray";

@@ -32,7 +32,7 @@ TEST(VerifyCommand, what_is_intact_is_told_once_for_each_that_needs_it) {
   EXPECT_EQ(status_of(fake, EnvVerifyCommand{{}, false, false}), kExitOk);
   EXPECT_EQ(fake.out(),
             "environment a: intact (3 files, 1K)\nrunner r@1: intact (3 files, 1K)\n"
-            "uploads: intact (1 files, 0B)\n");
+            "uploads: intact (1 file)\n");
 }
 
 TEST(VerifyCommand,

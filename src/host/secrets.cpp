@@ -108,11 +108,13 @@ Result<> Secrets::load_key() {
 Result<const vault::Key*> Secrets::key_to_open() {
   TRY(load_key());
   if (key_) return &*key_;
-  return Error{Errc::denied,
-               fmt::format("state/vault.key is not there, but {} secrets were sealed with it: put "
-                           "it back from a backup, or `tare secret rm` them all; the next `tare "
-                           "secret set` makes a new key then",
-                           held_.size())};
+  return Error{
+      Errc::denied,
+      fmt::format("state/vault.key is not there, but {} sealed with it: put it back from a "
+                  "backup, or `tare secret rm` them all; the next `tare secret set` makes "
+                  "a new key then",
+                  held_.size() == 1 ? std::string("1 secret was")
+                                    : fmt::format("{} secrets were", held_.size()))};
 }
 
 // What is sealed with a key that is in memory alone is lost at the next start.

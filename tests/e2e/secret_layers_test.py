@@ -142,6 +142,7 @@ class SecretLayers(EnvironmentsTest):
         self.assertNotIn(SECRET, everything.stdout + everything.stderr)
         text = self.home.tare("env", "verify", "--secrets").stdout
         self.assertIn(b"environment leaky: SECRET: ", text)
+        self.assertNotIn(b"leaky: intact", text + found.stdout)
 
 
 if __name__ == "__main__":
