@@ -112,9 +112,11 @@ Result<EnvironmentSource> parse_environment_source(std::string_view text) {
   if (is_digest(text))
     return EnvironmentSource{.kind = Kind::digest, .reference = std::string(text)};
   if (is_name(text)) return EnvironmentSource{.kind = Kind::name, .reference = std::string(text)};
-  return refused(text,
-                 "is not an environment: write host, the name or digest of one that was built, or "
-                 "debian:SUITE:PACKAGE,PACKAGE");
+  return refused(
+      text,
+      "is not an environment: write host, the name or digest of one that was built, or "
+      "debian:SUITE:PACKAGE,PACKAGE; `tare env import` and `tare env pull` take an image "
+      "of another program");
 }
 
 std::string_view to_string(EnvironmentState state) {
