@@ -1,5 +1,8 @@
 // tare runner add, list, show, rm, use, back, history.
-#include <fmt/core.h>
+#include <algorithm>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "base/limits.h"
 #include "base/text.h"
@@ -37,8 +40,15 @@ Result<std::string> runner_folder(const std::string& text) {
   if (text.find('/') != std::string::npos || sys::exists_at(sys::kCwd, text + "/runner.toml"))
     return text;
   const auto self = TRY(sys::read_link_at(sys::kCwd, "/proc/self/exe"));
-  const std::string own = self.substr(0, self.rfind('/')) + "/../share/tare/runners/" + text;
-  return sys::exists_at(sys::kCwd, own + "/runner.toml") ? own : text;
+  const std::string shipped = self.substr(0, self.rfind('/')) + "/../share/tare/runners";
+  const std::string own = shipped + "/" + text;
+  if (sys::exists_at(sys::kCwd, own + "/runner.toml")) return own;
+  auto names = sys::list_dir(sys::kCwd, shipped).value_or({});
+  std::ranges::sort(names);
+  return Error{Errc::not_found,
+               fmt::format("there is no {}/runner.toml here, and no runner of that name comes with "
+                           "Tare ({})",
+                           printable(text), fmt::join(names, ", "))};
 }
 
 Result<std::vector<LocalFile>> runner_files(const std::string& directory) {

@@ -52,6 +52,8 @@ Result<> Collector::collect(const std::string& path, const std::string& name, in
   if (depth > kMaxPathComponents) return refuse("too deep");
   auto fd = open_local(folder, path, flags);
   if (!fd && fd.error().sys == ELOOP) return refuse(fmt::format("{}, no symlinks", kOnly));
+  if (!fd && fd.error().code == Errc::not_found)
+    return Error{Errc::not_found, shown(folder, path) + " is not there", fd.error().sys};
   if (!fd) return std::move(fd).error();
   const struct stat st = TRY(sys::stat_fd(fd->get()));
   if (S_ISREG(st.st_mode)) {

@@ -93,7 +93,7 @@ class Agents(harness.TareTest):
         (folder / "main.py").unlink()
         result = self.home.tare("agent", "apply", folder)
         self.assertIn(result.returncode, (64, 66))
-        self.assertIn(b"main.py", result.stderr)
+        self.assertIn(b'main.py" is not there', result.stderr)
 
     def test_a_file_outside_the_agents_folder_is_refused(self):
         folder = self.write_agent("outside")
