@@ -226,6 +226,7 @@ struct RunCommand {
   std::string out;  // where artifacts go; "" for nowhere
   std::string idempotency_key;
   bool with_stdin = false, json = false, dry_run = false, detach = false;
+  bool tells_denied = true;  // on stderr, at the end
 };
 
 struct ProfilesCommand {

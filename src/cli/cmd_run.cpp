@@ -104,7 +104,7 @@ Result<int> finish(const RunCommand& command, App& app, const model::Run& run,
     if (!command.out.empty() && fetched) object["artifacts"] = fetched->files;
     TRY(app.print(pretty_text(object), ctx));
   } else {
-    note_denied(app, run, ctx);
+    if (command.tells_denied) note_denied(app, run, ctx);
     if (const std::string line = ending_line(run); !line.empty()) app.note(line, ctx);
   }
   if (fetched) return status;

@@ -114,6 +114,9 @@ class Cli(harness.TareTest):
                 (["bogus"], "bogus"), (["run"], "AGENT"), (["run", "--env", "host"], "command"),
                 (["run", "--env", "host", "--colour", "--", "true"], "--colour"),
                 (["run", "--env", "host", "--mem", "12 pounds", "--", "true"], "12 pounds"),
+                (["run", "--env", "host", "--mem", "3", "--", "true"], "--mem: at least 8M"),
+                (["env", "rm", "host"], "tare: `host`"),
+                (["up", "--port", "99999"], "0 to 65535"),
                 (["run", "--env", "host", "--timeout", "10", "--", "true"], "--timeout"),
                 (["run", "--env", "host", "-e", "1", "--", "true"], "--env-var"),
                 (["run", "--env", "host", "--user", "god", "--", "true"], "--user"),
@@ -122,6 +125,23 @@ class Cli(harness.TareTest):
             self.assert_status(result, 64)
             self.assertIn(said, result.stderr.decode().splitlines()[0], arguments)
             self.assertEqual(result.stdout, b"")
+
+    def test_a_run_is_no_session_and_is_ended_by_kill(self):
+        run = self.run_and_wait("true")
+        for verb in ("kill", "hibernate", "wake", "fork", "checkpoint"):
+            refused = self.home.tare("session", verb, run)
+            self.assert_status(refused, 66)
+            self.assertRegex(refused.stderr, b"is a run, not a session.*`tare kill`")
+            self.assertNotIn(b"/v1/", refused.stderr)
+
+    def test_a_runner_that_is_not_there_names_those_that_come_with_tare(self):
+        refused = self.home.tare("runner", "add", "no-such-runner")
+        self.assert_status(refused, 66)
+        self.assertIn(b"(node, python)", refused.stderr)
+
+    def test_posture_does_not_tell_its_own_probes_as_refusals(self):
+        posture = self.home.must("posture")
+        self.assertEqual(posture.stderr, b"")
 
     def test_what_is_not_there_is_66(self):
         for arguments in (["inspect", "run_" + "0" * 26], ["logs", "run_" + "0" * 26],
