@@ -152,7 +152,9 @@ Result<> RunDriver::commit(LiveRun& live, const fiber::Context& ctx) const {
   } else if (is_stop(committed.error(), ctx)) {
     return std::move(committed).error();
   } else {
-    live.fault = std::move(committed).error().context("what was built could not be stored");
+    const bool refused = committed.error().code == Errc::conflict;  // a secret is in it
+    live.fault = std::move(committed).error().context(
+        refused ? "what was built is refused" : "what was built could not be stored");
   }
   return ok();
 }

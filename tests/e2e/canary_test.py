@@ -48,6 +48,16 @@ class Canary(EnvironmentsTest):
                          b"harmless\n")
         self.home.must("session", "kill", session)
 
+    def test_S38_a_build_that_leaves_a_secret_is_refused_by_the_files_name(self):
+        self.assert_status(self.add("deploy-key", SECRET), 0)
+        hidden = base64.b64encode(SECRET).decode()
+        refused = self.home.tare("env", "build", "--from", "box", "--name", "unbuilt", "--", "sh",
+                                 "-c", f"mkdir -p /srv/x; echo {hidden} | base64 -d >/srv/x/key")
+        self.assertRegex(refused.stderr.decode(), 'what was built is refused: .*"deploy-key" is in '
+                                                  '.*"srv/x/key"')
+        used = self.home.tare("run", "--env", "unbuilt", "--", "cat", "/srv/x/key")
+        self.assertNotEqual(used.returncode, 0)
+
     def test_one_line_end_is_left_out_of_stdin_and_of_a_file_alike(self):
         session = self.session()
         self.inside(session, f"mkdir -p /srv; printf 'k={SECRET.decode()};' >/srv/one-line")
