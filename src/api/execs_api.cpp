@@ -105,6 +105,7 @@ Result<> get_exec_logs(Services& services, Exchange& exchange) {
   const ExecPath path = TRY(exec_path(exchange));
   const LogQuery query = TRY(read_log_query(exchange.query()));
   const auto live = services.execs.live(path.run, path.number);
+  if (!live) TRY(services.execs.get(path.run, path.number));  // it has ended: all of it is there
   const auto log = TRY(services.execs.open_log(path.run, path.number));
   const bool attached = query.attach && live && live->exec.request.attach;
   TRY(copy_log(exchange, *log, query, attached, [&] { return !live || live->recorded; }));

@@ -191,6 +191,9 @@ Result<model::Exec> ExecService::get(const std::string& run, std::uint32_t numbe
   TRY(runs_.get(run));
   model::Exec exec = TRY(records_.load(run, number));
   if (exec.state == model::ExecState::ended) return exec;
+  if (!runs_.recovered())
+    return Error{Errc::unavailable,
+                 "tared was started a moment ago and asks tare-launcher what runs: try again"};
   // tared was not there when its sandbox ended.
   exec.state = model::ExecState::ended;
   exec.outcome = model::Outcome{model::EndReason::killed, 0, 9, "its sandbox has ended"};
@@ -201,7 +204,9 @@ Result<std::vector<model::Exec>> ExecService::list(const std::string& run) {
   TRY(runs_.get(run));
   std::vector<model::Exec> out;
   for (const std::uint32_t number : TRY(records_.numbers(run))) {
-    if (auto exec = get(run, number)) out.push_back(std::move(*exec));
+    auto exec = get(run, number);
+    if (exec) out.push_back(std::move(*exec));
+    if (!exec && exec.error().code == Errc::unavailable) return std::move(exec).error();
   }
   return out;
 }

@@ -155,6 +155,32 @@ class Tared(harness.TareTest):
         self.home.up()
         return run
 
+    def test_an_exec_is_not_called_ended_before_the_launcher_was_asked(self):
+        session = self.home.must("session", "new", "--env", "host").stdout.decode().strip()
+        with self.home.popen("session", "exec", session, "--", "sh", "-c",
+                             "echo 1; sleep 2; echo 2; exit 3") as process:
+            self.assertEqual(process.stdout.readline(), b"1\n")
+            tared, launcher = map(self.home.program_pid, ("tared", "tare-launcher"))
+            os.kill(launcher, signal.SIGSTOP)
+            harness.sigkill(tared)
+            with self.home.popen("up", "--detach", "--port", "0") as up:
+                try:
+                    asked = harness.wait_until(lambda: self.asked(session), "tared to answer")
+                    time.sleep(1)  # the client of the exec asks, too
+                finally:
+                    os.kill(launcher, signal.SIGCONT)
+                self.assertEqual(up.wait(harness.TIMEOUT_S), 0)
+            out, err = process.communicate(timeout=harness.TIMEOUT_S)
+        self.assertEqual([answer.status for answer in asked], [503] * 3, asked)
+        self.assertEqual((out, process.returncode), (b"2\n", 3), err)
+
+    def asked(self, session):
+        execs = f"/v1/runs/{session}/execs"
+        try:
+            return [self.home.request("GET", execs + path) for path in ("", "/1", "/1/logs")]
+        except OSError:
+            return None
+
 
 class Launcher(harness.TareTest):
     def test_its_sandboxes_die_at_once_and_the_runs_fail_with_the_reason(self):
