@@ -132,7 +132,7 @@ class Rootless(Test):
     def test_a_cpu_limit_slows_a_busy_program_down(self):
         result = self.home.host("timeout", "1", "sh", "-c", "while :; do :; done",
                                 options=["--cpus", "0.1", "--json"])
-        run = json.loads(result.stdout)
+        run = json.loads(result.stdout)["run"]
         self.assertEqual(run["outcome"]["exit_code"], 124, run["outcome"])
         self.assertGreater(run["usage"]["cpu_throttled_us"], 0, run["usage"])
 
