@@ -133,6 +133,7 @@ Result<> Maker::make_all(const MakeOrder& order, int plan, Making& making) {
       .host_network = base.network == model::Network::host,
       .user_namespace = ids,
       .scratch = making.scratch.get(),
+      .mapped_devices = &mapped_devices_,
   };
   // Taken away when tare-init is on its way: that waits for other processors.
   const Stage stage = TRY(Stage::build(parts));

@@ -19,6 +19,7 @@
 #include "sandbox/make/protocol.h"
 #include "sandbox/rootfs/scratch.h"
 #include "sandbox/rootfs/skeleton.h"
+#include "sandbox/rootfs/stage.h"
 #include "sandbox/rootfs/user_namespaces.h"
 #include "sys/fd.h"
 
@@ -61,6 +62,7 @@ class Maker {
   const MakerTools& tools_;
   sys::UniqueFd socket_;
   UserNamespaces user_namespaces_;
+  MappedDevices mapped_devices_;
   bool clones_into_ = true;  // CLONE_INTO_CGROUP works here; found out by the first clone
 };
 

@@ -49,16 +49,29 @@ class InStage {
 // below a folder of the host is locked to it.
 bool is_shared(int user_namespace) { return user_namespace < 0; }
 
+// Of the whole tree at `tree` or, where its file system cannot, of nothing. One that could before
+// can now: a layer that is shown otherwise than the others would make of a session what no freeze
+// can keep.
+Result<> show_ids(int tree, int user_namespace, MappedDevices* devices) {
+  auto mapped = sys::idmap_mount(tree, user_namespace);
+  const dev_t device = TRY(sys::stat_fd(tree)).st_dev;
+  if (mapped) {
+    if (devices != nullptr) devices->insert(device);
+    return ok();
+  }
+  const bool never_can = mapped.error().sys == EINVAL &&
+                         (devices == nullptr || !devices->contains(device));
+  return never_can ? ok() : std::move(mapped);
+}
+
 // A tree of real-root-owned files, shown with the sandbox's ids. File systems without idmapped
 // mounts (an overlay or a network file system as the host's root) show it with the overflow owner:
 // readable all the same.
-Result<sys::UniqueFd> shown_to(int user_namespace, const std::string& path, bool read_only) {
+Result<sys::UniqueFd> shown_to(int user_namespace, const std::string& path, bool read_only,
+                               MappedDevices* devices = nullptr) {
   const bool shared = is_shared(user_namespace);
   sys::UniqueFd tree = TRY(sys::clone_tree(sys::kCwd, path, shared));
-  if (!shared) {
-    auto mapped = sys::idmap_mount(tree.get(), user_namespace);
-    if (!mapped && mapped.error().sys != EINVAL) return std::move(mapped).error().context(path);
-  }
+  if (!shared) TRY(show_ids(tree.get(), user_namespace, devices).context(path));
   if (read_only) TRY(sys::restrict_mount(tree.get(), {.read_only = true}, shared));
   return tree;
 }
@@ -90,7 +103,8 @@ Result<sys::UniqueFd> make_overlay(const StageParts& parts, const std::string& s
   std::string lower_option;
   int lowers = 0;
   for (const std::string& path : lower_paths(parts)) {
-    const sys::UniqueFd tree = TRY(shown_to(parts.user_namespace, path, true).context("layer"));
+    const sys::UniqueFd tree = TRY(
+        shown_to(parts.user_namespace, path, true, parts.mapped_devices).context("layer"));
     if (!lower_option.empty()) lower_option += ':';
     const std::string name = std::to_string(lowers++);
     TRY(attach(tree.get(), name));

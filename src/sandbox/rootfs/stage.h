@@ -9,6 +9,9 @@
 // an image followed while mounting (the platform layer makes the mount points).
 #pragma once
 
+#include <sys/types.h>
+
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,6 +20,9 @@
 #include "sys/fd.h"
 
 namespace tare::sandbox {
+
+// The file systems of which layers were shown with other ids before, by this maker.
+using MappedDevices = std::set<dev_t>;
 
 struct StageParts {
   const Skeleton* skeleton = nullptr;
@@ -30,6 +36,7 @@ struct StageParts {
                                 // sources (environment builds)
   int user_namespace = -1;      // of the sandbox's uid range; -1: its ids are ours, none is mapped
   int scratch = -1;             // detached mount
+  MappedDevices* mapped_devices = nullptr;
 };
 
 // Where the files of a layer are.
