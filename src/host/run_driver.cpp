@@ -144,7 +144,9 @@ Result<> RunDriver::launch(LiveRun& live, const fiber::Context& ctx) const {
     if (auto opened = open_output(live, deps_); !opened && !live.fault)
       live.fault = std::move(opened).error();
   };
-  if (!parts.shut_in) open_its_output();
+  // Not a session's: one whose log cannot be opened sleeps on, and is not killed for it.
+  const bool opens_late = parts.shut_in && !live.run.request.session;
+  if (!opens_late) open_its_output();
   const auto may_begin = [&] {
     return live.recorded != LiveRun::Recorded::pending || (live.admitted && parts.shut_in);
   };
@@ -154,7 +156,7 @@ Result<> RunDriver::launch(LiveRun& live, const fiber::Context& ctx) const {
   if (live.fault || live.kill_wanted) return ok();
   // A launcher that is gone is told of otherwise.
   (void)sys::write_all(parts.gate.get(), "g");
-  if (!parts.shut_in) return ok();
+  if (!opens_late) return ok();
   open_its_output();
   if (live.fault) (void)deps_.launcher.send(sandbox::KillMessage{live.run.id}, {}, ctx);
   return ok();
