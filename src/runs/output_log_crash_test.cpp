@@ -86,7 +86,9 @@ void run_rounds(const OutputLogOptions& options, std::uint64_t seed) {
   LogBench bench(options);
   SeededRandom random(seed);
   Writer writer(bench, random);
-  for (int round = 0; round < kRounds; ++round) {
+  // On a busy machine many die before they have pumped anything: more of them then.
+  const auto pumped = [&] { return bench.log().lengths().sum() > 0; };
+  for (int round = 0; round < kRounds || (!pumped() && round < 100 * kRounds); ++round) {
     auto child = sys::fork_child();
     ASSERT_TRUE(child.ok()) << child.error().message;
     if (!child->valid()) pump_for_ever(bench);
@@ -99,7 +101,7 @@ void run_rounds(const OutputLogOptions& options, std::uint64_t seed) {
     ASSERT_TRUE(status->signalled) << "the child gave up by itself: " << status->code;
     ASSERT_NO_FATAL_FAILURE(expect_whole(bench, writer)) << "round " << round;
   }
-  EXPECT_GT(bench.log().lengths().sum(), 0U);
+  EXPECT_TRUE(pumped());
 }
 
 TEST(OutputLogCrash, nothing_is_lost_when_the_pumping_process_is_killed) {

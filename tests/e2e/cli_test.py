@@ -49,6 +49,8 @@ class Cli(harness.TareTest):
     def test_run_ids_sort_by_time(self):
         runs = [self.home.detached("true") for _ in range(5)]
         self.assertEqual(runs, sorted(runs))
+        for run in runs:
+            self.home.wait_ended(run)  # other tests look at what is active
 
     def test_usage_is_recorded(self):
         program = "x = bytearray(50 << 20)\nfor i in range(3_000_000): pass\nprint('y' * 999)"
